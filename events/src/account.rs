@@ -1,0 +1,110 @@
+//! What happens to API keys. Only hashes of keys are ever written down.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::link::{OwnerId, Title};
+use crate::position::{StreamId, Topic};
+
+/// The identity of an API key; not secret.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct ApiKeyId(pub Uuid);
+
+impl ApiKeyId {
+    /// The stream that holds this key's events.
+    #[must_use]
+    pub fn stream(self) -> StreamId {
+        StreamId::new(Topic::Accounts, format!("key/{}", self.0))
+    }
+}
+
+impl std::fmt::Display for ApiKeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a key may do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Scope {
+    /// See links and their history.
+    #[serde(rename = "links:read")]
+    LinksRead,
+    /// Create, change and delete links.
+    #[serde(rename = "links:write")]
+    LinksWrite,
+    /// See statistics and single clicks.
+    #[serde(rename = "stats:read")]
+    StatsRead,
+    /// Read and follow the log.
+    #[serde(rename = "events:read")]
+    EventsRead,
+    /// Everything, for every owner.
+    #[serde(rename = "admin")]
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Scope; 5] =
+        [Scope::LinksRead, Scope::LinksWrite, Scope::StatsRead, Scope::EventsRead, Scope::Admin];
+
+    /// The name in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::LinksRead => "links:read",
+            Scope::LinksWrite => "links:write",
+            Scope::StatsRead => "stats:read",
+            Scope::EventsRead => "events:read",
+            Scope::Admin => "admin",
+        }
+    }
+}
+
+/// SHA-256 of an API key, written as 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+pub struct KeyHash(pub Box<str>);
+
+/// One fact about one API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountEvent {
+    /// The key works from now on.
+    ApiKeyCreated(ApiKeyCreated),
+    /// The key works no more.
+    ApiKeyRevoked(ApiKeyRevoked),
+}
+
+/// The first event of every API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyCreated {
+    /// The key's identity.
+    pub id: ApiKeyId,
+    /// Whose links the key reaches.
+    pub owner: OwnerId,
+    /// A name for people.
+    pub name: Title,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// SHA-256 of the key.
+    pub hash: KeyHash,
+    /// The key's first characters, to tell keys apart.
+    pub prefix: Box<str>,
+    /// From this instant on it works no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The key works no more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ApiKeyRevoked {}

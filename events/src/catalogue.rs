@@ -1,0 +1,129 @@
+//! Every event type there is: its name with its version, and the Rust type of its data.
+//! A new event is a new line here; a changed one is a new version and an upcaster.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked};
+use crate::click::{ClickEvent, ClicksRecorded};
+use crate::link::{
+    LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkEvent,
+    LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted, LinkRedirectChanged,
+    LinkTagged, LinkTitled,
+};
+use crate::position::Topic;
+use crate::upcast;
+
+/// Any event of any aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Something happened to a link.
+    Link(LinkEvent),
+    /// Clicks were recorded.
+    Click(ClickEvent),
+    /// Something happened to an API key.
+    Account(AccountEvent),
+}
+
+/// The current version of one event type, as documented in `docs/events.md`.
+#[derive(Debug, Clone, Copy)]
+pub struct EventType {
+    /// The CloudEvents `type`, ending in the version.
+    pub name: &'static str,
+    /// The topic it is appended to.
+    pub topic: Topic,
+    /// The JSON Schema of its `data`.
+    pub schema: fn() -> schemars::Schema,
+}
+
+/// The data of an event is not what its type says. The event can't be handled by this version.
+#[derive(Debug, thiserror::Error)]
+#[error("data of {event_type}: {reason}")]
+pub struct DecodeError {
+    /// The type as it was written.
+    pub event_type: String,
+    /// What is wrong with the data.
+    pub reason: String,
+}
+
+macro_rules! catalogue {
+    ($($name:literal, $topic:ident: $family:ident($events:ident::$variant:ident($data:ident));)*) => {
+        /// The current version of every event type, in the order of the documentation.
+        pub const EVENT_TYPES: &[EventType] = &[$(
+            EventType { name: $name, topic: Topic::$topic, schema: || schemars::schema_for!($data) },
+        )*];
+
+        impl Event {
+            /// The CloudEvents `type` this event is written with.
+            #[must_use]
+            pub fn type_name(&self) -> &'static str {
+                match self { $(Event::$family($events::$variant(_)) => $name,)* }
+            }
+
+            /// The event's data as JSON.
+            pub(crate) fn data(&self) -> Result<Box<RawValue>, serde_json::Error> {
+                match self {
+                    $(Event::$family($events::$variant(data)) => serde_json::value::to_raw_value(data),)*
+                }
+            }
+
+            /// Reads data written with any version of any known type; `None`: the type is
+            /// unknown here (a newer version wrote it) and is to be skipped.
+            ///
+            /// # Errors
+            /// When the data does not fit the type.
+            pub fn decode(event_type: &str, data: &str) -> Result<Option<Event>, DecodeError> {
+                match event_type {
+                    $($name => parse(event_type, data).map(|data| Some(Event::$family($events::$variant(data)))),)*
+                    old => match upcast::upcast(old, data)? {
+                        Some((newer, data)) => Event::decode(newer, &data),
+                        None => Ok(None),
+                    },
+                }
+            }
+        }
+
+        $(impl From<$data> for Event {
+            fn from(data: $data) -> Event {
+                Event::$family($events::$variant(data))
+            }
+        })*
+    };
+}
+
+catalogue! {
+    "hoplog.link.created.v2", Links: Link(LinkEvent::Created(LinkCreated));
+    "hoplog.link.destination-changed.v1", Links: Link(LinkEvent::DestinationChanged(LinkDestinationChanged));
+    "hoplog.link.expiry-changed.v1", Links: Link(LinkEvent::ExpiryChanged(LinkExpiryChanged));
+    "hoplog.link.redirect-changed.v1", Links: Link(LinkEvent::RedirectChanged(LinkRedirectChanged));
+    "hoplog.link.titled.v1", Links: Link(LinkEvent::Titled(LinkTitled));
+    "hoplog.link.tagged.v1", Links: Link(LinkEvent::Tagged(LinkTagged));
+    "hoplog.link.noted.v1", Links: Link(LinkEvent::Noted(LinkNoted));
+    "hoplog.link.external-id-changed.v1", Links: Link(LinkEvent::ExternalIdChanged(LinkExternalIdChanged));
+    "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
+    "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
+    "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));
+    "hoplog.link.deleted.v1", Links: Link(LinkEvent::Deleted(LinkDeleted));
+    "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
+    "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
+    "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));
+}
+
+impl From<LinkEvent> for Event {
+    fn from(event: LinkEvent) -> Event {
+        Event::Link(event)
+    }
+}
+
+impl From<AccountEvent> for Event {
+    fn from(event: AccountEvent) -> Event {
+        Event::Account(event)
+    }
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(event_type: &str, data: &str) -> Result<T, DecodeError> {
+    serde_json::from_str(data).map_err(|error| DecodeError {
+        event_type: event_type.to_owned(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,131 @@
+//! What is known of a click when it happens. Clicks are recorded in batches: one
+//! [`ClicksRecorded`] event per batch and node, because a message per click costs ten times as much.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::link::{Domain, LinkKey, ShortCode};
+
+/// One fact about clicks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClickEvent {
+    /// A batch of clicks was recorded.
+    Recorded(ClicksRecorded),
+}
+
+/// Clicks that were recorded together, in the order in which they came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClicksRecorded {
+    /// The clicks. The id of a click is the event's id, a dash and its place here (from 0).
+    pub clicks: Vec<Click>,
+}
+
+/// One visit to a short link, as raw as it may be kept, so that better classification can be
+/// replayed over history. The address itself is dropped unless the operator keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Click {
+    /// The link's domain.
+    pub domain: Domain,
+    /// The link's code.
+    pub code: ShortCode,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// The HTTP method, when it was not `GET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Box<str>>,
+    /// `Sec-Purpose`, or `Purpose` of older browsers: a prefetch is not a visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Box<str>>,
+    /// The `User-Agent` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Box<str>>,
+    /// The `Referer` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<Box<str>>,
+    /// The first language of `Accept-Language`, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Box<str>>,
+    /// ISO 3166 code of the country, in upper case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<Box<str>>,
+    /// The region's name or code, when the operator's database has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Box<str>>,
+    /// The city's name, when the operator's database has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<Box<str>>,
+    /// A hash of address and user agent under a salt that changes every UTC day and is then
+    /// destroyed: the same visitor on the same day, and nobody on any other.
+    pub visitor: VisitorHash,
+    /// The address, only where the operator keeps addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Box<str>>,
+    /// Campaign parameters of the request or, where it has none, of the destination.
+    #[serde(default, skip_serializing_if = "Utm::is_empty")]
+    pub utm: Utm,
+    /// Which line of an imported log this was; a line is imported once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_id: Option<Box<str>>,
+}
+
+impl Click {
+    /// The link that was visited.
+    #[must_use]
+    pub fn link(&self) -> LinkKey {
+        LinkKey { domain: self.domain.clone(), code: self.code.clone() }
+    }
+}
+
+/// Campaign parameters (`utm_source` and so on), as they were given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Utm {
+    /// `utm_source`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<str>>,
+    /// `utm_medium`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Box<str>>,
+    /// `utm_campaign`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<Box<str>>,
+    /// `utm_term`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Box<str>>,
+    /// `utm_content`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Box<str>>,
+}
+
+impl Utm {
+    /// Whether no parameter was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// 64 bits of a keyed hash, written as 16 hexadecimal digits (a JSON number would lose bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[0-9a-f]{16}$"))]
+pub struct VisitorHash(pub u64);
+
+impl From<VisitorHash> for String {
+    fn from(hash: VisitorHash) -> String {
+        format!("{:016x}", hash.0)
+    }
+}
+
+impl TryFrom<String> for VisitorHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits =
+            text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let hash = u64::from_str_radix(&text, 16).ok().filter(|_| digits);
+        hash.map(Self).ok_or("not a visitor hash: expected 16 hexadecimal digits")
+    }
+}

@@ -1,0 +1,218 @@
+//! What can happen to a link. One stream per link; its first event is always [`LinkCreated`].
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::position::{StreamId, Topic};
+
+mod code;
+mod destination;
+mod labels;
+
+pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, ShortCode};
+pub use destination::{Destination, DestinationError, URL_BYTES_MAX};
+pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
+
+/// The identity of a link: a code is unique per domain and is never given out twice.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub struct LinkKey {
+    /// The domain the link lives on.
+    pub domain: Domain,
+    /// The path behind it.
+    pub code: ShortCode,
+}
+
+impl LinkKey {
+    /// The stream that holds this link's events.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        StreamId::new(Topic::Links, self.to_string())
+    }
+}
+
+impl std::fmt::Display for LinkKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.domain, self.code)
+    }
+}
+
+/// The status a redirect answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "u16", into = "u16")]
+#[schemars(with = "u16", extend("enum" = [301, 302, 307, 308]))]
+pub enum RedirectStatus {
+    /// 301: browsers keep it for good; later edits and clicks may never be seen.
+    MovedPermanently,
+    /// 302, the default.
+    #[default]
+    Found,
+    /// 307: like 302, the method is kept.
+    TemporaryRedirect,
+    /// 308: like 301, the method is kept.
+    PermanentRedirect,
+}
+
+impl From<RedirectStatus> for u16 {
+    fn from(status: RedirectStatus) -> u16 {
+        match status {
+            RedirectStatus::MovedPermanently => 301,
+            RedirectStatus::Found => 302,
+            RedirectStatus::TemporaryRedirect => 307,
+            RedirectStatus::PermanentRedirect => 308,
+        }
+    }
+}
+
+impl TryFrom<u16> for RedirectStatus {
+    type Error = &'static str;
+
+    fn try_from(status: u16) -> Result<Self, Self::Error> {
+        match status {
+            301 => Ok(RedirectStatus::MovedPermanently),
+            302 => Ok(RedirectStatus::Found),
+            307 => Ok(RedirectStatus::TemporaryRedirect),
+            308 => Ok(RedirectStatus::PermanentRedirect),
+            _ => Err("not a redirect status: expected 301, 302, 307 or 308"),
+        }
+    }
+}
+
+/// One fact about one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The link exists from now on.
+    Created(LinkCreated),
+    /// It leads somewhere else.
+    DestinationChanged(LinkDestinationChanged),
+    /// It expires at another instant, or never.
+    ExpiryChanged(LinkExpiryChanged),
+    /// It redirects with another status.
+    RedirectChanged(LinkRedirectChanged),
+    /// It has another title, or none.
+    Titled(LinkTitled),
+    /// It has another set of tags.
+    Tagged(LinkTagged),
+    /// It has another note, or none.
+    Noted(LinkNoted),
+    /// Its name in the owner's own system changed.
+    ExternalIdChanged(LinkExternalIdChanged),
+    /// It redirects no more, until it is enabled.
+    Disabled(LinkDisabled),
+    /// It redirects again.
+    Enabled(LinkEnabled),
+    /// Its expiry instant has passed.
+    Expired(LinkExpired),
+    /// It is gone; its code stays taken.
+    Deleted(LinkDeleted),
+}
+
+/// The first event of every link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkCreated {
+    /// The domain the link lives on.
+    pub domain: Domain,
+    /// The path behind it.
+    pub code: ShortCode,
+    /// Where it leads.
+    pub url: Destination,
+    /// Who it belongs to.
+    pub owner: OwnerId,
+    /// From this instant on it is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+    /// Labels to find it by.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
+    /// Free text for the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+    /// Its name in the owner's own system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<ExternalId>,
+}
+
+/// The link leads somewhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkDestinationChanged {
+    /// Where it leads now.
+    pub url: Destination,
+}
+
+/// The link expires at another instant, or never. An expired link that gets a later instant,
+/// or none, lives again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExpiryChanged {
+    /// From this instant on it is not served; `null`: never.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The link redirects with another status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkRedirectChanged {
+    /// The status now.
+    pub redirect: RedirectStatus,
+}
+
+/// The link has another title, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkTitled {
+    /// The title now.
+    pub title: Option<Title>,
+}
+
+/// The link has another set of tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkTagged {
+    /// All tags it has now.
+    pub tags: Tags,
+}
+
+/// The link has another note, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkNoted {
+    /// The note now.
+    pub note: Option<Note>,
+}
+
+/// The link's name in the owner's own system changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExternalIdChanged {
+    /// The name now.
+    pub external_id: Option<ExternalId>,
+}
+
+/// The link redirects no more, until it is enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkDisabled {}
+
+/// The link redirects again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkEnabled {}
+
+/// The link's expiry instant has passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExpired {
+    /// The instant that has passed; the link was not served after it, whenever this was noticed.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The link is gone; its code stays taken for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkDeleted {}

@@ -1,0 +1,186 @@
+//! The event log: the one place where facts are kept.
+//!
+//! ```text
+//!  topic LINKS   sequence  1    2    3    4    5    6 …            head
+//!                          │    │    │    │    │    │
+//!  stream default/a        1         2              3   version
+//!  stream default/b             1         2
+//!                          └──── read_all(after 2) ────►
+//!                          └──── subscribe(after 2) ───────────────►  (and everything to come)
+//! ```
+//!
+//! # What every backend owes its callers
+//!
+//! 1. **Durable before it is answered.** When `append` returns `Ok`, the events survive the
+//!    process being killed and the machine losing power (as far as its disk keeps its word).
+//! 2. **All or nothing.** The events of one append get consecutive versions, or none is kept.
+//! 3. **One winner.** Of two appends that expect the same version of a stream, at most one
+//!    succeeds; the other gets [`AppendError::Conflict`].
+//! 4. **Once.** An append whose command id is already on the *same stream* adds nothing and
+//!    answers as the first did, marked `duplicate`, whatever version it expects.
+//! 5. **One order.** `read_all` and `subscribe` give the events of a topic in the order of
+//!    their sequences, each exactly once; a sequence that was seen is never given to a later
+//!    event, and no event appears behind one that was seen.
+//! 6. **No gap at the switch.** A subscription gives what was there before it and what came
+//!    while it caught up and what comes later, without a gap or a repeat.
+//! 7. **Back-pressure.** A reader that does not ask gets nothing and costs no memory.
+//! 8. **Bytes are kept.** The body that is read is the body that was appended.
+//!
+//! `log::contract` holds all of this as a suite that each backend's tests run.
+
+use async_trait::async_trait;
+
+use crate::envelope::{CommandId, NewEvent, RecordedEvent};
+use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod embedded;
+
+/// What the writer knows of the stream it appends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedVersion {
+    /// Nothing: append in any case (clicks).
+    Any,
+    /// The stream must be at this version; [`Version::NONE`]: it must not exist.
+    Exact(Version),
+}
+
+/// One append: some events for one stream, caused by one command.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream that gets the events.
+    pub stream: StreamId,
+    /// The version check.
+    pub expected: ExpectedVersion,
+    /// The command that caused them.
+    pub command_id: CommandId,
+    /// The events, at least one.
+    pub events: Vec<NewEvent>,
+}
+
+/// The answer to an append: where its last event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the last event.
+    pub position: Position,
+    /// The version of the stream with the last event.
+    pub version: Version,
+    /// Whether the command was already on the stream and nothing was added.
+    pub duplicate: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Load the stream again, decide again.
+    #[error("the stream is at version {actual}, not at the expected one")]
+    Conflict {
+        /// The version the stream is at.
+        actual: Version,
+    },
+    /// Send less: an append has at least one event and at most [`APPEND_BYTES_MAX`] bytes.
+    #[error("an append must hold 1 event or more and {APPEND_BYTES_MAX} bytes at most")]
+    Size,
+    /// Try again later; nothing was acknowledged. (Whether it was kept is unknown: retry with
+    /// the same command id.)
+    #[error("the log can't be written: {0}")]
+    Unavailable(String),
+}
+
+/// Why nothing was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Try again later.
+    #[error("the log can't be read: {0}")]
+    Unavailable(String),
+    /// The reader is ahead of the log: it was restored from an older copy, or is another one.
+    /// An operator has to decide.
+    #[error("the log ends at {head}, before the position {after} that a reader has seen")]
+    Rewound {
+        /// The last sequence on the log.
+        head: Sequence,
+        /// The sequence the reader had seen.
+        after: Sequence,
+    },
+}
+
+/// The most bytes one append may carry; leaves room below the default limit of NATS (1 MiB).
+pub const APPEND_BYTES_MAX: usize = 1_000_000;
+
+/// How much one read may return; at least one event is returned if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// The most events.
+    pub events_max: usize,
+    /// The most bytes of bodies; exceeded only by a single event that is larger.
+    pub bytes_max: usize,
+}
+
+impl Default for ReadLimit {
+    fn default() -> Self {
+        Self { events_max: 1_000, bytes_max: 8 * 1024 * 1024 }
+    }
+}
+
+/// The log. See the module for the obligations.
+#[async_trait]
+pub trait EventLog: Send + Sync + std::fmt::Debug {
+    /// The log's identity.
+    fn id(&self) -> LogId;
+
+    /// Appends events to one stream.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; on every error nothing is acknowledged.
+    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// All events of one stream after a version, oldest first; none for an unknown stream.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    async fn read(
+        &self,
+        stream: &StreamId,
+        after: Version,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// Events of a topic after a sequence, oldest first; none at the head.
+    ///
+    /// # Errors
+    /// When the log can't be read, or ends before `after`.
+    async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// Follows a topic from after a sequence for ever.
+    ///
+    /// # Errors
+    /// When the log can't be read, or ends before `after`.
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Box<dyn Subscription>, ReadError>;
+
+    /// The position of the last event of a topic; sequence 0 if it has none.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    async fn head(&self, topic: Topic) -> Result<Position, ReadError>;
+}
+
+/// A reader that follows a topic. Dropping it ends it.
+#[async_trait]
+pub trait Subscription: Send {
+    /// The next events, one at least; waits for them as long as it takes. Cancel-safe: a call
+    /// that is dropped while it waits loses nothing.
+    ///
+    /// # Errors
+    /// When the log can't be read; the caller may call again.
+    async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError>;
+}

@@ -1,0 +1,3 @@
+//! The `hoplog` program.
+
+fn main() {}
