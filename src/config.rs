@@ -1,1 +1,144 @@
-//! (being written)
+//! Settings: flags, then environment, then `hoplog.toml`, then defaults.
+//!
+//! [`RawSettings`] is what people wrote, [`Settings`] what the server works with. A setting that
+//! is wrong stops the start with one line that names it, its value and what is allowed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+mod parse;
+
+pub use parse::SettingsError;
+
+/// The longest `max-age` a redirect may be given: a day.
+pub const REDIRECT_MAX_AGE_S_MAX: u32 = 86_400;
+
+/// The shortest admin key, in characters.
+pub const ADMIN_KEY_CHARS_MIN: usize = 32;
+
+/// Settings as they were written. Every one has a flag, an environment variable and a key in
+/// `hoplog.toml` (the flag's name with `_` for `-`).
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSettings {
+    /// Settings file
+    #[arg(long, env = "HOPLOG_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "HOPLOG_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Public origin of short links, such as `https://go.example.com` [default: from the request]
+    #[arg(long, env = "HOPLOG_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Directory of the embedded log, the read models and the visitor salts [default: ./hoplog-data]
+    #[arg(long, env = "HOPLOG_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Where the log is; this version knows `embedded:` only [default: embedded:]
+    #[arg(long, env = "HOPLOG_LOG_URL", value_name = "URL")]
+    pub log_url: Option<String>,
+    /// Where the read models are; this version knows `sqlite:` only [default: sqlite:]
+    #[arg(long, env = "HOPLOG_READ_URL", value_name = "URL")]
+    pub read_url: Option<String>,
+    /// Shared cache; this version has the one in process only [default: none]
+    #[arg(long, env = "HOPLOG_CACHE_URL", value_name = "URL")]
+    pub cache_url: Option<String>,
+    /// What this copy does; the embedded log needs all three [default: command,query,projector]
+    #[arg(long, env = "HOPLOG_ROLES", value_name = "LIST")]
+    pub roles: Option<String>,
+    /// An API key with every scope, 32 characters or more [default: generated at the first start]
+    #[arg(long, env = "HOPLOG_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    pub admin_key: Option<String>,
+    /// A country or city database in `MaxMind` format [default: the built-in country table]
+    #[arg(long, env = "HOPLOG_GEOIP_DB", value_name = "FILE.mmdb")]
+    pub geoip_db: Option<String>,
+    /// Networks whose X-Forwarded-For and Forwarded headers are believed [default: none]
+    #[arg(long, env = "HOPLOG_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub trusted_proxies: Option<String>,
+    /// When a redirect is answered: `durable` (its click is on disk) or `queued` [default: durable]
+    #[arg(long, env = "HOPLOG_CLICKS_ACK", value_name = "ACK")]
+    pub clicks_ack: Option<String>,
+    /// Whether visitors' addresses are kept with their clicks: `true` or `false` [default: false]
+    #[arg(long, env = "HOPLOG_KEEP_ADDRESSES", value_name = "BOOL")]
+    pub keep_addresses: Option<String>,
+    /// How codes are made: `random` or `snowflake` [default: random]
+    #[arg(long, env = "HOPLOG_CODES", value_name = "STRATEGY")]
+    pub codes: Option<String>,
+    /// What a disabled link answers with: 403 or 404 [default: 404]
+    #[arg(long, env = "HOPLOG_DISABLED_STATUS", value_name = "STATUS")]
+    pub disabled_status: Option<String>,
+    /// How long a browser may keep a redirect, in seconds [default: 0]
+    #[arg(long, env = "HOPLOG_REDIRECT_MAX_AGE", value_name = "SECONDS")]
+    pub redirect_max_age: Option<String>,
+    /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
+    #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
+    pub rate_limits: Option<String>,
+    /// How log lines look: `text` or `json` [default: text]
+    #[arg(long, env = "HOPLOG_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// Settings the server works with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The public origin of short links; `None`: the request's `Host`.
+    pub base_url: Option<Url>,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The operator's own admin key.
+    pub admin_key: Option<Secret>,
+    /// A country or city database.
+    pub geoip_db: Option<PathBuf>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// When a redirect is answered.
+    pub clicks_ack: ClicksAck,
+    /// Whether addresses are kept with clicks.
+    pub keep_addresses: bool,
+    /// How codes are made.
+    pub codes: Codes,
+    /// Whether a disabled link answers 403 (`true`) or 404.
+    pub disabled_is_forbidden: bool,
+    /// `max-age` of redirects, in seconds.
+    pub redirect_max_age_s: u32,
+    /// Whether log lines are JSON.
+    pub json_logs: bool,
+}
+
+/// When a redirect is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClicksAck {
+    /// When its click is on disk.
+    Durable,
+    /// When its click is in the bounded queue: a `kill -9` loses one flush interval at most.
+    Queued,
+}
+
+/// How codes are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// Seven random characters: nobody can guess the next.
+    Random,
+    /// Time-ordered 63-bit numbers: unique without asking, but guessable.
+    Snowflake,
+}
+
+/// A secret that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

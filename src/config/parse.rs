@@ -1,0 +1,254 @@
+//! From what was written to what is meant.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings, Secret, Settings,
+};
+
+/// A setting that is wrong. The text is one line: the setting, its value, what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Correct the setting.
+    #[error("{name} is {value:?}; allowed: {allowed}")]
+    Value {
+        /// The environment variable's name.
+        name: &'static str,
+        /// What was written; `…` for secrets.
+        value: String,
+        /// What may be written.
+        allowed: &'static str,
+    },
+    /// Correct the settings file.
+    #[error("settings file {file}: {reason}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What is wrong with it, on one line.
+        reason: String,
+    },
+}
+
+/// The settings file that is read when no other is named and it is there.
+const DEFAULT_FILE: &str = "hoplog.toml";
+
+impl RawSettings {
+    /// Reads the settings file, fills in defaults and checks everything.
+    ///
+    /// # Errors
+    /// Names the first setting that is wrong.
+    pub fn resolve(mut self) -> Result<Settings, SettingsError> {
+        self.fill_from(Self::read_file(self.config.as_deref())?);
+        self.check_backends()?;
+        Ok(Settings {
+            listen: value(
+                "HOPLOG_LISTEN",
+                self.listen,
+                "an address and port, such as 127.0.0.1:8080",
+            )?
+            .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
+            base_url: self.base_url.as_deref().map(base_url).transpose()?,
+            data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
+            admin_key: self.admin_key.map(admin_key).transpose()?,
+            geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
+            trusted_proxies: networks(self.trusted_proxies.as_deref().unwrap_or_default())?,
+            clicks_ack: choice(
+                "HOPLOG_CLICKS_ACK",
+                self.clicks_ack.as_deref(),
+                &[("durable", ClicksAck::Durable), ("queued", ClicksAck::Queued)],
+                "durable, queued",
+            )?,
+            keep_addresses: choice(
+                "HOPLOG_KEEP_ADDRESSES",
+                self.keep_addresses.as_deref(),
+                &[("false", false), ("true", true)],
+                "true, false",
+            )?,
+            codes: choice(
+                "HOPLOG_CODES",
+                self.codes.as_deref(),
+                &[("random", Codes::Random), ("snowflake", Codes::Snowflake)],
+                "random, snowflake",
+            )?,
+            disabled_is_forbidden: choice(
+                "HOPLOG_DISABLED_STATUS",
+                self.disabled_status.as_deref(),
+                &[("404", false), ("403", true)],
+                "403, 404",
+            )?,
+            redirect_max_age_s: max_age(self.redirect_max_age)?,
+            json_logs: choice(
+                "HOPLOG_LOG_FORMAT",
+                self.log_format.as_deref(),
+                &[("text", false), ("json", true)],
+                "text, json",
+            )?,
+        })
+    }
+
+    fn read_file(named: Option<&Path>) -> Result<RawSettings, SettingsError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        if named.is_none() && !path.exists() {
+            return Ok(RawSettings::default());
+        }
+        let wrong = |reason: String| SettingsError::File {
+            file: path.display().to_string(),
+            reason: reason.lines().collect::<Vec<_>>().join(" "),
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        flatten(table).try_into().map_err(|error: toml::de::Error| wrong(error.to_string()))
+    }
+
+    /// Takes from `file` what flags and environment left open.
+    fn fill_from(&mut self, file: RawSettings) {
+        macro_rules! fill {
+            ($($field:ident)*) => { $(self.$field = self.$field.take().or(file.$field);)* };
+        }
+        fill!(listen base_url data_dir log_url read_url cache_url roles admin_key geoip_db
+            trusted_proxies clicks_ack keep_addresses codes disabled_status redirect_max_age
+            rate_limits log_format);
+    }
+
+    /// The settings that have one meaning in this version: anything else is refused, not ignored.
+    fn check_backends(&mut self) -> Result<(), SettingsError> {
+        let only = |name, given: &mut Option<String>, allowed: &'static str, known: &[&str]| {
+            choice(
+                name,
+                given.take().as_deref(),
+                &known.iter().map(|k| (*k, ())).collect::<Vec<_>>(),
+                allowed,
+            )
+        };
+        only("HOPLOG_LOG_URL", &mut self.log_url, "embedded:", &["embedded:"])?;
+        only("HOPLOG_READ_URL", &mut self.read_url, "sqlite:", &["sqlite:"])?;
+        only("HOPLOG_CACHE_URL", &mut self.cache_url, "none", &["none", ""])?;
+        only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])?;
+        self.roles = self.roles.take().map(|roles| {
+            let mut roles: Vec<&str> = roles.split(',').map(str::trim).collect();
+            roles.sort_unstable();
+            roles.join(",")
+        });
+        only(
+            "HOPLOG_ROLES",
+            &mut self.roles,
+            "command,query,projector (the embedded log needs all three in one copy)",
+            &["command,projector,query"],
+        )
+    }
+}
+
+/// `[clicks] ack = …` is the setting `clicks_ack`; numbers, booleans and lists become the text
+/// that a flag would have.
+fn flatten(table: toml::Table) -> toml::Table {
+    let mut flat = toml::Table::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                let inner = flatten(inner).into_iter();
+                flat.extend(inner.map(|(name, value)| (format!("{key}_{name}"), value)));
+            }
+            value => {
+                flat.insert(key, toml::Value::String(text_of(&value)));
+            }
+        }
+    }
+    flat
+}
+
+fn text_of(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(","),
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Boolean(flag) => flag.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn wrong<T>(name: &'static str, value: &str, allowed: &'static str) -> Result<T, SettingsError> {
+    Err(SettingsError::Value { name, value: value.to_owned(), allowed })
+}
+
+fn value<T: FromStr>(
+    name: &'static str,
+    given: Option<String>,
+    allowed: &'static str,
+) -> Result<Option<T>, SettingsError> {
+    let Some(text) = given else { return Ok(None) };
+    text.parse().map(Some).or_else(|_| wrong(name, &text, allowed))
+}
+
+/// One of several words; the first is the default.
+fn choice<T: Copy>(
+    name: &'static str,
+    given: Option<&str>,
+    choices: &[(&str, T)],
+    allowed: &'static str,
+) -> Result<T, SettingsError> {
+    let wanted = given
+        .as_deref()
+        .map_or_else(|| choices.first(), |text| choices.iter().find(|(word, _)| *word == text));
+    match wanted {
+        Some((_, meaning)) => Ok(*meaning),
+        None => wrong(name, given.unwrap_or_default(), allowed),
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, SettingsError> {
+    let origin_only = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    Url::parse(text).ok().filter(origin_only).map_or_else(
+        || wrong("HOPLOG_BASE_URL", text, "an origin such as https://go.example.com"),
+        Ok,
+    )
+}
+
+fn admin_key(text: String) -> Result<Secret, SettingsError> {
+    let visible = text.chars().all(|c| c.is_ascii_graphic());
+    if text.len() >= ADMIN_KEY_CHARS_MIN && visible {
+        Ok(Secret(text))
+    } else {
+        wrong("HOPLOG_ADMIN_KEY", "…", "32 visible ASCII characters or more")
+    }
+}
+
+fn geoip_db(text: &str) -> Result<PathBuf, SettingsError> {
+    let path = PathBuf::from(text);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        wrong("HOPLOG_GEOIP_DB", text, "the path of an .mmdb file")
+    }
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, SettingsError> {
+    let network = |part: &str| {
+        part.parse::<IpNet>().or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
+    };
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(network).collect::<Result<_, _>>().or_else(|_| {
+        wrong("HOPLOG_TRUSTED_PROXIES", text, "networks such as 10.0.0.0/8,192.168.1.1,fd00::/8")
+    })
+}
+
+fn max_age(given: Option<String>) -> Result<u32, SettingsError> {
+    let text = given.clone().unwrap_or_default();
+    let allowed = "whole seconds from 0 to 86400";
+    let seconds = value("HOPLOG_REDIRECT_MAX_AGE", given, allowed)?.unwrap_or(0);
+    if seconds > REDIRECT_MAX_AGE_S_MAX {
+        return wrong("HOPLOG_REDIRECT_MAX_AGE", &text, allowed);
+    }
+    Ok(seconds)
+}

@@ -1,0 +1,95 @@
+use super::*;
+
+fn raw() -> RawSettings {
+    RawSettings { config: None, ..RawSettings::default() }
+}
+
+#[test]
+fn without_settings_the_defaults_of_the_documentation_hold() {
+    let settings = raw().resolve().unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.data_dir, PathBuf::from("hoplog-data"));
+    assert_eq!(settings.clicks_ack, ClicksAck::Durable);
+    assert_eq!(settings.codes, Codes::Random);
+    assert!(!settings.keep_addresses && !settings.disabled_is_forbidden && !settings.json_logs);
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
+    let text = |text: &str| Some(text.to_owned());
+    let cases = [
+        (
+            RawSettings { listen: text("here"), ..raw() },
+            "HOPLOG_LISTEN is \"here\"; allowed: an address",
+        ),
+        (RawSettings { base_url: text("go.example.com"), ..raw() }, "HOPLOG_BASE_URL is"),
+        (RawSettings { base_url: text("https://go.example.com/x"), ..raw() }, "HOPLOG_BASE_URL is"),
+        (
+            RawSettings { clicks_ack: text("maybe"), ..raw() },
+            "HOPLOG_CLICKS_ACK is \"maybe\"; allowed: durable, queued",
+        ),
+        (
+            RawSettings { log_url: text("nats://x"), ..raw() },
+            "HOPLOG_LOG_URL is \"nats://x\"; allowed: embedded:",
+        ),
+        (
+            RawSettings { roles: text("query"), ..raw() },
+            "HOPLOG_ROLES is \"query\"; allowed: command,query,projector",
+        ),
+        (
+            RawSettings { trusted_proxies: text("10.0.0.0/40"), ..raw() },
+            "HOPLOG_TRUSTED_PROXIES is",
+        ),
+        (
+            RawSettings { redirect_max_age: text("86401"), ..raw() },
+            "HOPLOG_REDIRECT_MAX_AGE is \"86401\"",
+        ),
+        (RawSettings { geoip_db: text("/nowhere.mmdb"), ..raw() }, "HOPLOG_GEOIP_DB is"),
+    ];
+    for (raw, expected) in cases {
+        let line = raw.resolve().unwrap_err().to_string();
+        assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
+    }
+}
+
+#[test]
+fn a_secret_is_not_in_the_error_nor_in_debug_output() {
+    let error = RawSettings { admin_key: Some("hunter2".into()), ..raw() }.resolve().unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert!(!format!("{:?}", Secret("hunter2".into())).contains("hunter2"));
+}
+
+#[test]
+fn flags_and_environment_win_over_the_file_and_the_file_over_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hoplog.toml");
+    std::fs::write(&file, "listen = '127.0.0.1:1'\ncodes = 'snowflake'\n").unwrap();
+    let settings =
+        RawSettings { config: Some(file.clone()), listen: Some("127.0.0.1:2".into()), ..raw() };
+    let settings = settings.resolve().unwrap();
+    assert_eq!((settings.listen.port(), settings.codes), (2, Codes::Snowflake));
+
+    std::fs::write(&file, "lisen = '127.0.0.1:1'\n").unwrap();
+    let error = RawSettings { config: Some(file), ..raw() }.resolve().unwrap_err().to_string();
+    assert!(error.contains("lisen") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn the_file_may_use_tables_numbers_booleans_and_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hoplog.toml");
+    let text = "keep_addresses = true\nredirect_max_age = 60\n\
+                trusted_proxies = ['10.0.0.0/8', '::1']\n[clicks]\nack = 'queued'\n";
+    std::fs::write(&file, text).unwrap();
+    let settings = RawSettings { config: Some(file), ..raw() }.resolve().unwrap();
+    assert!(settings.keep_addresses);
+    assert_eq!(settings.redirect_max_age_s, 60);
+    assert_eq!(settings.trusted_proxies.len(), 2);
+    assert_eq!(settings.clicks_ack, ClicksAck::Queued);
+}
+
+#[test]
+fn the_roles_may_stand_in_any_order() {
+    let settings = RawSettings { roles: Some("projector, command,query".into()), ..raw() };
+    assert!(settings.resolve().is_ok());
+}
