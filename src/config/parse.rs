@@ -191,7 +191,6 @@ fn choice<T: Copy>(
     allowed: &'static str,
 ) -> Result<T, SettingsError> {
     let wanted = given
-        .as_deref()
         .map_or_else(|| choices.first(), |text| choices.iter().find(|(word, _)| *word == text));
     match wanted {
         Some((_, meaning)) => Ok(*meaning),

@@ -1,0 +1,297 @@
+//! Reads a JSON object or a query string field by field and collects *every* mistake, where
+//! serde would stop at the first.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use super::problem::{FieldError, Problem};
+
+/// The fields of one object that have not been taken yet, and what was wrong with the others.
+#[derive(Debug)]
+pub struct Fields {
+    prefix: String,
+    left: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+/// What stands in a field of a merge patch (RFC 7396).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// Not mentioned: stays as it is.
+    Keep,
+    /// `null`: is cleared.
+    Clear,
+    /// Gets this value.
+    Set(T),
+}
+
+impl Fields {
+    /// The fields of an object; `prefix` is the object's own JSON Pointer (empty for the body).
+    #[must_use]
+    pub fn new(prefix: String, object: Map<String, Value>) -> Self {
+        Self { prefix, left: object, errors: Vec::new() }
+    }
+
+    /// Notes a mistake.
+    pub fn wrong(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        let pointer = format!("{}/{field}", self.prefix);
+        self.errors.push(FieldError { pointer, code, detail: detail.into() });
+    }
+
+    /// A field as it stands; `None`: not there.
+    pub fn raw(&mut self, field: &str) -> Option<Value> {
+        self.left.remove(field)
+    }
+
+    /// A text that is parsed, or `null`, or nothing.
+    pub fn patch<T>(&mut self, field: &str) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.raw(field) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(Value::String(text)) => match text.parse() {
+                Ok(value) => Patch::Set(value),
+                Err(error) => {
+                    self.wrong(field, "invalid", error.to_string());
+                    Patch::Keep
+                }
+            },
+            Some(other) => {
+                self.wrong(field, "type", format!("must be a string, not {}", kind(&other)));
+                Patch::Keep
+            }
+        }
+    }
+
+    /// An optional text that is parsed; `null` is the same as nothing.
+    pub fn optional<T>(&mut self, field: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.patch(field) {
+            Patch::Set(value) => Some(value),
+            Patch::Keep | Patch::Clear => None,
+        }
+    }
+
+    /// A text that must be there.
+    pub fn required<T>(&mut self, field: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        if self.left.get(field).is_none_or(Value::is_null) {
+            self.left.remove(field);
+            self.wrong(field, "required", "must be given");
+            return None;
+        }
+        self.optional(field)
+    }
+
+    /// `true` or `false`; `false` when it is not there.
+    pub fn flag(&mut self, field: &str) -> bool {
+        match self.raw(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(other) => {
+                self.wrong(field, "type", format!("must be true or false, not {}", kind(&other)));
+                false
+            }
+        }
+    }
+
+    /// A list of texts, each parsed; `null` is an empty list.
+    pub fn list<T>(&mut self, field: &str) -> Option<Vec<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let items = match self.raw(field)? {
+            Value::Array(items) => items,
+            Value::Null => return Some(Vec::new()),
+            other => {
+                self.wrong(field, "type", format!("must be a list, not {}", kind(&other)));
+                return None;
+            }
+        };
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item.as_str().map(str::parse::<T>) {
+                Some(Ok(value)) => values.push(value),
+                Some(Err(error)) => {
+                    self.wrong(&format!("{field}/{index}"), "invalid", error.to_string());
+                }
+                None => self.wrong(&format!("{field}/{index}"), "type", "must be a string"),
+            }
+        }
+        Some(values)
+    }
+
+    /// Ends the reading: fields that nobody took are unknown, and any mistake is an error.
+    ///
+    /// # Errors
+    /// All mistakes that were noted.
+    pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
+        for field in std::mem::take(&mut self.left).keys() {
+            self.wrong(&escape(field), "unknown_field", "is not a field of this request");
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+}
+
+/// A reference token of a JSON Pointer (RFC 6901), bounded so that an answer stays small.
+fn escape(field: &str) -> String {
+    field.chars().take(64).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
+
+/// What a JSON value is, in words.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The parameters of a query string that have not been taken yet, and what was wrong.
+#[derive(Debug)]
+pub struct Parameters {
+    left: BTreeMap<String, String>,
+    errors: Vec<FieldError>,
+}
+
+impl Parameters {
+    /// Reads a query string. A parameter that stands twice is a mistake.
+    #[must_use]
+    pub fn new(query: Option<&str>) -> Self {
+        let mut parameters = Self { left: BTreeMap::new(), errors: Vec::new() };
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if parameters.left.insert(name.to_string(), value.into_owned()).is_some() {
+                parameters.wrong(&name, "repeated", "may be given once");
+            }
+        }
+        parameters
+    }
+
+    /// Notes a mistake.
+    pub fn wrong(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
+        let name: String = name.chars().take(64).collect();
+        self.errors.push(FieldError { pointer: format!("?{name}"), code, detail: detail.into() });
+    }
+
+    /// A parameter as it stands.
+    pub fn raw(&mut self, name: &str) -> Option<String> {
+        self.left.remove(name)
+    }
+
+    /// A parameter that is parsed.
+    pub fn optional<T>(&mut self, name: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.raw(name)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(name, "invalid", error.to_string());
+                None
+            }
+        }
+    }
+
+    /// One of several words; the first is the default.
+    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
+        let Some(given) = self.raw(name) else { return default };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == given) {
+            return *value;
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        self.wrong(name, "invalid", format!("must be one of {}", words.join(", ")));
+        default
+    }
+
+    /// How many items a page may hold.
+    pub fn limit(&mut self, default: usize, max: usize) -> usize {
+        let Some(given) = self.raw("limit") else { return default };
+        match given.parse() {
+            Ok(limit) if (1..=max).contains(&limit) => limit,
+            _ => {
+                self.wrong("limit", "invalid", format!("must be a whole number from 1 to {max}"));
+                default
+            }
+        }
+    }
+
+    /// Ends the reading: parameters that nobody took are unknown, and any mistake is an error.
+    ///
+    /// # Errors
+    /// 400 with all mistakes.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        for name in std::mem::take(&mut self.left).keys() {
+            self.wrong(name, "unknown_parameter", "is not a parameter of this request");
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::parameters(self.errors)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fields(value: Value) -> Fields {
+        let Value::Object(object) = value else { panic!("an object") };
+        Fields::new(String::new(), object)
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let mut body = fields(json!({ "port": "x", "flag": 1, "names": ["a", 2], "b/c": 0 }));
+        assert_eq!(body.optional::<u16>("port"), None);
+        assert!(!body.flag("flag"));
+        assert_eq!(body.list::<String>("names"), Some(vec!["a".to_owned()]));
+        assert_eq!(body.required::<String>("url"), None);
+        let errors = body.finish().unwrap_err();
+        let codes: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect();
+        assert_eq!(
+            codes,
+            [
+                ("/port", "invalid"),
+                ("/flag", "type"),
+                ("/names/1", "type"),
+                ("/url", "required"),
+                ("/b~1c", "unknown_field"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_patch_tells_null_from_nothing() {
+        let mut body = fields(json!({ "a": null, "b": "1" }));
+        assert_eq!(body.patch::<u8>("a"), Patch::Clear);
+        assert_eq!(body.patch::<u8>("b"), Patch::Set(1));
+        assert_eq!(body.patch::<u8>("c"), Patch::Keep);
+        assert!(body.finish().is_ok());
+    }
+
+    #[test]
+    fn parameters_are_taken_once_and_known() {
+        let mut query = Parameters::new(Some("limit=0&a=1&a=2&z=%00"));
+        assert_eq!(query.limit(50, 100), 50);
+        assert_eq!(query.optional::<u8>("a"), Some(2));
+        let problem = query.finish().unwrap_err();
+        let codes: Vec<_> = problem.errors().iter().map(|e| (e.pointer.as_str(), e.code)).collect();
+        assert_eq!(codes, [("?a", "repeated"), ("?limit", "invalid"), ("?z", "unknown_parameter")]);
+    }
+}
