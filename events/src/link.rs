@@ -39,6 +39,16 @@ impl std::fmt::Display for LinkKey {
     }
 }
 
+impl std::str::FromStr for LinkKey {
+    type Err = CodeError;
+
+    /// Reads the key of a link's stream: `<domain>/<code>`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (domain, code) = text.split_once('/').ok_or(CodeError::Host)?;
+        Ok(Self { domain: domain.parse()?, code: code.parse()? })
+    }
+}
+
 /// The status a redirect answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u16", into = "u16")]

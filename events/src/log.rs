@@ -34,6 +34,12 @@ use crate::envelope::{CommandId, NewEvent, RecordedEvent};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
 #[cfg(any(test, feature = "contract"))]
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test suite"
+)]
 pub mod contract;
 pub mod embedded;
 

@@ -1,1 +1,154 @@
-//! stub
+//! The default log: one SQLite file, one writer, group commit.
+//!
+//! ```text
+//! append ──► bounded queue ──► writer task: everything queued = one transaction = one fsync
+//! read, subscribe ──► read-only connections (WAL: never wait for the writer)
+//! ```
+//!
+//! An fsync takes milliseconds, an insert microseconds. So the writer takes whatever has queued
+//! while the last fsync ran, and commits it at once: the cost of an append falls with the load.
+//! `synchronous=FULL` in WAL mode syncs the log file at every commit.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::APPEND_BYTES_MAX;
+use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use crate::envelope::RecordedEvent;
+use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
+
+mod files;
+mod plan;
+mod read;
+mod writer;
+
+pub use files::OpenError;
+
+use read::{Reader, TopicSubscription};
+use writer::{Message, Pending, Writer};
+
+/// How many appends may wait for the writer; further callers wait for a place.
+const QUEUE_APPENDS_MAX: usize = 4_096;
+
+/// The embedded log. Close it to be sure that everything is written and the file is tidy;
+/// dropping it without loses nothing that was acknowledged.
+#[derive(Debug)]
+pub struct EmbeddedLog {
+    id: LogId,
+    queue: mpsc::Sender<Message>,
+    reader: Reader,
+    readers: SqlitePool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How to open a log; the default is right for everything but tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    /// The most pages the file may have: a full disk, for tests of one.
+    pub pages_max: Option<u32>,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in a file, or makes a new one.
+    ///
+    /// # Errors
+    /// When the file can't be opened, is no log, or was written by a newer version.
+    pub async fn open(path: &Path, options: OpenOptions) -> Result<Self, OpenError> {
+        let mut connection = files::open_for_writing(path, options).await?;
+        let id = files::prepare(&mut connection).await?;
+        let heads = files::heads(&mut connection).await?;
+        let readers = files::open_for_reading(path).await?;
+        let (queue, messages) = mpsc::channel(QUEUE_APPENDS_MAX);
+        let (senders, receivers) =
+            heads.map(|head| watch::channel(Sequence(head))).into_iter().unzip();
+        let writer = tokio::spawn(Writer::new(connection, id, senders).run(messages));
+        let reader = Reader::new(readers.clone(), id, receivers);
+        Ok(Self { id, queue, reader, readers, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Waits until everything that was queued is written, then closes the file.
+    pub async fn close(&self) {
+        let _ = self.queue.send(Message::Close).await;
+        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        if let Some(writer) = writer {
+            let _ = writer.await;
+        }
+        self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl EventLog for EmbeddedLog {
+    fn id(&self) -> LogId {
+        self.id
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let bytes: usize = append.events.iter().map(|event| event.body.len()).sum();
+        if append.events.is_empty() || bytes > APPEND_BYTES_MAX {
+            return Err(AppendError::Size);
+        }
+        let closed = || AppendError::Unavailable("the log is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { append, bytes, reply };
+        self.queue.send(Message::Append(pending)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    async fn read(
+        &self,
+        stream: &StreamId,
+        after: Version,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read(stream, after).await
+    }
+
+    async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read_all(topic, after, limit).await
+    }
+
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Box<dyn Subscription>, ReadError> {
+        self.reader.check(topic, after)?;
+        Ok(Box::new(TopicSubscription::new(self.reader.clone(), topic, after, limit)))
+    }
+
+    async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
+        Ok(Position { log: self.id, topic, sequence: self.reader.head(topic) })
+    }
+}
+
+/// The table of a topic.
+fn table(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Links => "links_events",
+        Topic::Clicks => "clicks_events",
+        Topic::Accounts => "accounts_events",
+    }
+}
+
+/// The place of a topic in arrays that hold something per topic.
+fn index(topic: Topic) -> usize {
+    match topic {
+        Topic::Links => 0,
+        Topic::Clicks => 1,
+        Topic::Accounts => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests;

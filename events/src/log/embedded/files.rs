@@ -1,0 +1,105 @@
+//! The file: its tables, its identity, and the connections to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlitePool};
+use uuid::Uuid;
+
+use super::{OpenOptions, table};
+use crate::position::{LogId, Topic};
+
+/// The version of the tables; a file with a newer one is refused.
+const SCHEMA_VERSION: i64 = 1;
+
+/// Connections that read at the same time; each is a thread.
+const READERS_MAX: u32 = 4;
+
+/// How long opening waits for another process that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Look at the file, its directory and the disk.
+    #[error("the log file can't be opened: {0}")]
+    File(#[from] sqlx::Error),
+    /// Use the version of hoplog that wrote it, or a later one.
+    #[error("the log file has schema version {found}; this program knows up to {SCHEMA_VERSION}")]
+    Newer {
+        /// The version in the file.
+        found: i64,
+    },
+    /// Restore the file from a copy, or choose another.
+    #[error("the log file has no valid identity")]
+    Identity,
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+pub(super) async fn open_for_writing(
+    path: &Path,
+    open: OpenOptions,
+) -> Result<SqliteConnection, OpenError> {
+    let mut options = options(path).create_if_missing(true);
+    if let Some(pages_max) = open.pages_max {
+        options = options.pragma("max_page_count", pages_max.to_string());
+    }
+    Ok(options.connect().await?)
+}
+
+pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenError> {
+    let options = options(path).read_only(true);
+    Ok(SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options).await?)
+}
+
+/// Makes the tables and the identity of a new file, checks those of an old one.
+pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<LogId, OpenError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::Newer { found });
+    }
+    if found == 0 {
+        sqlx::raw_sql(include_str!("log.sql")).execute(&mut *transaction).await?;
+        for topic in Topic::ALL {
+            let sql = include_str!("topic.sql").replace("{topic}", table(topic));
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+        }
+        sqlx::query("INSERT INTO log (id) VALUES ($1)")
+            .bind(Uuid::new_v4().to_string())
+            .execute(&mut *transaction)
+            .await?;
+        let version = format!("PRAGMA user_version = {SCHEMA_VERSION}");
+        sqlx::raw_sql(AssertSqlSafe(version)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    identity(connection).await
+}
+
+/// The identity of a log that exists.
+pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<LogId, OpenError> {
+    let id: String = sqlx::query_scalar("SELECT id FROM log").fetch_one(connection).await?;
+    Uuid::try_parse(&id).map(LogId).map_err(|_| OpenError::Identity)
+}
+
+/// The last sequence of every topic, in the order of [`Topic::ALL`].
+pub(super) async fn heads(connection: &mut SqliteConnection) -> Result<[u64; 3], OpenError> {
+    let mut heads = [0; 3];
+    for (head, topic) in heads.iter_mut().zip(Topic::ALL) {
+        let sql = format!("SELECT COALESCE(MAX(sequence), 0) FROM {}", table(topic));
+        let last: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
+        *head = last.unsigned_abs();
+    }
+    Ok(heads)
+}

@@ -1,0 +1,188 @@
+//! The one writer: takes what has queued, commits it at once, answers.
+
+use std::time::Instant;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::super::{Append, AppendError, Appended};
+use super::plan::{NewRow, Plan};
+use super::read::signed;
+use super::table;
+use crate::position::{LogId, Sequence, Topic};
+
+/// Appends in one group at most.
+const GROUP_APPENDS_MAX: usize = 2_048;
+
+/// Bytes of bodies in one group at most, exceeded by one append at most.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Rows per INSERT: a few fixed sizes, so that the prepared statements are reused.
+const INSERT_ROWS: [usize; 3] = [64, 8, 1];
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Write this.
+    Append(Pending),
+    /// Write what has queued, then end.
+    Close,
+}
+
+/// An append that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) append: Append,
+    pub(super) bytes: usize,
+    pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// Owns the only connection that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: SqliteConnection,
+    log: LogId,
+    heads: Vec<watch::Sender<Sequence>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: SqliteConnection,
+        log: LogId,
+        heads: Vec<watch::Sender<Sequence>>,
+    ) -> Self {
+        Self { connection, log, heads }
+    }
+
+    /// Writes until it is told to close or nobody is left to ask.
+    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        while let Some(message) = messages.recv().await {
+            let group = gather(message, &mut messages);
+            if !group.is_empty() {
+                self.commit(group).await;
+            }
+        }
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the log file was not closed cleanly; nothing is lost");
+        }
+    }
+
+    async fn commit(&mut self, group: Vec<Pending>) {
+        let started = Instant::now();
+        let result = self.write(&group).await;
+        metrics::histogram!("hoplog_log_group_appends").record(to_f64(group.len()));
+        metrics::histogram!("hoplog_log_append_seconds").record(started.elapsed().as_secs_f64());
+        match result {
+            Ok(answers) => {
+                for (pending, answer) in group.into_iter().zip(answers) {
+                    // A caller that went away has its events all the same.
+                    let _ = pending.reply.send(answer);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "events could not be appended; nothing of the group is kept");
+                let error = AppendError::Unavailable(error.to_string());
+                for pending in group {
+                    let _ = pending.reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One transaction; if it fails or is dropped, it is rolled back and the heads stay.
+    async fn write(
+        &mut self,
+        group: &[Pending],
+    ) -> Result<Vec<Result<Appended, AppendError>>, sqlx::Error> {
+        let heads = self.heads.iter().map(|head| *head.borrow()).collect();
+        let mut plan = Plan::new(self.log, heads);
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        for topic in Topic::ALL {
+            let of_topic = group.iter().map(|p| &p.append).filter(|a| a.stream.topic() == topic);
+            let of_topic: Vec<&Append> = of_topic.collect();
+            if !of_topic.is_empty() {
+                plan.load(&mut transaction, topic, &of_topic).await?;
+            }
+        }
+        for pending in group {
+            plan.decide(&pending.append);
+        }
+        for topic in Topic::ALL {
+            let rows: Vec<_> = plan.rows.iter().filter(|r| r.stream.topic() == topic).collect();
+            insert(&mut transaction, topic, &rows).await?;
+        }
+        transaction.commit().await?;
+        metrics::counter!("hoplog_log_append_events_total").increment(plan.rows.len() as u64);
+        for (head, sequence) in self.heads.iter().zip(&plan.heads) {
+            head.send_if_modified(|head| std::mem::replace(head, *sequence) != *sequence);
+        }
+        Ok(plan.answers)
+    }
+}
+
+/// The first message and everything that has queued behind it, within the bounds of a group.
+fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Pending> {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    let mut next = Some(first);
+    while let Some(message) = next {
+        match message {
+            Message::Append(pending) => {
+                bytes += pending.bytes;
+                group.push(pending);
+            }
+            // What queued before the close is still received; later sends fail.
+            Message::Close => messages.close(),
+        }
+        if group.len() >= GROUP_APPENDS_MAX || bytes >= GROUP_BYTES_MAX {
+            break;
+        }
+        next = messages.try_recv().ok();
+    }
+    group
+}
+
+/// Inserts rows in as few statements as the fixed sizes allow.
+async fn insert(
+    connection: &mut SqliteConnection,
+    topic: Topic,
+    rows: &[&NewRow<'_>],
+) -> Result<(), sqlx::Error> {
+    let mut left = rows;
+    for size in INSERT_ROWS {
+        while left.len() >= size {
+            let (now, later) = left.split_at(size);
+            insert_rows(connection, topic, now).await?;
+            left = later;
+        }
+    }
+    Ok(())
+}
+
+async fn insert_rows(
+    connection: &mut SqliteConnection,
+    topic: Topic,
+    rows: &[&NewRow<'_>],
+) -> Result<(), sqlx::Error> {
+    let places = vec!["(?, ?, ?, ?, ?, ?)"; rows.len()].join(", ");
+    let sql = format!(
+        "INSERT INTO {} (sequence, stream, version, command_id, event_type, body) VALUES {places}",
+        table(topic)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for row in rows {
+        query = query
+            .bind(signed(row.sequence.0))
+            .bind(row.stream.key())
+            .bind(signed(row.version.0))
+            .bind(row.command_id.0.as_bytes().as_slice())
+            .bind(&*row.event.event_type)
+            .bind(row.event.body.as_ref());
+    }
+    query.execute(connection).await?;
+    Ok(())
+}
+
+fn to_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
