@@ -1,1 +1,58 @@
-//! (being written)
+//! API keys: made, listed, revoked as events; held in memory to be checked on every request.
+
+use hoplog_events::account::Scope;
+use hoplog_events::link::OwnerId;
+
+mod api_key;
+mod key_ring;
+mod manage;
+
+pub use api_key::{ApiKey, hash_of};
+pub use key_ring::{AuthError, KeyRecord, KeyRing};
+pub use manage::{KeyError, NewKey, create_key, revoke_key};
+
+/// The owner of keys that come from the settings or the first start.
+pub const ADMIN_OWNER: &str = "admin";
+
+/// Whose key a request carries, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Written with the events of its commands: `key:<id>`.
+    pub actor: Box<str>,
+    /// Whose links it reaches.
+    pub owner: OwnerId,
+    scopes: Scopes,
+}
+
+/// A set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Scopes(u8);
+
+impl Scopes {
+    fn of(scopes: &[Scope]) -> Self {
+        Self(scopes.iter().fold(0, |set, scope| set | bit(*scope)))
+    }
+
+    /// `admin` is every scope.
+    fn has(self, scope: Scope) -> bool {
+        self.0 & (bit(scope) | bit(Scope::Admin)) != 0
+    }
+}
+
+fn bit(scope: Scope) -> u8 {
+    1 << match scope {
+        Scope::LinksRead => 0,
+        Scope::LinksWrite => 1,
+        Scope::StatsRead => 2,
+        Scope::EventsRead => 3,
+        Scope::Admin => 4,
+    }
+}
+
+impl Principal {
+    /// Whether it may do what the scope stands for.
+    #[must_use]
+    pub fn can(&self, scope: Scope) -> bool {
+        self.scopes.has(scope)
+    }
+}

@@ -1,1 +1,109 @@
-//! (being written)
+//! What people can ask for: one file per use case. Each makes a request and hands it to
+//! [`crate::execute`], the only write path.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::envelope::CommandId;
+use hoplog_events::link::{LinkKey, OwnerId};
+use hoplog_events::log::EventLog;
+use hoplog_events::position::Version;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::domain::link::{LinkCommand, Request, Requester};
+use crate::execute::{ExecuteError, Origin, Outcome, execute};
+
+pub mod change_link;
+pub mod code;
+pub mod create_link;
+pub mod expire_links;
+
+/// Everything commands need.
+#[derive(Debug)]
+pub struct Commands {
+    log: Arc<dyn EventLog>,
+    codes: code::CodeMaker,
+    own_hosts: Vec<Box<str>>,
+}
+
+/// Who gives a command, and in which request.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// Whose new links are.
+    pub owner: OwnerId,
+    /// Whether they reach the links of every owner.
+    pub admin: bool,
+    /// Written with every event.
+    pub actor: Box<str>,
+    /// The request.
+    pub correlation_id: Box<str>,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// The name under which a client wants something done once, and what it wanted.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
+    /// As the client sent it.
+    pub key: String,
+    /// The request in one fixed spelling.
+    pub request: String,
+}
+
+impl Commands {
+    /// Commands that append to a log. `own_hosts`: where no link may lead.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>, codes: code::CodeMaker, own_hosts: Vec<Box<str>>) -> Self {
+        Self { log, codes, own_hosts }
+    }
+
+    fn request(
+        &self,
+        issuer: &Issuer,
+        host: Option<&str>,
+        expected: Option<Version>,
+        command: LinkCommand,
+    ) -> Request {
+        let requester =
+            if issuer.admin { Requester::Admin } else { Requester::Owner(issuer.owner.clone()) };
+        let own_hosts = self.own_hosts.iter().cloned().chain(host.map(Into::into)).collect();
+        Request { requester, now: issuer.now, expected, own_hosts, command }
+    }
+
+    async fn execute(
+        &self,
+        key: &LinkKey,
+        request: &Request,
+        origin: &Origin,
+    ) -> Result<Outcome, ExecuteError> {
+        execute(&self.log, key, request, origin).await
+    }
+}
+
+impl Issuer {
+    /// The command's identity: fresh, or the same for the same key of the same owner.
+    fn origin(&self, idempotency: Option<&IdempotencyKey>) -> Origin {
+        let Some(idempotency) = idempotency else {
+            return Origin::once(&self.actor, Some(self.correlation_id.clone()));
+        };
+        let name = format!("{}\n{}", self.owner, idempotency.key);
+        let hash = Sha256::digest(idempotency.request.as_bytes());
+        Origin {
+            actor: self.actor.clone(),
+            command_id: CommandId(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())),
+            command_hash: Some(hex(&hash[..8]).into()),
+            correlation_id: Some(self.correlation_id.clone()),
+        }
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,1 +1,8 @@
-//! (being written)
+//! The rules, pure: what a link may become (`decide`) and what it is (`evolve`). No clock, no
+//! randomness, no I/O: time, codes and whatever else a rule needs are in the command.
+
+pub mod alias;
+pub mod base62;
+pub mod expiry;
+pub mod link;
+pub mod warnings;

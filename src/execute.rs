@@ -1,1 +1,222 @@
-//! (being written)
+//! The only write path: load the link's events, decide, append; on a conflict again.
+//!
+//! ```text
+//! read stream ──► replay ──► decide ──► write envelopes ──► append ──► answer
+//!      ▲                                                      │
+//!      └────────────── somebody was faster ◄── Conflict ──────┘
+//! ```
+//!
+//! A command that is already on the stream is not decided again: its outcome is read back, even
+//! if the same request would be refused today.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::catalogue::{DecodeError, Event};
+use hoplog_events::envelope::{CommandId, Envelope, Metadata, NewEvent};
+use hoplog_events::link::{LinkEvent, LinkKey};
+use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
+use hoplog_events::position::{Position, Version};
+use rand::RngExt;
+use uuid::Uuid;
+
+use crate::domain::link::{Link, LinkError, Request, decide, evolve};
+
+/// How often a command is decided again because somebody was faster.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// How long a command steps back after a conflict, at most, in microseconds.
+const STEP_BACK_US_MAX: u64 = 2_000;
+
+/// Who asks for a command, and how it is told from others.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Written with every event: `key:<id>` or `system:<job>`.
+    pub actor: Box<str>,
+    /// The same command sent twice has the same id.
+    pub command_id: CommandId,
+    /// Tells a retry from another request under the same idempotency key.
+    pub command_hash: Option<Box<str>>,
+    /// The request it came with.
+    pub correlation_id: Option<Box<str>>,
+}
+
+impl Origin {
+    /// A command that nobody will send again.
+    #[must_use]
+    pub fn once(actor: &str, correlation_id: Option<Box<str>>) -> Self {
+        let command_id = CommandId(Uuid::now_v7());
+        Self { actor: actor.into(), command_id, command_hash: None, correlation_id }
+    }
+}
+
+/// What a command led to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The link as the command left it.
+    pub link: Link,
+    /// Where its last event is; a query that waits for it sees the link like this.
+    pub position: Position,
+    /// The command had been done before.
+    pub repeated: bool,
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] LinkError),
+    /// Use a new idempotency key for a new request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyKeyReused,
+    /// Try again: others change the same link all the time.
+    #[error("the link is being changed by too many at once")]
+    Contended,
+    /// Try again later, with the same command id.
+    #[error("the log is away: {0}")]
+    Unavailable(String),
+    /// An event of this link can't be read; an operator has to look at it.
+    #[error(transparent)]
+    Unreadable(#[from] DecodeError),
+}
+
+impl From<ReadError> for ExecuteError {
+    fn from(error: ReadError) -> Self {
+        ExecuteError::Unavailable(error.to_string())
+    }
+}
+
+/// A link with what its stream tells of commands.
+#[derive(Debug, Default)]
+struct Loaded {
+    link: Option<Link>,
+    version: Version,
+    last: Option<Position>,
+    /// What the command that is being executed has led to, if it is on the stream.
+    done: Option<(Link, Position, Option<Box<str>>)>,
+}
+
+/// Executes a command on one link.
+///
+/// # Errors
+/// See [`ExecuteError`]; nothing was appended unless it says that this is unknown.
+pub async fn execute(
+    log: &Arc<dyn EventLog>,
+    key: &LinkKey,
+    request: &Request,
+    origin: &Origin,
+) -> Result<Outcome, ExecuteError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let loaded = load(log.as_ref(), key, Some(origin.command_id)).await?;
+        if let Some((link, position, hash)) = loaded.done {
+            if hash != origin.command_hash {
+                return Err(ExecuteError::IdempotencyKeyReused);
+            }
+            return Ok(Outcome { link, position, repeated: true });
+        }
+        let events = decide(loaded.link.as_ref(), request)?;
+        if events.is_empty() {
+            return unchanged(loaded, key);
+        }
+        match append(log, key, loaded.version, &events, request.now, origin).await {
+            Ok((position, false)) => {
+                let link = evolve_all(loaded.link, key, &events, request.now);
+                let link = link.ok_or(LinkError::NotFound)?;
+                return Ok(Outcome { link, position, repeated: false });
+            }
+            // It was appended by an earlier attempt that got no answer, or somebody was faster:
+            // load again.
+            Ok((_, true)) | Err(AppendError::Conflict { .. }) => step_back().await,
+            Err(error @ (AppendError::Unavailable(_) | AppendError::Size)) => {
+                return Err(ExecuteError::Unavailable(error.to_string()));
+            }
+        }
+    }
+    Err(ExecuteError::Contended)
+}
+
+/// The link as its events make it; `None`: there is no such stream.
+///
+/// # Errors
+/// When the log can't be read or an event of the link can't be understood.
+pub async fn load_link(log: &dyn EventLog, key: &LinkKey) -> Result<Option<Link>, ExecuteError> {
+    Ok(load(log, key, None).await?.link)
+}
+
+async fn load(
+    log: &dyn EventLog,
+    key: &LinkKey,
+    command: Option<CommandId>,
+) -> Result<Loaded, ExecuteError> {
+    let mut loaded = Loaded::default();
+    for recorded in log.read(&key.stream(), Version::NONE).await? {
+        loaded.version = recorded.version;
+        loaded.last = Some(recorded.position);
+        let Some(Envelope { time, metadata, event: Event::Link(event), .. }) = recorded.decode()?
+        else {
+            continue;
+        };
+        loaded.link = evolve(loaded.link, key, &event, time);
+        if let (true, Some(link)) = (Some(recorded.command_id) == command, &loaded.link) {
+            loaded.done = Some((link.clone(), recorded.position, metadata.command_hash));
+        }
+    }
+    if let Some(link) = &mut loaded.link {
+        // Events of types that are unknown here count for the version all the same.
+        link.version = loaded.version;
+    }
+    Ok(loaded)
+}
+
+/// Nothing was left to do: the answer is the link as it is.
+fn unchanged(loaded: Loaded, key: &LinkKey) -> Result<Outcome, ExecuteError> {
+    match (loaded.link, loaded.last) {
+        (Some(link), Some(position)) => Ok(Outcome { link, position, repeated: false }),
+        _ => Err(LinkError::CodeTaken(key.clone()).into()),
+    }
+}
+
+fn evolve_all(
+    link: Option<Link>,
+    key: &LinkKey,
+    events: &[LinkEvent],
+    at: DateTime<Utc>,
+) -> Option<Link> {
+    events.iter().fold(link, |link, event| evolve(link, key, event, at))
+}
+
+async fn append(
+    log: &Arc<dyn EventLog>,
+    key: &LinkKey,
+    version: Version,
+    events: &[LinkEvent],
+    now: DateTime<Utc>,
+    origin: &Origin,
+) -> Result<(Position, bool), AppendError> {
+    let stream = key.stream();
+    let metadata = Metadata {
+        actor: origin.actor.clone(),
+        command_id: origin.command_id,
+        command_hash: origin.command_hash.clone(),
+        correlation_id: origin.correlation_id.clone(),
+    };
+    let write = |event: &LinkEvent| {
+        NewEvent::write(&stream, &event.clone().into(), Uuid::now_v7(), now, now, &metadata)
+    };
+    let events: Result<Vec<_>, _> = events.iter().map(write).collect();
+    let events = events.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+    let (expected, command_id) = (ExpectedVersion::Exact(version), origin.command_id);
+    let appended = log.append(Append { stream, expected, command_id, events }).await?;
+    Ok((appended.position, appended.duplicate))
+}
+
+/// Those who met step back for different times, so that they do not meet again.
+async fn step_back() {
+    let pause_us = rand::rng().random_range(0..STEP_BACK_US_MAX);
+    tokio::time::sleep(Duration::from_micros(pause_us)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@
 
 pub mod accounts;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod clicks;
 pub mod clock;

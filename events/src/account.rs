@@ -51,6 +51,15 @@ pub enum Scope {
     Admin,
 }
 
+impl std::str::FromStr for Scope {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Scope::ALL.into_iter().find(|scope| scope.name() == text);
+        known.ok_or("must be links:read, links:write, stats:read, events:read or admin")
+    }
+}
+
 impl Scope {
     /// Every scope.
     pub const ALL: [Scope; 5] =
@@ -106,5 +115,9 @@ pub struct ApiKeyCreated {
 }
 
 /// The key works no more.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct ApiKeyRevoked {}
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyRevoked {
+    /// Which key.
+    pub id: ApiKeyId,
+}

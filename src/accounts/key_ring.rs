@@ -1,0 +1,193 @@
+//! The keys that work, in memory: a fold of the topic ACCOUNTS, kept up to date by the log.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::account::{AccountEvent, ApiKeyCreated, ApiKeyId, Scope};
+use hoplog_events::catalogue::Event;
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::log::{EventLog, ReadError, ReadLimit};
+use hoplog_events::position::{Sequence, Topic};
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+
+use super::api_key::{hash_of, is_well_formed};
+use super::{ADMIN_OWNER, Principal, Scopes};
+use crate::config::Secret;
+
+/// How long to wait before a log that can't be read is tried again.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// A key as it can be listed.
+#[derive(Debug, Clone)]
+pub struct KeyRecord {
+    /// The key's creation.
+    pub created: ApiKeyCreated,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A request's key does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the API key is unknown, revoked or expired")]
+pub struct AuthError;
+
+#[derive(Debug, Default)]
+struct Keys {
+    by_hash: HashMap<[u8; 32], ApiKeyId>,
+    by_id: HashMap<ApiKeyId, KeyRecord>,
+}
+
+/// All keys.
+#[derive(Debug)]
+pub struct KeyRing {
+    /// The key from the settings, which is on no log.
+    configured: Option<[u8; 32]>,
+    keys: RwLock<Keys>,
+    applied: watch::Sender<Sequence>,
+}
+
+impl KeyRing {
+    /// Reads every key there is.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn load(
+        log: &Arc<dyn EventLog>,
+        configured: Option<&Secret>,
+    ) -> Result<Self, ReadError> {
+        let configured = configured.map(|secret| hash_of(&secret.0));
+        let ring = Self { configured, keys: RwLock::default(), applied: watch::Sender::default() };
+        loop {
+            let after = *ring.applied.borrow();
+            let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
+            if events.is_empty() {
+                return Ok(ring);
+            }
+            ring.apply(&events);
+        }
+    }
+
+    /// Keeps up with the log, for as long as it is polled.
+    pub async fn follow(&self, log: &Arc<dyn EventLog>) {
+        loop {
+            let after = *self.applied.borrow();
+            let subscription = log.subscribe(Topic::Accounts, after, ReadLimit::default()).await;
+            if let Ok(mut subscription) = subscription {
+                while let Ok(events) = subscription.next().await {
+                    self.apply(&events);
+                }
+            }
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
+    /// Waits until the keys are those at `sequence`.
+    pub async fn wait_for(&self, sequence: Sequence) {
+        let mut applied = self.applied.subscribe();
+        // The sender lives as long as this ring.
+        let _ = applied.wait_for(|applied| *applied >= sequence).await;
+    }
+
+    fn apply(&self, events: &[RecordedEvent]) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            match event.decode() {
+                Ok(Some(envelope)) => keys.apply(&envelope.event, envelope.time),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "an event of a key can't be read"),
+            }
+        }
+        drop(keys);
+        if let Some(last) = events.last() {
+            self.applied.send_replace(last.position.sequence);
+        }
+    }
+
+    /// Whose key this is.
+    ///
+    /// # Errors
+    /// When it is unknown, revoked or expired; which of them is nobody's business.
+    pub fn authenticate(&self, key: &str, now: DateTime<Utc>) -> Result<Principal, AuthError> {
+        let hash = hash_of(key);
+        if self.configured.is_some_and(|configured| configured.ct_eq(&hash).into()) {
+            let owner = ADMIN_OWNER.parse().map_err(|_| AuthError)?;
+            let actor = "key:configured".into();
+            return Ok(Principal { actor, owner, scopes: Scopes::of(&[Scope::Admin]) });
+        }
+        if !is_well_formed(key) {
+            return Err(AuthError);
+        }
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        // What is looked up is a hash of 178 random bits: how long the look-up takes tells
+        // nothing about any key.
+        let record = keys.by_hash.get(&hash).and_then(|id| keys.by_id.get(id)).ok_or(AuthError)?;
+        let expired = record.created.expires_at.is_some_and(|expires_at| expires_at <= now);
+        if expired || record.revoked_at.is_some() {
+            return Err(AuthError);
+        }
+        Ok(Principal {
+            actor: format!("key:{}", record.created.id).into(),
+            owner: record.created.owner.clone(),
+            scopes: Scopes::of(&record.created.scopes),
+        })
+    }
+
+    /// All keys, the newest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<KeyRecord> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<_> = keys.by_id.values().cloned().collect();
+        list.sort_by_key(|record| std::cmp::Reverse((record.created_at, record.created.id)));
+        list
+    }
+
+    /// One key.
+    #[must_use]
+    pub fn get(&self, id: ApiKeyId) -> Option<KeyRecord> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+    }
+
+    /// Whether there is any key, the configured one included.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        self.configured.is_none() && keys.by_id.is_empty()
+    }
+}
+
+impl Keys {
+    fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
+        match event {
+            Event::Account(AccountEvent::ApiKeyCreated(created)) => {
+                let mut hash = [0; 32];
+                if from_hex(&created.hash.0, &mut hash) {
+                    self.by_hash.insert(hash, created.id);
+                }
+                let record =
+                    KeyRecord { created: created.clone(), created_at: at, revoked_at: None };
+                self.by_id.insert(created.id, record);
+            }
+            Event::Account(AccountEvent::ApiKeyRevoked(revoked)) => {
+                if let Some(record) = self.by_id.get_mut(&revoked.id) {
+                    record.revoked_at = Some(at);
+                }
+            }
+            Event::Link(_) | Event::Click(_) => {}
+        }
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+fn from_hex(text: &str, bytes: &mut [u8; 32]) -> bool {
+    text.len() == 64
+        && text.is_ascii()
+        && bytes.iter_mut().enumerate().all(|(n, byte)| {
+            let digits = u8::from_str_radix(&text[2 * n..2 * n + 2], 16);
+            digits.map(|value| *byte = value).is_ok()
+        })
+}

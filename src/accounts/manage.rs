@@ -1,0 +1,109 @@
+//! Make and revoke keys.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::account::{ApiKeyCreated, ApiKeyId, ApiKeyRevoked, Scope};
+use hoplog_events::catalogue::Event;
+use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
+use hoplog_events::link::{OwnerId, Title};
+use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion};
+use hoplog_events::position::{Position, Version};
+use uuid::Uuid;
+
+use super::api_key::{ApiKey, key_hash};
+use crate::commands::Issuer;
+
+/// A key that somebody wants.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Whose links it shall reach.
+    pub owner: OwnerId,
+    /// A name for people.
+    pub name: Title,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// From this instant on it works no more.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Why a key was not made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Choose an instant in the future.
+    #[error("the expiry must lie in the future")]
+    ExpiryPassed,
+    /// The key was made by an earlier request with this idempotency key; its secret was shown
+    /// then and is not kept.
+    #[error("the key was created by an earlier request; its secret is shown once")]
+    AlreadyCreated,
+    /// Try again later.
+    #[error("the log is away: {0}")]
+    Unavailable(String),
+}
+
+/// Makes a key; what is returned is the only copy of it. The id is made by the caller, so that
+/// an idempotency key can name it.
+///
+/// # Errors
+/// See [`KeyError`].
+pub async fn create_key(
+    log: &Arc<dyn EventLog>,
+    issuer: &Issuer,
+    id: ApiKeyId,
+    new: NewKey,
+) -> Result<(ApiKey, Position), KeyError> {
+    if new.expires_at.is_some_and(|expires_at| expires_at <= issuer.now) {
+        return Err(KeyError::ExpiryPassed);
+    }
+    let key = ApiKey::generate();
+    let created = ApiKeyCreated {
+        id,
+        owner: new.owner,
+        name: new.name,
+        scopes: new.scopes,
+        hash: key_hash(key.reveal()),
+        prefix: key.shown().into(),
+        expires_at: new.expires_at,
+    };
+    match append(log, issuer, id, created.into(), ExpectedVersion::Exact(Version::NONE)).await {
+        Ok(position) => Ok((key, position)),
+        Err(AppendError::Conflict { .. }) => Err(KeyError::AlreadyCreated),
+        Err(error) => Err(KeyError::Unavailable(error.to_string())),
+    }
+}
+
+/// Revokes a key that exists.
+///
+/// # Errors
+/// When the log is away.
+pub async fn revoke_key(
+    log: &Arc<dyn EventLog>,
+    issuer: &Issuer,
+    id: ApiKeyId,
+) -> Result<Position, KeyError> {
+    let revoked = ApiKeyRevoked { id }.into();
+    let appended = append(log, issuer, id, revoked, ExpectedVersion::Any).await;
+    appended.map_err(|error| KeyError::Unavailable(error.to_string()))
+}
+
+async fn append(
+    log: &Arc<dyn EventLog>,
+    issuer: &Issuer,
+    id: ApiKeyId,
+    event: Event,
+    expected: ExpectedVersion,
+) -> Result<Position, AppendError> {
+    let stream = id.stream();
+    let command_id = CommandId(Uuid::now_v7());
+    let metadata = Metadata {
+        actor: issuer.actor.clone(),
+        command_id,
+        command_hash: None,
+        correlation_id: Some(issuer.correlation_id.clone()),
+    };
+    let event = NewEvent::write(&stream, &event, Uuid::now_v7(), issuer.now, issuer.now, &metadata)
+        .map_err(|error| AppendError::Unavailable(error.to_string()))?;
+    let appended = log.append(Append { stream, expected, command_id, events: vec![event] }).await?;
+    Ok(appended.position)
+}

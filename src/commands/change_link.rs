@@ -1,0 +1,28 @@
+//! Edit, disable, enable or delete a link.
+
+use hoplog_events::link::LinkKey;
+use hoplog_events::position::Version;
+
+use super::{Commands, IdempotencyKey, Issuer};
+use crate::domain::link::LinkCommand;
+use crate::execute::{ExecuteError, Outcome};
+
+impl Commands {
+    /// Changes a link, if it has the version that is expected. `host` is the one the request was
+    /// sent to: a link can't lead there.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn change_link(
+        &self,
+        issuer: &Issuer,
+        host: Option<&str>,
+        idempotency: Option<&IdempotencyKey>,
+        key: &LinkKey,
+        expected: Option<Version>,
+        command: LinkCommand,
+    ) -> Result<Outcome, ExecuteError> {
+        let request = self.request(issuer, host, expected, command);
+        self.execute(key, &request, &issuer.origin(idempotency)).await
+    }
+}

@@ -1,0 +1,99 @@
+//! Create a link: claim a code on the log.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{
+    Destination, Domain, ExternalId, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
+};
+
+use super::{Commands, IdempotencyKey, Issuer, code};
+use crate::domain::alias::Alias;
+use crate::domain::link::{CreateLink, LinkCommand, LinkError};
+use crate::execute::{ExecuteError, Outcome};
+
+/// How many codes are tried before giving up; that two in a row are taken is already unlikely.
+const CODES_TRIED_MAX: u32 = 8;
+
+/// What somebody wants.
+#[derive(Debug, Clone)]
+pub struct WantedLink {
+    /// The code they chose; otherwise one is made.
+    pub alias: Option<Alias>,
+    /// Where it shall lead.
+    pub url: Destination,
+    /// When it shall end.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// A name for people.
+    pub title: Option<Title>,
+    /// Labels.
+    pub tags: Tags,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its name in the owner's system.
+    pub external_id: Option<ExternalId>,
+}
+
+impl Commands {
+    /// Creates a link. `host` is the one the request was sent to: a link can't lead there.
+    ///
+    /// With an idempotency key, the key seeds the code, so that a retry meets the claim of the
+    /// first attempt and is answered with it.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn create_link(
+        &self,
+        issuer: &Issuer,
+        host: Option<&str>,
+        idempotency: Option<&IdempotencyKey>,
+        wanted: WantedLink,
+    ) -> Result<Outcome, ExecuteError> {
+        let origin = issuer.origin(idempotency);
+        let tries = if wanted.alias.is_some() { 1 } else { CODES_TRIED_MAX };
+        let mut taken = ExecuteError::Contended;
+        for attempt in 0..tries {
+            let code = self.code(issuer, idempotency, attempt, wanted.alias.as_ref());
+            let Some(code) = code else { break };
+            let key = LinkKey { domain: Domain::service(), code };
+            let command = LinkCommand::Create(Box::new(new_link(issuer, &key, &wanted)));
+            let request = self.request(issuer, host, None, command);
+            match self.execute(&key, &request, &origin).await {
+                Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => taken = error,
+                other => return other,
+            }
+        }
+        Err(taken)
+    }
+
+    fn code(
+        &self,
+        issuer: &Issuer,
+        idempotency: Option<&IdempotencyKey>,
+        attempt: u32,
+        alias: Option<&Alias>,
+    ) -> Option<ShortCode> {
+        match (alias, idempotency) {
+            (Some(alias), _) => Some(alias.clone().into_code()),
+            (None, Some(idempotency)) => {
+                code::seeded(format!("{}\n{}\n{attempt}", issuer.owner, idempotency.key).as_bytes())
+            }
+            (None, None) => self.codes.make(issuer.now),
+        }
+    }
+}
+
+fn new_link(issuer: &Issuer, key: &LinkKey, wanted: &WantedLink) -> CreateLink {
+    let wanted = wanted.clone();
+    CreateLink {
+        key: key.clone(),
+        url: wanted.url,
+        owner: issuer.owner.clone(),
+        expires_at: wanted.expires_at,
+        redirect: wanted.redirect,
+        title: wanted.title,
+        tags: wanted.tags,
+        note: wanted.note,
+        external_id: wanted.external_id,
+    }
+}

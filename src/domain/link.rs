@@ -1,0 +1,181 @@
+//! The link: its state, the commands it takes, and the events that follow.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{
+    Destination, ExternalId, LinkEvent, LinkKey, Note, OwnerId, RedirectStatus, Tags, Title,
+};
+use hoplog_events::position::Version;
+
+mod decide;
+mod evolve;
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use evolve::evolve;
+
+/// A link: the sum of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its identity.
+    pub key: LinkKey,
+    /// Where it leads.
+    pub url: Destination,
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// From this instant on it is not served.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// A name for people.
+    pub title: Option<Title>,
+    /// Labels.
+    pub tags: Tags,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its name in the owner's system.
+    pub external_id: Option<ExternalId>,
+    /// Switched off by its owner.
+    pub disabled: bool,
+    /// Its end was noted on the log.
+    pub expired: bool,
+    /// Gone for good.
+    pub deleted: bool,
+    /// How many events it is the sum of.
+    pub version: Version,
+}
+
+/// Who wants something of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requester {
+    /// The holder of a key of this owner.
+    Owner(OwnerId),
+    /// An administrator, or the service itself.
+    Admin,
+}
+
+impl Requester {
+    /// Whether a link of this owner exists for them.
+    #[must_use]
+    pub fn sees(&self, owner: &OwnerId) -> bool {
+        match self {
+            Requester::Owner(own) => own == owner,
+            Requester::Admin => true,
+        }
+    }
+}
+
+/// What somebody wants of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkCommand {
+    /// A new link.
+    Create(Box<CreateLink>),
+    /// Some of its properties changed.
+    Edit(Box<EditLink>),
+    /// No more redirects for now.
+    Disable,
+    /// Redirects again.
+    Enable,
+    /// Its end noted, if it has come.
+    Expire,
+    /// Gone for good.
+    Delete,
+}
+
+/// A new link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateLink {
+    /// Its identity.
+    pub key: LinkKey,
+    /// Where it shall lead.
+    pub url: Destination,
+    /// Whose it shall be.
+    pub owner: OwnerId,
+    /// When it shall end.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// A name for people.
+    pub title: Option<Title>,
+    /// Labels.
+    pub tags: Tags,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its name in the owner's system.
+    pub external_id: Option<ExternalId>,
+}
+
+/// Properties to change; `None`: stays as it is, `Some(None)`: is cleared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EditLink {
+    /// Where it shall lead.
+    pub url: Option<Destination>,
+    /// When it shall end.
+    pub expires_at: Option<Option<DateTime<Utc>>>,
+    /// The status of the redirect.
+    pub redirect: Option<RedirectStatus>,
+    /// A name for people.
+    pub title: Option<Option<Title>>,
+    /// Labels.
+    pub tags: Option<Tags>,
+    /// Free text.
+    pub note: Option<Option<Note>>,
+    /// Its name in the owner's system.
+    pub external_id: Option<Option<ExternalId>>,
+}
+
+/// A command with what its rules need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who wants it.
+    pub requester: Requester,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// Only if the link has this version.
+    pub expected: Option<Version>,
+    /// The hosts of this service: a link to them would lead in a circle.
+    pub own_hosts: Vec<Box<str>>,
+    /// What.
+    pub command: LinkCommand,
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Choose another code; this one is taken, or was once.
+    #[error("the code {0} is taken")]
+    CodeTaken(LinkKey),
+    /// Check the code: there is no such link, or it is somebody else's.
+    #[error("there is no such link")]
+    NotFound,
+    /// Nothing can be done with a deleted link.
+    #[error("the link was deleted")]
+    Deleted,
+    /// Load the link again and decide again.
+    #[error("the link is at version {actual}, not at {expected}")]
+    VersionMismatch {
+        /// The version that was expected.
+        expected: Version,
+        /// The version it has.
+        actual: Version,
+    },
+    /// Choose an instant in the future.
+    #[error("the expiry must lie in the future")]
+    ExpiryPassed,
+    /// Choose an earlier instant.
+    #[error("the expiry must lie within 100 years")]
+    ExpiryTooFar,
+    /// Choose another destination.
+    #[error("the destination is on this service itself; a short link can't lead to short links")]
+    Loop,
+}
+
+/// A link after some events; `None`: after none.
+pub fn replay<'e>(
+    key: &LinkKey,
+    events: impl IntoIterator<Item = (&'e LinkEvent, DateTime<Utc>)>,
+) -> Option<Link> {
+    events.into_iter().fold(None, |link, (event, at)| evolve(link, key, event, at))
+}

@@ -1,0 +1,135 @@
+//! What a command makes happen, or why it may not.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{
+    Destination, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
+    LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
+    LinkRedirectChanged, LinkTagged, LinkTitled,
+};
+
+use super::{CreateLink, EditLink, Link, LinkCommand, LinkError, Request};
+use crate::domain::expiry::is_too_far;
+
+/// The events that follow from a request; none if nothing would change.
+///
+/// # Errors
+/// See [`LinkError`].
+pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, LinkError> {
+    if let LinkCommand::Create(create) = &request.command {
+        return match link {
+            // Also when it was deleted: a code that is printed somewhere never changes hands.
+            Some(taken) => Err(LinkError::CodeTaken(taken.key.clone())),
+            None => decide_create(create, request),
+        };
+    }
+    let link =
+        link.filter(|link| request.requester.sees(&link.owner)).ok_or(LinkError::NotFound)?;
+    if link.deleted {
+        return Err(LinkError::Deleted);
+    }
+    check_version(link, request)?;
+    match &request.command {
+        LinkCommand::Edit(edit) => decide_edit(link, edit, request),
+        LinkCommand::Disable if link.disabled => Ok(Vec::new()),
+        LinkCommand::Disable => Ok(vec![LinkEvent::Disabled(LinkDisabled {})]),
+        LinkCommand::Enable if link.disabled => Ok(vec![LinkEvent::Enabled(LinkEnabled {})]),
+        // A creation was decided above.
+        LinkCommand::Enable | LinkCommand::Create(_) => Ok(Vec::new()),
+        LinkCommand::Expire => Ok(decide_expire(link, request.now)),
+        LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),
+    }
+}
+
+fn check_version(link: &Link, request: &Request) -> Result<(), LinkError> {
+    match request.expected {
+        Some(expected) if expected != link.version => {
+            Err(LinkError::VersionMismatch { expected, actual: link.version })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn decide_create(create: &CreateLink, request: &Request) -> Result<Vec<LinkEvent>, LinkError> {
+    check_destination(&create.url, request)?;
+    check_expiry(create.expires_at, request.now)?;
+    Ok(vec![LinkEvent::Created(LinkCreated {
+        domain: create.key.domain.clone(),
+        code: create.key.code.clone(),
+        url: create.url.clone(),
+        owner: create.owner.clone(),
+        expires_at: create.expires_at,
+        redirect: create.redirect,
+        title: create.title.clone(),
+        tags: create.tags.clone(),
+        note: create.note.clone(),
+        external_id: create.external_id.clone(),
+    })])
+}
+
+/// One event per fact that changes, in a fixed order.
+fn decide_edit(
+    link: &Link,
+    edit: &EditLink,
+    request: &Request,
+) -> Result<Vec<LinkEvent>, LinkError> {
+    let mut events = Vec::new();
+    if let Some(url) = changed(edit.url.as_ref(), &link.url) {
+        check_destination(url, request)?;
+        events.push(LinkEvent::DestinationChanged(LinkDestinationChanged { url: url.clone() }));
+    }
+    if let Some(expires_at) = changed(edit.expires_at.as_ref(), &link.expires_at) {
+        check_expiry(*expires_at, request.now)?;
+        events.push(LinkEvent::ExpiryChanged(LinkExpiryChanged { expires_at: *expires_at }));
+    }
+    if let Some(redirect) = changed(edit.redirect.as_ref(), &link.redirect) {
+        events.push(LinkEvent::RedirectChanged(LinkRedirectChanged { redirect: *redirect }));
+    }
+    if let Some(title) = changed(edit.title.as_ref(), &link.title) {
+        events.push(LinkEvent::Titled(LinkTitled { title: title.clone() }));
+    }
+    if let Some(tags) = changed(edit.tags.as_ref(), &link.tags) {
+        events.push(LinkEvent::Tagged(LinkTagged { tags: tags.clone() }));
+    }
+    if let Some(note) = changed(edit.note.as_ref(), &link.note) {
+        events.push(LinkEvent::Noted(LinkNoted { note: note.clone() }));
+    }
+    if let Some(external_id) = changed(edit.external_id.as_ref(), &link.external_id) {
+        let external_id = external_id.clone();
+        events.push(LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id }));
+    }
+    Ok(events)
+}
+
+/// The new value, if one is given and it is another.
+fn changed<'v, T: PartialEq>(new: Option<&'v T>, old: &T) -> Option<&'v T> {
+    new.filter(|new| *new != old)
+}
+
+/// The instant may have been moved since somebody looked: then nothing happens.
+fn decide_expire(link: &Link, now: DateTime<Utc>) -> Vec<LinkEvent> {
+    match link.expires_at {
+        Some(expires_at) if expires_at <= now && !link.expired => {
+            vec![LinkEvent::Expired(LinkExpired { expires_at })]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), LinkError> {
+    match expires_at {
+        Some(expires_at) if expires_at <= now => Err(LinkError::ExpiryPassed),
+        Some(expires_at) if is_too_far(expires_at, now) => Err(LinkError::ExpiryTooFar),
+        _ => Ok(()),
+    }
+}
+
+fn check_destination(url: &Destination, request: &Request) -> Result<(), LinkError> {
+    let url = url.to_url();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    // A trailing dot is the same host.
+    let host = host.trim_end_matches('.');
+    if request.own_hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+        return Err(LinkError::Loop);
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What an event makes of a link. Facts are not judged here: they happened.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{LinkCreated, LinkEvent, LinkKey};
+use hoplog_events::position::Version;
+
+use super::Link;
+
+/// The link after one more event, which happened at `at`.
+#[must_use]
+pub fn evolve(
+    link: Option<Link>,
+    key: &LinkKey,
+    event: &LinkEvent,
+    at: DateTime<Utc>,
+) -> Option<Link> {
+    let mut link = match (link, event) {
+        (None, LinkEvent::Created(created)) => return Some(created_link(created, key, at)),
+        // A stream begins with its creation; anything else before it has nothing to change.
+        (None, _) => return None,
+        (Some(link), _) => link,
+    };
+    link.version = Version(link.version.0 + 1);
+    apply(&mut link, event);
+    Some(link)
+}
+
+fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link {
+    Link {
+        key: key.clone(),
+        url: created.url.clone(),
+        owner: created.owner.clone(),
+        created_at: at,
+        expires_at: created.expires_at,
+        redirect: created.redirect,
+        title: created.title.clone(),
+        tags: created.tags.clone(),
+        note: created.note.clone(),
+        external_id: created.external_id.clone(),
+        disabled: false,
+        expired: false,
+        deleted: false,
+        version: Version(1),
+    }
+}
+
+fn apply(link: &mut Link, event: &LinkEvent) {
+    match event {
+        LinkEvent::Created(_) => {}
+        LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
+        LinkEvent::ExpiryChanged(change) => {
+            link.expires_at = change.expires_at;
+            link.expired = false;
+        }
+        LinkEvent::RedirectChanged(change) => link.redirect = change.redirect,
+        LinkEvent::Titled(change) => link.title.clone_from(&change.title),
+        LinkEvent::Tagged(change) => link.tags.clone_from(&change.tags),
+        LinkEvent::Noted(change) => link.note.clone_from(&change.note),
+        LinkEvent::ExternalIdChanged(change) => link.external_id.clone_from(&change.external_id),
+        LinkEvent::Disabled(_) => link.disabled = true,
+        LinkEvent::Enabled(_) => link.disabled = false,
+        LinkEvent::Expired(_) => link.expired = true,
+        LinkEvent::Deleted(_) => link.deleted = true,
+    }
+}

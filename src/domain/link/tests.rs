@@ -1,0 +1,299 @@
+//! Given/when/then: what was, what is asked, what follows.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hoplog_events::link::{
+    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkEvent, LinkExpired,
+    LinkExpiryChanged, LinkTagged, LinkTitled, OwnerId,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn t(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn key() -> LinkKey {
+    "default/launch".parse().unwrap()
+}
+
+fn ann() -> OwnerId {
+    "ann".parse().unwrap()
+}
+
+fn new_link() -> CreateLink {
+    CreateLink {
+        key: key(),
+        url: "https://example.com/".parse().unwrap(),
+        owner: ann(),
+        expires_at: None,
+        redirect: RedirectStatus::Found,
+        title: None,
+        tags: Tags::default(),
+        note: None,
+        external_id: None,
+    }
+}
+
+fn create() -> LinkCommand {
+    LinkCommand::Create(Box::new(new_link()))
+}
+
+fn edit(change: impl FnOnce(&mut EditLink)) -> LinkCommand {
+    let mut edit = EditLink::default();
+    change(&mut edit);
+    LinkCommand::Edit(Box::new(edit))
+}
+
+fn created() -> LinkEvent {
+    let asked = request(create());
+    decide(None, &asked).unwrap().remove(0)
+}
+
+fn expiry_changed(at: Option<DateTime<Utc>>) -> LinkEvent {
+    LinkEvent::ExpiryChanged(LinkExpiryChanged { expires_at: at })
+}
+
+fn disabled() -> LinkEvent {
+    LinkEvent::Disabled(LinkDisabled {})
+}
+
+fn deleted() -> LinkEvent {
+    LinkEvent::Deleted(LinkDeleted {})
+}
+
+fn request(command: LinkCommand) -> Request {
+    let own_hosts = vec!["go.example.com".into()];
+    Request { requester: Requester::Owner(ann()), now: t(0), expected: None, own_hosts, command }
+}
+
+/// What happened before.
+struct Given(Vec<LinkEvent>);
+
+/// What follows.
+struct Then(Result<Vec<LinkEvent>, LinkError>);
+
+fn given<const N: usize>(events: [LinkEvent; N]) -> Given {
+    Given(Vec::from(events))
+}
+
+impl Given {
+    fn when(self, command: LinkCommand) -> Then {
+        self.when_asked(&request(command))
+    }
+
+    fn when_asked(self, request: &Request) -> Then {
+        let link = replay(&key(), self.0.iter().map(|event| (event, t(-100))));
+        Then(decide(link.as_ref(), request))
+    }
+}
+
+impl Then {
+    #[track_caller]
+    fn then<const N: usize>(self, events: [LinkEvent; N]) {
+        assert_eq!(self.0, Ok(Vec::from(events)));
+    }
+
+    #[track_caller]
+    fn then_refused(self, error: LinkError) {
+        assert_eq!(self.0, Err(error));
+    }
+}
+
+#[test]
+fn a_link_is_created_once() {
+    given([]).when(create()).then([created()]);
+    given([created()]).when(create()).then_refused(LinkError::CodeTaken(key()));
+}
+
+/// Trap U33: a code that was deleted or has expired is never given to somebody else.
+#[test]
+fn trap_4_a_code_is_never_given_out_again() {
+    let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-50) });
+    let taken = || LinkError::CodeTaken(key());
+    given([created(), deleted()]).when(create()).then_refused(taken());
+    given([created(), expiry_changed(Some(t(-50))), ended]).when(create()).then_refused(taken());
+}
+
+#[test]
+fn an_expiry_lies_in_the_future_and_not_too_far() {
+    let with = |expires_at| {
+        LinkCommand::Create(Box::new(CreateLink { expires_at: Some(expires_at), ..new_link() }))
+    };
+    given([]).when(with(t(0))).then_refused(LinkError::ExpiryPassed);
+    given([]).when(with(t(-1))).then_refused(LinkError::ExpiryPassed);
+    let far = t(0) + TimeDelta::days(101 * 366);
+    given([]).when(with(far)).then_refused(LinkError::ExpiryTooFar);
+    let edit_to = |at| edit(|edit| edit.expires_at = Some(Some(at)));
+    given([created()]).when(edit_to(t(0))).then_refused(LinkError::ExpiryPassed);
+    given([created()]).when(edit_to(t(9))).then([expiry_changed(Some(t(9)))]);
+}
+
+/// Trap U15: a link to the service itself leads in a circle, however the host is written.
+#[test]
+fn trap_8_a_link_never_leads_back_to_the_service() {
+    for url in
+        ["https://go.example.com/x", "http://GO.example.com:8080/", "https://go.example.com./x"]
+    {
+        let looping = CreateLink { url: url.parse().unwrap(), ..new_link() };
+        given([]).when(LinkCommand::Create(Box::new(looping))).then_refused(LinkError::Loop);
+        let edited = edit(|edit| edit.url = Some(url.parse().unwrap()));
+        given([created()]).when(edited).then_refused(LinkError::Loop);
+    }
+    let near =
+        CreateLink { url: "https://go.example.com.evil.org/".parse().unwrap(), ..new_link() };
+    assert!(decide(None, &request(LinkCommand::Create(Box::new(near)))).is_ok());
+}
+
+#[test]
+fn an_edit_gives_one_event_per_fact_that_changes() {
+    let url: Destination = "https://example.com/2".parse().unwrap();
+    let tags = Tags::try_from(vec!["a".parse().unwrap()]).unwrap();
+    let both = edit(|edit| {
+        edit.url = Some(url.clone());
+        edit.tags = Some(tags.clone());
+        edit.title = Some(None);
+        edit.redirect = Some(RedirectStatus::Found);
+    });
+    given([created()]).when(both).then([
+        LinkEvent::DestinationChanged(LinkDestinationChanged { url }),
+        LinkEvent::Tagged(LinkTagged { tags }),
+    ]);
+}
+
+#[test]
+fn what_would_change_nothing_gives_no_event() {
+    given([created()]).when(edit(|edit| edit.url = Some(new_link().url))).then([]);
+    given([created()]).when(LinkCommand::Enable).then([]);
+    given([created(), disabled()]).when(LinkCommand::Disable).then([]);
+}
+
+#[test]
+fn a_link_is_disabled_and_enabled() {
+    let enabled = LinkEvent::Enabled(LinkEnabled {});
+    given([created()]).when(LinkCommand::Disable).then([disabled()]);
+    given([created(), disabled()]).when(LinkCommand::Enable).then([enabled]);
+}
+
+#[test]
+fn nothing_can_be_done_with_a_deleted_link() {
+    for command in [
+        edit(|_| ()),
+        LinkCommand::Disable,
+        LinkCommand::Enable,
+        LinkCommand::Expire,
+        LinkCommand::Delete,
+    ] {
+        given([created(), deleted()]).when(command).then_refused(LinkError::Deleted);
+    }
+}
+
+#[test]
+fn nothing_can_be_done_with_a_link_that_is_not_there() {
+    given([]).when(LinkCommand::Disable).then_refused(LinkError::NotFound);
+    given([]).when(edit(|_| ())).then_refused(LinkError::NotFound);
+}
+
+/// Trap 18: somebody else's link is as good as none.
+#[test]
+fn trap_18_a_link_of_another_owner_is_not_there() {
+    let bob = Request {
+        requester: Requester::Owner("bob".parse().unwrap()),
+        ..request(LinkCommand::Delete)
+    };
+    given([created()]).when_asked(&bob).then_refused(LinkError::NotFound);
+    given([created(), deleted()]).when_asked(&bob).then_refused(LinkError::NotFound);
+    let admin = Request { requester: Requester::Admin, ..bob };
+    given([created()]).when_asked(&admin).then([deleted()]);
+}
+
+#[test]
+fn an_edit_of_a_version_that_is_no_more_is_refused() {
+    let asked =
+        |version| Request { expected: Some(Version(version)), ..request(LinkCommand::Disable) };
+    given([created()]).when_asked(&asked(1)).then([disabled()]);
+    let mismatch = LinkError::VersionMismatch { expected: Version(2), actual: Version(1) };
+    given([created()]).when_asked(&asked(2)).then_refused(mismatch);
+}
+
+/// Trap U32: an expiry that was moved between the look and the deed.
+#[test]
+fn trap_14_a_link_whose_end_was_moved_does_not_expire() {
+    let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-1) });
+    given([created(), expiry_changed(Some(t(-1)))]).when(LinkCommand::Expire).then([ended.clone()]);
+    given([created(), expiry_changed(Some(t(1)))]).when(LinkCommand::Expire).then([]);
+    given([created(), expiry_changed(None)]).when(LinkCommand::Expire).then([]);
+    given([created(), expiry_changed(Some(t(-1))), ended]).when(LinkCommand::Expire).then([]);
+}
+
+#[test]
+fn an_expired_link_lives_again_with_a_later_end() {
+    let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-1) });
+    let events = [created(), expiry_changed(Some(t(-1))), ended, expiry_changed(None)];
+    let link = replay(&key(), events.iter().map(|event| (event, t(0)))).unwrap();
+    assert!(!link.expired && link.expires_at.is_none());
+}
+
+fn any_command() -> impl Strategy<Value = (LinkCommand, bool)> {
+    let command = prop_oneof![
+        1 => Just(create()),
+        1 => Just(LinkCommand::Disable),
+        1 => Just(LinkCommand::Enable),
+        1 => Just(LinkCommand::Expire),
+        1 => Just(LinkCommand::Delete),
+        3 => (0..3_u8, proptest::option::of(-5..50_i64), any::<bool>()).prop_map(|(n, at, title)| {
+            edit(|edit| {
+                edit.url = Some(format!("https://example.com/{n}").parse().unwrap());
+                edit.expires_at = Some(at.map(t));
+                edit.title = title.then(|| Some(n.to_string().parse().unwrap()));
+            })
+        }),
+    ];
+    (command, any::<bool>())
+}
+
+proptest! {
+    /// Whatever is asked in whatever order: the invariants of a link hold.
+    #[test]
+    fn random_commands_keep_the_invariants(commands in proptest::collection::vec(any_command(), 0..40)) {
+        let mut link: Option<Link> = None;
+        let mut all: Vec<LinkEvent> = Vec::new();
+        for (second, (command, is_owner)) in commands.into_iter().enumerate() {
+            let owner = if is_owner { ann() } else { "bob".parse().unwrap() };
+            let now = t(i64::try_from(second).unwrap());
+            let asked = Request { requester: Requester::Owner(owner), now, ..request(command) };
+            let Ok(events) = decide(link.as_ref(), &asked) else { continue };
+            let before = link.clone();
+            for event in &events {
+                link = evolve(link, &key(), event, now);
+            }
+            all.extend(events.iter().cloned());
+            let after = link.as_ref().unwrap();
+            // Every event changes something, and is counted.
+            prop_assert_eq!(after.version.0, all.len() as u64);
+            prop_assert_eq!(events.is_empty(), before.as_ref() == Some(after));
+            // Deleted is for ever; the owner and the creation never change.
+            if let Some(before) = before {
+                prop_assert!(!before.deleted);
+                prop_assert_eq!((&before.owner, before.created_at), (&after.owner, after.created_at));
+            }
+            // The same command again finds nothing left to do.
+            if !matches!(asked.command, LinkCommand::Create(_) | LinkCommand::Delete) {
+                prop_assert_eq!(decide(Some(after), &asked), Ok(vec![]));
+            }
+        }
+    }
+
+    /// `evolve` judges nothing: any events in any order give a link or none, never a panic.
+    #[test]
+    fn any_events_can_be_replayed(picks in proptest::collection::vec(0..6_usize, 0..20)) {
+        let known = [
+            created(), disabled(), deleted(), expiry_changed(None),
+            LinkEvent::Expired(LinkExpired { expires_at: t(0) }),
+            LinkEvent::Titled(LinkTitled { title: None }),
+        ];
+        let events: Vec<_> = picks.iter().map(|n| &known[*n]).collect();
+        let link = replay(&key(), events.iter().map(|event| (*event, t(0))));
+        prop_assert_eq!(link.is_some(), events.iter().any(|event| matches!(event, LinkEvent::Created(_))));
+    }
+}

@@ -1,0 +1,171 @@
+//! The write path on a real log, with many at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use futures::future::join_all;
+use hoplog_events::log::ReadLimit;
+use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::position::{Sequence, Topic};
+use tempfile::TempDir;
+
+use super::*;
+use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::create_link::WantedLink;
+use crate::commands::{Commands, IdempotencyKey, Issuer};
+use crate::config::Codes;
+use crate::domain::link::{EditLink, LinkCommand};
+
+struct World {
+    _dir: TempDir,
+    log: Arc<dyn EventLog>,
+    commands: Commands,
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(&dir.path().join("log.db"), OpenOptions::default()).await.unwrap();
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
+    World { _dir: dir, commands: Commands::new(Arc::clone(&log), codes, Vec::new()), log }
+}
+
+fn issuer(owner: &str) -> Issuer {
+    Issuer {
+        owner: owner.parse().unwrap(),
+        admin: false,
+        actor: "key:test".into(),
+        correlation_id: "r1".into(),
+        now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+    }
+}
+
+fn wanted(alias: Option<&str>) -> WantedLink {
+    WantedLink {
+        alias: alias.map(|alias| alias.parse().unwrap()),
+        url: "https://example.com/".parse().unwrap(),
+        expires_at: None,
+        redirect: hoplog_events::link::RedirectStatus::Found,
+        title: None,
+        tags: hoplog_events::link::Tags::default(),
+        note: None,
+        external_id: None,
+    }
+}
+
+fn key(key: &str, request: &str) -> IdempotencyKey {
+    IdempotencyKey { key: key.to_owned(), request: request.to_owned() }
+}
+
+impl World {
+    async fn events(&self) -> usize {
+        self.log.read_all(Topic::Links, Sequence::START, ReadLimit::default()).await.unwrap().len()
+    }
+}
+
+/// Trap U11: no "is it free?" before the claim.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_3_of_64_who_want_one_alias_one_gets_it() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let creates =
+        (0..64).map(|_| world.commands.create_link(&ann, None, None, wanted(Some("launch"))));
+    let outcomes = join_all(creates).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    for refused in outcomes.into_iter().filter_map(Result::err) {
+        assert!(matches!(refused, ExecuteError::Refused(LinkError::CodeTaken(_))), "{refused}");
+    }
+    assert_eq!(world.events().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_idempotency_key_makes_one_link_however_often_it_is_sent_at_once() {
+    let world = world().await;
+    let ann = issuer("ann");
+    for alias in [None, Some("launch")] {
+        let before = world.events().await;
+        let idempotency = key(&format!("k-{alias:?}"), "{}");
+        let creates = (0..64)
+            .map(|_| world.commands.create_link(&ann, None, Some(&idempotency), wanted(alias)));
+        let outcomes: Vec<_> = join_all(creates).await.into_iter().map(Result::unwrap).collect();
+        let codes: HashSet<_> = outcomes.iter().map(|outcome| outcome.link.key.clone()).collect();
+        assert_eq!(codes.len(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| !outcome.repeated).count(), 1);
+        assert_eq!(world.events().await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_for_one_request_of_one_owner() {
+    let world = world().await;
+    let first = world
+        .commands
+        .create_link(&issuer("ann"), None, Some(&key("k", "a")), wanted(None))
+        .await
+        .unwrap();
+    let other =
+        world.commands.create_link(&issuer("ann"), None, Some(&key("k", "b")), wanted(None)).await;
+    assert!(matches!(other, Err(ExecuteError::IdempotencyKeyReused)), "{other:?}");
+    let bob = world
+        .commands
+        .create_link(&issuer("bob"), None, Some(&key("k", "a")), wanted(None))
+        .await
+        .unwrap();
+    assert_ne!(bob.link.key, first.link.key);
+}
+
+/// A retry is answered as the first attempt was, even if the link is gone by now.
+#[tokio::test]
+async fn a_retry_sees_the_link_as_its_command_left_it() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let idempotency = key("k", "a");
+    let first =
+        world.commands.create_link(&ann, None, Some(&idempotency), wanted(None)).await.unwrap();
+    let link = first.link.key.clone();
+    world.commands.change_link(&ann, None, None, &link, None, LinkCommand::Delete).await.unwrap();
+    let again =
+        world.commands.create_link(&ann, None, Some(&idempotency), wanted(None)).await.unwrap();
+    assert_eq!((again.link, again.position), (first.link, first.position));
+    assert!(again.repeated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_64_edits_of_one_version_one_is_made() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let link = world.commands.create_link(&ann, None, None, wanted(None)).await.unwrap().link.key;
+    let edits = (0..64).map(|n| {
+        let url = format!("https://example.com/{n}").parse().ok();
+        let edit = LinkCommand::Edit(Box::new(EditLink { url, ..EditLink::default() }));
+        world.commands.change_link(&ann, None, None, &link, Some(Version(1)), edit)
+    });
+    let outcomes = join_all(edits).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    for refused in outcomes.into_iter().filter_map(Result::err) {
+        let mismatch = LinkError::VersionMismatch { expected: Version(1), actual: Version(2) };
+        assert!(
+            matches!(&refused, ExecuteError::Refused(error) if *error == mismatch),
+            "{refused}"
+        );
+    }
+}
+
+/// Without an expected version, edits that meet are made one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_that_meet_are_all_made() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let link = world.commands.create_link(&ann, None, None, wanted(None)).await.unwrap().link.key;
+    let edits = (0..6).map(|n| {
+        let url = format!("https://example.com/{n}").parse().ok();
+        let edit = LinkCommand::Edit(Box::new(EditLink { url, ..EditLink::default() }));
+        world.commands.change_link(&ann, None, None, &link, None, edit)
+    });
+    for outcome in join_all(edits).await {
+        outcome.unwrap();
+    }
+    let now = load_link(world.log.as_ref(), &link).await.unwrap().unwrap();
+    assert_eq!(now.version, Version(7));
+}
