@@ -1,1 +1,95 @@
-//! (being written)
+//! The command line: `hoplog serve` is the server, everything else talks to one (or, for
+//! `hoplog log`, to the log's own files).
+//!
+//! One file per command group. Data goes to stdout, everything else to stderr. The exit code is
+//! 0 when it is done, 1 when it failed, 2 when it was misused.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod chart;
+mod client;
+mod error;
+mod events;
+mod import;
+mod key;
+mod link;
+mod projection;
+mod stats;
+mod table;
+
+use error::CliError;
+
+/// An event-sourced link platform: durable clicks, recomputable numbers, fast redirects.
+#[derive(Debug, Parser)]
+#[command(name = "hoplog", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Example:\n  hoplog link create https://example.com/launch --alias launch")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create, show, list and change links
+    Link(link::LinkArgs),
+    /// Show a link's clicks: over time, and by country, device, referrer…
+    Stats(stats::StatsArgs),
+    /// Import links from CSV, or clicks from an access log
+    Import(import::ImportArgs),
+    /// Print events as NDJSON
+    Events(events::EventsArgs),
+    /// Operate the read models
+    Projection(projection::ProjectionArgs),
+    /// Create, list and revoke API keys
+    Key(key::KeyArgs),
+}
+
+/// Where data is printed.
+type Out = dyn Write + Send;
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no mistakes: clap knows where each text goes and its exit code.
+        Err(error) => {
+            let _ = error.print();
+            return exit_code(error.exit_code());
+        }
+    };
+    let mut out = BufWriter::new(io::stdout());
+    let result = run(cli.command, &mut out).and_then(|()| Ok(out.flush()?));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without stderr there is nobody to tell.
+            let _ = write!(io::stderr(), "{}", error.report());
+            exit_code(error.exit_code())
+        }
+    }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Link(args) => link::run(args, out).await,
+            Command::Stats(args) => stats::run(args, out).await,
+            Command::Import(args) => import::run(args, out).await,
+            Command::Events(args) => events::run(args, out).await,
+            Command::Projection(args) => projection::run(args, out).await,
+            Command::Key(args) => key::run(args, out).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,11 @@
 //! The `hoplog` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Answers are many small allocations on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    hoplog::cli::main()
+}

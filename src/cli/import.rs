@@ -1,0 +1,66 @@
+//! `hoplog import`: links from CSV, clicks from access logs. Both can be run again: what is
+//! already there is found by what it is made of, and not added twice.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Out;
+use super::client::{Client, ServerArgs};
+use super::error::CliError;
+
+mod bulk;
+mod links;
+
+/// How often the progress bar is drawn.
+const PROGRESS_TICK: Duration = Duration::from_millis(200);
+
+/// `hoplog import`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+#[command(after_help = "Example:\n  hoplog import links links.csv")]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Print the summary as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create a link for each row of a CSV file
+    #[command(long_about = links::ABOUT)]
+    #[command(after_help = "Example:\n  hoplog import links links.csv")]
+    Links(links::LinksArgs),
+}
+
+/// Runs `hoplog import`.
+pub(super) async fn run(args: ImportArgs, out: &mut Out) -> Result<(), CliError> {
+    let client = Client::new(args.server)?;
+    match args.action {
+        Action::Links(links) => links::run(links, &client, args.json, out).await,
+    }
+}
+
+/// A progress bar on stderr, if that is a terminal.
+fn progress(unit: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    let template = format!("{{bar:40}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(PROGRESS_TICK);
+    }
+    bar
+}
+
+/// A mistake in a file that was named on the command line.
+fn input(file: &Path, reason: &impl ToString) -> CliError {
+    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
+}

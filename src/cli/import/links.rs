@@ -1,0 +1,201 @@
+//! `hoplog import links`: a link for each row of a CSV file.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use csv::{ReaderBuilder, StringRecord, Trim};
+use serde_json::{Map, Value, json};
+
+use super::bulk::{self, BATCH_LINKS, Outcome};
+use super::{input, progress};
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::cli::{Out, table};
+
+pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
+
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content.";
+
+/// The columns there can be.
+const COLUMNS: [&str; 7] = ["url", "alias", "title", "tags", "expiresAt", "note", "externalId"];
+
+#[derive(Debug, Args)]
+pub(super) struct LinksArgs {
+    /// The CSV file (UTF-8)
+    file: PathBuf,
+}
+
+/// One row that is to become a link.
+#[derive(Debug, PartialEq)]
+struct Row {
+    line: u64,
+    body: Value,
+}
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+struct Summary {
+    rows: u64,
+    created: u64,
+    known: u64,
+    failed: u64,
+}
+
+/// Runs `hoplog import links`.
+pub(super) async fn run(
+    args: LinksArgs,
+    client: &Client,
+    json: bool,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    let file = std::fs::File::open(&args.file).map_err(|error| input(&args.file, &error))?;
+    let rows = read(file, &args.file)?;
+    let bar = progress("rows", rows.len() as u64);
+    let mut summary = Summary::default();
+    for batch in rows.chunks(BATCH_LINKS) {
+        let links: Vec<Value> = batch.iter().map(|row| row.body.clone()).collect();
+        for (row, outcome) in batch.iter().zip(bulk::create(client, &links).await?) {
+            if let Some(reason) = summary.count(&outcome) {
+                bar.suspend(|| writeln!(std::io::stderr(), "line {}: {reason}", row.line))?;
+            }
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    summary.print(json, out)?;
+    summary.verdict()
+}
+
+/// Reads the rows; each with an idempotency key made of its content.
+fn read(file: impl Read, path: &Path) -> Result<Vec<Row>, CliError> {
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+    let columns = reader.headers().map_err(|error| input(path, &error))?.clone();
+    check_columns(&columns, path)?;
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes().to_owned();
+    let mut seen: HashMap<Vec<u8>, u64> = HashMap::new();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| input(path, &error))?;
+        let mut body = fields(&columns, &record);
+        let line = record.position().map_or(0, csv::Position::line);
+        let content = serde_json::to_vec(&body)?;
+        // Two rows that say the same are two links; which of them it is, is their order.
+        let occurrence = seen.get(&content).copied().unwrap_or(0);
+        let key = bulk::key(&[&name, &content, &occurrence.to_be_bytes()]);
+        seen.insert(content, occurrence + 1);
+        body.insert("idempotencyKey".to_owned(), key.into());
+        rows.push(Row { line, body: body.into() });
+    }
+    Ok(rows)
+}
+
+fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
+    if let Some(unknown) = columns.iter().find(|column| !COLUMNS.contains(column)) {
+        let known = COLUMNS.join(", ");
+        return Err(input(path, &format!("unknown column {unknown:?}; known are {known}")));
+    }
+    if columns.iter().any(|column| column == "url") {
+        Ok(())
+    } else {
+        Err(input(path, &"the first row names no column url"))
+    }
+}
+
+/// The cells that are not empty, as the API names them.
+fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
+    let cells = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
+    let field = |(column, cell): (&str, &str)| match column {
+        "tags" => (column.to_owned(), tags(cell).into()),
+        _ => (column.to_owned(), cell.into()),
+    };
+    cells.map(field).collect()
+}
+
+fn tags(cell: &str) -> Vec<&str> {
+    cell.split([';', ',']).map(str::trim).filter(|tag| !tag.is_empty()).collect()
+}
+
+impl Summary {
+    /// Counts an outcome; gives the reason if it failed.
+    fn count(&mut self, outcome: &Outcome) -> Option<String> {
+        self.rows += 1;
+        if outcome.link.is_some() && outcome.status < 300 {
+            *(if outcome.replayed { &mut self.known } else { &mut self.created }) += 1;
+            return None;
+        }
+        self.failed += 1;
+        let status = || format!("status {}", outcome.status);
+        Some(outcome.problem.as_ref().map_or_else(status, |problem| table::plain(&problem.line())))
+    }
+
+    fn print(&self, as_json: bool, out: &mut Out) -> Result<(), CliError> {
+        let Self { rows, created, known, failed } = self;
+        if as_json {
+            let summary =
+                json!({"rows": rows, "created": created, "known": known, "failed": failed});
+            table::print_json(&summary, out)?;
+        } else {
+            writeln!(out, "{rows} rows: {created} links created, {known} known, {failed} failed")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn verdict(&self) -> Result<(), CliError> {
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(CliError::Failed(format!("{failed} rows failed"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Result<Vec<Row>, CliError> {
+        read(text.as_bytes(), Path::new("dir/links.csv"))
+    }
+
+    #[test]
+    fn a_row_becomes_the_fields_it_has() {
+        let rows = rows("alias,url,tags,title\nlaunch,https://e.com/,\"a; b,c\",\n").unwrap();
+        let mut body = rows[0].body.clone();
+        let key = body.as_object_mut().unwrap().remove("idempotencyKey");
+        assert!(key.is_some_and(|key| key.is_string()));
+        assert_eq!(
+            body,
+            json!({"alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"]})
+        );
+        assert_eq!(rows[0].line, 2);
+    }
+
+    #[test]
+    fn a_row_has_the_same_key_in_every_run_and_no_other_row_has_it() {
+        let text = "url\nhttps://e.com/\nhttps://e.com/\nhttps://f.com/\n";
+        let keys = |text| -> Vec<Value> {
+            rows(text).unwrap().iter().map(|row| row.body["idempotencyKey"].clone()).collect()
+        };
+        let first = keys(text);
+        assert_eq!(first, keys(text));
+        assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
+        // A row that is added in the middle leaves the others' keys as they are.
+        let grown = keys("url\nhttps://new.com/\nhttps://e.com/\nhttps://e.com/\nhttps://f.com/\n");
+        assert_eq!(first[..], grown[1..]);
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_refused_before_anything_is_sent() {
+        for (text, reason) in [
+            ("link\nx\n", "unknown column \"link\""),
+            ("alias\nx\n", "no column url"),
+            ("url,alias\nhttps://e.com/\n", "line: 2"),
+            ("", "no column url"),
+        ] {
+            let error = rows(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.starts_with("dir/links.csv: "), "{error}");
+        }
+    }
+}
