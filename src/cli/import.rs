@@ -11,7 +11,9 @@ use super::Out;
 use super::client::{Client, ServerArgs};
 use super::error::CliError;
 
+mod access_log;
 mod bulk;
+mod combined;
 mod links;
 
 /// How often the progress bar is drawn.
@@ -37,6 +39,12 @@ enum Action {
     #[command(long_about = links::ABOUT)]
     #[command(after_help = "Example:\n  hoplog import links links.csv")]
     Links(links::LinksArgs),
+    /// Record the clicks of an access log, at their own times
+    #[command(long_about = access_log::ABOUT)]
+    #[command(
+        after_help = "Example:\n  hoplog import access-log access.log --site https://www.example.com"
+    )]
+    AccessLog(access_log::AccessLogArgs),
 }
 
 /// Runs `hoplog import`.
@@ -44,6 +52,7 @@ pub(super) async fn run(args: ImportArgs, out: &mut Out) -> Result<(), CliError>
     let client = Client::new(args.server)?;
     match args.action {
         Action::Links(links) => links::run(links, &client, args.json, out).await,
+        Action::AccessLog(log) => access_log::run(log, &client, args.json, out).await,
     }
 }
 
