@@ -1,1 +1,28 @@
+//! Floor 2: **what the events mean**. One folder per read model: its tables, how events change
+//! them, the questions they answer; and the runner that keeps them up to date. Uses `events`
+//! and nothing of the server: it never learns of HTTP, commands or caches.
+//!
+//! ```text
+//! log ──► runner ──► fold (in memory) ──► one transaction: rows + checkpoint ──► queries
+//! ```
+//!
+//! Where to start reading: [`projection`] (the contract), then [`link_directory`], the simplest
+//! read model; [`read_models`] is the handle that the server holds.
 
+pub mod checkpoint;
+pub mod click_statistics;
+pub mod clicks;
+pub mod cursor;
+pub mod database;
+pub mod dimension;
+pub mod link_directory;
+pub mod projection;
+pub mod read_models;
+pub mod rebuild;
+pub mod runner;
+pub mod sketch;
+pub mod table_set;
+pub mod user_agents;
+
+pub use database::{Database, DatabaseError};
+pub use read_models::ReadModels;

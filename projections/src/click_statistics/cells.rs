@@ -1,0 +1,166 @@
+//! A batch of clicks, reduced in memory to the numbers that change.
+
+use std::hash::{Hash, Hasher};
+
+use hashbrown::{Equivalent, HashMap};
+
+use super::ALL_LINKS;
+use crate::dimension::{Dimension, Values};
+use crate::sketch::{Place, Sketch};
+
+/// The clicks of one link, in one bucket, of people or of bots.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Group {
+    pub(super) link: Box<str>,
+    pub(super) bucket: i64,
+    pub(super) bot: bool,
+}
+
+/// The same without owning the link.
+#[derive(Clone, Copy)]
+pub(super) struct GroupRef<'a> {
+    pub(super) link: &'a str,
+    pub(super) bucket: i64,
+    pub(super) bot: bool,
+}
+
+/// One row of the buckets: a group (by its number) and a value of a dimension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CellKey {
+    pub(super) group: usize,
+    pub(super) dimension: Dimension,
+    pub(super) value: Box<str>,
+}
+
+/// The same without owning the value.
+#[derive(Clone, Copy)]
+struct CellRef<'a> {
+    group: usize,
+    dimension: Dimension,
+    value: &'a str,
+}
+
+/// What a cell counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    pub(super) clicks: u64,
+    pub(super) visitors: Sketch,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, visitor: Place) {
+        self.clicks += 1;
+        self.visitors.insert_place(visitor);
+    }
+
+    pub(super) fn add(&mut self, clicks: u64, visitors: &Sketch) {
+        self.clicks += clicks;
+        self.visitors.merge(visitors);
+    }
+}
+
+/// Cells by key, groups by number: a link's name is hashed once per click, not per dimension.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    group_numbers: HashMap<Group, usize>,
+    groups: Vec<Group>,
+    cell_numbers: HashMap<CellKey, usize>,
+    tallies: Vec<Tally>,
+}
+
+impl Cells {
+    /// Counts a click in each of its dimensions.
+    pub(super) fn count(&mut self, group: GroupRef<'_>, values: &Values<'_>, visitor: Place) {
+        let group = self.group(group);
+        for (dimension, value) in values.counted() {
+            self.tally(CellRef { group, dimension, value }).count(visitor);
+        }
+    }
+
+    /// Adds up what was counted of each link for all links together. Once, after the last
+    /// click: it costs as much as there are cells, not clicks.
+    pub(super) fn add_all_links(&mut self) {
+        let keys: Vec<(CellKey, usize)> = self.cell_numbers.clone().into_iter().collect();
+        for (key, number) in keys {
+            let Group { bucket, bot, .. } = self.groups[key.group];
+            let Tally { clicks, visitors } = self.tallies[number].clone();
+            let group = self.group(GroupRef { link: ALL_LINKS, bucket, bot });
+            let cell = CellRef { group, dimension: key.dimension, value: &key.value };
+            self.tally(cell).add(clicks, &visitors);
+        }
+    }
+
+    /// The cells in the order of the table's key, so that its pages are written in order.
+    pub(super) fn into_sorted(self) -> (Vec<Group>, Vec<(CellKey, Tally)>) {
+        let Self { groups, cell_numbers, mut tallies, .. } = self;
+        let cells = cell_numbers.into_iter();
+        let mut cells: Vec<(CellKey, Tally)> =
+            cells.map(|(key, number)| (key, std::mem::take(&mut tallies[number]))).collect();
+        cells.sort_unstable_by(|(a, _), (b, _)| {
+            let (left, right) = (&groups[a.group], &groups[b.group]);
+            let left = (&left.link, left.bucket, a.dimension, &a.value, left.bot);
+            left.cmp(&(&right.link, right.bucket, b.dimension, &b.value, right.bot))
+        });
+        (groups, cells)
+    }
+
+    fn group(&mut self, group: GroupRef<'_>) -> usize {
+        if let Some(number) = self.group_numbers.get(&group) {
+            return *number;
+        }
+        let owned = Group { link: group.link.into(), bucket: group.bucket, bot: group.bot };
+        self.groups.push(owned.clone());
+        self.group_numbers.insert(owned, self.groups.len() - 1);
+        self.groups.len() - 1
+    }
+
+    fn tally(&mut self, cell: CellRef<'_>) -> &mut Tally {
+        let number = match self.cell_numbers.get(&cell) {
+            Some(number) => *number,
+            // The tables hold no NUL: two values that are one there must be one here.
+            None if cell.value.contains('\0') => {
+                let value = &cell.value.replace('\0', "\u{fffd}");
+                return self.tally(CellRef { value, ..cell });
+            }
+            None => self.add_cell(cell),
+        };
+        &mut self.tallies[number]
+    }
+
+    fn add_cell(&mut self, cell: CellRef<'_>) -> usize {
+        let (group, dimension, value) = (cell.group, cell.dimension, cell.value.into());
+        self.tallies.push(Tally::default());
+        self.cell_numbers.insert(CellKey { group, dimension, value }, self.tallies.len() - 1);
+        self.tallies.len() - 1
+    }
+}
+
+impl Hash for GroupRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.link, self.bucket, self.bot).hash(state);
+    }
+}
+
+impl Equivalent<Group> for GroupRef<'_> {
+    fn equivalent(&self, group: &Group) -> bool {
+        self.bucket == group.bucket && self.bot == group.bot && *self.link == *group.link
+    }
+}
+
+impl Hash for CellKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.group, self.dimension, &*self.value).hash(state);
+    }
+}
+
+impl Hash for CellRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.group, self.dimension, self.value).hash(state);
+    }
+}
+
+impl Equivalent<CellKey> for CellRef<'_> {
+    fn equivalent(&self, key: &CellKey) -> bool {
+        self.group == key.group && self.dimension == key.dimension && *self.value == *key.value
+    }
+}

@@ -1,0 +1,12 @@
+//! Every single click, newest first; also what filtered statistics are computed from.
+
+mod fold;
+mod queries;
+pub(crate) mod recorded;
+mod referrer;
+
+pub use fold::ClicksProjection;
+pub use queries::{BotFilter, ClickPage, ClickQuery, ClickRow, Clicks, PAGE_MAX};
+
+/// The projection's name.
+pub const NAME: &str = "clicks";

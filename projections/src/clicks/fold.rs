@@ -1,0 +1,147 @@
+//! From batches of clicks to one row per click.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hoplog_events::catalogue::DecodeError;
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::position::Topic;
+
+use super::NAME;
+use super::recorded::{ClickPlace, RecordedClick, each_click};
+use crate::database::{Column, DatabaseError, Rows, Transaction};
+use crate::dimension::Dimension;
+use crate::projection::{Changes, Projection, Table};
+use crate::table_set::TableSet;
+use crate::user_agents::UserAgents;
+
+const COLUMNS: &[Column] = &[
+    Column::Int("sequence"),
+    Column::Int("place"),
+    Column::Text("event_id"),
+    Column::Text("link"),
+    Column::Int("at"),
+    Column::Int("recorded_at"),
+    Column::Int("bot"),
+    Column::Int("visitor"),
+    Column::Text("class"),
+    Column::Text("country"),
+    Column::Text("region"),
+    Column::Text("city"),
+    Column::Text("device"),
+    Column::Text("browser"),
+    Column::Text("system"),
+    Column::Text("referrer"),
+    Column::Text("referrer_url"),
+    Column::Text("language"),
+    Column::Text("utm_source"),
+    Column::Text("utm_medium"),
+    Column::Text("utm_campaign"),
+    Column::Text("utm_term"),
+    Column::Text("utm_content"),
+    Column::Text("user_agent"),
+    Column::Text("address"),
+    Column::Text("import_id"),
+];
+
+/// The checkpoint already keeps a batch from being written twice; `do nothing` would hide it if
+/// it did not, so there is none.
+const INSERT: &str = "insert into {clicks.clicks} select * from {rows}";
+
+/// Keeps every click.
+#[derive(Debug)]
+pub struct ClicksProjection {
+    agents: Arc<UserAgents>,
+}
+
+impl ClicksProjection {
+    /// Classifies clicks with the agents that are remembered.
+    #[must_use]
+    pub fn new(agents: Arc<UserAgents>) -> Self {
+        Self { agents }
+    }
+}
+
+#[async_trait]
+impl Projection for ClicksProjection {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> i64 {
+        1
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Clicks
+    }
+
+    fn definition(&self) -> &'static str {
+        include_str!("tables.sql")
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        &[Table { name: "clicks", key: &["sequence", "place"] }]
+    }
+
+    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError> {
+        let mut changes = NewClicks { rows: Rows::new(COLUMNS), count: 0 };
+        let mut link = String::new();
+        for event in events {
+            each_click(event, |place, click| {
+                click.write_link(&mut link);
+                push(&mut changes.rows, place, &link, click, &self.agents);
+                changes.count += 1;
+            })?;
+        }
+        Ok(Box::new(changes))
+    }
+}
+
+fn push(
+    rows: &mut Rows,
+    place: ClickPlace,
+    link: &str,
+    click: &RecordedClick<'_>,
+    agents: &UserAgents,
+) {
+    let classified = click.classify(agents);
+    let values = classified.values();
+    rows.push(|row| {
+        row.count(place.sequence.0)
+            .count(place.index as u64)
+            .text(place.event_id.hyphenated().encode_lower(&mut [0; 36]))
+            .text(link)
+            .int(click.at.timestamp_micros())
+            .int(place.recorded_at.timestamp_micros())
+            .int(classified.class.is_bot().into())
+            .int(click.visitor.0.cast_signed());
+        for dimension in Dimension::ALL.into_iter().skip(1) {
+            row.text(values.get(dimension));
+        }
+        row.optional_text(click.user_agent())
+            .optional_text(click.address())
+            .optional_text(click.import_id());
+    });
+}
+
+/// Clicks to be written.
+struct NewClicks {
+    rows: Rows,
+    count: u64,
+}
+
+#[async_trait]
+impl Changes for NewClicks {
+    fn facts(&self) -> u64 {
+        self.count
+    }
+
+    async fn write(
+        self: Box<Self>,
+        transaction: &mut Transaction,
+        set: TableSet,
+    ) -> Result<(), DatabaseError> {
+        transaction.write(&set.render(INSERT), self.rows).await
+    }
+}

@@ -1,0 +1,246 @@
+//! Clicks as they are read from the log, without a copy where the JSON allows it: decoding is
+//! most of what a click costs.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::catalogue::{DecodeError, Event};
+use hoplog_events::click::{Click, ClickEvent, VisitorHash};
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::position::Sequence;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::referrer::{cut, host};
+use crate::dimension::{Dimension, Values};
+use crate::user_agents::{Agent, Class, UserAgents};
+
+/// The version whose data is read in place; older ones are lifted first.
+const CURRENT: &str = "hoplog.clicks.recorded.v1";
+
+/// A text that borrows from the body unless it holds escapes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// One click of a recorded batch.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordedClick<'a> {
+    #[serde(borrow)]
+    domain: Text<'a>,
+    #[serde(borrow)]
+    code: Text<'a>,
+    pub(crate) at: DateTime<Utc>,
+    #[serde(borrow, default)]
+    method: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    purpose: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    user_agent: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    referrer: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    language: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    country: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    region: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    city: Option<Text<'a>>,
+    #[serde(deserialize_with = "visitor")]
+    pub(crate) visitor: VisitorHash,
+    #[serde(borrow, default)]
+    address: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    utm: RecordedUtm<'a>,
+    #[serde(borrow, default)]
+    import_id: Option<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RecordedUtm<'a> {
+    #[serde(borrow, default)]
+    source: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    medium: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    campaign: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    term: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    id: Uuid,
+    recordedtime: DateTime<Utc>,
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    clicks: Vec<RecordedClick<'a>>,
+}
+
+/// Where a click stands in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClickPlace {
+    /// The event that holds it.
+    pub(crate) event_id: Uuid,
+    /// When the event was written down.
+    pub(crate) recorded_at: DateTime<Utc>,
+    /// The place of the event in its topic.
+    pub(crate) sequence: Sequence,
+    /// The place of the click in the event.
+    pub(crate) index: usize,
+}
+
+/// Calls `each` with every click of an event; an event of an unknown type holds none.
+pub(crate) fn each_click(
+    event: &RecordedEvent,
+    mut each: impl FnMut(ClickPlace, &RecordedClick<'_>),
+) -> Result<(), DecodeError> {
+    if &*event.event_type != CURRENT {
+        return each_lifted_click(event, each);
+    }
+    let body: Body<'_> = serde_json::from_slice(&event.body).map_err(|error| DecodeError {
+        event_type: event.event_type.to_string(),
+        reason: error.to_string(),
+    })?;
+    for (index, click) in body.data.clicks.iter().enumerate() {
+        each(place(event, body.id, body.recordedtime, index), click);
+    }
+    Ok(())
+}
+
+fn each_lifted_click(
+    event: &RecordedEvent,
+    mut each: impl FnMut(ClickPlace, &RecordedClick<'_>),
+) -> Result<(), DecodeError> {
+    let Some(envelope) = event.decode()? else { return Ok(()) };
+    if let Event::Click(ClickEvent::Recorded(recorded)) = &envelope.event {
+        for (index, click) in recorded.clicks.iter().enumerate() {
+            let place = place(event, envelope.id, envelope.recorded_time, index);
+            each(place, &RecordedClick::from(click));
+        }
+    }
+    Ok(())
+}
+
+fn place(
+    event: &RecordedEvent,
+    event_id: Uuid,
+    recorded_at: DateTime<Utc>,
+    index: usize,
+) -> ClickPlace {
+    ClickPlace { event_id, recorded_at, sequence: event.position.sequence, index }
+}
+
+fn visitor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<VisitorHash, D::Error> {
+    let text = Text::deserialize(deserializer)?;
+    let hash = u64::from_str_radix(&text.0, 16).map_err(serde::de::Error::custom)?;
+    Ok(VisitorHash(hash))
+}
+
+impl RecordedClick<'_> {
+    /// The link as `domain/code`.
+    pub(crate) fn write_link(&self, link: &mut String) {
+        link.clear();
+        link.extend([&*self.domain.0, "/", &*self.code.0]);
+    }
+
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        text(self.user_agent.as_ref())
+    }
+
+    pub(crate) fn address(&self) -> Option<&str> {
+        text(self.address.as_ref())
+    }
+
+    pub(crate) fn import_id(&self) -> Option<&str> {
+        text(self.import_id.as_ref())
+    }
+
+    /// What is derived from the click: everything but its identity.
+    pub(crate) fn classify(&self, agents: &UserAgents) -> Classified<'_> {
+        let agent = agents.recognise(self.user_agent().unwrap_or_default());
+        let class = agent.class(text(self.method.as_ref()), text(self.purpose.as_ref()));
+        Classified { click: self, referrer_host: host(value(self.referrer.as_ref())), agent, class }
+    }
+}
+
+/// A click with what was derived from it.
+pub(crate) struct Classified<'a> {
+    click: &'a RecordedClick<'a>,
+    referrer_host: Cow<'a, str>,
+    agent: std::sync::Arc<Agent>,
+    pub(crate) class: Class,
+}
+
+impl Classified<'_> {
+    /// The click's value in each dimension.
+    pub(crate) fn values(&self) -> Values<'_> {
+        let (click, utm) = (self.click, &self.click.utm);
+        let mut values = Values::default();
+        values.set(Dimension::Class, self.class.name());
+        values.set(Dimension::Country, cut(value(click.country.as_ref())));
+        values.set(Dimension::Region, cut(value(click.region.as_ref())));
+        values.set(Dimension::City, cut(value(click.city.as_ref())));
+        values.set(Dimension::Device, self.agent.device);
+        values.set(Dimension::Browser, &self.agent.browser);
+        values.set(Dimension::System, &self.agent.system);
+        values.set(Dimension::Referrer, &self.referrer_host);
+        values.set(Dimension::ReferrerUrl, cut(value(click.referrer.as_ref())));
+        values.set(Dimension::Language, cut(value(click.language.as_ref())));
+        values.set(Dimension::UtmSource, cut(value(utm.source.as_ref())));
+        values.set(Dimension::UtmMedium, cut(value(utm.medium.as_ref())));
+        values.set(Dimension::UtmCampaign, cut(value(utm.campaign.as_ref())));
+        values.set(Dimension::UtmTerm, cut(value(utm.term.as_ref())));
+        values.set(Dimension::UtmContent, cut(value(utm.content.as_ref())));
+        values
+    }
+}
+
+fn text<'a>(text: Option<&'a Text<'_>>) -> Option<&'a str> {
+    text.map(|text| &*text.0)
+}
+
+fn value<'a>(value: Option<&'a Text<'_>>) -> &'a str {
+    text(value).unwrap_or_default()
+}
+
+fn borrowed(text: Option<&str>) -> Option<Text<'_>> {
+    text.map(|text| Text(Cow::Borrowed(text)))
+}
+
+impl<'a> From<&'a Click> for RecordedClick<'a> {
+    fn from(click: &'a Click) -> Self {
+        Self {
+            domain: Text(Cow::Borrowed(click.domain.as_str())),
+            code: Text(Cow::Borrowed(click.code.as_str())),
+            at: click.at,
+            method: borrowed(click.method.as_deref()),
+            purpose: borrowed(click.purpose.as_deref()),
+            user_agent: borrowed(click.user_agent.as_deref()),
+            referrer: borrowed(click.referrer.as_deref()),
+            language: borrowed(click.language.as_deref()),
+            country: borrowed(click.country.as_deref()),
+            region: borrowed(click.region.as_deref()),
+            city: borrowed(click.city.as_deref()),
+            visitor: click.visitor,
+            address: borrowed(click.address.as_deref()),
+            utm: RecordedUtm {
+                source: borrowed(click.utm.source.as_deref()),
+                medium: borrowed(click.utm.medium.as_deref()),
+                campaign: borrowed(click.utm.campaign.as_deref()),
+                term: borrowed(click.utm.term.as_deref()),
+                content: borrowed(click.utm.content.as_deref()),
+            },
+            import_id: borrowed(click.import_id.as_deref()),
+        }
+    }
+}

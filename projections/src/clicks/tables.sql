@@ -1,0 +1,31 @@
+create table {clicks.clicks} (
+    sequence bigint not null,
+    place bigint not null,
+    event_id text not null,
+    link text not null,
+    at bigint not null,
+    recorded_at bigint not null,
+    bot bigint not null,
+    visitor bigint not null,
+    class text not null,
+    country text not null,
+    region text not null,
+    city text not null,
+    device text not null,
+    browser text not null,
+    system text not null,
+    referrer text not null,
+    referrer_url text not null,
+    language text not null,
+    utm_source text not null,
+    utm_medium text not null,
+    utm_campaign text not null,
+    utm_term text not null,
+    utm_content text not null,
+    user_agent text,
+    address text,
+    import_id text,
+    primary key (sequence, place)
+) {clustered};
+
+create index {clicks.clicks}_by_link on {clicks.clicks} (link, at, sequence, place);

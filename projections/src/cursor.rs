@@ -1,0 +1,70 @@
+//! Where a page of a list ended, as an opaque text.
+
+use std::fmt::Write as _;
+
+use crate::database::DatabaseError;
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Use the cursor exactly as the last page gave it, with the same sort.
+    #[error("not a cursor of this list")]
+    Cursor,
+    /// Ask for a longer interval or a shorter range.
+    #[error("the series would have more than {max} points")]
+    TooManyPoints {
+        /// The most a series may have.
+        max: usize,
+    },
+    /// Ask for a range that ends after it begins.
+    #[error("the range ends before it begins")]
+    EmptyRange,
+    /// See [`DatabaseError`].
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// Writes the sort values of a page's last row as one token.
+#[must_use]
+pub(crate) fn encode(kind: &str, values: &[&str]) -> String {
+    let mut token = String::new();
+    for byte in [&[kind], values].concat().join("\u{1f}").bytes() {
+        // Writing to a string can't fail.
+        let _ = write!(token, "{byte:02x}");
+    }
+    token
+}
+
+/// Reads the token of the same kind with as many values.
+pub(crate) fn decode<const N: usize>(kind: &str, token: &str) -> Result<[String; N], QueryError> {
+    let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = token.as_bytes().chunks(2).map(byte).collect();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(QueryError::Cursor)?;
+    let mut parts = text.split('\u{1f}').map(str::to_owned);
+    if parts.next().as_deref() != Some(kind) {
+        return Err(QueryError::Cursor);
+    }
+    let values: Vec<String> = parts.collect();
+    values.try_into().map_err(|_| QueryError::Cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_reads_back_and_nothing_else_is_one(a in "[a-z0-9/]{0,20}", other in "\\PC{0,40}") {
+            let token = encode("code", &[&a, "7"]);
+            prop_assert_eq!(decode::<2>("code", &token).unwrap(), [a, "7".to_owned()]);
+            prop_assert!(decode::<2>("created", &token).is_err());
+            prop_assert!(decode::<3>("code", &token).is_err());
+            prop_assert!(decode::<2>("code", &other).is_err());
+        }
+    }
+}

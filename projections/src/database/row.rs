@@ -1,0 +1,90 @@
+//! One row of an answer, read by the place of its columns.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::DatabaseError;
+
+/// A row of an answer.
+#[derive(Debug)]
+pub(crate) enum Row {
+    /// As SQLite gave it.
+    Sqlite(SqliteRow),
+}
+
+impl Row {
+    /// A BIGINT.
+    pub(crate) fn int(&self, column: usize) -> Result<i64, DatabaseError> {
+        let Self::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+
+    /// A BIGINT that may be missing.
+    pub(crate) fn optional_int(&self, column: usize) -> Result<Option<i64>, DatabaseError> {
+        let Self::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+
+    /// A count: a BIGINT that is never negative.
+    pub(crate) fn count(&self, column: usize) -> Result<u64, DatabaseError> {
+        Ok(self.int(column)?.cast_unsigned())
+    }
+
+    /// A TEXT.
+    pub(crate) fn text(&self, column: usize) -> Result<&str, DatabaseError> {
+        let Self::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+
+    /// A TEXT that may be missing.
+    pub(crate) fn optional_text(&self, column: usize) -> Result<Option<&str>, DatabaseError> {
+        let Self::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+
+    /// A byte string.
+    pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], DatabaseError> {
+        let Self::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+
+    /// An instant, kept as microseconds since 1970.
+    pub(crate) fn instant(&self, column: usize) -> Result<DateTime<Utc>, DatabaseError> {
+        let micros = self.int(column)?;
+        DateTime::from_timestamp_micros(micros).ok_or_else(|| bad(column, "not an instant"))
+    }
+
+    /// A TEXT that one of our types was written as.
+    pub(crate) fn parse<T: std::str::FromStr>(&self, column: usize) -> Result<T, DatabaseError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        self.text(column)?.parse().map_err(|error: T::Err| bad(column, &error.to_string()))
+    }
+
+    /// The same for a TEXT that may be missing.
+    pub(crate) fn optional_parse<T: std::str::FromStr>(
+        &self,
+        column: usize,
+    ) -> Result<Option<T>, DatabaseError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let text = self.optional_text(column)?;
+        text.map(|text| text.parse().map_err(|error: T::Err| bad(column, &error.to_string())))
+            .transpose()
+    }
+}
+
+/// A row holds what no projection wrote.
+pub(crate) fn bad_row(reason: &str) -> DatabaseError {
+    DatabaseError::Broken(sqlx::Error::Decode(reason.to_owned().into()))
+}
+
+fn bad(column: usize, reason: &str) -> DatabaseError {
+    DatabaseError::Broken(sqlx::Error::ColumnDecode {
+        index: column.to_string(),
+        source: reason.to_owned().into(),
+    })
+}

@@ -1,0 +1,159 @@
+//! SQLite: one writer connection, some readers that never wait for it (WAL).
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Sqlite};
+
+use super::{DatabaseError, Row, Rows, Value};
+
+/// Connections for queries; each is a thread, and two cores answer no more at once.
+const READERS_MAX: u32 = 4;
+
+/// How long a query waits for a connection, or a statement for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many prepared statements a connection keeps; every question of every projection fits.
+const STATEMENTS_MAX: usize = 256;
+
+/// One SQLite file. This process is its only writer.
+#[derive(Debug, Clone)]
+pub struct SqliteDatabase {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+fn query(sql: String, values: &[Value]) -> Query<'static> {
+    let query = sqlx::query(AssertSqlSafe(sql));
+    values.iter().fold(query, |query, value| match value {
+        Value::Int(value) => query.bind(*value),
+        Value::Text(value) => query.bind(value.clone()),
+    })
+}
+
+impl SqliteDatabase {
+    pub(super) async fn open(path: &Path) -> Result<Self, DatabaseError> {
+        // `synchronous=NORMAL` may lose the last transactions when the machine loses power, but
+        // never a part of one: rows and checkpoint go back together and are folded again.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("temp_store", "memory")
+            .statement_cache_capacity(STATEMENTS_MAX);
+        let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
+        let writer = pool.clone().max_connections(1).acquire_timeout(Duration::MAX);
+        let writer = writer.connect_with(options.clone()).await?;
+        let readers = pool.max_connections(READERS_MAX);
+        let readers =
+            readers.connect_with(options.create_if_missing(false).read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    pub(super) async fn for_each<F>(
+        &self,
+        sql: String,
+        values: &[Value],
+        mut each: F,
+    ) -> Result<(), DatabaseError>
+    where
+        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+    {
+        let mut rows = query(render(&sql), values).fetch(&self.readers);
+        while let Some(row) = rows.try_next().await? {
+            each(&Row::Sqlite(row))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        Ok(Transaction(self.writer.begin_with("begin immediate").await?))
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// A transaction on the one writer connection. Dropped without `commit`, it changed nothing.
+#[derive(Debug)]
+pub(crate) struct Transaction(sqlx::Transaction<'static, Sqlite>);
+
+impl Transaction {
+    /// Runs a statement; the number of rows it changed.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: String,
+        values: &[Value],
+    ) -> Result<u64, DatabaseError> {
+        let done = query(render(&sql), values).execute(&mut *self.0).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs a statement with a batch of rows in the place of `{rows}`; none: does nothing.
+    pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
+        if !rows.is_empty() {
+            let sql = sql.replace("{rows}", &rows.sqlite_source());
+            self.execute(sql, &[Value::from(rows.into_json())]).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what matches a batch of rows in the place of `{rows}`.
+    pub(crate) async fn read<F>(
+        &mut self,
+        sql: &str,
+        rows: Rows,
+        mut each: F,
+    ) -> Result<(), DatabaseError>
+    where
+        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+    {
+        let sql = sql.replace("{rows}", &rows.sqlite_source());
+        let values = [Value::from(rows.into_json())];
+        let mut answer = query(render(&sql), &values).fetch(&mut *self.0);
+        while let Some(row) = answer.try_next().await? {
+            each(&Row::Sqlite(row))?;
+        }
+        Ok(())
+    }
+
+    /// Runs several statements without parameters: the definition of tables.
+    pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    /// Makes everything done so far last.
+    pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+/// Writes the few words that differ between databases.
+fn render(sql: &str) -> String {
+    sql.replace("{clustered}", "without rowid").replace("{bytes}", "blob")
+}
+
+/// Whether the same statement may succeed later: busy, locked, out of space, or no connection.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+            // The low byte is the primary code: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+            matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,14 @@
+//! The links as they are now: what a code leads to, and lists of links.
+
+mod fold;
+mod list;
+mod queries;
+mod row;
+
+pub use fold::LinkDirectoryProjection;
+pub use list::{LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX};
+pub use queries::LinkDirectory;
+pub use row::{LinkRow, LinkState, UnknownState};
+
+/// The projection's name.
+pub const NAME: &str = "link_directory";

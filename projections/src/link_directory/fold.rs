@@ -1,0 +1,162 @@
+//! How link events change the directory. What an event leaves alone comes from the row, so the
+//! touched rows are read first, in the same transaction.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use hoplog_events::catalogue::{DecodeError, Event};
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::LinkEvent;
+use hoplog_events::position::{Sequence, Topic, Version};
+
+use super::NAME;
+use super::row::{COLUMNS, LinkRow, SELECTED};
+use crate::database::{Column, DatabaseError, Rows, Transaction};
+use crate::projection::{Changes, Projection, Table};
+use crate::table_set::TableSet;
+
+const KEY: &[Column] = &[Column::Text("link")];
+const TAG: &[Column] = &[Column::Text("link"), Column::Text("tag")];
+
+const UPSERT: &str = "insert into {link_directory.links} select * from {rows} where true \
+    on conflict (link) do update set url = excluded.url, expires_at = excluded.expires_at, \
+    redirect = excluded.redirect, state = excluded.state, title = excluded.title, \
+    note = excluded.note, external_id = excluded.external_id, tags = excluded.tags, \
+    version = excluded.version, sequence = excluded.sequence";
+const CLEAR_TAGS: &str =
+    "delete from {link_directory.tags} where link in (select link from {rows})";
+const INSERT_TAGS: &str =
+    "insert into {link_directory.tags} (link, tag) select link, tag from {rows}";
+
+/// Keeps the links as they are now.
+#[derive(Debug, Default)]
+pub struct LinkDirectoryProjection;
+
+#[async_trait]
+impl Projection for LinkDirectoryProjection {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> i64 {
+        1
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Links
+    }
+
+    fn definition(&self) -> &'static str {
+        include_str!("tables.sql")
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        &[Table { name: "links", key: &["link"] }, Table { name: "tags", key: &["tag", "link"] }]
+    }
+
+    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError> {
+        let mut links: BTreeMap<Box<str>, Vec<LinkChange>> = BTreeMap::new();
+        for event in events {
+            let Some(envelope) = event.decode()? else { continue };
+            let Event::Link(fact) = envelope.event else { continue };
+            let change = LinkChange {
+                event: fact,
+                time: envelope.time,
+                version: event.version,
+                sequence: event.position.sequence,
+            };
+            links.entry(event.stream.key().into()).or_default().push(change);
+        }
+        Ok(Box::new(LinkChanges(links)))
+    }
+}
+
+/// One event of a link.
+struct LinkChange {
+    event: LinkEvent,
+    time: DateTime<Utc>,
+    version: Version,
+    sequence: Sequence,
+}
+
+/// The events of each link, oldest first.
+struct LinkChanges(BTreeMap<Box<str>, Vec<LinkChange>>);
+
+#[async_trait]
+impl Changes for LinkChanges {
+    fn facts(&self) -> u64 {
+        self.0.values().map(Vec::len).sum::<usize>() as u64
+    }
+
+    async fn write(
+        self: Box<Self>,
+        transaction: &mut Transaction,
+        set: TableSet,
+    ) -> Result<(), DatabaseError> {
+        let mut before = self.load(transaction, set).await?;
+        let (mut links, mut keys, mut tags) = (Rows::new(COLUMNS), Rows::new(KEY), Rows::new(TAG));
+        for (key, changes) in self.0 {
+            let Some(row) = evolve(before.remove(&key), changes) else { continue };
+            row.push_to(&mut links);
+            keys.push(|cells| {
+                cells.text(&key);
+            });
+            for tag in row.tags.iter() {
+                tags.push(|cells| {
+                    cells.text(&key).text(tag.as_str());
+                });
+            }
+        }
+        transaction.write(&set.render(UPSERT), links).await?;
+        transaction.write(&set.render(CLEAR_TAGS), keys).await?;
+        transaction.write(&set.render(INSERT_TAGS), tags).await
+    }
+}
+
+impl LinkChanges {
+    /// The rows of the links that do not begin in this batch.
+    async fn load(
+        &self,
+        transaction: &mut Transaction,
+        set: TableSet,
+    ) -> Result<BTreeMap<Box<str>, LinkRow>, DatabaseError> {
+        let mut keys = Rows::new(KEY);
+        let begins = |changes: &[LinkChange]| {
+            changes.first().is_some_and(|first| matches!(first.event, LinkEvent::Created(_)))
+        };
+        for key in self.0.iter().filter(|(_, changes)| !begins(changes)).map(|(key, _)| key) {
+            keys.push(|cells| {
+                cells.text(key);
+            });
+        }
+        let mut rows = BTreeMap::new();
+        if keys.is_empty() {
+            return Ok(rows);
+        }
+        let sql = format!(
+            "select {SELECTED} from {{link_directory.links}} l where link in (select link from {{rows}})"
+        );
+        transaction
+            .read(&set.render(&sql), keys, |row| {
+                rows.insert(row.text(0)?.into(), LinkRow::read(row)?);
+                Ok(())
+            })
+            .await?;
+        Ok(rows)
+    }
+}
+
+/// The link after its changes; `None`: nothing that began with its creation.
+fn evolve(before: Option<LinkRow>, changes: Vec<LinkChange>) -> Option<LinkRow> {
+    changes.into_iter().fold(before, |row, change| match (row, change.event) {
+        (None, LinkEvent::Created(created)) => {
+            Some(LinkRow::new(created, change.time, change.version, change.sequence))
+        }
+        (Some(mut row), event) => {
+            row.apply(event, change.version, change.sequence);
+            Some(row)
+        }
+        (None, _) => None,
+    })
+}

@@ -1,0 +1,205 @@
+//! One link as the tables hold it.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{
+    Destination, ExternalId, LinkCreated, LinkEvent, LinkKey, Note, OwnerId, RedirectStatus, Tag,
+    Tags, Title,
+};
+use hoplog_events::position::{Sequence, Version};
+
+use crate::database::{Column, DatabaseError, Row, Rows};
+
+/// What became of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkState {
+    /// It redirects, unless its expiry instant has passed and nobody noticed yet.
+    Active,
+    /// It redirects no more, until it is enabled.
+    Disabled,
+    /// Its expiry instant has passed.
+    Expired,
+    /// It is gone.
+    Deleted,
+}
+
+/// A text that names no state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a state: expected active, disabled, expired or deleted")]
+pub struct UnknownState;
+
+impl LinkState {
+    /// Every state.
+    pub const ALL: [LinkState; 4] = [Self::Active, Self::Disabled, Self::Expired, Self::Deleted];
+
+    /// The name in tables and answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl FromStr for LinkState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|state| state.name() == text).ok_or(UnknownState)
+    }
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRow {
+    /// Its identity.
+    pub key: LinkKey,
+    /// Where it leads.
+    pub url: Destination,
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// From this instant on it is not served.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// What became of it.
+    pub state: LinkState,
+    /// A name for people.
+    pub title: Option<Title>,
+    /// Labels.
+    pub tags: Tags,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its name in the owner's system.
+    pub external_id: Option<ExternalId>,
+    /// How many events it is the sum of.
+    pub version: Version,
+    /// The last of them in its topic.
+    pub sequence: Sequence,
+}
+
+impl LinkRow {
+    pub(super) fn new(
+        created: LinkCreated,
+        created_at: DateTime<Utc>,
+        version: Version,
+        sequence: Sequence,
+    ) -> Self {
+        Self {
+            key: LinkKey { domain: created.domain, code: created.code },
+            url: created.url,
+            owner: created.owner,
+            created_at,
+            expires_at: created.expires_at,
+            redirect: created.redirect,
+            state: LinkState::Active,
+            title: created.title,
+            tags: created.tags,
+            note: created.note,
+            external_id: created.external_id,
+            version,
+            sequence,
+        }
+    }
+
+    /// What one more event makes of the link.
+    pub(super) fn apply(&mut self, event: LinkEvent, version: Version, sequence: Sequence) {
+        match event {
+            LinkEvent::Created(_) => {}
+            LinkEvent::DestinationChanged(changed) => self.url = changed.url,
+            LinkEvent::ExpiryChanged(changed) => {
+                self.expires_at = changed.expires_at;
+                if self.state == LinkState::Expired {
+                    self.state = LinkState::Active;
+                }
+            }
+            LinkEvent::RedirectChanged(changed) => self.redirect = changed.redirect,
+            LinkEvent::Titled(changed) => self.title = changed.title,
+            LinkEvent::Tagged(changed) => self.tags = changed.tags,
+            LinkEvent::Noted(changed) => self.note = changed.note,
+            LinkEvent::ExternalIdChanged(changed) => self.external_id = changed.external_id,
+            LinkEvent::Disabled(_) => self.state = LinkState::Disabled,
+            LinkEvent::Enabled(_) => self.state = LinkState::Active,
+            LinkEvent::Expired(_) => self.state = LinkState::Expired,
+            LinkEvent::Deleted(_) => self.state = LinkState::Deleted,
+        }
+        self.version = version;
+        self.sequence = sequence;
+    }
+
+    /// The columns in the order of [`COLUMNS`].
+    pub(super) fn push_to(&self, rows: &mut Rows) {
+        let tags: Vec<&str> = self.tags.iter().map(Tag::as_str).collect();
+        rows.push(|row| {
+            row.text(&self.key.to_string())
+                .text(self.key.domain.as_str())
+                .text(self.key.code.as_str())
+                .text(self.url.as_str())
+                .text(self.owner.as_str())
+                .int(self.created_at.timestamp_micros())
+                .optional_int(self.expires_at.map(|at| at.timestamp_micros()))
+                .int(u16::from(self.redirect).into())
+                .text(self.state.name())
+                .optional_text(self.title.as_ref().map(Title::as_str))
+                .optional_text(self.note.as_ref().map(Note::as_str))
+                .optional_text(self.external_id.as_ref().map(ExternalId::as_str))
+                .text(&tags.join("\n"))
+                .count(self.version.0)
+                .count(self.sequence.0);
+        });
+    }
+
+    /// Reads [`SELECTED`].
+    pub(super) fn read(row: &Row) -> Result<Self, DatabaseError> {
+        let broken = |reason: &str| crate::database::bad_row(reason);
+        let tags = row.text(10)?.split('\n').filter(|tag| !tag.is_empty());
+        let tags: Result<Vec<Tag>, _> = tags.map(str::parse).collect();
+        let tags = tags.and_then(Tags::try_from).map_err(|error| broken(&error.to_string()))?;
+        let redirect = u16::try_from(row.int(5)?).ok().and_then(|code| code.try_into().ok());
+        let expires_at = row.optional_int(4)?.and_then(DateTime::from_timestamp_micros);
+        Ok(Self {
+            key: row.parse(0)?,
+            url: row.parse(1)?,
+            owner: row.parse(2)?,
+            created_at: row.instant(3)?,
+            expires_at,
+            redirect: redirect.ok_or_else(|| broken("not a redirect status"))?,
+            state: row.parse(6)?,
+            title: row.optional_parse(7)?,
+            note: row.optional_parse(8)?,
+            external_id: row.optional_parse(9)?,
+            tags,
+            version: Version(row.count(11)?),
+            sequence: Sequence(row.count(12)?),
+        })
+    }
+}
+
+/// What [`LinkRow::read`] reads.
+pub(super) const SELECTED: &str = "l.link, l.url, l.owner, l.created_at, l.expires_at, \
+    l.redirect, l.state, l.title, l.note, l.external_id, l.tags, l.version, l.sequence";
+
+/// The columns of the table, in its order.
+pub(super) const COLUMNS: &[Column] = &[
+    Column::Text("link"),
+    Column::Text("domain"),
+    Column::Text("code"),
+    Column::Text("url"),
+    Column::Text("owner"),
+    Column::Int("created_at"),
+    Column::Int("expires_at"),
+    Column::Int("redirect"),
+    Column::Text("state"),
+    Column::Text("title"),
+    Column::Text("note"),
+    Column::Text("external_id"),
+    Column::Text("tags"),
+    Column::Int("version"),
+    Column::Int("sequence"),
+];

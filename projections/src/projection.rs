@@ -1,0 +1,69 @@
+//! What a read model promises to the runner.
+
+use async_trait::async_trait;
+use hoplog_events::catalogue::DecodeError;
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::position::Topic;
+
+use crate::database::{DatabaseError, Transaction};
+use crate::table_set::TableSet;
+
+/// One table of a projection.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// The name inside the set.
+    pub name: &'static str,
+    /// The columns that tell its rows apart.
+    pub key: &'static [&'static str],
+}
+
+/// A read model: how the events of one topic become rows.
+///
+/// # What every projection owes the runner
+///
+/// 1. **The events decide alone.** The same events give the same rows, byte for byte: no clock,
+///    no randomness, nothing from outside.
+/// 2. **Batches do not matter.** Cutting the same events into other batches gives the same rows.
+/// 3. **A new version for new rows.** When the rows that the same events give change, `version`
+///    changes too, and the tables are built again.
+#[async_trait]
+pub trait Projection: Send + Sync + std::fmt::Debug {
+    /// The name in commands, metrics and table names.
+    fn name(&self) -> &'static str;
+
+    /// Which rows this code makes of the events.
+    fn version(&self) -> i64;
+
+    /// The topic it reads.
+    fn topic(&self) -> Topic;
+
+    /// The definition of its tables; they are called `{name.table}` in it.
+    fn definition(&self) -> &'static str;
+
+    /// Its tables.
+    fn tables(&self) -> &'static [Table];
+
+    /// Reduces a batch in memory, without the database.
+    ///
+    /// # Errors
+    /// When an event can't be read. The projection stops before that batch.
+    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError>;
+}
+
+/// What a batch of events changes.
+#[async_trait]
+#[expect(private_interfaces, reason = "only this crate has transactions, and implements this")]
+pub trait Changes: Send {
+    /// How many facts were folded: links' events, or single clicks.
+    fn facts(&self) -> u64;
+
+    /// Writes the changes: one statement for each table.
+    ///
+    /// # Errors
+    /// When the database refuses; the transaction is dropped then.
+    async fn write(
+        self: Box<Self>,
+        transaction: &mut Transaction,
+        set: TableSet,
+    ) -> Result<(), DatabaseError>;
+}

@@ -1,0 +1,162 @@
+//! Tables built anew from the first event: to replace the ones that are read, or to be compared
+//! with them.
+
+use hoplog_events::position::{Position, Sequence};
+
+use crate::checkpoint::Checkpoint;
+use crate::projection::Table;
+use crate::runner::{BATCH, Worker, WorkerError};
+use crate::table_set::TableSet;
+
+/// The most differences a report lists for each table.
+pub const DIFFERENCES_MAX: usize = 20;
+
+/// How a rebuild went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// The last event in the new tables.
+    pub position: Position,
+    /// How many links' events or single clicks are in them.
+    pub facts: u64,
+}
+
+/// What the comparison of one table found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableReport {
+    /// The table.
+    pub table: &'static str,
+    /// How many rows it has.
+    pub live_rows: u64,
+    /// How many rows the rebuilt one has.
+    pub rebuilt_rows: u64,
+    /// How many rows are in one and not, or not the same, in the other.
+    pub differing_rows: u64,
+    /// The keys of some of them, at most [`DIFFERENCES_MAX`].
+    pub differences: Vec<String>,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// The position at which the tables were compared.
+    pub position: Position,
+    /// Table by table.
+    pub tables: Vec<TableReport>,
+}
+
+impl VerifyReport {
+    /// Whether every row of every table is the same.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.tables.iter().all(|table| table.differing_rows == 0)
+    }
+}
+
+impl Worker {
+    /// Builds a new set of tables to the head of the topic and puts it in the place of the old.
+    pub(crate) async fn rebuild(&mut self) -> Result<RebuildReport, WorkerError> {
+        let new = self.applier.create().await?;
+        let (done, facts) = match self.build(new, None).await {
+            Ok(built) => built,
+            Err(error) => return Err(self.discard(new.set, error).await),
+        };
+        self.applier.activate(done.set).await?;
+        self.progress.send_modify(|progress| {
+            progress.sequence = done.sequence;
+            progress.last_error = None;
+        });
+        self.applier.drop_inactive().await?;
+        Ok(RebuildReport { position: position(done), facts })
+    }
+
+    /// Builds a set of tables up to where the ones that are read are, and compares them.
+    pub(crate) async fn verify(&mut self) -> Result<VerifyReport, WorkerError> {
+        let live = self.applier.checkpoint().await?;
+        let new = self.applier.create().await?;
+        let compared = match self.build(new, Some(live.sequence)).await {
+            Ok((rebuilt, _)) => self.compare(live, rebuilt).await,
+            Err(error) => Err(error),
+        };
+        match compared {
+            Ok(report) => self.applier.drop_set(new.set).await.map(|()| report),
+            Err(error) => Err(self.discard(new.set, error).await),
+        }
+    }
+
+    /// Drops a set that came to nothing; the first error is the one to be told.
+    async fn discard(&self, set: TableSet, error: WorkerError) -> WorkerError {
+        if let Err(also) = self.applier.drop_set(set).await {
+            tracing::warn!(%also, "tables left behind; the next start drops them");
+        }
+        error
+    }
+
+    async fn build(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        up_to: Option<Sequence>,
+    ) -> Result<(Checkpoint, u64), WorkerError> {
+        let mut facts_total = 0;
+        loop {
+            if self.commands.is_closed() {
+                return Err(WorkerError::Stopped);
+            }
+            let log = &self.applier.log;
+            let mut events = log.read_all(checkpoint.topic, checkpoint.sequence, BATCH).await?;
+            if let Some(last) = up_to {
+                events.retain(|event| event.position.sequence <= last);
+            }
+            if events.is_empty() {
+                return Ok((checkpoint, facts_total));
+            }
+            let (next, facts) = self.applier.apply(checkpoint, events).await?;
+            checkpoint = next;
+            facts_total += facts;
+        }
+    }
+
+    async fn compare(
+        &self,
+        live: Checkpoint,
+        rebuilt: Checkpoint,
+    ) -> Result<VerifyReport, WorkerError> {
+        let mut tables = Vec::new();
+        for table in self.applier.projection.tables() {
+            tables.push(self.compare_table(table, live.set, rebuilt.set).await?);
+        }
+        Ok(VerifyReport { position: position(live), tables })
+    }
+
+    async fn compare_table(
+        &self,
+        table: &Table,
+        live: TableSet,
+        rebuilt: TableSet,
+    ) -> Result<TableReport, WorkerError> {
+        let (a, b) = (live.table(table.name), rebuilt.table(table.name));
+        let key: Vec<String> =
+            table.key.iter().map(|column| format!("cast({column} as text)")).collect();
+        let key = key.join(" || ' ' || ");
+        let differing = format!(
+            "select {key} as k from (select * from {a} except select * from {b}) as x \
+             union select {key} as k from (select * from {b} except select * from {a}) as y"
+        );
+        let count = |sql: String| async move {
+            let counts = self.applier.database.fetch(sql, &[], |row| row.count(0)).await?;
+            Ok::<u64, WorkerError>(counts.into_iter().next().unwrap_or_default())
+        };
+        let listed = format!("select k from ({differing}) as d order by k limit {DIFFERENCES_MAX}");
+        let text = |row: &crate::database::Row| row.text(0).map(str::to_owned);
+        Ok(TableReport {
+            table: table.name,
+            live_rows: count(format!("select count(*) from {a}")).await?,
+            rebuilt_rows: count(format!("select count(*) from {b}")).await?,
+            differing_rows: count(format!("select count(*) from ({differing}) as d")).await?,
+            differences: self.applier.database.fetch(listed, &[], text).await?,
+        })
+    }
+}
+
+fn position(checkpoint: Checkpoint) -> Position {
+    Position { log: checkpoint.log, topic: checkpoint.topic, sequence: checkpoint.sequence }
+}

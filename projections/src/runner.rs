@@ -1,0 +1,117 @@
+//! Keeps one projection up to date: one task per projection, batches bounded, progress told.
+//!
+//! ```text
+//!            ┌─────────── catching up ──► live ◄───────────┐
+//!  start ──► │                 │            │              │ resume, rebuild
+//!            └── rebuilding    └──► failed / paused ───────┘
+//! ```
+//!
+//! A projection that can't go on says so (`failed`, `last_error`) and stays where it is; its
+//! tables still answer, with what they account for.
+
+mod apply;
+mod status;
+mod worker;
+
+use std::time::Duration;
+
+use hoplog_events::catalogue::DecodeError;
+use hoplog_events::log::{ReadError, ReadLimit};
+
+use crate::database::DatabaseError;
+
+pub(crate) use apply::Applier;
+pub use status::{Progress, State, Status};
+pub(crate) use worker::{Command, Worker};
+
+/// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
+pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 4 * 1024 * 1024 };
+
+/// How long to let clicks gather between two batches: hot rows are then written once for many.
+pub(crate) const LINGER: Duration = Duration::from_millis(100);
+
+/// The first and the longest pause before a batch is tried again.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How many operator's commands may wait for a projection.
+pub(crate) const COMMANDS_MAX: usize = 16;
+
+/// Why a projection does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Transient ones are tried again; a broken database needs a rebuild.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// An unreadable log is tried again; a log that ends too early needs an operator.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// This version can't read an event. Run the version that wrote it, or a newer one.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Somebody else moved the checkpoint. Nothing was changed; stop one of the two.
+    #[error("another worker moved the checkpoint of {0}")]
+    CheckpointLost(String),
+    /// The tables were made from another log. Rebuild, or bring the right log back.
+    #[error("the tables of {projection} were made from log {theirs}, not from {ours}")]
+    OtherLog {
+        /// The projection.
+        projection: &'static str,
+        /// The log of the tables.
+        theirs: hoplog_events::position::LogId,
+        /// The log that is here.
+        ours: hoplog_events::position::LogId,
+    },
+    /// The process is stopping. Start again: a rebuild begins anew.
+    #[error("stopped before the end")]
+    Stopped,
+    /// The fold panicked: a bug of ours.
+    #[error("the fold failed: {0}")]
+    Fold(String),
+}
+
+impl WorkerError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(DatabaseError::Unavailable(_)) | Self::Log(ReadError::Unavailable(_))
+        )
+    }
+}
+
+/// Pauses that double up to a bound, each shortened by up to a half so that workers spread out.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let (first, longest) = RETRY_PAUSE;
+        let pause = first.saturating_mul(1 << self.failures.min(16)).min(longest);
+        self.failures += 1;
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let share = u32::try_from(random % 512).unwrap_or_default();
+        pause.saturating_sub(pause * share / 1_024)
+    }
+
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_begin_anew() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
+        assert!(pauses[0] <= RETRY_PAUSE.0 && pauses[0] >= RETRY_PAUSE.0 / 2);
+        assert!(pauses[39] <= RETRY_PAUSE.1 && pauses[39] >= RETRY_PAUSE.1 / 2);
+        backoff.reset();
+        assert!(backoff.next() <= RETRY_PAUSE.0);
+    }
+}
