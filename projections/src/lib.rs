@@ -26,3 +26,6 @@ pub mod user_agents;
 
 pub use database::{Database, DatabaseError};
 pub use read_models::ReadModels;
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,9 @@ const READERS_MAX: u32 = 4;
 /// How long a query waits for a connection, or a statement for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a projector waits for its turn to write; batches are bounded, so turns are short.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;
 
@@ -51,7 +54,7 @@ impl SqliteDatabase {
             .pragma("temp_store", "memory")
             .statement_cache_capacity(STATEMENTS_MAX);
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
-        let writer = pool.clone().max_connections(1).acquire_timeout(Duration::MAX);
+        let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
         let writer = writer.connect_with(options.clone()).await?;
         let readers = pool.max_connections(READERS_MAX);
         let readers =
