@@ -16,6 +16,7 @@ mod events;
 mod import;
 mod key;
 mod link;
+mod log;
 mod projection;
 mod stats;
 mod table;
@@ -45,6 +46,8 @@ enum Command {
     Projection(projection::ProjectionArgs),
     /// Create, list and revoke API keys
     Key(key::KeyArgs),
+    /// Export, import and verify the log
+    Log(log::LogArgs),
 }
 
 /// Where data is printed.
@@ -87,6 +90,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Events(args) => events::run(args, out).await,
             Command::Projection(args) => projection::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,
+            Command::Log(args) => log::run(args, out).await,
         }
     })
 }

@@ -20,6 +20,7 @@ pub mod clicks;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod data_dir;
 pub mod domain;
 pub mod execute;
 pub mod http;

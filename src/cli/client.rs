@@ -115,7 +115,15 @@ impl Client {
 
 /// Sends a request and reads the JSON of its answer; `null` for an empty one.
 pub(super) async fn json(request: RequestBuilder) -> Result<Value, CliError> {
-    let response = send(request.timeout(REQUEST_TIMEOUT)).await?;
+    json_within(request, REQUEST_TIMEOUT).await
+}
+
+/// The same with a deadline of its own.
+pub(super) async fn json_within(
+    request: RequestBuilder,
+    timeout: Duration,
+) -> Result<Value, CliError> {
+    let response = send(request.timeout(timeout)).await?;
     let body = checked(response).await?.bytes().await?;
     if body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&body)?) }
 }

@@ -1,14 +1,19 @@
 //! `hoplog projection`: the read models of a running server.
 
 use std::io;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Out;
-use super::client::{Client, ServerArgs};
+use super::client::{Client, ServerArgs, json_within};
 use super::error::CliError;
 use super::table::{Table, cell, plain, print_json};
+
+/// How long computing a read model again may take.
+const OPERATION_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// `hoplog projection`.
 #[derive(Debug, Args)]
@@ -71,7 +76,8 @@ pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliEr
         Action::Pause(Name { name }) => (name, "pause"),
         Action::Resume(Name { name }) => (name, "resume"),
     };
-    let answer = client.post(&["projections", &name, verb], &json!({})).await?;
+    let request = client.request(Method::POST, &["projections", &name, verb]);
+    let answer = json_within(request.json(&json!({})), OPERATION_TIMEOUT).await?;
     print(&answer, args.json, out)?;
     if answer["identical"] == false {
         // The comparison is data and printed; the verdict is the exit code.

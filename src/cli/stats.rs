@@ -18,15 +18,18 @@ const BAR_CHARS: usize = 40;
 /// Values printed per breakdown.
 const TOP_VALUES: usize = 10;
 
-/// The breakdowns, in the order in which they are printed, with their headings.
-const BREAKDOWNS: [(&str, &str); 7] = [
-    ("countries", "COUNTRY"),
-    ("devices", "DEVICE"),
-    ("browsers", "BROWSER"),
-    ("systems", "SYSTEM"),
-    ("referrers", "REFERRER"),
-    ("languages", "LANGUAGE"),
-    ("utmSources", "UTM SOURCE"),
+/// The breakdowns (JSON Pointers into the answer) in the order in which they are printed, with
+/// their headings.
+const BREAKDOWNS: [(&str, &str); 9] = [
+    ("/countries", "COUNTRY"),
+    ("/devices", "DEVICE"),
+    ("/browsers", "BROWSER"),
+    ("/systems", "SYSTEM"),
+    ("/referrers", "REFERRER"),
+    ("/languages", "LANGUAGE"),
+    ("/utm/source", "UTM SOURCE"),
+    ("/utm/medium", "UTM MEDIUM"),
+    ("/utm/campaign", "UTM CAMPAIGN"),
 ];
 
 /// `hoplog stats`.
@@ -111,8 +114,8 @@ fn print(answer: &Value, out: &mut Out) -> Result<(), CliError> {
         count(statistics.unique_visitors)
     )?;
     print_series(&statistics.series, out)?;
-    for (name, heading) in BREAKDOWNS {
-        if let Some(shares) = answer.get(name) {
+    for (place, heading) in BREAKDOWNS {
+        if let Some(shares) = answer.pointer(place) {
             print_breakdown(heading, &Vec::deserialize(shares)?, out)?;
         }
     }
@@ -159,6 +162,7 @@ mod tests {
             "countries": [{"value": "IN", "clicks": 1_400, "visitors": 850},
                           {"value": "", "clicks": 100, "visitors": 50}],
             "devices": [],
+            "utm": {"source": [{"value": "mail", "clicks": 2, "visitors": 1}]},
         });
         let mut out = Vec::new();
         print(&answer, &mut out).unwrap();
@@ -173,6 +177,9 @@ mod tests {
         COUNTRY  CLICKS  VISITORS
         IN        1,400       850  ████████████████████████████████████████
         (none)      100        50  ██▊
+
+        UTM SOURCE  CLICKS  VISITORS
+        mail             2         1  ████████████████████████████████████████
         ");
     }
 

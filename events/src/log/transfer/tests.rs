@@ -1,0 +1,127 @@
+use super::*;
+use crate::envelope::NewEvent;
+use crate::log::embedded::{EmbeddedLog, OpenOptions};
+use crate::log::{Append, EventLog, ExpectedVersion};
+use crate::position::StreamId;
+
+async fn log(directory: &tempfile::TempDir, name: &str) -> EmbeddedLog {
+    EmbeddedLog::open(&directory.path().join(name), OpenOptions::default()).await.unwrap()
+}
+
+/// A body that no serializer of ours would write: the bytes have to survive.
+fn event(stream: &StreamId, n: u64) -> NewEvent {
+    let id = Uuid::from_u128(u128::from(n));
+    let event_type = "hoplog.test.happened.v1";
+    let subject = stream.key();
+    let body = format!(
+        r#"{{ "specversion":"1.0", "id": "{id}",  "source":"/hoplog", "type":"{event_type}",
+            "subject":"{subject}", "time":"2026-01-01T00:00:00Z","recordedtime":"2026-01-01T00:00:00Z",
+            "datacontenttype":"application/json", "actor":"system:test", "commandid":"{id}",
+            "data": {{"n": 1.0e2, "x":"\u00fc"}} }}"#
+    );
+    let body = body.replace('\n', " ");
+    NewEvent { id, event_type: event_type.into(), body: body.into() }
+}
+
+async fn append(log: &EmbeddedLog, topic: Topic, key: &str, command: u128, events: &[u64]) {
+    let stream = StreamId::new(topic, key);
+    let events = events.iter().map(|&n| event(&stream, n)).collect();
+    let command_id = CommandId(Uuid::from_u128(command));
+    let append = Append { stream, expected: ExpectedVersion::Any, command_id, events };
+    log.append(append).await.unwrap();
+}
+
+async fn filled(directory: &tempfile::TempDir) -> EmbeddedLog {
+    let log = log(directory, "source").await;
+    append(&log, Topic::Links, "default/a", 1, &[1, 2]).await;
+    append(&log, Topic::Links, "default/b", 2, &[3]).await;
+    append(&log, Topic::Links, "default/a", 3, &[4]).await;
+    append(&log, Topic::Clicks, "0", 4, &[5, 6, 7]).await;
+    append(&log, Topic::Clicks, "0", 5, &[8]).await;
+    append(&log, Topic::Accounts, "key/x", 6, &[9]).await;
+    log
+}
+
+async fn exported(log: &EmbeddedLog) -> String {
+    let mut out = Vec::new();
+    export(log, &mut out).await.unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn events_of(export: &str) -> Vec<&str> {
+    export.lines().filter(|line| line.starts_with(r#"{"topic""#)).collect()
+}
+
+#[tokio::test]
+async fn an_imported_log_exports_the_same_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = exported(&filled(&directory).await).await;
+    let copy = log(&directory, "copy").await;
+    let counts = import(&copy, first.as_bytes()).await.unwrap();
+    assert_eq!(counts, Counts { links: 4, clicks: 4, accounts: 1 });
+    let second = exported(&copy).await;
+    assert_eq!(events_of(&first).len(), 9);
+    assert_eq!(events_of(&first), events_of(&second));
+    // A retried command finds itself on the copy, too.
+    append(&copy, Topic::Links, "default/a", 1, &[1, 2]).await;
+    assert_eq!(exported(&copy).await, second);
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_empty_is_not_filled() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = filled(&directory).await;
+    let export = exported(&source).await;
+    let error = import(&source, export.as_bytes()).await.unwrap_err();
+    assert!(matches!(error, TransferError::NotEmpty(Topic::Links)), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_export_is_found_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = exported(&filled(&directory).await).await;
+    assert_eq!(check(whole.as_bytes()).unwrap().links, 4);
+    let lines: Vec<&str> = whole.lines().collect();
+    let without = |n: usize| [&lines[..n], &lines[n + 1..]].concat().join("\n") + "\n";
+    let swapped = {
+        let mut lines = lines.clone();
+        lines.swap(1, 2);
+        lines.join("\n") + "\n"
+    };
+    for (export, line, reason) in [
+        (String::new(), 1, "cut off"),
+        ("{}\n".to_owned(), 1, "no export"),
+        (whole.replacen("\"hoplogExport\":1", "\"hoplogExport\":2", 1), 1, "newer"),
+        (without(10), 11, "cut off"),
+        (without(3), 10, "not those that were exported"),
+        (swapped, 3, "out of order"),
+        (whole.replacen("1.0e2", "1.0e3", 1), 11, "not those that were exported"),
+        (whole.replacen("\"stream\":\"default/a\"", "\"stream\":\"default/c\"", 1), 2, "is of"),
+        (whole.trim_end().to_owned(), 11, "cut off"),
+    ] {
+        match check(export.as_bytes()).unwrap_err() {
+            TransferError::Line { line: at, reason: why } => {
+                assert_eq!(at, line, "{why}");
+                assert!(why.contains(reason), "{why}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn verify_counts_and_finds_what_does_not_belong() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = filled(&directory).await;
+    let report = verify(&log).await.unwrap();
+    assert_eq!((report.streams, report.problem_count), (4, 0), "{:?}", report.problems);
+    assert_eq!(report.unknown_types["hoplog.test.happened.v1"], 9);
+
+    let elsewhere = event(&StreamId::new(Topic::Links, "default/other"), 10);
+    let stream = StreamId::new(Topic::Links, "default/b");
+    let command_id = CommandId(Uuid::from_u128(7));
+    let expected = ExpectedVersion::Any;
+    log.append(Append { stream, expected, command_id, events: vec![elsewhere] }).await.unwrap();
+    let report = verify(&log).await.unwrap();
+    assert_eq!(report.problems, ["links:default/b at 5: says that it is of default/other"]);
+}
