@@ -34,9 +34,12 @@ enum Action {
     /// List the read models: how far they are, and how far behind the log
     #[command(after_help = "Example:\n  hoplog projection list --json")]
     List,
-    /// Show everything about one read model
+    /// Show everything about one read model, or the list of all
     #[command(after_help = "Example:\n  hoplog projection status link_directory")]
-    Status(Name),
+    Status {
+        /// The name of the read model
+        name: Option<String>,
+    },
     /// Compute a read model again from the first event, then swap it in
     #[command(after_help = "Example:\n  hoplog projection rebuild click_statistics")]
     Rebuild(Name),
@@ -61,13 +64,13 @@ struct Name {
 pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliError> {
     let client = Client::new(args.server)?;
     let (name, verb) = match args.action {
-        Action::List => {
+        Action::List | Action::Status { name: None } => {
             let mut answer = client.get(&["projections"], &[]).await?;
             let list = answer["data"].take();
             let print = if args.json { print_json } else { print_list };
             return Ok(print(&list, out)?);
         }
-        Action::Status(Name { name }) => {
+        Action::Status { name: Some(name) } => {
             let status = client.get(&["projections", &name], &[]).await?;
             return Ok(print(&status, args.json, out)?);
         }

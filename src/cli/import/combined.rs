@@ -18,8 +18,8 @@ const TIME_FORMAT: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// One request, as the log has it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// Who asked.
-    pub(super) address: IpAddr,
+    /// Who asked; `None` where the log has a host name.
+    pub(super) address: Option<IpAddr>,
     /// When, to the second.
     pub(super) at: DateTime<FixedOffset>,
     /// GET, HEAD, POST, …
@@ -35,9 +35,6 @@ pub(super) struct Line<'a> {
 /// Why a line is none of the combined format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LineError {
-    /// Let the web server log addresses, not host names.
-    #[error("does not begin with an IP address")]
-    Address,
     /// Use the standard time format.
     #[error("has no time such as [17/May/2015:10:05:03 +0000]")]
     Time,
@@ -49,9 +46,8 @@ pub(super) enum LineError {
 impl<'a> Line<'a> {
     /// Reads a line (without its end).
     pub(super) fn parse(line: &'a str) -> Result<Self, LineError> {
-        let (address, rest) = line.trim_start().split_once(' ').ok_or(LineError::Address)?;
-        let address = address.parse().map_err(|_| LineError::Address)?;
-        let (_, rest) = rest.split_once('[').ok_or(LineError::Time)?;
+        let (before, rest) = line.split_once('[').ok_or(LineError::Time)?;
+        let address = before.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
         let (time, rest) = rest.split_once(']').ok_or(LineError::Time)?;
         let at = DateTime::parse_from_str(time, TIME_FORMAT).map_err(|_| LineError::Time)?;
         let (request, rest) = quoted(rest).ok_or(LineError::Request)?;
@@ -132,7 +128,7 @@ mod tests {
     #[test]
     fn a_line_has_its_fields() {
         let line = Line::parse(FULL).unwrap();
-        assert_eq!(line.address, IpAddr::from([83, 149, 9, 216]));
+        assert_eq!(line.address, Some(IpAddr::from([83, 149, 9, 216])));
         assert_eq!(line.at.to_rfc3339(), "2015-05-17T10:05:03+05:30");
         assert_eq!((&*line.method, &*line.target), ("GET", "/a?b=c"));
         assert_eq!(line.referrer.as_deref(), Some("http://r.com/x"));
@@ -156,10 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn a_host_name_is_no_address() {
+        let line = FULL.replace("83.149.9.216", "host.example");
+        assert_eq!(Line::parse(&line).unwrap().address, None);
+    }
+
+    #[test]
     fn what_is_no_request_is_refused_with_the_reason() {
         for (line, error) in [
-            ("", LineError::Address),
-            ("host.example - - [x]", LineError::Address),
+            ("", LineError::Time),
+            ("host.example - - [x]", LineError::Time),
             ("1.2.3.4 - - 17/May/2015", LineError::Time),
             (r#"1.2.3.4 - - [17/May/2015] "GET / HTTP/1.1""#, LineError::Time),
             (r#"1.2.3.4 - - [31/Feb/2015:10:05:03 +0000] "GET / HTTP/1.1""#, LineError::Time),
