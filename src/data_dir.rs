@@ -62,7 +62,7 @@ impl DataDir {
     /// The file of the read models; may be deleted while the server is stopped.
     #[must_use]
     pub fn read_models_file(&self) -> PathBuf {
-        self.0.join("read-models.db")
+        self.0.join("read.db")
     }
 
     /// The visitor salts: secrets of today.

@@ -146,7 +146,7 @@ struct List {
     /// Only links with this text in their code, URL or title
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
-    /// Order, such as createdAt, -createdAt, code
+    /// Order, such as createdAt, code or clicks; see the API for all
     #[arg(long)]
     sort: Option<String>,
     /// How many links at most
