@@ -68,6 +68,23 @@ async fn an_imported_log_exports_the_same_events() {
 }
 
 #[tokio::test]
+async fn the_order_is_kept_however_many_appends_are_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = log(&directory, "source").await;
+    let appends = (0..1_000).map(|n| {
+        let stream = StreamId::new(Topic::Links, format!("default/{}", n % 700));
+        let events = vec![event(&stream, n)];
+        let command_id = CommandId(Uuid::from_u128(u128::from(n) + 1));
+        source.append(Append { stream, expected: ExpectedVersion::Any, command_id, events })
+    });
+    futures::future::try_join_all(appends).await.unwrap();
+    let export = exported(&source).await;
+    let copy = log(&directory, "copy").await;
+    import(&copy, export.as_bytes()).await.unwrap();
+    assert_eq!(events_of(&exported(&copy).await), events_of(&export));
+}
+
+#[tokio::test]
 async fn a_log_that_is_not_empty_is_not_filled() {
     let directory = tempfile::tempdir().unwrap();
     let source = filled(&directory).await;
