@@ -3,6 +3,8 @@
 use hoplog_events::account::Scope;
 use hoplog_events::link::OwnerId;
 
+use crate::domain::link::Requester;
+
 mod api_key;
 mod key_ring;
 mod manage;
@@ -50,6 +52,18 @@ fn bit(scope: Scope) -> u8 {
 }
 
 impl Principal {
+    /// How the rules see it.
+    #[must_use]
+    pub fn requester(&self) -> Requester {
+        self.only_owner().map_or(Requester::Admin, Requester::Owner)
+    }
+
+    /// The owner whose things it sees; `None`: everybody's.
+    #[must_use]
+    pub fn only_owner(&self) -> Option<OwnerId> {
+        (!self.can(Scope::Admin)).then(|| self.owner.clone())
+    }
+
     /// Whether it may do what the scope stands for.
     #[must_use]
     pub fn can(&self, scope: Scope) -> bool {

@@ -1,1 +1,257 @@
-//! (being written)
+//! Puts the parts together. Only this file (and the settings) names concrete backends.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use hoplog_events::account::{ApiKeyId, Scope};
+use hoplog_events::link::{LinkKey, OwnerId};
+use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
+use hoplog_events::log::{EventLog, ReadError, ReadLimit};
+use hoplog_events::position::{Position, Topic};
+use hoplog_projections::click_statistics::ClickTotals;
+use hoplog_projections::read_models::WaitError;
+use hoplog_projections::runner::WorkerError;
+use hoplog_projections::{Database, DatabaseError, ReadModels};
+use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
+use crate::clicks::country::Locator;
+use crate::clicks::enrichment::Enricher;
+use crate::clicks::import::ClickImport;
+use crate::clicks::recorder::ClickRecorder;
+use crate::clicks::visitor::VisitorSalts;
+use crate::clock::Clock;
+use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::{Commands, Issuer};
+use crate::config::Settings;
+use crate::data_dir::{DataDir, DataDirError, DataDirLock};
+use crate::http::headers::RequestId;
+use crate::http::origin::Origin;
+use crate::http::problem::Problem;
+use crate::queries::QueryFailure;
+use crate::queries::resolve_link::{LinkResolver, Target};
+
+pub mod serve;
+
+pub use serve::serve;
+
+/// What every handler is given.
+pub type AppState = Arc<App>;
+
+/// The application: one per process.
+#[derive(Debug)]
+pub struct App {
+    /// The facts.
+    pub log: Arc<dyn EventLog>,
+    /// What they mean.
+    pub read_models: ReadModels,
+    /// Where codes lead.
+    pub links: LinkResolver,
+    /// What people can ask for.
+    pub commands: Commands,
+    /// Records redirects.
+    pub clicks: ClickRecorder,
+    /// Records clicks of the past.
+    pub import: ClickImport,
+    /// Who may ask.
+    pub keys: KeyRing,
+    /// The time.
+    pub clock: Clock,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The public origin, if it is set.
+    pub origin: Option<Origin>,
+    /// What has been measured.
+    pub metrics: PrometheusHandle,
+    /// Cancelled when the server is asked to stop.
+    pub shutdown: CancellationToken,
+    disabled_is_forbidden: bool,
+    redirect_max_age_s: u32,
+    enricher: Arc<Enricher>,
+    embedded: Arc<EmbeddedLog>,
+    _lock: DataDirLock,
+}
+
+/// Why the server does not start. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// See [`DataDirError`].
+    #[error("HOPLOG_DATA_DIR: {0}")]
+    DataDir(#[from] DataDirError),
+    /// Look at the file and the disk.
+    #[error("the visitor salts can't be kept: {0}")]
+    VisitorSalts(io::Error),
+    /// See [`OpenError`].
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// Look at the log's file.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Look at the read models' file; it can be deleted and is built anew from the log.
+    #[error("the read models can't be opened: {0}")]
+    Database(#[from] DatabaseError),
+    /// See [`WorkerError`].
+    #[error("the read models can't be opened: {0}")]
+    ReadModels(#[from] WorkerError),
+    /// Give the path of a database in `MaxMind` format.
+    #[error("HOPLOG_GEOIP_DB: {0}")]
+    Locator(#[from] maxminddb::MaxMindDbError),
+    /// Look at the log's file.
+    #[error("the first API key could not be made: {0}")]
+    FirstKey(#[from] KeyError),
+    /// Choose another address, or stop who uses it.
+    #[error("HOPLOG_LISTEN {address}: {error}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// This is a mistake in the program.
+    #[error("logging or metrics can't be started: {0}")]
+    Telemetry(String),
+}
+
+impl App {
+    /// Opens everything in the data directory.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(settings: &Settings, metrics: PrometheusHandle) -> Result<Self, StartError> {
+        let dir = DataDir::new(settings.data_dir.clone());
+        let lock = dir.lock()?;
+        let clock = Clock::system();
+        let embedded = EmbeddedLog::open(&dir.log_file(), OpenOptions::default()).await?;
+        let embedded = Arc::new(embedded);
+        let log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&embedded);
+        let database = Database::open_sqlite(&dir.read_models_file()).await?;
+        let read_models = ReadModels::open(database, Arc::clone(&log)).await?;
+        let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
+        let enricher = Arc::new(enricher(settings, &dir)?);
+        let origin = settings.base_url.as_ref().map(Origin::of_url);
+        let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
+        let codes = CodeMaker::new(settings.codes, WorkerId::ONLY);
+        Ok(Self {
+            links: LinkResolver::new(Arc::clone(&log), read_models.link_directory(), clock.clone()),
+            commands: Commands::new(Arc::clone(&log), codes, own_hosts),
+            clicks: ClickRecorder::start(&log, &enricher, &clock, settings.clicks_ack),
+            import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
+            read_models,
+            keys,
+            clock,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            origin,
+            metrics,
+            shutdown: CancellationToken::new(),
+            disabled_is_forbidden: settings.disabled_is_forbidden,
+            redirect_max_age_s: settings.redirect_max_age_s,
+            enricher,
+            log,
+            embedded,
+            _lock: lock,
+        })
+    }
+
+    /// Makes the first admin key if there is no key at all.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn first_key(&self) -> Result<Option<ApiKey>, StartError> {
+        if !self.keys.is_empty() {
+            return Ok(None);
+        }
+        let (Ok(owner), Ok(name)) = (ADMIN_OWNER.parse::<OwnerId>(), "first admin key".parse())
+        else {
+            return Ok(None);
+        };
+        let issuer = Issuer {
+            owner: owner.clone(),
+            admin: true,
+            actor: "system:first-start".into(),
+            correlation_id: "first-start".into(),
+            now: self.clock.now(),
+        };
+        let new = NewKey { owner, name, scopes: vec![Scope::Admin], expires_at: None };
+        let (key, _) = create_key(&self.log, &issuer, ApiKeyId(Uuid::now_v7()), new).await?;
+        Ok(Some(key))
+    }
+
+    /// Who gives a command with this key in this request.
+    #[must_use]
+    pub fn issuer(&self, principal: &Principal, request_id: RequestId) -> Issuer {
+        Issuer {
+            owner: principal.owner.clone(),
+            admin: principal.can(Scope::Admin),
+            actor: principal.actor.clone(),
+            correlation_id: request_id.0,
+            now: self.clock.now(),
+        }
+    }
+
+    /// Waits until a projection accounts for a position.
+    ///
+    /// # Errors
+    /// When that takes too long, or the position is of another log.
+    pub async fn wait_for(
+        &self,
+        projection: &str,
+        position: Option<Position>,
+    ) -> Result<(), QueryFailure> {
+        let Some(position) = position else { return Ok(()) };
+        let timeout = crate::http::POSITION_TIMEOUT;
+        match self.read_models.wait_for(projection, position, timeout).await {
+            Ok(()) => Ok(()),
+            Err(WaitError::OtherLog) => Err(QueryFailure::AnotherLog),
+            Err(WaitError::TimedOut | WaitError::Unknown(_)) => Err(QueryFailure::Behind),
+        }
+    }
+
+    /// The clicks of a link so far.
+    ///
+    /// # Errors
+    /// When the read models are away.
+    pub async fn totals_of(&self, key: &LinkKey) -> Result<ClickTotals, DatabaseError> {
+        let statistics = self.read_models.click_statistics();
+        let totals = statistics.totals(std::slice::from_ref(key)).await?;
+        Ok(totals.get(key).copied().unwrap_or_default())
+    }
+
+    /// What a disabled link is answered with.
+    #[must_use]
+    pub fn disabled_problem(&self) -> Problem {
+        use axum::http::StatusCode;
+        let status =
+            if self.disabled_is_forbidden { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
+        Problem::new(status, "link_disabled", "the link is switched off")
+    }
+
+    /// How long a browser may keep a redirect: never beyond the link's end.
+    #[must_use]
+    pub fn redirect_cache_control(&self, target: &Target) -> HeaderValue {
+        if self.redirect_max_age_s == 0 {
+            return HeaderValue::from_static("private, max-age=0");
+        }
+        let left = target.expires_at.map(|end| (end - self.clock.now()).num_seconds());
+        let left = left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(0));
+        let max_age = self.redirect_max_age_s.min(left);
+        crate::http::headers::ascii(&format!("private, max-age={max_age}"))
+    }
+
+    /// Where the link changes begin that the cache has to follow.
+    async fn follow_links(&self) -> Result<(), ReadError> {
+        let head = self.log.head(Topic::Links).await?.sequence;
+        let changes = self.log.subscribe(Topic::Links, head, ReadLimit::default()).await?;
+        self.links.follow(changes).await;
+        Ok(())
+    }
+}
+
+fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {
+    let locator = Locator::open(settings.geoip_db.clone())?;
+    let salts = VisitorSalts::open(&dir.visitor_salts_file()).map_err(StartError::VisitorSalts)?;
+    Ok(Enricher::new(locator, salts, settings.keep_addresses))
+}

@@ -18,6 +18,7 @@ mod key;
 mod link;
 mod log;
 mod projection;
+mod serve;
 mod stats;
 mod table;
 
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server
+    Serve(Box<serve::ServeArgs>),
     /// Create, show, list and change links
     Link(link::LinkArgs),
     /// Show a link's clicks: over time, and by country, device, referrer…
@@ -81,9 +84,15 @@ fn exit_code(code: i32) -> ExitCode {
 }
 
 fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
+    // The server has a thread for each core; everybody else makes do with one.
+    let command = match command {
+        Command::Serve(args) => return serve::run(*args),
+        other => other,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Serve(_) => Ok(()),
             Command::Link(args) => link::run(args, out).await,
             Command::Stats(args) => stats::run(args, out).await,
             Command::Import(args) => import::run(args, out).await,

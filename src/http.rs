@@ -1,8 +1,170 @@
 //! The edge: routes, extractors, answers. Handlers parse, call one command or query, and answer.
+//!
+//! The routes of the API are in the contract (`/openapi.json`) because they are made from it:
+//! what is not annotated can't be added to [`api`].
 
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "handlers answer with a Problem; the contract lists which"
+)]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub mod auth;
 pub mod body;
+pub mod clicks;
+pub mod docs;
+pub mod errors;
+pub mod events;
 pub mod fields;
 pub mod headers;
+pub mod health;
+pub mod keys;
+pub mod links;
+pub mod origin;
+pub mod page;
+pub mod path;
 pub mod problem;
+pub mod projections;
 pub mod qr;
+pub mod range;
 pub mod server;
+pub mod shorten;
+pub mod stats;
+pub mod visit;
+
+use body::{BODY_BYTES_MAX, BULK_BODY_BYTES_MAX};
+use headers::{RequestId, X_REQUEST_ID, ascii};
+use problem::Problem;
+
+use crate::app::AppState;
+
+/// The contract's head.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "hoplog",
+    description = "An event-sourced link platform. Errors are problem+json with a stable code; \
+                   commands answer with Hoplog-Position, which queries take to wait for it."
+))]
+struct Contract;
+
+/// All routes, and the contract made of them.
+pub fn router(app: AppState) -> Router {
+    let (api, contract) = api().split_for_parts();
+    let contract = with_security(contract).to_pretty_json().unwrap_or_default();
+    let contract = axum::body::Bytes::from(contract);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let api = api
+        .route("/openapi.json", get(move || async move { (json, contract) }))
+        .merge(docs::routes())
+        .method_not_allowed_fallback(|| async { method_not_allowed("see /openapi.json") })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(describe))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal().into_response()
+        }));
+    // The redirect goes without the layers of the API: it is the hot path.
+    let visit = get(visit::visit).fallback(|| async { method_not_allowed("GET, HEAD") });
+    Router::new().merge(api).route("/{code}", visit).fallback(any(unknown)).with_state(app)
+}
+
+fn api() -> OpenApiRouter<AppState> {
+    let large = DefaultBodyLimit::max(BULK_BODY_BYTES_MAX);
+    let bulk = OpenApiRouter::new()
+        .routes(routes!(links::bulk::create_links))
+        .routes(routes!(clicks::import_clicks))
+        .layer(large);
+    OpenApiRouter::with_openapi(Contract::openapi())
+        .routes(routes!(links::create::create_link, links::read::list_links))
+        .routes(routes!(
+            links::read::show_link,
+            links::change::edit_link,
+            links::change::delete_link
+        ))
+        .routes(routes!(links::change::disable_link))
+        .routes(routes!(links::change::enable_link))
+        .routes(routes!(links::read::link_history))
+        .routes(routes!(stats::link_statistics))
+        .routes(routes!(stats::all_statistics))
+        .routes(routes!(clicks::list_clicks))
+        .routes(routes!(events::read_events))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(projections::list))
+        .routes(routes!(projections::show))
+        .routes(routes!(projections::rebuild))
+        .routes(routes!(projections::verify))
+        .routes(routes!(projections::pause))
+        .routes(routes!(projections::resume))
+        .routes(routes!(shorten::shorten))
+        .routes(routes!(shorten::analytics))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .merge(bulk)
+}
+
+/// Every operation needs a key, but for those that say otherwise.
+fn with_security(mut contract: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let components = contract.components.get_or_insert_default();
+    components.add_security_scheme("apiKey", SecurityScheme::Http(bearer));
+    let needs_key =
+        utoipa::openapi::SecurityRequirement::new::<&str, [&str; 0], &str>("apiKey", []);
+    for (path, item) in &mut contract.paths.paths {
+        if !path.starts_with("/api/") {
+            continue;
+        }
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .flatten();
+        for operation in operations {
+            operation.security = Some(vec![needs_key.clone()]);
+        }
+    }
+    contract
+}
+
+/// Gives every answer of the API its request id, and the log a line about it.
+async fn describe(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(id.clone());
+    let started = std::time::Instant::now();
+    let mut response = next.run(request).await;
+    let elapsed = started.elapsed();
+    metrics::histogram!("hoplog_http_request_seconds").record(elapsed.as_secs_f64());
+    let status = response.status().as_u16();
+    tracing::debug!(%method, path, status, request_id = %id.0, elapsed_us = elapsed.as_micros(), "answered");
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, ascii(&id.0));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The method is not one of the route's.
+#[must_use]
+pub fn method_not_allowed(allowed: &'static str) -> Problem {
+    let detail = format!("allowed: {allowed}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+async fn unknown(headers: axum::http::HeaderMap) -> Response {
+    let detail = "there is nothing here; see /docs";
+    page::problem_for_visitor(Problem::new(StatusCode::NOT_FOUND, "not_found", detail), &headers)
+}
+
+/// How long a query waits for a position.
+pub const POSITION_TIMEOUT: Duration = Duration::from_secs(5);

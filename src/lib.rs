@@ -25,3 +25,4 @@ pub mod domain;
 pub mod execute;
 pub mod http;
 pub mod queries;
+pub mod telemetry;

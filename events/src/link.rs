@@ -9,10 +9,12 @@ use crate::position::{StreamId, Topic};
 mod code;
 mod destination;
 mod labels;
+mod state;
 
-pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, ShortCode};
+pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
 pub use destination::{Destination, DestinationError, URL_BYTES_MAX};
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
+pub use state::{LinkState, UnknownState};
 
 /// The identity of a link: a code is unique per domain and is never given out twice.
 #[derive(

@@ -8,7 +8,7 @@ mod row;
 pub use fold::LinkDirectoryProjection;
 pub use list::{LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX};
 pub use queries::LinkDirectory;
-pub use row::{LinkRow, LinkState, UnknownState};
+pub use row::LinkRow;
 
 /// The projection's name.
 pub const NAME: &str = "link_directory";

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, ExternalId, LinkEvent, LinkKey, Note, OwnerId, RedirectStatus, Tags, Title,
+    Destination, ExternalId, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus, Tags,
+    Title,
 };
 use hoplog_events::position::Version;
 
@@ -37,12 +38,8 @@ pub struct Link {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
-    /// Switched off by its owner.
-    pub disabled: bool,
-    /// Its end was noted on the log.
-    pub expired: bool,
-    /// Gone for good.
-    pub deleted: bool,
+    /// What became of it.
+    pub state: LinkState,
     /// How many events it is the sum of.
     pub version: Version,
 }

@@ -77,11 +77,14 @@ pub struct Domain(Box<str>);
 /// The longest host name, in characters (RFC 1035).
 pub const DOMAIN_CHARS_MAX: usize = 253;
 
+/// The name of the service's own domain on the log.
+pub const SERVICE_DOMAIN: &str = "default";
+
 impl Domain {
     /// The service's own domain, whatever its host name is today.
     #[must_use]
     pub fn service() -> Self {
-        Self("default".into())
+        Self(SERVICE_DOMAIN.into())
     }
 
     /// The name on the log.

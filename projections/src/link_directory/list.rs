@@ -1,10 +1,10 @@
 //! Lists of links: filters, three orders, pages by keyset (page 1,000 costs what page 1 does).
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, OwnerId, Tag};
+use hoplog_events::link::{Destination, LinkState, OwnerId, Tag};
 
 use super::queries::LinkDirectory;
-use super::row::{LinkRow, LinkState, SELECTED};
+use super::row::{LinkRow, SELECTED};
 use crate::click_statistics::ClickTotals;
 use crate::cursor::{QueryError, decode, encode};
 use crate::database::{DatabaseError, Row, Value};

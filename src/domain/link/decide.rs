@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
     LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
-    LinkRedirectChanged, LinkTagged, LinkTitled,
+    LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
 };
 
 use super::{CreateLink, EditLink, Link, LinkCommand, LinkError, Request};
@@ -24,15 +24,17 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
     }
     let link =
         link.filter(|link| request.requester.sees(&link.owner)).ok_or(LinkError::NotFound)?;
-    if link.deleted {
+    if link.state == LinkState::Deleted {
         return Err(LinkError::Deleted);
     }
     check_version(link, request)?;
     match &request.command {
         LinkCommand::Edit(edit) => decide_edit(link, edit, request),
-        LinkCommand::Disable if link.disabled => Ok(Vec::new()),
+        LinkCommand::Disable if link.state == LinkState::Disabled => Ok(Vec::new()),
         LinkCommand::Disable => Ok(vec![LinkEvent::Disabled(LinkDisabled {})]),
-        LinkCommand::Enable if link.disabled => Ok(vec![LinkEvent::Enabled(LinkEnabled {})]),
+        LinkCommand::Enable if link.state == LinkState::Disabled => {
+            Ok(vec![LinkEvent::Enabled(LinkEnabled {})])
+        }
         // A creation was decided above.
         LinkCommand::Enable | LinkCommand::Create(_) => Ok(Vec::new()),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
@@ -105,10 +107,11 @@ fn changed<'v, T: PartialEq>(new: Option<&'v T>, old: &T) -> Option<&'v T> {
     new.filter(|new| *new != old)
 }
 
-/// The instant may have been moved since somebody looked: then nothing happens.
+/// The instant may have been moved since somebody looked: then nothing happens. A disabled link
+/// stays so; if it is enabled after its end, it expires then.
 fn decide_expire(link: &Link, now: DateTime<Utc>) -> Vec<LinkEvent> {
     match link.expires_at {
-        Some(expires_at) if expires_at <= now && !link.expired => {
+        Some(expires_at) if expires_at <= now && link.state == LinkState::Active => {
             vec![LinkEvent::Expired(LinkExpired { expires_at })]
         }
         _ => Vec::new(),

@@ -1,7 +1,7 @@
 //! What an event makes of a link. Facts are not judged here: they happened.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkCreated, LinkEvent, LinkKey};
+use hoplog_events::link::{LinkCreated, LinkEvent, LinkKey, LinkState};
 use hoplog_events::position::Version;
 
 use super::Link;
@@ -37,9 +37,7 @@ fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link
         tags: created.tags.clone(),
         note: created.note.clone(),
         external_id: created.external_id.clone(),
-        disabled: false,
-        expired: false,
-        deleted: false,
+        state: LinkState::Active,
         version: Version(1),
     }
 }
@@ -50,16 +48,18 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;
-            link.expired = false;
+            if link.state == LinkState::Expired {
+                link.state = LinkState::Active;
+            }
         }
         LinkEvent::RedirectChanged(change) => link.redirect = change.redirect,
         LinkEvent::Titled(change) => link.title.clone_from(&change.title),
         LinkEvent::Tagged(change) => link.tags.clone_from(&change.tags),
         LinkEvent::Noted(change) => link.note.clone_from(&change.note),
         LinkEvent::ExternalIdChanged(change) => link.external_id.clone_from(&change.external_id),
-        LinkEvent::Disabled(_) => link.disabled = true,
-        LinkEvent::Enabled(_) => link.disabled = false,
-        LinkEvent::Expired(_) => link.expired = true,
-        LinkEvent::Deleted(_) => link.deleted = true,
+        LinkEvent::Disabled(_) => link.state = LinkState::Disabled,
+        LinkEvent::Enabled(_) => link.state = LinkState::Active,
+        LinkEvent::Expired(_) => link.state = LinkState::Expired,
+        LinkEvent::Deleted(_) => link.state = LinkState::Deleted,
     }
 }

@@ -227,11 +227,20 @@ fn trap_14_a_link_whose_end_was_moved_does_not_expire() {
 }
 
 #[test]
+fn a_disabled_link_expires_when_it_is_enabled_after_its_end() {
+    let past = expiry_changed(Some(t(-1)));
+    let enabled = LinkEvent::Enabled(LinkEnabled {});
+    let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-1) });
+    given([created(), past.clone(), disabled()]).when(LinkCommand::Expire).then([]);
+    given([created(), past, disabled(), enabled]).when(LinkCommand::Expire).then([ended]);
+}
+
+#[test]
 fn an_expired_link_lives_again_with_a_later_end() {
     let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-1) });
     let events = [created(), expiry_changed(Some(t(-1))), ended, expiry_changed(None)];
     let link = replay(&key(), events.iter().map(|event| (event, t(0)))).unwrap();
-    assert!(!link.expired && link.expires_at.is_none());
+    assert_eq!((link.state, link.expires_at), (LinkState::Active, None));
 }
 
 fn any_command() -> impl Strategy<Value = (LinkCommand, bool)> {
@@ -274,7 +283,7 @@ proptest! {
             prop_assert_eq!(events.is_empty(), before.as_ref() == Some(after));
             // Deleted is for ever; the owner and the creation never change.
             if let Some(before) = before {
-                prop_assert!(!before.deleted);
+                prop_assert_ne!(before.state, LinkState::Deleted);
                 prop_assert_eq!((&before.owner, before.created_at), (&after.owner, after.created_at));
             }
             // The same command again finds nothing left to do.

@@ -1,0 +1,37 @@
+//! `hoplog serve`: the server itself.
+
+use clap::Args;
+
+use super::error::CliError;
+use crate::config::RawSettings;
+
+/// `hoplog serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hoplog serve --listen 127.0.0.1:8080 --data-dir ./hoplog-data")]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    settings: RawSettings,
+}
+
+/// Runs the server until it is asked to stop. A wrong setting is misuse: one line says which.
+pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
+    let settings = args.settings.resolve().map_err(|error| CliError::Usage(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(crate::app::serve(settings));
+    served.map_err(|error| CliError::Failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_misuse_and_named_on_one_line() {
+        let settings = RawSettings { codes: Some("short".to_owned()), ..RawSettings::default() };
+        let error = run(ServeArgs { settings }).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let report = error.report();
+        assert_eq!(report.lines().count(), 1, "{report}");
+        assert!(report.contains("HOPLOG_CODES") && report.contains("snowflake"), "{report}");
+    }
+}

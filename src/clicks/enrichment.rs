@@ -1,0 +1,221 @@
+//! From a visit to a click: what is looked up, what is kept, what is dropped.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::IpAddr;
+
+use axum::http::{HeaderValue, Method};
+use chrono::{DateTime, Utc};
+use hoplog_events::click::{Click, Utm};
+use hoplog_events::link::LinkKey;
+
+use super::country::Locator;
+use super::visit::Visit;
+use super::visitor::VisitorSalts;
+
+/// Characters kept of a user agent.
+const USER_AGENT_CHARS_MAX: usize = 512;
+
+/// Characters kept of a referrer.
+const REFERRER_CHARS_MAX: usize = 1_024;
+
+/// Characters kept of a campaign parameter.
+const UTM_CHARS_MAX: usize = 128;
+
+/// Characters kept of anything else.
+const WORD_CHARS_MAX: usize = 64;
+
+/// Looks things up for clicks.
+#[derive(Debug)]
+pub struct Enricher {
+    locator: Locator,
+    salts: VisitorSalts,
+    keep_addresses: bool,
+}
+
+/// A click from an old log: what its line says.
+#[derive(Debug, Clone)]
+pub struct HistoricalClick {
+    /// The link.
+    pub link: LinkKey,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
+    /// The HTTP method.
+    pub method: Box<str>,
+    /// The user agent.
+    pub user_agent: Option<Box<str>>,
+    /// The referrer.
+    pub referrer: Option<Box<str>>,
+    /// Which line it was.
+    pub import_id: Box<str>,
+}
+
+impl Enricher {
+    /// Looks up with these.
+    #[must_use]
+    pub fn new(locator: Locator, salts: VisitorSalts, keep_addresses: bool) -> Self {
+        Self { locator, salts, keep_addresses }
+    }
+
+    /// Where addresses are.
+    #[must_use]
+    pub fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    /// The click that a visit is.
+    ///
+    /// # Errors
+    /// When the day's visitor salt can't be kept.
+    pub fn click(&self, visit: &Visit, now: DateTime<Utc>) -> io::Result<Click> {
+        let user_agent = visit.user_agent.as_ref().map(|value| text(value, USER_AGENT_CHARS_MAX));
+        let agent = user_agent.as_deref().unwrap_or_default();
+        let visitor = self.salts.hash(visit.at, now, visit.address, agent)?;
+        let place = visit.address.map(|address| self.locator.locate(address)).unwrap_or_default();
+        Ok(Click {
+            domain: visit.target.key.domain.clone(),
+            code: visit.target.key.code.clone(),
+            at: visit.at,
+            method: (visit.method != Method::GET)
+                .then(|| cut(visit.method.as_str(), WORD_CHARS_MAX)),
+            purpose: visit.purpose.as_ref().map(|value| text(value, WORD_CHARS_MAX)),
+            referrer: visit.referrer.as_ref().map(|value| text(value, REFERRER_CHARS_MAX)),
+            language: visit.accept_language.as_ref().and_then(first_language),
+            country: place.country,
+            region: place.region,
+            city: place.city,
+            visitor,
+            address: self.kept(visit.address),
+            utm: campaign(visit.query.as_deref(), visit.target.url.as_str()),
+            user_agent,
+            import_id: None,
+        })
+    }
+
+    /// The click that a line of an old log is.
+    #[must_use]
+    pub fn historical_click(&self, line: HistoricalClick) -> Click {
+        let user_agent = line.user_agent.map(|agent| cut(&agent, USER_AGENT_CHARS_MAX));
+        let agent = user_agent.as_deref().unwrap_or_default();
+        let place = line.address.map(|address| self.locator.locate(address)).unwrap_or_default();
+        Click {
+            domain: line.link.domain,
+            code: line.link.code,
+            at: line.at,
+            method: (&*line.method != "GET").then(|| cut(&line.method, WORD_CHARS_MAX)),
+            purpose: None,
+            referrer: line.referrer.map(|referrer| cut(&referrer, REFERRER_CHARS_MAX)),
+            language: None,
+            country: place.country,
+            region: place.region,
+            city: place.city,
+            visitor: self.salts.hash_imported(line.at, line.address, agent),
+            address: self.kept(line.address),
+            utm: Utm::default(),
+            user_agent,
+            import_id: Some(line.import_id),
+        }
+    }
+
+    fn kept(&self, address: Option<IpAddr>) -> Option<Box<str>> {
+        address.filter(|_| self.keep_addresses).map(|address| address.to_string().into())
+    }
+}
+
+/// A header as text: bytes that are not UTF-8 are replaced, and what is too long is cut.
+fn text(value: &HeaderValue, chars_max: usize) -> Box<str> {
+    match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => cut(text, chars_max),
+        Cow::Owned(text) => cut(&text, chars_max),
+    }
+}
+
+fn cut(text: &str, chars_max: usize) -> Box<str> {
+    if text.len() <= chars_max {
+        return text.into();
+    }
+    text.chars().take(chars_max).collect::<String>().into()
+}
+
+/// The language with the highest quality (RFC 9110), the first of several; `*` is none.
+fn first_language(header: &HeaderValue) -> Option<Box<str>> {
+    let header = header.to_str().ok()?;
+    let mut best: Option<(&str, f32)> = None;
+    for range in header.split(',') {
+        let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let (tag, quality) = (tag.trim(), parameters.trim().strip_prefix("q="));
+        let quality = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
+        let is_tag = !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if is_tag && quality > 0.0 && best.is_none_or(|(_, best)| quality > best) {
+            best = Some((tag, quality));
+        }
+    }
+    best.map(|(tag, _)| cut(&tag.to_ascii_lowercase(), WORD_CHARS_MAX))
+}
+
+/// The campaign that the request names or, if it names none, the destination.
+fn campaign(query: Option<&str>, destination: &str) -> Utm {
+    let named = query.map(utm).unwrap_or_default();
+    if !named.is_empty() {
+        return named;
+    }
+    let query =
+        destination.split_once('?').map(|(_, rest)| rest.split('#').next().unwrap_or_default());
+    query.map(utm).unwrap_or_default()
+}
+
+fn utm(query: &str) -> Utm {
+    let mut utm = Utm::default();
+    if !query.contains("utm_") {
+        return utm;
+    }
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let field = match &*name {
+            "utm_source" => &mut utm.source,
+            "utm_medium" => &mut utm.medium,
+            "utm_campaign" => &mut utm.campaign,
+            "utm_term" => &mut utm.term,
+            "utm_content" => &mut utm.content,
+            _ => continue,
+        };
+        if !value.is_empty() && field.is_none() {
+            *field = Some(cut(&value, UTM_CHARS_MAX));
+        }
+    }
+    utm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_one_that_is_liked_best() {
+        let language = |header: &str| first_language(&header.parse().unwrap());
+        assert_eq!(language("en-GB,en;q=0.8").as_deref(), Some("en-gb"));
+        assert_eq!(language("de;q=0.5, fr;q=0.9, *;q=1").as_deref(), Some("fr"));
+        for none in ["", "*", "en;q=0", "<script>", ";;;", "q=1"] {
+            assert_eq!(language(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_request_names_the_campaign_before_the_destination_does() {
+        let destination = "https://e.com/?utm_source=mail&utm_medium=x#utm_term=no";
+        let source = |query| campaign(query, destination).source;
+        assert_eq!(source(None).as_deref(), Some("mail"));
+        assert_eq!(source(Some("a=b")).as_deref(), Some("mail"));
+        assert_eq!(source(Some("utm_source=a%20b&utm_source=c")).as_deref(), Some("a b"));
+        assert_eq!(campaign(Some("utm_term=t"), destination).source, None);
+        assert_eq!(campaign(None, destination).term, None);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(&*cut(&"é".repeat(600), 512), "é".repeat(512));
+        let value = HeaderValue::from_bytes(b"a\xff\xfeb").unwrap();
+        assert_eq!(&*text(&value, 64), "a\u{fffd}\u{fffd}b");
+    }
+}

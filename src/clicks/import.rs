@@ -1,0 +1,208 @@
+//! Clicks of the past, from another program's log: each line is recorded once, however often
+//! and in however many pieces it is imported.
+//!
+//! The clicks of one source and one UTC hour are a stream. What is on it already is known by its
+//! import ids; only the rest is appended, at the version that was read. Two imports of the same
+//! file at the same time meet there, and the slower one looks again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use hoplog_events::catalogue::{DecodeError, Event};
+use hoplog_events::click::{Click, ClickEvent};
+use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
+use hoplog_events::position::{Position, StreamId, Topic, Version};
+use sha2::{Digest, Sha256};
+
+use super::enrichment::{Enricher, HistoricalClick};
+use super::recorder::flush::{clicks_event, split};
+use crate::clock::Clock;
+use crate::commands::hex;
+
+/// How often an hour is looked at again because another import was faster.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// Clicks that one request may bring.
+pub const IMPORT_CLICKS_MAX: usize = 1_000;
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Clicks that were recorded.
+    pub added: usize,
+    /// Clicks that had been recorded before.
+    pub known: usize,
+    /// The last event that was appended.
+    pub position: Option<Position>,
+}
+
+/// Why an import stopped. What was added so far stays; importing again goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Try again: other imports write the same hour all the time.
+    #[error("the same hour is being imported by too many at once")]
+    Contended,
+    /// Try again later.
+    #[error("the log is away: {0}")]
+    Unavailable(String),
+    /// An event can't be read; an operator has to look at it.
+    #[error(transparent)]
+    Unreadable(#[from] DecodeError),
+}
+
+impl From<ReadError> for ImportError {
+    fn from(error: ReadError) -> Self {
+        ImportError::Unavailable(error.to_string())
+    }
+}
+
+/// Records clicks of the past.
+#[derive(Debug)]
+pub struct ClickImport {
+    log: Arc<dyn EventLog>,
+    enricher: Arc<Enricher>,
+    clock: Clock,
+}
+
+impl ClickImport {
+    /// An import that appends to a log.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>, enricher: Arc<Enricher>, clock: Clock) -> Self {
+        Self { log, enricher, clock }
+    }
+
+    /// Records the clicks of a source that are not recorded yet.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub async fn record(
+        &self,
+        source: &str,
+        clicks: Vec<HistoricalClick>,
+        actor: &str,
+    ) -> Result<ImportReport, ImportError> {
+        let mut hours: BTreeMap<String, Vec<Click>> = BTreeMap::new();
+        for click in clicks {
+            let hour = click.at.format("%Y%m%d%H").to_string();
+            hours.entry(hour).or_default().push(self.enricher.historical_click(click));
+        }
+        let mut report = ImportReport::default();
+        for (hour, clicks) in hours {
+            let stream = hour_stream(source, &hour);
+            for clicks in split(clicks) {
+                self.record_event(&stream, clicks, actor, &mut report).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    async fn record_event(
+        &self,
+        stream: &StreamId,
+        clicks: Vec<Click>,
+        actor: &str,
+        report: &mut ImportReport,
+    ) -> Result<(), ImportError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (known, version) = self.known(stream).await?;
+            let mut seen = known;
+            let is_new =
+                |click: &&Click| click.import_id.as_ref().is_none_or(|id| seen.insert(id.clone()));
+            let new: Vec<Click> = clicks.iter().filter(is_new).cloned().collect();
+            let (added, skipped) = (new.len(), clicks.len() - new.len());
+            if added > 0 {
+                let append = clicks_event(stream, new, &self.clock, actor);
+                let append = append.map_err(|error| ImportError::Unavailable(error.to_string()))?;
+                let expected = ExpectedVersion::Exact(version);
+                match self.log.append(Append { expected, ..append }).await {
+                    Ok(appended) => report.position = Some(appended.position),
+                    Err(AppendError::Conflict { .. }) => continue,
+                    Err(error) => return Err(ImportError::Unavailable(error.to_string())),
+                }
+            }
+            report.added += added;
+            report.known += skipped;
+            return Ok(());
+        }
+        Err(ImportError::Contended)
+    }
+
+    /// The lines that are on a stream, and its version.
+    async fn known(&self, stream: &StreamId) -> Result<(HashSet<Box<str>>, Version), ImportError> {
+        let mut known = HashSet::new();
+        let mut version = Version::NONE;
+        for recorded in self.log.read(stream, Version::NONE).await? {
+            version = recorded.version;
+            if let Some(Event::Click(ClickEvent::Recorded(batch))) =
+                recorded.decode()?.map(|e| e.event)
+            {
+                known.extend(batch.clicks.into_iter().filter_map(|click| click.import_id));
+            }
+        }
+        Ok((known, version))
+    }
+}
+
+fn hour_stream(source: &str, hour: &str) -> StreamId {
+    let source = hex(&Sha256::digest(source.as_bytes())[..8]);
+    StreamId::new(Topic::Clicks, format!("import/{source}/{hour}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clicks::country::Locator;
+    use crate::clicks::visitor::VisitorSalts;
+    use chrono::DateTime;
+    use futures::future::join_all;
+    use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+
+    async fn import(dir: &std::path::Path) -> ClickImport {
+        let log = EmbeddedLog::open(&dir.join("log.db"), OpenOptions::default()).await.unwrap();
+        let salts = VisitorSalts::open(&dir.join("salts.json")).unwrap();
+        let enricher = Enricher::new(Locator::open(None).unwrap(), salts, false);
+        ClickImport::new(Arc::new(log), Arc::new(enricher), Clock::system())
+    }
+
+    fn lines(range: std::ops::Range<i64>) -> Vec<HistoricalClick> {
+        let line = |n: i64| HistoricalClick {
+            link: "default/a".parse().unwrap(),
+            at: DateTime::from_timestamp(1_431_857_103 + n * 60, 0).unwrap(),
+            address: None,
+            method: "GET".into(),
+            user_agent: Some("agent".into()),
+            referrer: None,
+            import_id: n.to_string().into(),
+        };
+        range.map(line).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_imported_is_not_imported_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let import = import(dir.path()).await;
+        let report = |report: ImportReport| (report.added, report.known);
+        assert_eq!(report(import.record("s", lines(0..200), "t").await.unwrap()), (200, 0));
+        assert_eq!(report(import.record("s", lines(0..200), "t").await.unwrap()), (0, 200));
+        assert_eq!(
+            report(import.record("s", lines(150..250), "t").await.unwrap()),
+            (50, 50),
+            "a log that grew"
+        );
+        assert_eq!(report(import.record("other", lines(0..10), "t").await.unwrap()), (10, 0));
+        let twice = [lines(300..310), lines(300..310)].concat();
+        assert_eq!(report(import.record("s", twice, "t").await.unwrap()), (10, 10));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn imports_that_run_at_the_same_time_add_each_line_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let import = Arc::new(import(dir.path()).await);
+        let runs = (0..6).map(|_| {
+            let import = Arc::clone(&import);
+            tokio::spawn(async move { import.record("s", lines(0..300), "t").await.unwrap() })
+        });
+        let added: usize = join_all(runs).await.into_iter().map(|run| run.unwrap().added).sum();
+        assert_eq!(added, 300);
+    }
+}

@@ -1,0 +1,172 @@
+//! Who visited, without knowing who: a hash that means something for one day.
+//!
+//! A **unique visitor** is a distinct pair of address and user agent on one UTC day. The hash is
+//! the first 64 bits of SHA-256 over the day's salt, the address and the user agent. A salt is
+//! random, made when its day begins, and destroyed an hour after the day ends; from then on
+//! nobody, the operator included, can tell whose hash it was or recognise a visitor again.
+//!
+//! Clicks that are imported from old logs get a salt per day that is derived from one secret, so
+//! that importing again gives the same hashes. (Who has the old log knows the addresses anyway.)
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use hoplog_events::click::VisitorHash;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// How long after its day a salt is kept, for clicks that were queued at midnight.
+const GRACE: TimeDelta = TimeDelta::hours(1);
+
+type Salt = [u8; 32];
+
+/// What is kept in the file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    /// The salts of days that are not over.
+    days: BTreeMap<NaiveDate, Salt>,
+    /// The secret behind the salts of imported clicks.
+    import: Salt,
+}
+
+/// Makes visitor hashes and destroys what could undo them.
+#[derive(Debug)]
+pub struct VisitorSalts {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+impl VisitorSalts {
+    /// Reads the salts of today from a file, or begins a new one.
+    ///
+    /// # Errors
+    /// When the file can't be read or written.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let kept = match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Kept { import: rand::random(), ..Kept::default() }
+            }
+            Err(error) => return Err(error),
+        };
+        write(path, &kept)?;
+        Ok(Self { path: path.to_owned(), kept: Mutex::new(kept) })
+    }
+
+    /// The hash of a visitor who comes at `at`; `now` decides which salts are over.
+    ///
+    /// # Errors
+    /// When a new day's salt can't be kept: the visitor would be another one after a restart.
+    pub fn hash(
+        &self,
+        at: DateTime<Utc>,
+        now: DateTime<Utc>,
+        address: Option<IpAddr>,
+        user_agent: &str,
+    ) -> io::Result<VisitorHash> {
+        let salt = self.salt(at.date_naive(), now)?;
+        Ok(visitor_hash(&salt, address, user_agent))
+    }
+
+    /// The hash of a visitor in an old log.
+    #[must_use]
+    pub fn hash_imported(
+        &self,
+        at: DateTime<Utc>,
+        address: Option<IpAddr>,
+        user_agent: &str,
+    ) -> VisitorHash {
+        let secret = self.kept.lock().unwrap_or_else(PoisonError::into_inner).import;
+        let day = Sha256::new().chain_update(secret).chain_update(at.date_naive().to_string());
+        visitor_hash(&day.finalize().into(), address, user_agent)
+    }
+
+    fn salt(&self, day: NaiveDate, now: DateTime<Utc>) -> io::Result<Salt> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = (now - GRACE).date_naive();
+        let outdated = kept.days.first_key_value().is_some_and(|(day, _)| *day < oldest);
+        if let (false, Some(salt)) = (outdated, kept.days.get(&day)) {
+            return Ok(*salt);
+        }
+        kept.days.retain(|day, _| *day >= oldest);
+        let salt = *kept.days.entry(day).or_insert_with(rand::random);
+        write(&self.path, &kept)?;
+        Ok(salt)
+    }
+}
+
+/// Replaces the file at once, readable by its owner only.
+fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&serde_json::to_vec(kept)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+fn visitor_hash(salt: &Salt, address: Option<IpAddr>, user_agent: &str) -> VisitorHash {
+    let mut hash = Sha256::new().chain_update(salt);
+    match address {
+        Some(IpAddr::V4(address)) => hash.update(address.octets()),
+        Some(IpAddr::V6(address)) => hash.update(address.octets()),
+        None => {}
+    }
+    // Addresses have two lengths; the separator keeps one from running into the user agent.
+    hash.update([0]);
+    hash.update(user_agent);
+    let digest = hash.finalize();
+    VisitorHash(digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: u32, hour: u32) -> DateTime<Utc> {
+        NaiveDate::from_ymd_opt(2026, 1, day).unwrap().and_hms_opt(hour, 30, 0).unwrap().and_utc()
+    }
+
+    #[test]
+    fn a_visitor_is_the_same_for_a_day_and_across_a_restart_and_nobody_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salts.json");
+        let address = Some("203.0.113.9".parse().unwrap());
+        let salts = VisitorSalts::open(&path).unwrap();
+        let hash =
+            |salts: &VisitorSalts, at, address, agent| salts.hash(at, at, address, agent).unwrap();
+        let morning = hash(&salts, at(1, 8), address, "agent");
+        assert_eq!(hash(&VisitorSalts::open(&path).unwrap(), at(1, 20), address, "agent"), morning);
+        assert_ne!(hash(&salts, at(1, 8), address, "other"), morning);
+        assert_ne!(hash(&salts, at(1, 8), None, "agent"), morning);
+        assert_ne!(hash(&salts, at(2, 8), address, "agent"), morning);
+    }
+
+    #[test]
+    fn a_salt_is_destroyed_an_hour_after_its_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salts.json");
+        let salts = VisitorSalts::open(&path).unwrap();
+        let first = salts.hash(at(1, 23), at(1, 23), None, "a").unwrap();
+        assert_eq!(salts.hash(at(1, 23), at(2, 0), None, "a").unwrap(), first, "within the hour");
+        salts.hash(at(2, 2), at(2, 2), None, "a").unwrap();
+        let file = fs::read_to_string(&path).unwrap();
+        assert!(!file.contains("2026-01-01") && file.contains("2026-01-02"), "{file}");
+        assert_ne!(salts.hash(at(1, 23), at(2, 2), None, "a").unwrap(), first);
+    }
+
+    #[test]
+    fn an_import_gives_the_same_visitors_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salts.json");
+        let hash = |day| VisitorSalts::open(&path).unwrap().hash_imported(at(day, 1), None, "a");
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
+}

@@ -1,0 +1,34 @@
+//! `/docs`: a page to read the contract and try it on. Served from the binary, loads nothing
+//! from elsewhere.
+
+use axum::Router;
+use axum::http::{HeaderName, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// Only what this page brings along may run; it may talk to this server only.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The routes of the page.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route(
+            "/docs",
+            get(|| async { file("text/html; charset=utf-8", include_str!("docs/page.html")) }),
+        )
+        .route("/docs/page.css", get(|| async { file("text/css", include_str!("docs/page.css")) }))
+        .route(
+            "/docs/page.js",
+            get(|| async { file("text/javascript", include_str!("docs/page.js")) }),
+        )
+}
+
+fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+    let headers: [(HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text)
+}

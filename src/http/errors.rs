@@ -1,0 +1,174 @@
+//! How the errors of commands, queries and the recorder are answered.
+
+use axum::http::StatusCode;
+use hoplog_events::log::ReadError;
+use hoplog_projections::DatabaseError;
+use hoplog_projections::cursor::QueryError;
+
+use super::problem::{FieldError, Problem};
+use crate::accounts::KeyError;
+use crate::clicks::import::ImportError;
+use crate::clicks::recorder::RecordError;
+use crate::domain::link::LinkError;
+use crate::execute::ExecuteError;
+use crate::queries::QueryFailure;
+use crate::queries::resolve_link::ResolveError;
+
+/// When to try again after something was away, in seconds.
+const RETRY_AFTER_S: u32 = 1;
+
+impl Problem {
+    /// There is no such link, or it is somebody else's.
+    #[must_use]
+    pub fn link_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "link_not_found", "there is no such link")
+    }
+
+    /// The link was deleted.
+    #[must_use]
+    pub fn link_deleted() -> Self {
+        Self::new(StatusCode::GONE, "link_deleted", "the link was deleted")
+    }
+
+    /// A position that another log gave.
+    #[must_use]
+    pub fn another_log() -> Self {
+        let detail = "the position is of another log; start again from earliest";
+        Self::new(StatusCode::CONFLICT, "another_log", detail)
+    }
+
+    fn log_away(error: &impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "the log is away");
+        let detail = "the log is away; nothing was acknowledged";
+        Self::unavailable("log_unavailable", detail, RETRY_AFTER_S)
+    }
+
+    fn of_field(pointer: &str, code: &'static str, detail: String) -> Self {
+        Self::validation(vec![FieldError { pointer: pointer.to_owned(), code, detail }])
+    }
+}
+
+impl From<LinkError> for Problem {
+    fn from(error: LinkError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LinkError::CodeTaken(_) => Self::new(StatusCode::CONFLICT, "code_taken", detail),
+            LinkError::NotFound => Self::link_not_found(),
+            LinkError::Deleted => Self::link_deleted(),
+            LinkError::VersionMismatch { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)
+            }
+            LinkError::ExpiryPassed => Self::of_field("/expiresAt", "expiry_passed", detail),
+            LinkError::ExpiryTooFar => Self::of_field("/expiresAt", "expiry_too_far", detail),
+            LinkError::Loop => Self::of_field("/url", "loop", detail),
+        }
+    }
+}
+
+impl From<ExecuteError> for Problem {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refused) => refused.into(),
+            ExecuteError::IdempotencyKeyReused => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency_key_reused", error.to_string())
+            }
+            ExecuteError::Contended => {
+                Self::unavailable("contended", error.to_string(), RETRY_AFTER_S)
+            }
+            ExecuteError::Unavailable(_) => Self::log_away(&error),
+            ExecuteError::Unreadable(error) => {
+                tracing::error!(%error, "an event can't be read");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        tracing::error!(%error, "a link can't be looked up");
+        let detail = "links can't be looked up right now";
+        Self::unavailable("lookup_unavailable", detail, RETRY_AFTER_S)
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        Self::unavailable("clicks_unavailable", error.to_string(), RETRY_AFTER_S)
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Contended => {
+                Self::unavailable("contended", error.to_string(), RETRY_AFTER_S)
+            }
+            ImportError::Unavailable(_) => Self::log_away(&error),
+            ImportError::Unreadable(error) => {
+                tracing::error!(%error, "an event can't be read");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(_) => Self::log_away(&error),
+            ReadError::Rewound { .. } => {
+                Self::new(StatusCode::CONFLICT, "log_rewound", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        tracing::error!(%error, "the read models are away");
+        let detail = "the read models are away; redirects and commands work on";
+        Self::unavailable("read_models_unavailable", detail, RETRY_AFTER_S)
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let (pointer, code) = match error {
+            QueryError::Cursor => ("?cursor", "invalid_cursor"),
+            QueryError::TooManyPoints { .. } => ("?interval", "too_many_points"),
+            QueryError::EmptyRange => ("?to", "empty_range"),
+            QueryError::Database(error) => return error.into(),
+        };
+        let (pointer, detail) = (pointer.to_owned(), error.to_string());
+        Self::parameters(vec![FieldError { pointer, code, detail }])
+    }
+}
+
+impl From<QueryFailure> for Problem {
+    fn from(error: QueryFailure) -> Self {
+        match error {
+            QueryFailure::Log(error) => error.into(),
+            QueryFailure::Database(error) => error.into(),
+            QueryFailure::Deleted => Self::link_deleted(),
+            QueryFailure::NotFound => Self::link_not_found(),
+            QueryFailure::AnotherLog => Self::another_log(),
+            QueryFailure::Behind => {
+                let detail = "the read model has not reached the position yet";
+                Self::unavailable("behind", detail, RETRY_AFTER_S)
+            }
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            KeyError::ExpiryPassed => Self::of_field("/expiresAt", "expiry_passed", detail),
+            KeyError::AlreadyCreated => Self::new(StatusCode::CONFLICT, "already_created", detail),
+            KeyError::Unavailable(_) => Self::log_away(&error),
+        }
+    }
+}

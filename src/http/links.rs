@@ -1,0 +1,8 @@
+//! `/api/v1/links`: links as their owners see them.
+
+pub mod answer;
+pub mod bulk;
+pub mod change;
+pub mod create;
+pub mod read;
+pub mod request;

@@ -1,0 +1,162 @@
+//! A link as the API answers it.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use hoplog_events::envelope::rfc3339;
+use hoplog_events::link::{LinkState, Tag};
+use hoplog_events::position::{Position, Version};
+use hoplog_projections::click_statistics::ClickTotals as Totals;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::domain::link::Link;
+use crate::domain::warnings::warnings;
+use crate::http::headers::{HOPLOG_POSITION, ascii, etag};
+use crate::http::origin::Origin;
+
+/// A link.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkAnswer {
+    /// The link's identity.
+    #[schema(example = "default/launch")]
+    pub id: String,
+    /// The path of the short link.
+    #[schema(example = "launch")]
+    pub code: String,
+    /// The host of the short link.
+    #[schema(example = "go.example.com")]
+    pub domain: String,
+    /// The short link.
+    #[schema(example = "https://go.example.com/launch")]
+    pub short_url: String,
+    /// Where it leads; hosts in punycode.
+    pub url: String,
+    /// When it was created.
+    #[serde(serialize_with = "instant")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: DateTime<Utc>,
+    /// From this instant on it is not served.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The status of the redirect.
+    pub redirect: u16,
+    /// active, disabled, expired or deleted.
+    #[schema(example = "active")]
+    pub state: &'static str,
+    /// A name for people.
+    pub title: Option<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Free text.
+    pub note: Option<String>,
+    /// Its name in the owner's system.
+    pub external_id: Option<String>,
+    /// Who it belongs to.
+    pub owner: String,
+    /// Clicks so far.
+    pub clicks: ClickTotals,
+    /// How many events it is the sum of; also the `ETag`.
+    pub version: u64,
+    /// What the owner should know about the destination.
+    pub warnings: Vec<Warning>,
+}
+
+/// Clicks so far.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+pub struct ClickTotals {
+    /// All of them.
+    pub total: u64,
+    /// Of people.
+    pub humans: u64,
+    /// Of bots, previews, prefetches and HEAD requests.
+    pub bots: u64,
+}
+
+/// Something the owner should know.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Warning {
+    /// What programs may rely on.
+    pub code: &'static str,
+    /// What it means.
+    pub detail: String,
+}
+
+/// Writes an instant as every JSON of ours does.
+pub fn instant<S: Serializer>(instant: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*instant))
+}
+
+/// The same for an instant that may be missing.
+pub fn optional_instant<S: Serializer>(
+    value: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => instant(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl From<Totals> for ClickTotals {
+    fn from(totals: Totals) -> Self {
+        Self { total: totals.total, humans: totals.humans, bots: totals.bots }
+    }
+}
+
+impl LinkAnswer {
+    /// A link with its clicks, as it is at `now`.
+    #[must_use]
+    pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
+        let state = state_at(link.state, link.expires_at, now);
+        Self {
+            id: link.key.to_string(),
+            short_url: origin.short_url(&link.key.code),
+            domain: origin.host().to_owned(),
+            code: link.key.code.into(),
+            warnings: warnings_of(&link.url),
+            url: link.url.into(),
+            created_at: link.created_at,
+            expires_at: link.expires_at,
+            redirect: link.redirect.into(),
+            state: state.name(),
+            title: link.title.map(Into::into),
+            tags: link.tags.iter().map(Tag::to_string).collect(),
+            note: link.note.map(Into::into),
+            external_id: link.external_id.map(Into::into),
+            owner: link.owner.into(),
+            clicks: totals.into(),
+            version: link.version.0,
+        }
+    }
+}
+
+fn warnings_of(url: &hoplog_events::link::Destination) -> Vec<Warning> {
+    warnings(url).into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
+}
+
+/// A link whose instant has passed is expired, whether the event is on the log yet or not.
+fn state_at(state: LinkState, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> LinkState {
+    let passed = expires_at.is_some_and(|expires_at| expires_at <= now);
+    if passed && matches!(state, LinkState::Active) { LinkState::Expired } else { state }
+}
+
+/// A link with its `ETag` and, after a command, its position.
+pub fn respond(status: StatusCode, answer: LinkAnswer, position: Option<Position>) -> Response {
+    let tag = etag(Version(answer.version));
+    let location = ascii(&format!("/api/v1/links/{}", answer.code));
+    let mut response = (status, Json(answer)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if status == StatusCode::CREATED {
+        headers.insert(header::LOCATION, location);
+    }
+    if let Some(position) = position {
+        headers.insert(HOPLOG_POSITION, ascii(&position.to_string()));
+    }
+    response
+}

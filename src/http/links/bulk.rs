@@ -1,0 +1,171 @@
+//! `POST /api/v1/links/bulk`: many links in one request, an answer for each.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, StreamExt};
+use hoplog_events::position::Position;
+use hoplog_projections::click_statistics::ClickTotals;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::answer::LinkAnswer;
+use super::create::{make, of_request};
+use super::request::{NewLink, NewLinkBody};
+use crate::app::App;
+use crate::app::AppState;
+use crate::commands::Issuer;
+use crate::http::auth::LinksWriter;
+use crate::http::body::JsonObject;
+use crate::http::fields::{Fields, kind};
+use crate::http::headers::{
+    HOPLOG_POSITION, IDEMPOTENCY_KEY_CHARS_MAX, Idempotency, RequestId, ascii,
+};
+use crate::http::origin::Origin;
+use crate::http::problem::{FieldError, Problem};
+
+/// Links in one request at most.
+pub const BULK_LINKS_MAX: usize = 10_000;
+
+/// Links that are made at the same time: enough to fill the log's groups.
+const CONCURRENCY: usize = 512;
+
+/// The body of a bulk request, for the contract.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the JSON; the values are read field by field")]
+pub struct BulkBody {
+    /// Up to 10,000 links. Each may have an `idempotencyKey` of its own.
+    links: Vec<NewLinkBody>,
+}
+
+/// What became of the links, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkAnswer {
+    /// One for each link.
+    pub results: Vec<BulkResult>,
+}
+
+/// What became of one link.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkResult {
+    /// The status it would have been answered with alone.
+    pub status: u16,
+    /// The link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkAnswer>,
+    /// What was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// It was made by an earlier request with the same idempotency key.
+    pub replayed: bool,
+    #[serde(skip)]
+    position: Option<Position>,
+}
+
+/// Creates up to 10,000 links. Each succeeds or fails for itself.
+#[utoipa::path(
+    post, path = "/api/v1/links/bulk", tag = "links",
+    request_body = BulkBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "names the links by their place; a link's own idempotencyKey goes first")),
+    responses(
+        (status = 200, description = "a result for each link", body = BulkAnswer),
+        (status = 422, description = "not a list of 1 to 10,000 links", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_links(
+    State(app): State<AppState>,
+    LinksWriter(principal): LinksWriter,
+    Idempotency(key): Idempotency,
+    request_id: RequestId,
+    origin: Origin,
+    body: JsonObject,
+) -> Result<Response, Problem> {
+    let links = links_of(body)?;
+    let issuer = app.issuer(&principal, request_id);
+    let (app, issuer, origin, key) = (&*app, &issuer, &origin, key.as_deref());
+    let results: Vec<BulkResult> = stream::iter(links.into_iter().enumerate())
+        .map(|(place, link)| async move {
+            let key = key.map(|key| format!("{key}#{place}"));
+            create_one(app, issuer, origin, key, place, link).await
+        })
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let last = results.iter().filter_map(|result| result.position).max_by_key(|p| p.sequence);
+    let mut response = Json(BulkAnswer { results }).into_response();
+    if let Some(position) = last {
+        response.headers_mut().insert(HOPLOG_POSITION, ascii(&position.to_string()));
+    }
+    Ok(response)
+}
+
+fn links_of(body: JsonObject) -> Result<Vec<Value>, Problem> {
+    let mut fields = body.into_fields();
+    let links = match fields.raw("links") {
+        Some(Value::Array(links)) if (1..=BULK_LINKS_MAX).contains(&links.len()) => links,
+        _ => {
+            fields.wrong(
+                "links",
+                "invalid",
+                format!("must be a list of 1 to {BULK_LINKS_MAX} links"),
+            );
+            Vec::new()
+        }
+    };
+    fields.finish().map_err(Problem::validation)?;
+    Ok(links)
+}
+
+async fn create_one(
+    app: &App,
+    issuer: &Issuer,
+    origin: &Origin,
+    key: Option<String>,
+    place: usize,
+    link: Value,
+) -> BulkResult {
+    match try_create_one(app, issuer, origin, key, place, link).await {
+        Ok(result) => result,
+        Err(problem) => BulkResult {
+            status: problem.status().as_u16(),
+            link: None,
+            problem: Some(problem),
+            replayed: false,
+            position: None,
+        },
+    }
+}
+
+async fn try_create_one(
+    app: &App,
+    issuer: &Issuer,
+    origin: &Origin,
+    key: Option<String>,
+    place: usize,
+    link: Value,
+) -> Result<BulkResult, Problem> {
+    let pointer = format!("/links/{place}");
+    let Value::Object(mut object) = link else {
+        let detail = format!("must be an object, not {}", kind(&link));
+        return Err(Problem::validation(vec![FieldError { pointer, code: "type", detail }]));
+    };
+    let own_key = object.remove("idempotencyKey");
+    let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
+    let idempotency = idempotency.map(|key| of_request(key, &object));
+    let mut fields = Fields::new(pointer, object);
+    let is_key = |key: &Value| {
+        key.as_str().is_some_and(|k| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&k.len()))
+    };
+    if own_key.is_some_and(|key| !is_key(&key)) {
+        fields.wrong("idempotencyKey", "invalid", "must be a string of 1 to 255 characters");
+    }
+    let new = NewLink::parse(&mut fields, origin.host());
+    fields.finish().map_err(Problem::validation)?;
+    let made = make(app, issuer, origin, idempotency.as_ref(), new).await?;
+    let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
+    let link = LinkAnswer::new(made.link, ClickTotals::default(), origin, issuer.now);
+    let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);
+    Ok(BulkResult { status: status.as_u16(), link, problem: None, replayed, position })
+}

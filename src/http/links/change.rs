@@ -1,0 +1,175 @@
+//! `PATCH`, `DELETE`, `…/disable` and `…/enable` of one link.
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{LinkAnswer, respond};
+use super::request::{LinkPatch, LinkPatchBody};
+use crate::accounts::Principal;
+use crate::app::{App, AppState};
+use crate::commands::IdempotencyKey;
+use crate::domain::link::{EditLink, LinkCommand};
+use crate::execute::Outcome;
+use crate::http::auth::LinksWriter;
+use crate::http::body::JsonObject;
+use crate::http::headers::{HOPLOG_POSITION, Idempotency, IfMatch, RequestId, ascii};
+use crate::http::origin::Origin;
+use crate::http::path::link_key;
+use crate::http::problem::Problem;
+
+/// Who changes something, in which request, and on what condition.
+pub struct Change {
+    principal: Principal,
+    request_id: RequestId,
+    origin: Origin,
+    if_match: IfMatch,
+    idempotency: Option<String>,
+}
+
+impl FromRequestParts<AppState> for Change {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
+        let LinksWriter(principal) = LinksWriter::from_request_parts(parts, app).await?;
+        let Idempotency(idempotency) = Idempotency::from_request_parts(parts, app).await?;
+        let if_match = IfMatch::from_request_parts(parts, app).await?;
+        // These two can't fail.
+        let Ok(request_id) = RequestId::from_request_parts(parts, app).await;
+        let Ok(origin) = Origin::from_request_parts(parts, app).await;
+        Ok(Self { principal, request_id, origin, if_match, idempotency })
+    }
+}
+
+impl Change {
+    async fn execute(
+        self,
+        app: &App,
+        code: &str,
+        what: &str,
+        command: LinkCommand,
+    ) -> Result<(Outcome, Origin), Problem> {
+        let key = link_key(code)?;
+        let request = format!("{key} {what}");
+        let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
+        let issuer = app.issuer(&self.principal, self.request_id);
+        let host = Some(self.origin.host());
+        let outcome = app
+            .commands
+            .change_link(&issuer, host, idempotency.as_ref(), &key, self.if_match.0, command)
+            .await?;
+        if !outcome.repeated {
+            app.links.remember(outcome.link.clone(), outcome.position).await;
+        }
+        Ok((outcome, self.origin))
+    }
+
+    async fn answer(
+        self,
+        app: &App,
+        code: &str,
+        what: &str,
+        command: LinkCommand,
+    ) -> Result<Response, Problem> {
+        let (outcome, origin) = self.execute(app, code, what, command).await?;
+        // The change is made: an answer without the number of clicks is better than an error.
+        let totals = app.totals_of(&outcome.link.key).await.unwrap_or_default();
+        let answer = LinkAnswer::new(outcome.link, totals, &origin, app.clock.now());
+        Ok(respond(StatusCode::OK, answer, Some(outcome.position)))
+    }
+}
+
+/// Changes some properties of a link (merge patch; `null` clears).
+#[utoipa::path(
+    patch, path = "/api/v1/links/{code}", tag = "links",
+    request_body(content = LinkPatchBody, content_type = "application/merge-patch+json"),
+    params(
+        ("code" = String, Path, description = "the link's code"),
+        ("If-Match" = Option<String>, Header, description = "only if the link still has this ETag"),
+    ),
+    responses(
+        (status = 200, description = "the link now", body = LinkAnswer),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+        (status = 412, body = Problem, content_type = "application/problem+json", description = "the link has changed"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "some fields are wrong"),
+    ),
+)]
+pub async fn edit_link(
+    State(app): State<AppState>,
+    change: Change,
+    Path(code): Path<String>,
+    body: JsonObject,
+) -> Result<Response, Problem> {
+    let what = serde_json::to_string(&body.0).unwrap_or_default();
+    let mut fields = body.into_fields();
+    let patch = LinkPatch::parse(&mut fields);
+    fields.finish().map_err(Problem::validation)?;
+    let edit = EditLink {
+        url: patch.url,
+        expires_at: patch.expiry.map(|expiry| expiry.map(|expiry| expiry.instant(app.clock.now()))),
+        redirect: patch.redirect,
+        title: patch.title,
+        tags: patch.tags,
+        note: patch.note,
+        external_id: patch.external_id,
+    };
+    change.answer(&app, &code, &what, LinkCommand::Edit(Box::new(edit))).await
+}
+
+/// Deletes a link. Its code stays taken for ever.
+#[utoipa::path(
+    delete, path = "/api/v1/links/{code}", tag = "links",
+    params(
+        ("code" = String, Path, description = "the link's code"),
+        ("If-Match" = Option<String>, Header, description = "only if the link still has this ETag"),
+    ),
+    responses(
+        (status = 204, description = "deleted"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+        (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted before"),
+    ),
+)]
+pub async fn delete_link(
+    State(app): State<AppState>,
+    change: Change,
+    Path(code): Path<String>,
+) -> Result<Response, Problem> {
+    let (outcome, _) = change.execute(&app, &code, "delete", LinkCommand::Delete).await?;
+    let position = ascii(&outcome.position.to_string());
+    Ok((StatusCode::NO_CONTENT, [(HOPLOG_POSITION, position)]).into_response())
+}
+
+/// Stops a link's redirects until it is enabled.
+#[utoipa::path(
+    post, path = "/api/v1/links/{code}/disable", tag = "links",
+    params(("code" = String, Path, description = "the link's code")),
+    responses(
+        (status = 200, description = "the link now", body = LinkAnswer),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+    ),
+)]
+pub async fn disable_link(
+    State(app): State<AppState>,
+    change: Change,
+    Path(code): Path<String>,
+) -> Result<Response, Problem> {
+    change.answer(&app, &code, "disable", LinkCommand::Disable).await
+}
+
+/// Lets a disabled link redirect again.
+#[utoipa::path(
+    post, path = "/api/v1/links/{code}/enable", tag = "links",
+    params(("code" = String, Path, description = "the link's code")),
+    responses(
+        (status = 200, description = "the link now", body = LinkAnswer),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+    ),
+)]
+pub async fn enable_link(
+    State(app): State<AppState>,
+    change: Change,
+    Path(code): Path<String>,
+) -> Result<Response, Problem> {
+    change.answer(&app, &code, "enable", LinkCommand::Enable).await
+}

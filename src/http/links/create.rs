@@ -1,0 +1,121 @@
+//! `POST /api/v1/links`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use hoplog_events::position::Position;
+use hoplog_projections::click_statistics::ClickTotals;
+use serde_json::Value;
+
+use super::answer::{LinkAnswer, respond};
+use super::request::{NewLink, NewLinkBody};
+use crate::app::{App, AppState};
+use crate::commands::create_link::WantedLink;
+use crate::commands::{IdempotencyKey, Issuer};
+use crate::domain::link::Link;
+use crate::http::auth::LinksWriter;
+use crate::http::body::JsonObject;
+use crate::http::headers::{Idempotency, RequestId};
+use crate::http::origin::Origin;
+use crate::http::problem::Problem;
+
+/// Creates a link.
+///
+/// The answer is 201 when the link's event is on disk; 200 when `reuse` found one.
+#[utoipa::path(
+    post, path = "/api/v1/links", tag = "links",
+    request_body = NewLinkBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "done once per key; a retry gets the first answer")),
+    responses(
+        (status = 201, description = "created", body = LinkAnswer),
+        (status = 200, description = "an existing link is reused", body = LinkAnswer),
+        (status = 409, description = "the alias is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "some fields are wrong", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create_link(
+    State(app): State<AppState>,
+    LinksWriter(principal): LinksWriter,
+    Idempotency(key): Idempotency,
+    request_id: RequestId,
+    origin: Origin,
+    body: JsonObject,
+) -> Result<Response, Problem> {
+    let idempotency = key.map(|key| of_request(key, &body.0));
+    let mut fields = body.into_fields();
+    let new = NewLink::parse(&mut fields, origin.host());
+    fields.finish().map_err(Problem::validation)?;
+    let issuer = app.issuer(&principal, request_id);
+    let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await?;
+    let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
+    let answer = LinkAnswer::new(made.link, ClickTotals::default(), &origin, issuer.now);
+    Ok(respond(status, answer, made.position))
+}
+
+/// The request under its key, in one fixed spelling (the fields of a JSON object are sorted).
+#[must_use]
+pub fn of_request(key: String, body: &serde_json::Map<String, Value>) -> IdempotencyKey {
+    IdempotencyKey { key, request: serde_json::to_string(body).unwrap_or_default() }
+}
+
+/// A link that was made or found.
+#[derive(Debug)]
+pub struct Made {
+    /// The link.
+    pub link: Link,
+    /// Where its last event is; `None`: it was found.
+    pub position: Option<Position>,
+    /// It was there before.
+    pub reused: bool,
+    /// The same request was done before.
+    pub repeated: bool,
+}
+
+/// Makes a link, or finds one where that will do. `None` for `new`: the mistakes are reported
+/// already.
+///
+/// # Errors
+/// What the client has to know.
+pub async fn make(
+    app: &App,
+    issuer: &Issuer,
+    origin: &Origin,
+    idempotency: Option<&IdempotencyKey>,
+    new: Option<NewLink>,
+) -> Result<Made, Problem> {
+    let new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
+    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
+    if let Some(link) = reusable(app, issuer, &new).await? {
+        return Ok(Made { link, position: None, reused: true, repeated: false });
+    }
+    let wanted = WantedLink {
+        alias: new.alias,
+        url: new.url,
+        expires_at,
+        redirect: new.redirect,
+        title: new.title,
+        tags: new.tags,
+        note: new.note,
+        external_id: new.external_id,
+    };
+    let outcome =
+        app.commands.create_link(issuer, Some(origin.host()), idempotency, wanted).await?;
+    // A retry is answered as the command left the link; the cache must not go back to that.
+    if !outcome.repeated {
+        app.links.remember(outcome.link.clone(), outcome.position).await;
+    }
+    let (link, position) = (outcome.link, Some(outcome.position));
+    Ok(Made { link, position, reused: false, repeated: outcome.repeated })
+}
+
+/// The owner's own live link to the same URL with the same settings, if they asked for one.
+async fn reusable(app: &App, issuer: &Issuer, new: &NewLink) -> Result<Option<Link>, Problem> {
+    if !new.reuse || new.alias.is_some() {
+        return Ok(None);
+    }
+    let directory = app.read_models.link_directory();
+    let rows = directory.find_reusable(&issuer.owner, &new.url, issuer.now).await?;
+    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
+    let fits = |link: &Link| link.expires_at == expires_at && link.redirect == new.redirect;
+    Ok(rows.into_iter().map(Link::from).find(fits))
+}

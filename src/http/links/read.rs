@@ -1,0 +1,175 @@
+//! `GET /api/v1/links`, `GET /api/v1/links/{code}`, `…/history`.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::{Destination, LinkState, Tag};
+use hoplog_events::position::Version;
+use hoplog_projections::link_directory::{self, LinkFilter, LinkQuery, LinkSort};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::answer::{LinkAnswer, respond};
+use super::request::Rfc3339;
+use crate::app::AppState;
+use crate::domain::link::Link;
+use crate::http::auth::LinksReader;
+use crate::http::fields::Parameters;
+use crate::http::headers::AtLeast;
+use crate::http::origin::Origin;
+use crate::http::path::link_key;
+use crate::http::problem::Problem;
+use crate::queries::get_link::{find_link, get_link};
+
+/// Links on a page when the request does not say.
+const PAGE_LINKS: usize = 50;
+
+/// Links on a page at most.
+const PAGE_LINKS_MAX: usize = 500;
+
+/// The longest text to search for, in characters.
+const SEARCH_CHARS_MAX: usize = 200;
+
+/// One page of links.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkList {
+    /// The links.
+    pub data: Vec<LinkAnswer>,
+    /// Give it as `cursor` for the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// What happened to a link.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct History {
+    /// The link's events (CloudEvents), oldest first.
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub data: Vec<Box<RawValue>>,
+}
+
+/// One link.
+#[utoipa::path(
+    get, path = "/api/v1/links/{code}", tag = "links",
+    params(
+        ("code" = String, Path, description = "the link's code"),
+        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+    ),
+    responses(
+        (status = 200, description = "the link", body = LinkAnswer),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+        (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted"),
+    ),
+)]
+pub async fn show_link(
+    State(app): State<AppState>,
+    LinksReader(principal): LinksReader,
+    Path(code): Path<String>,
+    AtLeast(position): AtLeast,
+    origin: Origin,
+) -> Result<Response, Problem> {
+    let key = link_key(&code)?;
+    app.wait_for(link_directory::NAME, position).await?;
+    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let requester = principal.requester();
+    let link = get_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
+    let totals = app.totals_of(&key).await?;
+    let answer = LinkAnswer::new(link, totals, &origin, app.clock.now());
+    Ok(respond(StatusCode::OK, answer, None))
+}
+
+/// Your links; every owner's with the scope admin.
+#[utoipa::path(
+    get, path = "/api/v1/links", tag = "links",
+    params(
+        ("tag" = Option<String>, Query, description = "only links with this tag"),
+        ("state" = Option<String>, Query, description = "active, disabled, expired or deleted; default: all but deleted"),
+        ("q" = Option<String>, Query, description = "only links with this text in code, URL or title"),
+        ("url" = Option<String>, Query, description = "only links to exactly this URL"),
+        ("createdAfter" = Option<String>, Query, description = "created at this instant or later"),
+        ("createdBefore" = Option<String>, Query, description = "created before this instant"),
+        ("sort" = Option<String>, Query, description = "-createdAt (default), createdAt, code or -clicks"),
+        ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
+        ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
+        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+    ),
+    responses(
+        (status = 200, description = "a page", body = LinkList),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "some parameters are wrong"),
+    ),
+)]
+pub async fn list_links(
+    State(app): State<AppState>,
+    LinksReader(principal): LinksReader,
+    RawQuery(query): RawQuery,
+    AtLeast(position): AtLeast,
+    origin: Origin,
+) -> Result<Json<LinkList>, Problem> {
+    let mut query = link_query(query.as_deref())?;
+    query.filter.owner = principal.only_owner();
+    app.wait_for(link_directory::NAME, position).await?;
+    let page = app.read_models.link_directory().list(&query).await?;
+    let now = app.clock.now();
+    let answer = |(row, totals)| LinkAnswer::new(Link::from(row), totals, &origin, now);
+    let data = page.links.into_iter().map(answer).collect();
+    Ok(Json(LinkList { data, next_cursor: page.next_cursor }))
+}
+
+fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
+    let sorts = [
+        ("-createdAt", LinkSort::NewestFirst),
+        ("createdAt", LinkSort::OldestFirst),
+        ("code", LinkSort::Code),
+        ("-clicks", LinkSort::MostClicked),
+    ];
+    let mut query = Parameters::new(query);
+    let text = query.raw("q").filter(|text| !text.is_empty());
+    if text.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
+        query.wrong("q", "invalid", format!("must have at most {SEARCH_CHARS_MAX} characters"));
+    }
+    let filter = LinkFilter {
+        owner: None,
+        tag: query.optional::<Tag>("tag"),
+        state: query.optional::<LinkState>("state"),
+        text,
+        url: query.optional::<Destination>("url"),
+        created_after: query.optional("createdAfter").map(|Rfc3339(instant)| instant),
+        created_before: query.optional("createdBefore").map(|Rfc3339(instant)| instant),
+    };
+    let sort = query.choice("sort", &sorts, LinkSort::NewestFirst);
+    let cursor = query.raw("cursor");
+    let limit = query.limit(PAGE_LINKS, PAGE_LINKS_MAX);
+    query.finish()?;
+    Ok(LinkQuery { filter, sort, cursor, limit })
+}
+
+/// Who changed what, when: the link's own events. Also of a deleted link.
+#[utoipa::path(
+    get, path = "/api/v1/links/{code}/history", tag = "links",
+    params(("code" = String, Path, description = "the link's code")),
+    responses(
+        (status = 200, description = "its events, oldest first", body = History),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+    ),
+)]
+pub async fn link_history(
+    State(app): State<AppState>,
+    LinksReader(principal): LinksReader,
+    Path(code): Path<String>,
+) -> Result<Response, Problem> {
+    let key = link_key(&code)?;
+    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let requester = principal.requester();
+    find_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
+    let events = app.log.read(&key.stream(), Version::NONE).await?;
+    let raw = |event: &RecordedEvent| RawValue::from_string(event.to_cloud_event());
+    let data = events.iter().map(raw).collect::<Result<_, _>>();
+    let data = data.map_err(|error| {
+        tracing::error!(%error, %key, "an event of a link is no JSON");
+        Problem::internal()
+    })?;
+    Ok(([(header::CACHE_CONTROL, "private, no-cache")], Json(History { data })).into_response())
+}

@@ -1,0 +1,250 @@
+//! What clients send about links: parsed field by field, every mistake reported.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{Destination, ExternalId, Note, RedirectStatus, Tag, Tags, Title};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::domain::alias::Alias;
+use crate::domain::expiry::{ExpiresIn, Expiry};
+use crate::http::fields::{Fields, Patch, kind};
+
+/// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the JSON; the values are read by NewLink::parse")]
+pub struct NewLinkBody {
+    /// Where the link leads: an absolute http or https URL.
+    #[schema(example = "https://example.com/launch?utm_source=mail")]
+    url: String,
+    /// The code you choose; without it one is made.
+    #[schema(example = "launch")]
+    alias: Option<String>,
+    /// The domain the link lives on; this version has one, the service's own.
+    domain: Option<String>,
+    /// From this instant on the link is not served (RFC 3339).
+    #[schema(example = "2030-01-01T00:00:00Z")]
+    expires_at: Option<String>,
+    /// Instead of `expiresAt`: how long the link lives, such as `7d`, or a number of seconds.
+    #[schema(example = "7d")]
+    expires_in: Option<String>,
+    /// The status of the redirect: 301, 302 (default), 307 or 308.
+    #[schema(example = 302)]
+    redirect: Option<u16>,
+    /// A name for people.
+    title: Option<String>,
+    /// Labels to find it by.
+    tags: Option<Vec<String>>,
+    /// Free text for you.
+    note: Option<String>,
+    /// Its name in your own system.
+    external_id: Option<String>,
+    /// Answer with your own live link to the same URL, if there is one with the same settings.
+    reuse: Option<bool>,
+}
+
+/// A link that somebody wants.
+#[derive(Debug, Clone)]
+pub struct NewLink {
+    /// Where it shall lead.
+    pub url: Destination,
+    /// The code they chose.
+    pub alias: Option<Alias>,
+    /// When it shall end.
+    pub expiry: Option<Expiry>,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// A name for people.
+    pub title: Option<Title>,
+    /// Labels.
+    pub tags: Tags,
+    /// Free text.
+    pub note: Option<Note>,
+    /// Its name in the owner's system.
+    pub external_id: Option<ExternalId>,
+    /// Whether an existing link will do.
+    pub reuse: bool,
+}
+
+impl NewLink {
+    /// Takes the fields of a new link. `None`: a mistake was noted in `fields`.
+    pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
+        let url = fields.required("url");
+        let alias = fields.optional("alias");
+        service_domain(fields, service_host);
+        let expiry = match expiry(fields) {
+            Patch::Set(expiry) => Some(expiry),
+            Patch::Keep | Patch::Clear => None,
+        };
+        Some(Self {
+            redirect: redirect(fields).unwrap_or_default(),
+            title: fields.optional("title"),
+            tags: tags(fields).unwrap_or_default(),
+            note: fields.optional("note"),
+            external_id: fields.optional("externalId"),
+            reuse: fields.flag("reuse"),
+            alias,
+            expiry,
+            url: url?,
+        })
+    }
+}
+
+/// The body of `PATCH /api/v1/links/{code}`, for the contract: a merge patch (RFC 7396).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the JSON; the values are read by LinkPatch::parse")]
+pub struct LinkPatchBody {
+    /// Where the link leads from now on.
+    url: Option<String>,
+    /// From this instant on the link is not served; `null`: never.
+    expires_at: Option<String>,
+    /// Instead of `expiresAt`: how long it lives from now on.
+    expires_in: Option<String>,
+    /// The status of the redirect; `null`: 302.
+    redirect: Option<u16>,
+    /// A name for people; `null`: none.
+    title: Option<String>,
+    /// All tags it has from now on; `null`: none.
+    tags: Option<Vec<String>>,
+    /// Free text; `null`: none.
+    note: Option<String>,
+    /// Its name in your own system; `null`: none.
+    external_id: Option<String>,
+}
+
+/// What somebody wants to change.
+#[derive(Debug, Clone)]
+pub struct LinkPatch {
+    /// Where it shall lead.
+    pub url: Option<Destination>,
+    /// When it shall end; `Some(None)`: never.
+    pub expiry: Option<Option<Expiry>>,
+    /// The status of the redirect.
+    pub redirect: Option<RedirectStatus>,
+    /// A name for people; `Some(None)`: none.
+    pub title: Option<Option<Title>>,
+    /// All tags.
+    pub tags: Option<Tags>,
+    /// Free text; `Some(None)`: none.
+    pub note: Option<Option<Note>>,
+    /// Its name in the owner's system; `Some(None)`: none.
+    pub external_id: Option<Option<ExternalId>>,
+}
+
+impl LinkPatch {
+    /// Takes the fields of a patch.
+    pub fn parse(fields: &mut Fields) -> Self {
+        let url = match fields.patch("url") {
+            Patch::Set(url) => Some(url),
+            Patch::Keep => None,
+            Patch::Clear => {
+                fields.wrong("url", "required", "can't be cleared: a link leads somewhere");
+                None
+            }
+        };
+        Self {
+            url,
+            expiry: nested(expiry(fields)),
+            redirect: redirect(fields),
+            title: nested(fields.patch("title")),
+            tags: tags(fields),
+            note: nested(fields.patch("note")),
+            external_id: nested(fields.patch("externalId")),
+        }
+    }
+}
+
+#[expect(
+    clippy::option_option,
+    reason = "EditLink tells a property that is cleared from one that stays"
+)]
+fn nested<T>(patch: Patch<T>) -> Option<Option<T>> {
+    match patch {
+        Patch::Keep => None,
+        Patch::Clear => Some(None),
+        Patch::Set(value) => Some(Some(value)),
+    }
+}
+
+/// An instant as JSON writes it, cut to whole microseconds.
+pub struct Rfc3339(pub DateTime<Utc>);
+
+impl FromStr for Rfc3339 {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let instant = DateTime::parse_from_rfc3339(text).ok();
+        let instant = instant.and_then(|t| DateTime::from_timestamp_micros(t.timestamp_micros()));
+        instant
+            .map(Self)
+            .ok_or("must be an RFC 3339 time with an offset, such as 2030-01-01T00:00:00Z")
+    }
+}
+
+/// Takes `expiresAt` or `expiresIn`; not both.
+pub fn expiry(fields: &mut Fields) -> Patch<Expiry> {
+    let at = fields.patch::<Rfc3339>("expiresAt");
+    let within = match fields.raw("expiresIn") {
+        // A number is the same as its digits: whole seconds.
+        Some(Value::Number(number)) => parse_expires_in(fields, &number.to_string()),
+        Some(Value::String(text)) => parse_expires_in(fields, &text),
+        Some(Value::Null) => Patch::Clear,
+        None => Patch::Keep,
+        Some(other) => {
+            let detail = format!("must be a string or a number of seconds, not {}", kind(&other));
+            fields.wrong("expiresIn", "type", detail);
+            Patch::Keep
+        }
+    };
+    match (at, within) {
+        (Patch::Set(_), Patch::Set(_)) => {
+            fields.wrong("expiresIn", "conflict", "can't be given together with expiresAt");
+            Patch::Keep
+        }
+        (Patch::Set(Rfc3339(at)), _) => Patch::Set(Expiry::At(at)),
+        (_, Patch::Set(within)) => Patch::Set(Expiry::In(within)),
+        (Patch::Clear, _) | (_, Patch::Clear) => Patch::Clear,
+        (Patch::Keep, Patch::Keep) => Patch::Keep,
+    }
+}
+
+fn parse_expires_in(fields: &mut Fields, text: &str) -> Patch<ExpiresIn> {
+    match text.parse() {
+        Ok(within) => Patch::Set(within),
+        Err(error) => {
+            fields.wrong("expiresIn", "invalid", format!("{error}"));
+            Patch::Keep
+        }
+    }
+}
+
+fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {
+    let given = fields.raw("redirect")?;
+    if given.is_null() {
+        return Some(RedirectStatus::default());
+    }
+    let status = given.as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = status.and_then(|status| RedirectStatus::try_from(status).ok());
+    if status.is_none() {
+        fields.wrong("redirect", "invalid", "must be the number 301, 302, 307 or 308");
+    }
+    status
+}
+
+fn tags(fields: &mut Fields) -> Option<Tags> {
+    let tags = fields.list::<Tag>("tags")?;
+    Tags::try_from(tags).map_err(|error| fields.wrong("tags", "invalid", error.to_string())).ok()
+}
+
+/// This version has one domain; naming it is fine, naming another is a mistake.
+fn service_domain(fields: &mut Fields, service_host: &str) {
+    let Some(domain) = fields.optional::<String>("domain") else { return };
+    if !domain.eq_ignore_ascii_case(service_host) && domain != "default" {
+        let detail = format!("is not a domain of this service; allowed is {service_host}");
+        fields.wrong("domain", "unknown_domain", detail);
+    }
+}

@@ -1,0 +1,90 @@
+//! The few pages that visitors (not API clients) see: a link that leads nowhere, and the
+//! preview of where a link leads. No scripts, no cookies, nothing from elsewhere.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::problem::Problem;
+
+/// Pages may show themselves and nothing more.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A problem as a page for browsers, as problem+json for everybody else.
+#[must_use]
+pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
+    if !wants_html(headers) {
+        return problem.into_response();
+    }
+    let status = problem.status();
+    let title = match status {
+        StatusCode::NOT_FOUND => "This short link does not exist",
+        StatusCode::GONE => "This short link is gone",
+        StatusCode::FORBIDDEN => "This short link is switched off",
+        _ => "This short link can't be followed right now",
+    };
+    page(status, title, "")
+}
+
+/// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
+/// punycode, so that a look-alike letter is seen.
+#[must_use]
+pub fn preview(short_url: &str, destination: &str, created: &str) -> Response {
+    let body = format!(
+        "<p>{} leads to</p><p><strong>{}</strong></p><p>since {}.</p>\
+         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there without being counted</a></p>",
+        escape(short_url),
+        escape(destination),
+        escape(created),
+        escape(destination)
+    );
+    page(StatusCode::OK, "Where this short link leads", &body)
+}
+
+/// Whether a browser asks: problem+json is for programs.
+#[must_use]
+pub fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"robots\" content=\"noindex\"><title>{title}</title>\
+         <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:20vh auto;\
+         padding:0 1rem;overflow-wrap:anywhere}}</style><h1>{title}</h1>{body}</html>"
+    );
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, Html(html)).into_response()
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_destination_becomes_markup() {
+        assert_eq!(escape("<a href='\"&\">"), "&lt;a href=&#39;&quot;&amp;&quot;&gt;");
+    }
+}

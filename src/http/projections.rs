@@ -1,0 +1,215 @@
+//! `/api/v1/projections`: how the read models are, and what an operator can do with them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use hoplog_projections::read_models::OperationError;
+use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
+use hoplog_projections::runner::Status;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Administrator;
+use super::problem::Problem;
+use crate::app::{App, AppState};
+
+/// How a projection is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionAnswer {
+    /// Its name.
+    #[schema(example = "click_statistics")]
+    pub name: &'static str,
+    /// Which rows its code makes of the events.
+    pub version: i64,
+    /// `catching-up`, `live`, `rebuilding`, `paused` or `failed`.
+    pub state: &'static str,
+    /// The last event that its tables account for.
+    pub position: String,
+    /// Events on the log behind that; `null`: the log is away.
+    pub lag_events: Option<u64>,
+    /// How old the last of them is, while there are more.
+    pub lag_seconds: f64,
+    /// Facts a second, lately.
+    pub rate: f64,
+    /// Events that are set aside because they can't be handled; this version stops instead.
+    pub parked: u64,
+    /// Why it does not go on.
+    pub last_error: Option<String>,
+}
+
+/// All projections.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectionList {
+    /// One for each.
+    pub data: Vec<ProjectionAnswer>,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RebuildAnswer {
+    /// Up to where the new tables account.
+    pub position: String,
+    /// How many facts were folded.
+    pub facts: u64,
+}
+
+/// What a comparison found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerifyAnswer {
+    /// Whether every row is the same.
+    pub identical: bool,
+    /// Where both stood.
+    pub position: String,
+    /// Table by table.
+    pub tables: Vec<TableAnswer>,
+}
+
+/// What a comparison found in one table.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableAnswer {
+    /// The table.
+    pub table: &'static str,
+    /// Rows that are read.
+    pub live_rows: u64,
+    /// Rows that the log gives.
+    pub rebuilt_rows: u64,
+    /// Rows that differ.
+    pub differing_rows: u64,
+    /// The first of them.
+    pub differences: Vec<String>,
+}
+
+impl From<Status> for ProjectionAnswer {
+    fn from(status: Status) -> Self {
+        Self {
+            name: status.name,
+            version: status.version,
+            state: status.state.name(),
+            position: status.position.to_string(),
+            lag_events: status.lag_events,
+            lag_seconds: status.lag_seconds,
+            rate: status.rate,
+            parked: 0,
+            last_error: status.last_error,
+        }
+    }
+}
+
+impl From<RebuildReport> for RebuildAnswer {
+    fn from(report: RebuildReport) -> Self {
+        Self { position: report.position.to_string(), facts: report.facts }
+    }
+}
+
+impl From<VerifyReport> for VerifyAnswer {
+    fn from(report: VerifyReport) -> Self {
+        let table = |table: TableReport| TableAnswer {
+            table: table.table,
+            live_rows: table.live_rows,
+            rebuilt_rows: table.rebuilt_rows,
+            differing_rows: table.differing_rows,
+            differences: table.differences,
+        };
+        Self {
+            identical: report.is_equal(),
+            position: report.position.to_string(),
+            tables: report.tables.into_iter().map(table).collect(),
+        }
+    }
+}
+
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        let detail = error.to_string();
+        match error {
+            OperationError::Unknown(_) => {
+                Self::new(StatusCode::NOT_FOUND, "projection_not_found", detail)
+            }
+            OperationError::NotRunning => Self::unavailable("not_running", detail, 1),
+            OperationError::Failed(_) => {
+                Self::new(StatusCode::CONFLICT, "projection_failed", detail)
+            }
+        }
+    }
+}
+
+/// How the projections are.
+#[utoipa::path(get, path = "/api/v1/projections", tag = "operations",
+    responses((status = 200, description = "one for each", body = ProjectionList)))]
+pub async fn list(State(app): State<AppState>, _: Administrator) -> Json<ProjectionList> {
+    let status = app.read_models.status(app.clock.now()).await;
+    Json(ProjectionList { data: status.into_iter().map(Into::into).collect() })
+}
+
+/// How one projection is.
+#[utoipa::path(get, path = "/api/v1/projections/{name}", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses(
+        (status = 200, description = "how it is", body = ProjectionAnswer),
+        (status = 404, description = "no such projection", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn show(
+    State(app): State<AppState>,
+    _: Administrator,
+    Path(name): Path<String>,
+) -> Result<Json<ProjectionAnswer>, Problem> {
+    status_of(&app, name).await
+}
+
+async fn status_of(app: &App, name: String) -> Result<Json<ProjectionAnswer>, Problem> {
+    let status = app.read_models.status(app.clock.now()).await;
+    let found = status.into_iter().find(|status| status.name == name);
+    Ok(Json(found.ok_or(OperationError::Unknown(name))?.into()))
+}
+
+/// Builds a projection's tables anew from the first event, then swaps them in.
+#[utoipa::path(post, path = "/api/v1/projections/{name}/rebuild", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "done", body = RebuildAnswer)))]
+pub async fn rebuild(
+    State(app): State<AppState>,
+    _: Administrator,
+    Path(name): Path<String>,
+) -> Result<Json<RebuildAnswer>, Problem> {
+    Ok(Json(app.read_models.rebuild(&name).await?.into()))
+}
+
+/// Builds a projection's tables aside and compares every row.
+#[utoipa::path(post, path = "/api/v1/projections/{name}/verify", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "what was found", body = VerifyAnswer)))]
+pub async fn verify(
+    State(app): State<AppState>,
+    _: Administrator,
+    Path(name): Path<String>,
+) -> Result<Json<VerifyAnswer>, Problem> {
+    Ok(Json(app.read_models.verify(&name).await?.into()))
+}
+
+/// Stops a projection where it is.
+#[utoipa::path(post, path = "/api/v1/projections/{name}/pause", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "how it is now", body = ProjectionAnswer)))]
+pub async fn pause(
+    State(app): State<AppState>,
+    _: Administrator,
+    Path(name): Path<String>,
+) -> Result<Json<ProjectionAnswer>, Problem> {
+    app.read_models.pause(&name).await?;
+    status_of(&app, name).await
+}
+
+/// Lets a paused or failed projection go on.
+#[utoipa::path(post, path = "/api/v1/projections/{name}/resume", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "how it is now", body = ProjectionAnswer)))]
+pub async fn resume(
+    State(app): State<AppState>,
+    _: Administrator,
+    Path(name): Path<String>,
+) -> Result<Json<ProjectionAnswer>, Problem> {
+    app.read_models.resume(&name).await?;
+    status_of(&app, name).await
+}

@@ -1,0 +1,135 @@
+//! `GET /{code}`: the redirect, and what hangs on it (`+` preview, `.qr` code).
+//!
+//! This is the hot path: one cache look-up, one hand-over to the click recorder, one small
+//! answer. No rate-limit fields and no request id are sent here: clients may delay following.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hoplog_events::envelope::rfc3339;
+use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
+
+use super::origin::Origin;
+use super::page;
+use super::problem::Problem;
+use super::qr;
+use super::server::Peer;
+use crate::app::{App, AppState};
+use crate::clicks::address::client_address;
+use crate::clicks::visit::Visit;
+use crate::queries::resolve_link::{LinkPath, Target};
+
+/// Follows a short link.
+#[utoipa::path(
+    get, path = "/{code}", tag = "redirect",
+    params(("code" = String, Path, description = "a code; with `+`: where it leads; with `.qr`: its QR code")),
+    responses(
+        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)"),
+        (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn visit(State(app): State<AppState>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    match answer(&app, &request).await {
+        Ok(response) => response,
+        Err(problem) => page::problem_for_visitor(problem, &request.headers),
+    }
+}
+
+async fn answer(app: &App, request: &Parts) -> Result<Response, Problem> {
+    let path = request.uri.path().strip_prefix('/').unwrap_or_default();
+    if let Some(code) = path.strip_suffix('+') {
+        return preview(app, request, code).await;
+    }
+    if let Some(code) = path.strip_suffix(".qr") {
+        return qr_code(app, request, code).await;
+    }
+    let target = served(app, path).await?;
+    record(app, request, &target).await?;
+    redirect(app, &target)
+}
+
+/// The link, if it is served at this instant.
+async fn served(app: &App, code: &str) -> Result<Arc<Target>, Problem> {
+    let path = LinkPath { domain: SERVICE_DOMAIN, code };
+    let target = app.links.resolve(path).await?.ok_or_else(Problem::link_not_found)?;
+    let expired = target.expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
+    match target.state {
+        LinkState::Deleted => Err(Problem::link_deleted()),
+        LinkState::Expired => Err(gone_by_expiry()),
+        _ if expired => Err(gone_by_expiry()),
+        LinkState::Disabled => Err(app.disabled_problem()),
+        LinkState::Active => Ok(target),
+    }
+}
+
+fn gone_by_expiry() -> Problem {
+    Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
+}
+
+/// The redirect is answered when its click is as safe as the settings ask for.
+async fn record(app: &App, request: &Parts, target: &Arc<Target>) -> Result<(), Problem> {
+    let headers = &request.headers;
+    let peer = request.extensions.get::<Peer>().map(|peer| peer.0);
+    let address = peer.map(|peer| client_address(peer, headers, &app.trusted_proxies));
+    let raw = (&request.method, request.uri.query(), headers);
+    let visit = Visit::new(Arc::clone(target), app.clock.now(), address, raw);
+    app.clicks.record(visit).await.map_err(Problem::from)
+}
+
+fn redirect(app: &App, target: &Target) -> Result<Response, Problem> {
+    let location = HeaderValue::from_maybe_shared(target.location.clone());
+    let location = location.map_err(|_| Problem::internal())?;
+    let status = StatusCode::from_u16(target.redirect.into()).map_err(|_| Problem::internal())?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
+    Ok(response)
+}
+
+/// Where a link leads, without a click.
+async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
+    let target = served(app, code).await?;
+    let origin = origin(app, request);
+    let short_url = origin.short_url(&target.key.code);
+    if page::wants_html(&request.headers) {
+        return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));
+    }
+    let answer = serde_json::json!({
+        "shortUrl": short_url,
+        "url": target.url.as_str(),
+        "createdAt": rfc3339(target.created_at),
+        "expiresAt": target.expires_at.map(rfc3339),
+        "redirect": u16::from(target.redirect),
+    });
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
+}
+
+/// The QR code of a link: SVG, or PNG where the client asks for it.
+async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
+    let target = served(app, code).await?;
+    let text = origin(app, request).short_url(&target.key.code);
+    let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let as_png = request.uri.query() == Some("format=png")
+        || accept
+            .is_some_and(|accept| accept.contains("image/png") && !accept.contains("image/svg"));
+    let (content_type, picture) = if as_png {
+        ("image/png", qr::png(&text))
+    } else {
+        ("image/svg+xml", qr::svg(&text).map(String::into_bytes))
+    };
+    let picture = picture.ok_or_else(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, content_type), (header::VARY, "Accept")], picture).into_response())
+}
+
+fn origin(app: &App, request: &Parts) -> Origin {
+    app.origin.clone().unwrap_or_else(|| Origin::of_request(&request.headers, &request.uri))
+}

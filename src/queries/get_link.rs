@@ -1,0 +1,64 @@
+//! One link, as its owner sees it: never older than what this node has seen of it.
+
+use hoplog_events::link::{LinkKey, LinkState};
+use hoplog_events::position::Version;
+use hoplog_projections::link_directory::{LinkDirectory, LinkRow};
+
+use super::QueryFailure;
+use crate::domain::link::{Link, Requester};
+use crate::execute::load_link;
+
+use hoplog_events::log::EventLog;
+
+/// The link with this key, deleted or not. `newest`: the version that is known to exist; a read
+/// model that is behind it is not believed.
+///
+/// # Errors
+/// When there is none, it is not the requester's, or nobody can be asked.
+pub async fn find_link(
+    log: &dyn EventLog,
+    directory: &LinkDirectory,
+    newest: Version,
+    key: &LinkKey,
+    requester: &Requester,
+) -> Result<Link, QueryFailure> {
+    let link = match directory.get(key).await? {
+        Some(row) if row.version >= newest => Some(Link::from(row)),
+        _ => load_link(log, key).await?,
+    };
+    link.filter(|link| requester.sees(&link.owner)).ok_or(QueryFailure::NotFound)
+}
+
+/// The same, but a deleted link is no link.
+///
+/// # Errors
+/// As [`find_link`], and when the link was deleted.
+pub async fn get_link(
+    log: &dyn EventLog,
+    directory: &LinkDirectory,
+    newest: Version,
+    key: &LinkKey,
+    requester: &Requester,
+) -> Result<Link, QueryFailure> {
+    let link = find_link(log, directory, newest, key, requester).await?;
+    if link.state == LinkState::Deleted { Err(QueryFailure::Deleted) } else { Ok(link) }
+}
+
+impl From<LinkRow> for Link {
+    fn from(row: LinkRow) -> Self {
+        Self {
+            key: row.key,
+            url: row.url,
+            owner: row.owner,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            redirect: row.redirect,
+            title: row.title,
+            tags: row.tags,
+            note: row.note,
+            external_id: row.external_id,
+            state: row.state,
+            version: row.version,
+        }
+    }
+}

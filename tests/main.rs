@@ -1,0 +1,8 @@
+//! Black-box tests: the real binary, real sockets, real files. A file per promise.
+
+#![expect(unreachable_pub, clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test binary")]
+
+mod support;
+
+mod architecture;
+mod redirect;

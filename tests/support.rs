@@ -1,0 +1,7 @@
+//! The harness: starts servers, speaks their API, waits for positions instead of sleeping.
+
+mod client;
+mod server;
+
+pub use client::{Answer, Client, NewLink};
+pub use server::{Server, Settings, run};

@@ -1,0 +1,156 @@
+//! A client that speaks the API as a user's program would.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// How long a read model may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a request was answered with.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The problem's code.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        self.json()["code"].as_str().expect("a problem has a code").to_owned()
+    }
+
+    /// A header's value, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// The answer, if it has the status that was expected.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+}
+
+/// A link to be created: the body of the request.
+#[derive(Debug, Clone)]
+pub struct NewLink(pub Value);
+
+impl NewLink {
+    /// A link to a URL.
+    pub fn to(url: &str) -> Self {
+        Self(json!({ "url": url }))
+    }
+
+    /// With another field.
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.0[field] = value.into();
+        self
+    }
+}
+
+/// A client with a key.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    key: String,
+}
+
+impl Client {
+    pub fn new(url: &str, key: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .user_agent("Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0")
+            .build()
+            .expect("a client");
+        Self { http, url: url.trim_end_matches('/').to_owned(), key: key.to_owned() }
+    }
+
+    /// The same server, seen by the holder of another key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// A request without a key.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request with the key.
+    pub fn authorized(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request(method, path).bearer_auth(&self.key)
+    }
+
+    /// Sends a request and reads its answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("the server answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.expect("the answer arrives");
+        Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.authorized(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.authorized(Method::POST, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.authorized(Method::PATCH, path).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.authorized(Method::DELETE, path)).await
+    }
+
+    /// Creates a link and gives its JSON.
+    pub async fn create(&self, link: NewLink) -> Value {
+        self.post("/api/v1/links", &link.0).await.expect(201).json()
+    }
+
+    /// Creates a link and gives its code.
+    pub async fn code(&self, link: NewLink) -> String {
+        self.create(link).await["code"].as_str().expect("a link has a code").to_owned()
+    }
+
+    /// Visits a path as a browser would, without following.
+    pub async fn visit(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Waits until a projection has seen everything that is on its topics now.
+    pub async fn caught_up(&self, projection: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status =
+                self.get(&format!("/api/v1/projections/{projection}")).await.expect(200).json();
+            if status["state"] == "live" && status["lagEvents"] == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{projection} does not catch up: {status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A link's statistics, with everything that has been recorded so far in them.
+    pub async fn stats(&self, code: &str, query: &str) -> Value {
+        self.caught_up("click_statistics").await;
+        self.get(&format!("/api/v1/links/{code}/stats?{query}")).await.expect(200).json()
+    }
+}

@@ -1,0 +1,148 @@
+//! A server of one's own: the real binary with a data directory and a port of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::client::Client;
+
+/// The admin key of every test server.
+pub const ADMIN_KEY: &str = "test-admin-key-0123456789-0123456789";
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a server is started.
+#[derive(Clone)]
+pub struct Settings {
+    data_dir: Arc<tempfile::TempDir>,
+    environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The defaults, with a fresh data directory.
+    pub fn new() -> Self {
+        let data_dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self { data_dir, environment: Vec::new() }
+    }
+
+    /// Sets an environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.path().join("data")
+    }
+
+    /// The program, with this server's settings and nothing of the caller's.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hoplog"));
+        command
+            .env_clear()
+            .env("HOPLOG_LISTEN", "127.0.0.1:0")
+            .env("HOPLOG_ADMIN_KEY", ADMIN_KEY)
+            .env("HOPLOG_DATA_DIR", self.data_dir())
+            .env("HOPLOG_API_KEY", ADMIN_KEY)
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.data_dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a server and waits until it listens.
+    pub fn start(self) -> Server {
+        let mut child = self
+            .command()
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let url = lines
+            .find_map(|line| {
+                line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+            })
+            .expect("the server prints its address");
+        // Keeps reading, so that the server never blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let client = Client::new(&url, ADMIN_KEY);
+        Server { child, client, url, settings: self }
+    }
+}
+
+/// A running server; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub client: Client,
+    pub url: String,
+    pub settings: Settings,
+}
+
+impl Server {
+    /// A server with the defaults.
+    pub fn start() -> Self {
+        Settings::new().start()
+    }
+
+    /// `SIGKILL`: no chance to write anything more.
+    pub fn kill(mut self) -> Settings {
+        self.child.kill().expect("the server is running");
+        self.child.wait().expect("the server ends");
+        self.settings.clone()
+    }
+
+    /// `SIGTERM`, and waits for the end.
+    pub fn stop(mut self) -> Settings {
+        run(Command::new("kill").arg(self.child.id().to_string()));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the server can be waited for") {
+                assert!(status.success(), "the server ended with {status}");
+                return self.settings.clone();
+            }
+            assert!(Instant::now() < deadline, "the server did not stop");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs the program against this server, as a person would.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = self.settings.command();
+        command.env("HOPLOG_URL", &self.url).args(arguments);
+        command.output().expect("the program runs")
+    }
+
+    /// Runs the program, expects success and gives what it printed.
+    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} failed: {stderr}");
+        String::from_utf8(output.stdout).expect("the output is text")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command and expects success.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("the command runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A file of the checkout.
+pub fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
