@@ -17,3 +17,8 @@ pub mod link;
 pub mod log;
 pub mod position;
 pub mod upcast;
+
+#[cfg(test)]
+mod documentation;
+#[cfg(test)]
+mod golden;
