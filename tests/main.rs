@@ -1,6 +1,12 @@
 //! Black-box tests: the real binary, real sockets, real files. A file per promise.
 
-#![expect(unreachable_pub, clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test binary")]
+#![expect(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test binary"
+)]
 
 mod support;
 

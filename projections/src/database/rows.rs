@@ -1,9 +1,16 @@
-//! A batch of rows that one statement writes: however many rows, one round trip.
+//! A batch of rows that few statements write, however many rows there are.
 //!
-//! On SQLite the batch is one JSON parameter, an array per row. (On PostgreSQL it will be one
-//! array parameter per column.) The statement says `from {rows}` and names the columns.
+//! On SQLite the rows are bound as values, some hundred to a statement: binding is several times
+//! cheaper than reading them back out of one JSON text. (On PostgreSQL it will be one array
+//! parameter per column.) The statement says `from {rows}` and names the columns.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+/// Rows in one statement: a few fixed sizes, so that the prepared statements are reused.
+const ROWS_PER_STATEMENT: [usize; 4] = [256, 32, 4, 1];
 
 /// A column of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -16,64 +23,83 @@ pub(crate) enum Column {
     Bytes(&'static str),
 }
 
+impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Int(name) | Self::Text(name) | Self::Bytes(name) => name,
+        }
+    }
+}
+
+/// One value of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// BIGINT.
+    Int(Option<i64>),
+    /// TEXT.
+    Text(Option<Arc<str>>),
+    /// A byte string.
+    Bytes(Arc<[u8]>),
+}
+
 /// Rows to be written, in the order of their columns.
 #[derive(Debug)]
 pub(crate) struct Rows {
     columns: &'static [Column],
-    json: String,
-    count: usize,
+    cells: Vec<Cell>,
+    /// Texts that came before: agents, countries and the like are the same in most rows.
+    texts: HashSet<Arc<str>>,
 }
 
 /// One row being filled: call one method per column, in order.
-pub(crate) struct RowWriter<'a>(&'a mut String);
+pub(crate) struct RowWriter<'a>(&'a mut Rows);
 
 impl Rows {
     pub(crate) fn new(columns: &'static [Column]) -> Self {
-        Self { columns, json: String::from("["), count: 0 }
+        Self { columns, cells: Vec::new(), texts: HashSet::new() }
     }
 
     /// Adds a row.
     pub(crate) fn push(&mut self, fill: impl FnOnce(&mut RowWriter<'_>)) {
-        self.json.push_str(if self.count == 0 { "[" } else { ",[" });
-        fill(&mut RowWriter(&mut self.json));
-        // The last value left a comma behind.
-        self.json.pop();
-        self.json.push(']');
-        self.count += 1;
+        fill(&mut RowWriter(self));
+        debug_assert_eq!(self.cells.len() % self.columns.len(), 0, "a value for each column");
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.cells.is_empty()
     }
 
-    /// What `{rows}` stands for in SQLite.
-    pub(super) fn sqlite_source(&self) -> String {
-        let mut sql = String::from("(select ");
-        for (place, column) in self.columns.iter().enumerate() {
-            let separator = if place == 0 { "" } else { ", " };
-            // Writing to a string can't fail.
-            let _ = match column {
-                Column::Int(name) | Column::Text(name) => {
-                    write!(sql, "{separator}value ->> {place} as {name}")
-                }
-                Column::Bytes(name) => write!(sql, "{separator}unhex(value ->> {place}) as {name}"),
-            };
+    /// The rows cut into statements: what `{rows}` stands for in SQLite, and its values.
+    pub(super) fn into_sqlite(self) -> Vec<(String, Vec<Cell>)> {
+        let width = self.columns.len();
+        let mut statements = Vec::new();
+        let mut cells = self.cells.into_iter();
+        for size in ROWS_PER_STATEMENT {
+            while cells.len() >= size * width {
+                let values = cells.by_ref().take(size * width).collect();
+                statements.push((sqlite_source(self.columns, size), values));
+            }
         }
-        sql.push_str(" from json_each($1)) as batch");
-        sql
+        statements
     }
+}
 
-    /// The parameter that the source reads.
-    pub(super) fn into_json(mut self) -> String {
-        self.json.push(']');
-        self.json
+/// A table made of parameters, with the columns' names.
+fn sqlite_source(columns: &[Column], rows: usize) -> String {
+    let mut sql = String::from("(select ");
+    for (place, column) in columns.iter().enumerate() {
+        let separator = if place == 0 { "" } else { ", " };
+        // Writing to a string can't fail.
+        let _ = write!(sql, "{separator}column{} as {}", place + 1, column.name());
     }
+    let row = format!("({})", vec!["?"; columns.len()].join(","));
+    let _ = write!(sql, " from (values {})) as batch", vec![row; rows].join(","));
+    sql
 }
 
 impl RowWriter<'_> {
     pub(crate) fn int(&mut self, value: i64) -> &mut Self {
-        let _ = write!(self.0, "{value},");
-        self
+        self.optional_int(Some(value))
     }
 
     pub(crate) fn count(&mut self, value: u64) -> &mut Self {
@@ -81,61 +107,34 @@ impl RowWriter<'_> {
     }
 
     pub(crate) fn optional_int(&mut self, value: Option<i64>) -> &mut Self {
-        match value {
-            Some(value) => self.int(value),
-            None => self.null(),
-        }
+        self.0.cells.push(Cell::Int(value));
+        self
     }
 
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
-        self.0.push('"');
-        push_escaped(self.0, value);
-        self.0.push_str("\",");
+        let text = self.shared(value);
+        self.0.cells.push(Cell::Text(Some(text)));
         self
     }
 
     pub(crate) fn optional_text(&mut self, value: Option<&str>) -> &mut Self {
-        match value {
-            Some(value) => self.text(value),
-            None => self.null(),
-        }
+        let text = value.map(|value| self.shared(value));
+        self.0.cells.push(Cell::Text(text));
+        self
     }
 
     pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        self.0.reserve(value.len() * 2 + 3);
-        self.0.push('"');
-        for byte in value {
-            self.0.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            self.0.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        self.0.push_str("\",");
+        self.0.cells.push(Cell::Bytes(value.into()));
         self
     }
 
-    fn null(&mut self) -> &mut Self {
-        self.0.push_str("null,");
-        self
-    }
-}
-
-/// Writes the inside of a JSON string. NUL, which PostgreSQL can't keep in a text, becomes the
-/// replacement character in every database, so that their rows stay the same.
-fn push_escaped(json: &mut String, text: &str) {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
-        json.push_str(text);
-        return;
-    }
-    for c in text.chars() {
-        match c {
-            '\0' => json.push('\u{fffd}'),
-            '"' | '\\' => json.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
+    /// The text, allocated once for each batch. NUL, which PostgreSQL can't keep in a text,
+    /// becomes the replacement character in every database, so that their rows stay the same.
+    fn shared(&mut self, value: &str) -> Arc<str> {
+        if value.contains('\0') {
+            return value.replace('\0', "\u{fffd}").into();
         }
+        self.0.texts.get_or_insert_with(value, |text| Arc::from(text)).clone()
     }
 }
 
@@ -144,14 +143,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const COLUMNS: &[Column] = &[Column::Text("a"), Column::Bytes("b"), Column::Int("c")];
+
     proptest! {
         #[test]
-        fn any_text_reaches_the_statement_as_it_is(text: String, bytes: Vec<u8>) {
-            let mut rows = Rows::new(&[Column::Text("a"), Column::Bytes("b"), Column::Int("c")]);
-            rows.push(|row| { row.text(&text).bytes(&bytes).optional_int(None); });
-            let parsed: Vec<(String, String, Option<i64>)> = serde_json::from_str(&rows.into_json()).unwrap();
-            prop_assert_eq!(&parsed[0].0, &text.replace('\0', "\u{fffd}"));
-            prop_assert_eq!(parsed[0].1.len(), bytes.len() * 2);
+        fn every_row_is_in_one_statement_in_order(texts in proptest::collection::vec(".*", 0..700)) {
+            let mut rows = Rows::new(COLUMNS);
+            for (text, n) in texts.iter().zip(0..) {
+                rows.push(|row| { row.text(text).bytes(text.as_bytes()).int(n); });
+            }
+            let mut written = Vec::new();
+            for (sql, cells) in rows.into_sqlite() {
+                prop_assert_eq!(sql.matches('?').count(), cells.len());
+                written.extend(cells);
+            }
+            let expected = texts.iter().zip(0..).flat_map(|(text, n)| {
+                let shown = text.replace('\0', "\u{fffd}").into();
+                [Cell::Text(Some(shown)), Cell::Bytes(text.as_bytes().into()), Cell::Int(Some(n))]
+            });
+            prop_assert_eq!(written, expected.collect::<Vec<_>>());
         }
     }
 }

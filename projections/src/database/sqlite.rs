@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Sqlite};
 
+use super::rows::Cell;
 use super::{DatabaseError, Row, Rows, Value};
 
 /// Connections for queries; each is a thread, and two cores answer no more at once.
@@ -19,7 +20,7 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a projector waits for its turn to write; batches are bounded, so turns are short.
-const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+const TURN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;
@@ -38,6 +39,15 @@ fn query(sql: String, values: &[Value]) -> Query<'static> {
     values.iter().fold(query, |query, value| match value {
         Value::Int(value) => query.bind(*value),
         Value::Text(value) => query.bind(value.clone()),
+    })
+}
+
+fn batch(sql: String, cells: Vec<Cell>) -> Query<'static> {
+    let query = sqlx::query(AssertSqlSafe(sql));
+    cells.into_iter().fold(query, |query, cell| match cell {
+        Cell::Int(value) => query.bind(value),
+        Cell::Text(value) => query.bind(value),
+        Cell::Bytes(value) => query.bind(value),
     })
 }
 
@@ -103,11 +113,12 @@ impl Transaction {
         Ok(done.rows_affected())
     }
 
-    /// Runs a statement with a batch of rows in the place of `{rows}`; none: does nothing.
+    /// Runs a statement with a batch of rows in the place of `{rows}`, as often as the batch is
+    /// cut; none: does nothing.
     pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
-        if !rows.is_empty() {
-            let sql = sql.replace("{rows}", &rows.sqlite_source());
-            self.execute(sql, &[Value::from(rows.into_json())]).await?;
+        let sql = render(sql);
+        for (source, cells) in rows.into_sqlite() {
+            batch(sql.replace("{rows}", &source), cells).execute(&mut *self.0).await?;
         }
         Ok(())
     }
@@ -122,11 +133,12 @@ impl Transaction {
     where
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
-        let sql = sql.replace("{rows}", &rows.sqlite_source());
-        let values = [Value::from(rows.into_json())];
-        let mut answer = query(render(&sql), &values).fetch(&mut *self.0);
-        while let Some(row) = answer.try_next().await? {
-            each(&Row::Sqlite(row))?;
+        let sql = render(sql);
+        for (source, cells) in rows.into_sqlite() {
+            let mut answer = batch(sql.replace("{rows}", &source), cells).fetch(&mut *self.0);
+            while let Some(row) = answer.try_next().await? {
+                each(&Row::Sqlite(row))?;
+            }
         }
         Ok(())
     }
