@@ -53,14 +53,17 @@ use crate::app::AppState;
 
 /// The contract's head.
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "hoplog",
-    description = "An event-sourced link platform. Errors are problem+json with a stable code; \
+#[openapi(
+    paths(visit::visit),
+    info(
+        title = "hoplog",
+        description = "An event-sourced link platform. Errors are problem+json with a stable code; \
                    commands answer with Hoplog-Position, which queries take to wait for it."
-))]
+    )
+)]
 struct Contract;
 
-/// All routes, and the contract made of them.
+/// All routes but the redirects', and the contract made of them.
 pub fn router(app: AppState) -> Router {
     let (api, contract) = api().split_for_parts();
     let contract = with_security(contract).to_pretty_json().unwrap_or_default();
@@ -69,15 +72,13 @@ pub fn router(app: AppState) -> Router {
     let api = api
         .route("/openapi.json", get(move || async move { (json, contract) }))
         .merge(docs::routes())
-        .method_not_allowed_fallback(|| async { method_not_allowed("see /openapi.json") })
+        .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(describe))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()
         }));
-    // The redirect goes without the layers of the API: it is the hot path.
-    let visit = get(visit::visit).fallback(|| async { method_not_allowed("GET, HEAD") });
-    Router::new().merge(api).route("/{code}", visit).fallback(any(unknown)).with_state(app)
+    api.fallback(any(unknown)).with_state(app)
 }
 
 fn api() -> OpenApiRouter<AppState> {
@@ -156,8 +157,8 @@ async fn describe(mut request: Request, next: Next) -> Response {
 
 /// The method is not one of the route's.
 #[must_use]
-pub fn method_not_allowed(allowed: &'static str) -> Problem {
-    let detail = format!("allowed: {allowed}");
+pub fn method_not_allowed() -> Problem {
+    let detail = "the method is not allowed here; see Allow";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

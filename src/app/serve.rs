@@ -13,7 +13,7 @@ use super::{App, AppState, StartError};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::config::Settings;
-use crate::http;
+use crate::http::{self, server::Edge};
 use crate::telemetry;
 
 /// How long jobs may take to end at shutdown.
@@ -40,7 +40,8 @@ pub async fn serve(settings: Settings) -> Result<(), StartError> {
         wait_for_signal().await;
         shutdown.cancel();
     });
-    http::server::serve(listener, http::router(Arc::clone(&app)), app.shutdown.cancelled()).await;
+    let edge = Edge::new(Arc::clone(&app));
+    http::server::serve(listener, edge, app.shutdown.cancelled()).await;
     stop(&app, jobs).await;
     Ok(())
 }

@@ -1,16 +1,27 @@
 //! Accepts connections and serves them until shutdown, then lets requests in flight finish.
+//!
+//! A request for a code goes straight to [`visit`](super::visit): it is the hot path, and needs
+//! neither routing nor what the layers of the API add. Everything else goes to the router.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
+
+use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
+
+use super::method_not_allowed;
+use super::visit::visit;
+use crate::app::AppState;
 
 /// How long a client may take to send its request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,12 +32,46 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting pauses when the machine is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The address of the other end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
+/// Routes of the API that have one segment; all of them are reserved words for aliases.
+const ROUTES: [&str; 3] = ["docs", "metrics", "openapi.json"];
+
+/// Answers requests.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    app: AppState,
+    router: Router,
+}
+
+impl Edge {
+    /// Redirects of an application, and its API.
+    #[must_use]
+    pub fn new(app: AppState) -> Self {
+        Self { router: super::router(AppState::clone(&app)), app }
+    }
+
+    async fn answer(self, peer: IpAddr, request: hyper::Request<Incoming>) -> Response {
+        if !is_code(request.uri().path()) {
+            let Ok(response) = self.router.oneshot(request.map(Body::new)).await;
+            return response;
+        }
+        let (request, _) = request.into_parts();
+        match request.method {
+            Method::GET | Method::HEAD => visit(&self.app, peer, &request).await,
+            _ => method_not_allowed()
+                .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
+                .into_response(),
+        }
+    }
+}
+
+/// Whether a path is one segment that no route of the API has.
+fn is_code(path: &str) -> bool {
+    let segment = path.strip_prefix('/').unwrap_or_default();
+    !segment.is_empty() && !segment.contains('/') && !ROUTES.contains(&segment)
+}
 
 /// Serves connections until `shutdown` resolves, then drains.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -41,7 +86,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, peer)) => spawn(&builder, &graceful, &router, stream, peer),
+            Ok((stream, peer)) => spawn(&builder, &graceful, edge.clone(), stream, peer.ip()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -58,17 +103,15 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
 fn spawn(
     builder: &auto::Builder<TokioExecutor>,
     graceful: &GracefulShutdown,
-    router: &Router,
+    edge: Edge,
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: IpAddr,
 ) {
     // Answers are single small writes: waiting to fill a packet would only add latency.
     let _ = stream.set_nodelay(true);
-    let router = router.clone();
-    let peer = Peer(peer.ip());
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        router.clone().oneshot(request.map(Body::new))
+    let service = hyper::service::service_fn(move |request| {
+        let answer = edge.clone().answer(peer, request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = graceful.watch(connection);

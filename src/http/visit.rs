@@ -3,10 +3,10 @@
 //! This is the hot path: one cache look-up, one hand-over to the click recorder, one small
 //! answer. No rate-limit fields and no request id are sent here: clients may delay following.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +17,7 @@ use super::origin::Origin;
 use super::page;
 use super::problem::Problem;
 use super::qr;
-use super::server::Peer;
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
 use crate::queries::resolve_link::{LinkPath, Target};
@@ -34,15 +33,14 @@ use crate::queries::resolve_link::{LinkPath, Target};
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn visit(State(app): State<AppState>, request: Request) -> Response {
-    let (request, _) = request.into_parts();
-    match answer(&app, &request).await {
+pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
+    match answer(app, peer, request).await {
         Ok(response) => response,
         Err(problem) => page::problem_for_visitor(problem, &request.headers),
     }
 }
 
-async fn answer(app: &App, request: &Parts) -> Result<Response, Problem> {
+async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Problem> {
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
     if let Some(code) = path.strip_suffix('+') {
         return preview(app, request, code).await;
@@ -51,7 +49,7 @@ async fn answer(app: &App, request: &Parts) -> Result<Response, Problem> {
         return qr_code(app, request, code).await;
     }
     let target = served(app, path).await?;
-    record(app, request, &target).await?;
+    record(app, peer, request, &target).await?;
     redirect(app, &target)
 }
 
@@ -74,12 +72,16 @@ fn gone_by_expiry() -> Problem {
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.
-async fn record(app: &App, request: &Parts, target: &Arc<Target>) -> Result<(), Problem> {
+async fn record(
+    app: &App,
+    peer: IpAddr,
+    request: &Parts,
+    target: &Arc<Target>,
+) -> Result<(), Problem> {
     let headers = &request.headers;
-    let peer = request.extensions.get::<Peer>().map(|peer| peer.0);
-    let address = peer.map(|peer| client_address(peer, headers, &app.trusted_proxies));
+    let address = client_address(peer, headers, &app.trusted_proxies);
     let raw = (&request.method, request.uri.query(), headers);
-    let visit = Visit::new(Arc::clone(target), app.clock.now(), address, raw);
+    let visit = Visit::new(Arc::clone(target), app.clock.now(), Some(address), raw);
     app.clicks.record(visit).await.map_err(Problem::from)
 }
 

@@ -22,6 +22,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a projector waits for its turn to write; batches are bounded, so turns are short.
 const TURN_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Pages (of 4 KiB) in the write-ahead log before they are moved into the file, which syncs both:
+/// rarely enough that the log on the same disk is not held up.
+const WAL_PAGES: u32 = 8_192;
+
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;
 
@@ -62,6 +66,7 @@ impl SqliteDatabase {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("temp_store", "memory")
+            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
             .statement_cache_capacity(STATEMENTS_MAX);
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
