@@ -5,10 +5,14 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test binary"
 )]
 
 mod support;
 
 mod architecture;
+mod bad_input;
+mod durability;
+mod import;
 mod redirect;

@@ -4,4 +4,4 @@ mod client;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
-pub use server::{Server, Settings, run};
+pub use server::{Server, Settings, checkout, run};

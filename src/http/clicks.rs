@@ -1,7 +1,7 @@
 //! `…/clicks`: single clicks of a link, and clicks of the past.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use super::fields::{Fields, Parameters, kind};
 use super::headers::{AtLeast, HOPLOG_POSITION, ascii};
 use super::links::answer::instant;
 use super::links::request::Rfc3339;
-use super::path::link_key;
+use super::path::{Segment, link_key};
 use super::problem::{FieldError, Problem};
 use super::range::TimeRange;
 use super::stats::bots;
@@ -134,7 +134,7 @@ impl From<ClickRow> for ClickAnswer {
 pub async fn list_clicks(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<ClickList>, Problem> {

@@ -1,7 +1,7 @@
 //! `/api/v1/keys`: API keys.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -17,6 +17,7 @@ use super::fields::Patch;
 use super::headers::{HOPLOG_POSITION, Idempotency, RequestId, ascii};
 use super::links::answer::{instant, optional_instant};
 use super::links::request::expiry;
+use super::path::Segment;
 use super::problem::Problem;
 use crate::accounts::{KeyRecord, NewKey, create_key, revoke_key};
 use crate::app::AppState;
@@ -157,7 +158,7 @@ pub async fn revoke(
     State(app): State<AppState>,
     Administrator(principal): Administrator,
     request_id: RequestId,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "key_not_found", "there is no such key");
     let id = Uuid::try_parse(&id).map(ApiKeyId).map_err(|_| unknown())?;

@@ -1,7 +1,7 @@
 //! `/api/v1/projections`: how the read models are, and what an operator can do with them.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use hoplog_projections::read_models::OperationError;
 use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Administrator;
+use super::path::Segment;
 use super::problem::Problem;
 use crate::app::{App, AppState};
 
@@ -153,7 +154,7 @@ pub async fn list(State(app): State<AppState>, _: Administrator) -> Json<Project
 pub async fn show(
     State(app): State<AppState>,
     _: Administrator,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<ProjectionAnswer>, Problem> {
     status_of(&app, name).await
 }
@@ -171,7 +172,7 @@ async fn status_of(app: &App, name: String) -> Result<Json<ProjectionAnswer>, Pr
 pub async fn rebuild(
     State(app): State<AppState>,
     _: Administrator,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<RebuildAnswer>, Problem> {
     Ok(Json(app.read_models.rebuild(&name).await?.into()))
 }
@@ -183,7 +184,7 @@ pub async fn rebuild(
 pub async fn verify(
     State(app): State<AppState>,
     _: Administrator,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<VerifyAnswer>, Problem> {
     Ok(Json(app.read_models.verify(&name).await?.into()))
 }
@@ -195,7 +196,7 @@ pub async fn verify(
 pub async fn pause(
     State(app): State<AppState>,
     _: Administrator,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<ProjectionAnswer>, Problem> {
     app.read_models.pause(&name).await?;
     status_of(&app, name).await
@@ -208,7 +209,7 @@ pub async fn pause(
 pub async fn resume(
     State(app): State<AppState>,
     _: Administrator,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<ProjectionAnswer>, Problem> {
     app.read_models.resume(&name).await?;
     status_of(&app, name).await

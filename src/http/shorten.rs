@@ -1,7 +1,7 @@
 //! The short forms: `POST /api/shorten` and `GET /api/analytics/{code}`.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use super::links::answer::optional_instant;
 use super::links::create::{make, of_request};
 use super::links::request::NewLink;
 use super::origin::Origin;
+use super::path::Segment;
 use super::problem::{FieldError, Problem};
 use super::stats::{PointAnswer, SliceAnswer, link_statistics};
 use crate::app::AppState;
@@ -151,7 +152,7 @@ pub struct AnalyticsAnswer {
 pub async fn analytics(
     app: State<AppState>,
     reader: StatsReader,
-    code: Path<String>,
+    code: Segment,
     query: RawQuery,
     position: AtLeast,
 ) -> Result<Json<AnalyticsAnswer>, Problem> {

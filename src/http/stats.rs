@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
 use hoplog_projections::click_statistics::{
     self, DimensionFilter, Interval, Scope, Slice, Statistics, StatisticsQuery,
@@ -17,7 +17,7 @@ use super::auth::StatsReader;
 use super::fields::Parameters;
 use super::headers::AtLeast;
 use super::links::answer::instant;
-use super::path::link_key;
+use super::path::{Segment, link_key};
 use super::problem::Problem;
 use super::range::TimeRange;
 use crate::app::{App, AppState};
@@ -125,7 +125,7 @@ pub struct SliceAnswer {
 pub async fn link_statistics(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<StatisticsAnswer>, Problem> {

@@ -35,6 +35,14 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
+    /// The position that a command's answer carries.
+    #[track_caller]
+    pub fn position(&self) -> String {
+        let position = self.header("hoplog-position");
+        assert!(!position.is_empty(), "no position in {self:?}");
+        position.to_owned()
+    }
+
     /// The answer, if it has the status that was expected.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -83,6 +91,13 @@ impl Client {
     /// The same server, seen by the holder of another key.
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// A client with a new key that has these scopes; its links belong to this owner.
+    pub async fn keyed(&self, owner: &str, scopes: &[&str]) -> Self {
+        let body = json!({ "name": owner, "owner": owner, "scopes": scopes });
+        let answer = self.post("/api/v1/keys", &body).await.expect(201).json();
+        self.with_key(answer["key"].as_str().expect("the key is in the answer"))
     }
 
     /// A request without a key.
@@ -145,6 +160,43 @@ impl Client {
             }
             assert!(Instant::now() < deadline, "{projection} does not catch up: {status}");
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Where each topic of the log ends, as opaque tokens.
+    pub async fn heads(&self) -> Vec<String> {
+        let mut heads = Vec::new();
+        for topic in ["links", "clicks", "accounts"] {
+            let path = format!("/api/v1/events?topic={topic}&after=latest");
+            heads.push(self.get(&path).await.expect(200).position());
+        }
+        heads
+    }
+
+    /// Every event of a topic, oldest first.
+    pub async fn events(&self, topic: &str) -> Vec<Value> {
+        let request = self.authorized(Method::GET, &format!("/api/v1/events?topic={topic}"));
+        let answer = self.send(request.header("accept", "application/x-ndjson")).await.expect(200);
+        answer.body.lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
+    }
+
+    /// Records clicks of the past: each is its code, its time and other fields.
+    pub async fn import_clicks(&self, source: &str, clicks: &[Value]) -> Value {
+        let body = json!({ "source": source, "clicks": clicks });
+        self.post("/api/v1/clicks/import", &body).await.expect(200).json()
+    }
+
+    /// Holds every read model against one that is built from the log alone.
+    pub async fn verify_read_models(&self) {
+        let list = self.get("/api/v1/projections").await.expect(200).json();
+        let projections = list["data"].as_array().expect("a list");
+        assert_eq!(projections.len(), 3, "{list}");
+        for projection in projections {
+            let name = projection["name"].as_str().expect("a name");
+            self.caught_up(name).await;
+            let path = format!("/api/v1/projections/{name}/verify");
+            let report = self.post(&path, &json!({})).await.expect(200).json();
+            assert_eq!(report["identical"], true, "{name}: {report}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A server of one's own: the real binary with a data directory and a port of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -39,6 +40,16 @@ impl Settings {
         self.data_dir.path().join("data")
     }
 
+    /// Where the server's log lines go.
+    fn log_file(&self) -> PathBuf {
+        self.data_dir.path().join("server.log")
+    }
+
+    /// The server's log lines.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
     /// The program, with this server's settings and nothing of the caller's.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hoplog"));
@@ -56,11 +67,12 @@ impl Settings {
 
     /// Starts a server and waits until it listens.
     pub fn start(self) -> Server {
+        let log = File::options().create(true).append(true).open(self.log_file());
         let mut child = self
             .command()
             .arg("serve")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.expect("a log file"))
             .spawn()
             .expect("the server starts");
         let stdout = child.stdout.take().expect("its output is piped");
@@ -69,7 +81,7 @@ impl Settings {
             .find_map(|line| {
                 line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
             })
-            .expect("the server prints its address");
+            .unwrap_or_else(|| panic!("the server prints its address: {}", self.log()));
         // Keeps reading, so that the server never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let client = Client::new(&url, ADMIN_KEY);

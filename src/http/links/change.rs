@@ -1,6 +1,6 @@
 //! `PATCH`, `DELETE`, `…/disable` and `…/enable` of one link.
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
 use crate::http::headers::{HOPLOG_POSITION, Idempotency, IfMatch, RequestId, ascii};
 use crate::http::origin::Origin;
-use crate::http::path::link_key;
+use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
 
 /// Who changes something, in which request, and on what condition.
@@ -98,7 +98,7 @@ impl Change {
 pub async fn edit_link(
     State(app): State<AppState>,
     change: Change,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let what = serde_json::to_string(&body.0).unwrap_or_default();
@@ -133,7 +133,7 @@ pub async fn edit_link(
 pub async fn delete_link(
     State(app): State<AppState>,
     change: Change,
-    Path(code): Path<String>,
+    Segment(code): Segment,
 ) -> Result<Response, Problem> {
     let (outcome, _) = change.execute(&app, &code, "delete", LinkCommand::Delete).await?;
     let position = ascii(&outcome.position.to_string());
@@ -152,7 +152,7 @@ pub async fn delete_link(
 pub async fn disable_link(
     State(app): State<AppState>,
     change: Change,
-    Path(code): Path<String>,
+    Segment(code): Segment,
 ) -> Result<Response, Problem> {
     change.answer(&app, &code, "disable", LinkCommand::Disable).await
 }
@@ -169,7 +169,7 @@ pub async fn disable_link(
 pub async fn enable_link(
     State(app): State<AppState>,
     change: Change,
-    Path(code): Path<String>,
+    Segment(code): Segment,
 ) -> Result<Response, Problem> {
     change.answer(&app, &code, "enable", LinkCommand::Enable).await
 }

@@ -1,7 +1,7 @@
 //! `GET /api/v1/links`, `GET /api/v1/links/{code}`, `…/history`.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hoplog_events::envelope::RecordedEvent;
@@ -20,7 +20,7 @@ use crate::http::auth::LinksReader;
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
-use crate::http::path::link_key;
+use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
 use crate::queries::get_link::{find_link, get_link};
 
@@ -67,7 +67,7 @@ pub struct History {
 pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
@@ -158,7 +158,7 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
 pub async fn link_history(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
-    Path(code): Path<String>,
+    Segment(code): Segment,
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
     let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));

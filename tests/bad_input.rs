@@ -1,0 +1,353 @@
+//! The promise: hostile input gets the right status and a stable code, never a 500, and nothing
+//! of it is stored.
+
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Answer, Client, NewLink, Server};
+
+mod parameters;
+
+/// A body that creates a link, but for one field.
+fn link(field: &str, value: impl Into<Value>) -> Value {
+    NewLink::to("https://example.com/").with(field, value).0
+}
+
+/// The answer must be a problem with this code and, for fields, name exactly these.
+#[track_caller]
+fn check(what: &str, answer: &Answer, status: u16, code: &str, pointers: &[&str]) {
+    let told = format!("{what} got {} {}", answer.status, answer.body);
+    assert_eq!(answer.status, status, "{told}");
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{told}");
+    let problem = answer.json();
+    assert_eq!(problem["code"], code, "{told}");
+    assert_eq!(problem["status"], status, "{told}");
+    let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let named: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    assert_eq!(named, pointers, "{told}");
+}
+
+/// URLs that must not be stored. U12 and trap 8.
+fn urls() -> Vec<Value> {
+    let mut urls: Vec<Value> = [
+        "",
+        " ",
+        "example.com",
+        "//example.com/",
+        "/relative",
+        "https://",
+        "https:///path",
+        "http:example.com",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "file:///etc/passwd",
+        "ftp://example.com/",
+        "vbscript:x",
+        "blob:https://example.com/1",
+        "https://user:secret@example.com/",
+        "https://user@example.com/",
+        "https://@example.com/",
+        "https://example.com/\r\nSet-Cookie: a=b",
+        "https://exa\tmple.com/",
+        "https://example.com/a b",
+        "https://example.com\\@evil.example/",
+        "https://example.com/\u{0}",
+        "https://example.com/\u{202e}gpj.exe",
+        "https://exam\u{200b}ple.com/",
+        "https://[::1/",
+        "https://256.256.256.256/",
+        "https://example.com:99999/",
+        "https://xn--/",
+        "https://exa mple.com/",
+    ]
+    .map(Value::from)
+    .to_vec();
+    urls.push(format!("https://example.com/{}", "a".repeat(8_192)).into());
+    urls.push(format!("https://example.com/{}", "é".repeat(2_000)).into());
+    urls.extend([json!(1), json!(true), json!(["https://example.com/"]), json!({"a": 1})]);
+    urls
+}
+
+#[tokio::test]
+async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
+    let server = Server::start();
+    let client = &server.client;
+    let own = format!("{}/other", server.url);
+    let heads = client.heads().await;
+    for url in urls() {
+        for (path, field) in [("/api/v1/links", "url"), ("/api/shorten", "longURL")] {
+            let answer = client.post(path, &json!({ field: url })).await;
+            let pointer = format!("/{field}");
+            check(&url.to_string(), &answer, 422, "validation_failed", &[&pointer]);
+        }
+    }
+    for own in [own.clone(), own.to_uppercase().replace("HTTP", "http")] {
+        let answer = client.post("/api/v1/links", &json!({ "url": own })).await;
+        check(&own, &answer, 422, "validation_failed", &["/url"]);
+        assert_eq!(answer.json()["errors"][0]["code"], "loop");
+    }
+    assert_eq!(client.heads().await, heads, "nothing is stored");
+    // The same holds for an edit.
+    client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
+    let heads = client.heads().await;
+    for url in urls() {
+        let answer = client.patch("/api/v1/links/kept", &json!({ "url": url })).await;
+        check(&url.to_string(), &answer, 422, "validation_failed", &["/url"]);
+    }
+    assert_eq!(client.heads().await, heads, "nothing is stored");
+}
+
+/// Fields that are wrong one at a time: U13 to U16, traps 9 and 16.
+fn fields() -> Vec<(&'static str, Value)> {
+    let texts = |field: &'static str, values: &[&str]| {
+        values.iter().map(move |value| (field, Value::from(*value))).collect::<Vec<_>>()
+    };
+    let mut fields = texts(
+        "alias",
+        &[
+            "", " ", "a b", "a/b", "../x", "a.b", "a%2fb", "é", "a\0", "a?b", "a#b", "api", "API",
+            "Health", "metrics", "docs", "admin", "robots", "favicon",
+        ],
+    );
+    fields.push(("alias", "a".repeat(65).into()));
+    fields.extend(texts(
+        "expiresAt",
+        &[
+            "",
+            "tomorrow",
+            "2030-01-01",
+            "2030-01-01T00:00:00",
+            "2020-01-01T00:00:00Z",
+            "2030-13-01T00:00:00Z",
+            "2030-02-30T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "+262142-01-01T00:00:00Z",
+            "0000-00-00T00:00:00Z",
+        ],
+    ));
+    fields.extend(texts(
+        "expiresIn",
+        &[
+            "",
+            "0",
+            "0s",
+            "-1",
+            "-7d",
+            "1.5h",
+            "7 d",
+            "7dd",
+            "7D",
+            "d",
+            "1e9",
+            "1d2h",
+            "٣d",
+            "99999999999999999999",
+            "18446744073709551615w",
+            "101y",
+            "36601d",
+        ],
+    ));
+    fields.extend([
+        ("expiresIn", json!(-5)),
+        ("expiresIn", json!(0)),
+        ("expiresIn", json!(1.5)),
+        ("expiresIn", json!(1e300)),
+        ("expiresIn", json!([7])),
+        ("expiresAt", json!(1_893_456_000)),
+        ("redirect", json!(200)),
+        ("redirect", json!(303)),
+        ("redirect", json!("302")),
+        ("redirect", json!(302.5)),
+        ("redirect", json!(65_838)),
+        ("title", json!("")),
+        ("title", json!("a\nb")),
+        ("title", json!("x".repeat(256))),
+        ("title", json!(1)),
+        ("note", json!("x".repeat(2_001))),
+        ("note", json!("\u{7}")),
+        ("externalId", json!("")),
+        ("reuse", json!("yes")),
+        ("domain", json!("evil.example")),
+        ("tags", json!("one")),
+        ("tags/0", json!([""])),
+        ("tags/1", json!(["a", 1])),
+        ("tags/0", json!(["x".repeat(51)])),
+        ("tags", json!((0..21).map(|n| n.to_string()).collect::<Vec<_>>())),
+        ("longUrl", json!("https://example.com/")),
+        ("__proto__", json!({})),
+    ]);
+    fields
+}
+
+#[tokio::test]
+async fn fields_that_are_wrong_are_named() {
+    let server = Server::start();
+    let client = &server.client;
+    let heads = client.heads().await;
+    for (field, value) in fields() {
+        let name = field.split('/').next().unwrap();
+        let answer = client.post("/api/v1/links", &link(name, value.clone())).await;
+        let pointer = format!("/{field}");
+        check(&format!("{field} = {value}"), &answer, 422, "validation_failed", &[&pointer]);
+    }
+    let several = json!({ "url": "x", "alias": "a b", "redirect": 1, "more": 1 });
+    let answer = client.post("/api/v1/links", &several).await;
+    let all = ["/url", "/alias", "/redirect", "/more"];
+    check("all of them", &answer, 422, "validation_failed", &all);
+    let both = json!({ "url": "https://example.com/", "expiresIn": "1d", "expiresAt": "2099-01-01T00:00:00Z" });
+    let answer = client.post("/api/v1/links", &both).await;
+    check("two ends", &answer, 422, "validation_failed", &["/expiresIn"]);
+    assert_eq!(client.heads().await, heads, "nothing is stored");
+}
+
+/// Bodies that are no JSON object, and what they are answered with.
+fn bodies() -> Vec<(&'static str, &'static str, Vec<u8>, u16, &'static str)> {
+    const JSON: &str = "application/json";
+    let good = br#"{"url":"https://example.com/"}"#.to_vec();
+    let deep = format!("{{\"url\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = deep.replace('[', "[").into_bytes();
+    vec![
+        ("nothing", JSON, vec![], 400, "invalid_json"),
+        ("white space", JSON, b"  \n".to_vec(), 400, "invalid_json"),
+        ("half an object", JSON, b"{\"url\":".to_vec(), 400, "invalid_json"),
+        ("two objects", JSON, b"{}{}".to_vec(), 400, "invalid_json"),
+        ("a list", JSON, b"[]".to_vec(), 400, "invalid_json"),
+        ("null", JSON, b"null".to_vec(), 400, "invalid_json"),
+        ("a text", JSON, b"\"x\"".to_vec(), 400, "invalid_json"),
+        ("a number", JSON, b"1".to_vec(), 400, "invalid_json"),
+        ("NaN", JSON, b"{\"url\":NaN}".to_vec(), 400, "invalid_json"),
+        (
+            "invalid UTF-8",
+            JSON,
+            b"{\"url\":\"https://example.com/\xff\"}".to_vec(),
+            400,
+            "invalid_json",
+        ),
+        (
+            "half a surrogate",
+            JSON,
+            br#"{"url":"https://example.com/\ud800"}"#.to_vec(),
+            400,
+            "invalid_json",
+        ),
+        ("comments", JSON, b"{/**/}".to_vec(), 400, "invalid_json"),
+        (
+            "a form",
+            "application/x-www-form-urlencoded",
+            b"url=x".to_vec(),
+            415,
+            "unsupported_media_type",
+        ),
+        ("text", "text/plain", good.clone(), 415, "unsupported_media_type"),
+        ("no type", "", good.clone(), 415, "unsupported_media_type"),
+        ("almost the type", "application/jsonx", good, 415, "unsupported_media_type"),
+        ("deep", JSON, deep[..60_000].to_vec(), 400, "invalid_json"),
+        ("large", JSON, vec![b' '; 70_000], 413, "too_large"),
+    ]
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_objects_are_refused() {
+    let server = Server::start();
+    let client = &server.client;
+    let heads = client.heads().await;
+    for (what, content_type, body, status, code) in bodies() {
+        for path in ["/api/v1/links", "/api/shorten"] {
+            let request = client.authorized(Method::POST, path).body(Body::from(body.clone()));
+            let answer = client.send(request.header("content-type", content_type)).await;
+            check(what, &answer, status, code, &[]);
+        }
+    }
+    for (body, pointer) in [
+        (json!({}), "/links"),
+        (json!({ "links": [] }), "/links"),
+        (json!({ "links": {} }), "/links"),
+        (json!({ "links": vec![json!({}); 10_001] }), "/links"),
+    ] {
+        let answer = client.post("/api/v1/links/bulk", &body).await;
+        check("a bulk", &answer, 422, "validation_failed", &[pointer]);
+    }
+    assert_eq!(client.heads().await, heads, "nothing is stored");
+}
+
+/// A request with a header that is wrong.
+async fn with_header(client: &Client, name: &str, value: &[u8]) -> Answer {
+    let request = client.authorized(Method::POST, "/api/v1/links").json(&link("title", "x"));
+    let name: HeaderName = name.parse().unwrap();
+    client.send(request.header(name, HeaderValue::from_bytes(value).unwrap())).await
+}
+
+#[tokio::test]
+async fn headers_that_are_wrong_are_refused() {
+    let server = Server::start();
+    let client = &server.client;
+    let heads = client.heads().await;
+    let long = vec![b'k'; 256];
+    for (name, value) in [
+        ("idempotency-key", &b""[..]),
+        ("idempotency-key", &long),
+        ("idempotency-key", b"\xff\xfe"),
+    ] {
+        let answer = with_header(client, name, value).await;
+        check(name, &answer, 400, "invalid_header", &[]);
+    }
+    client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
+    let path = "/api/v1/links/kept";
+    for tag in ["1", "W/\"1\"", "\"x\"", "\"1\",\"2\"", "\"-1\"", "\"99999999999999999999999\"", ""]
+    {
+        let request = client.authorized(Method::PATCH, path).json(&json!({ "title": "x" }));
+        check(tag, &client.send(request.header("if-match", tag)).await, 400, "invalid_header", &[]);
+    }
+    for position in ["", "17", "latest", "AAAA", "ü"] {
+        let request = client.authorized(Method::GET, path);
+        let value = HeaderValue::from_bytes(position.as_bytes()).unwrap();
+        let answer = client.send(request.header("hoplog-position", value)).await;
+        let code = if position.is_ascii() { "invalid_position" } else { "invalid_header" };
+        check(position, &answer, 400, code, &[]);
+    }
+    for given in ["", "Bearer", "Bearer ", "Basic dTpw", "Bearer hop_x", "bearer  x y", "hop_"] {
+        let request = client.request(Method::GET, path).header("authorization", given);
+        check(given, &client.send(request).await, 401, "invalid_key", &[]);
+    }
+    let answer = client.send(client.request(Method::GET, path)).await;
+    check("no key", &answer, 401, "missing_key", &[]);
+    assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"hoplog\"");
+    assert_ne!(client.heads().await, heads);
+    assert_eq!(client.get(path).await.json()["version"], 1, "nothing more is stored");
+}
+
+/// What no HTTP client would send: the server answers 4xx or hangs up, and goes on.
+#[tokio::test]
+async fn requests_that_are_no_http_are_refused_and_survived() {
+    let server = Server::start();
+    let address = server.url.trim_start_matches("http://");
+    let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x-a: b\r\n".repeat(2_000));
+    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx-a: {}\r\n\r\n", "b".repeat(1_000_000));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(100_000));
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"POST /api/v1/links HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        b"POST /api/v1/links HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        many.as_bytes(),
+        large.as_bytes(),
+        long.as_bytes(),
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        // The server may hang up before it has read everything.
+        let _ = socket.write_all(bytes).await;
+        let _ = socket.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{start:?} got {answer}");
+    }
+    server.client.visit("/health/ready").await.expect(200);
+}
