@@ -15,6 +15,7 @@ use hoplog_projections::runner::WorkerError;
 use hoplog_projections::{Database, DatabaseError, ReadModels};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -112,6 +113,9 @@ pub enum StartError {
         error: io::Error,
     },
     /// This is a mistake in the program.
+    #[error("opening the read models: {0}")]
+    Task(tokio::task::JoinError),
+    /// This is a mistake in the program.
     #[error("logging or metrics can't be started: {0}")]
     Telemetry(String),
 }
@@ -121,15 +125,19 @@ impl App {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn open(settings: &Settings, metrics: PrometheusHandle) -> Result<Self, StartError> {
+    pub async fn open(
+        settings: &Settings,
+        metrics: PrometheusHandle,
+        projectors: &Handle,
+    ) -> Result<Self, StartError> {
         let dir = DataDir::new(settings.data_dir.clone());
         let lock = dir.lock()?;
         let clock = Clock::system();
         let embedded = EmbeddedLog::open(&dir.log_file(), OpenOptions::default()).await?;
         let embedded = Arc::new(embedded);
         let log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&embedded);
-        let database = Database::open_sqlite(&dir.read_models_file()).await?;
-        let read_models = ReadModels::open(database, Arc::clone(&log)).await?;
+        let read_models = open_read_models(dir.clone(), Arc::clone(&log));
+        let read_models = projectors.spawn(read_models).await.map_err(StartError::Task)??;
         let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
         let enricher = Arc::new(enricher(settings, &dir)?);
         let origin = settings.base_url.as_ref().map(Origin::of_url);
@@ -248,6 +256,12 @@ impl App {
         self.links.follow(changes).await;
         Ok(())
     }
+}
+
+/// Runs on the projectors' threads, so that the database's own threads have their priority.
+async fn open_read_models(dir: DataDir, log: Arc<dyn EventLog>) -> Result<ReadModels, StartError> {
+    let database = Database::open_sqlite(&dir.read_models_file()).await?;
+    Ok(ReadModels::open(database, log).await?)
 }
 
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {

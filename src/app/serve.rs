@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hoplog_events::link::LinkKey;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -19,20 +20,21 @@ use crate::telemetry;
 /// How long jobs may take to end at shutdown.
 const JOBS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the server until SIGTERM or SIGINT, then flushes everything.
+/// Runs the server until SIGTERM or SIGINT, then flushes everything. The read models are kept up
+/// to date on the threads of `projectors`.
 ///
 /// # Errors
 /// When it can't start.
-pub async fn serve(settings: Settings) -> Result<(), StartError> {
+pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartError> {
     let telemetry = |error: &dyn std::fmt::Display| StartError::Telemetry(error.to_string());
     telemetry::start_logging(settings.json_logs).map_err(|error| telemetry(&error))?;
     let metrics = telemetry::start_metrics().map_err(|error| telemetry(&error))?;
-    let app = Arc::new(App::open(&settings, metrics).await?);
+    let app = Arc::new(App::open(&settings, metrics, projectors).await?);
     let address = settings.listen;
     let listen = |error| StartError::Listen { address, error };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let first_key = app.first_key().await?;
-    app.read_models.run();
+    run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();
@@ -44,6 +46,11 @@ pub async fn serve(settings: Settings) -> Result<(), StartError> {
     http::server::serve(listener, edge, app.shutdown.cancelled()).await;
     stop(&app, jobs).await;
     Ok(())
+}
+
+fn run_projectors(app: &App, projectors: &Handle) {
+    let _on_their_threads = projectors.enter();
+    app.read_models.run();
 }
 
 /// Requests are drained by now: what is queued goes to the log, then everything is closed.

@@ -2,8 +2,13 @@
 
 use clap::Args;
 
+use tokio::runtime::Runtime;
+
 use super::error::CliError;
 use crate::config::RawSettings;
+
+/// How far projectors step back (0 to 19): 10 leaves them about a tenth of a busy processor.
+const PROJECTOR_NICENESS: i32 = 10;
 
 /// `hoplog serve`.
 #[derive(Debug, Args)]
@@ -17,8 +22,24 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
     let settings = args.settings.resolve().map_err(|error| CliError::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(crate::app::serve(settings));
+    let projectors = projector_runtime()?;
+    let served = runtime.block_on(crate::app::serve(settings, projectors.handle()));
     served.map_err(|error| CliError::Failed(error.to_string()))
+}
+
+/// The threads of the projectors. They yield to everybody else: when the machine is busy,
+/// redirects and commands keep their pace and the read models get older for a while.
+fn projector_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("projector")
+        .on_thread_start(|| {
+            // On Linux this is about the calling thread, and those it starts (SQLite's) inherit
+            // it. Where it is refused, projectors are as important as redirects.
+            let _ = rustix::process::setpriority_process(None, PROJECTOR_NICENESS);
+        })
+        .enable_all()
+        .build()
 }
 
 #[cfg(test)]

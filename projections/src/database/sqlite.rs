@@ -71,9 +71,10 @@ impl SqliteDatabase {
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
         let writer = writer.connect_with(options.clone()).await?;
-        let readers = pool.max_connections(READERS_MAX);
-        let readers =
-            readers.connect_with(options.create_if_missing(false).read_only(true)).await?;
+        // Opened by whoever asks first, on a thread of their priority.
+        let readers = pool
+            .max_connections(READERS_MAX)
+            .connect_lazy_with(options.create_if_missing(false).read_only(true));
         Ok(Self { writer, readers })
     }
 

@@ -136,6 +136,11 @@ impl Flusher {
 
 /// Cuts clicks into events that are small enough for every log.
 pub(crate) fn split(clicks: Vec<Click>) -> Vec<Vec<Click>> {
+    if clicks.len() <= EVENT_CLICKS_MAX
+        && clicks.iter().map(bytes_max).sum::<usize>() <= EVENT_BYTES_MAX
+    {
+        return vec![clicks];
+    }
     let mut events: Vec<Vec<Click>> = Vec::new();
     let mut bytes = EVENT_BYTES_MAX;
     for click in clicks {
