@@ -27,7 +27,7 @@ pub(super) struct Plan<'g> {
     log: LogId,
     /// The last sequence of every topic, with the group's rows.
     pub(super) heads: Vec<Sequence>,
-    versions: HashMap<&'g StreamId, Version>,
+    pub(super) versions: HashMap<&'g StreamId, Version>,
     /// Where commands that are on the log left their stream.
     commands: HashMap<(CommandId, &'g str), (Sequence, Version)>,
     pub(super) rows: Vec<NewRow<'g>>,
@@ -42,22 +42,43 @@ impl<'g> Plan<'g> {
     }
 
     /// Reads what the log knows of the streams and commands of these appends: two statements,
-    /// however many appends there are.
+    /// however many appends there are; one if the versions are `known`.
     pub(super) async fn load(
         &mut self,
         connection: &mut SqliteConnection,
         topic: Topic,
         appends: &[&'g Append],
+        known: &HashMap<StreamId, Version>,
     ) -> Result<(), sqlx::Error> {
         let streams: HashMap<&str, &'g StreamId> =
             appends.iter().map(|append| (append.stream.key(), &append.stream)).collect();
-        let keys: Vec<&str> = streams.keys().copied().collect();
+        for stream in streams.values() {
+            if let Some(version) = known.get(*stream) {
+                self.versions.insert(stream, *version);
+            }
+        }
+        let is_unknown = |stream: &&&StreamId| !self.versions.contains_key(**stream);
+        let keys: Vec<&str> =
+            streams.values().filter(is_unknown).map(|stream| stream.key()).collect();
+        if !keys.is_empty() {
+            self.load_versions(connection, topic, &keys, &streams).await?;
+        }
+        self.load_commands(connection, topic, appends, &streams).await
+    }
+
+    async fn load_versions(
+        &mut self,
+        connection: &mut SqliteConnection,
+        topic: Topic,
+        keys: &[&str],
+        streams: &HashMap<&str, &'g StreamId>,
+    ) -> Result<(), sqlx::Error> {
         let sql = format!(
             "SELECT wanted.value, (SELECT MAX(version) FROM {} WHERE stream = wanted.value) \
              FROM json_each($1) AS wanted",
             table(topic)
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(json(&keys)?);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(json(keys)?);
         for row in query.fetch_all(&mut *connection).await? {
             let version: Option<i64> = row.try_get(1)?;
             if let (Some(stream), Some(version)) =
@@ -66,7 +87,7 @@ impl<'g> Plan<'g> {
                 self.versions.insert(stream, Version(version.unsigned_abs()));
             }
         }
-        self.load_commands(connection, topic, appends, &streams).await
+        Ok(())
     }
 
     async fn load_commands(

@@ -1,5 +1,6 @@
 //! The one writer: takes what has queued, commits it at once, answers.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use sqlx::sqlite::SqliteConnection;
@@ -10,13 +11,16 @@ use super::super::{Append, AppendError, Appended};
 use super::plan::{NewRow, Plan};
 use super::read::signed;
 use super::table;
-use crate::position::{LogId, Sequence, Topic};
+use crate::position::{LogId, Sequence, StreamId, Topic, Version};
 
 /// Appends in one group at most.
 const GROUP_APPENDS_MAX: usize = 2_048;
 
 /// Bytes of bodies in one group at most, exceeded by one append at most.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Streams whose versions are remembered; about 100 bytes each.
+const VERSIONS_MAX: usize = 20_000;
 
 /// Rows per INSERT: a few fixed sizes, so that the prepared statements are reused.
 const INSERT_ROWS: [usize; 3] = [64, 8, 1];
@@ -44,6 +48,8 @@ pub(super) struct Writer {
     connection: SqliteConnection,
     log: LogId,
     heads: Vec<watch::Sender<Sequence>>,
+    /// The versions of streams that were written lately. Nobody else writes, so they hold.
+    versions: HashMap<StreamId, Version>,
 }
 
 impl Writer {
@@ -52,7 +58,7 @@ impl Writer {
         log: LogId,
         heads: Vec<watch::Sender<Sequence>>,
     ) -> Self {
-        Self { connection, log, heads }
+        Self { connection, log, heads, versions: HashMap::new() }
     }
 
     /// Writes until it is told to close or nobody is left to ask.
@@ -102,7 +108,7 @@ impl Writer {
             let of_topic = group.iter().map(|p| &p.append).filter(|a| a.stream.topic() == topic);
             let of_topic: Vec<&Append> = of_topic.collect();
             if !of_topic.is_empty() {
-                plan.load(&mut transaction, topic, &of_topic).await?;
+                plan.load(&mut transaction, topic, &of_topic, &self.versions).await?;
             }
         }
         for pending in group {
@@ -116,6 +122,15 @@ impl Writer {
         metrics::counter!("hoplog_log_append_events_total").increment(plan.rows.len() as u64);
         for (head, sequence) in self.heads.iter().zip(&plan.heads) {
             head.send_if_modified(|head| std::mem::replace(head, *sequence) != *sequence);
+        }
+        if self.versions.len() >= VERSIONS_MAX {
+            self.versions.clear();
+        }
+        for (stream, version) in plan.versions {
+            match self.versions.get_mut(stream) {
+                Some(known) => *known = version,
+                None => drop(self.versions.insert(stream.clone(), version)),
+            }
         }
         Ok(plan.answers)
     }
