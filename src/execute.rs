@@ -21,7 +21,7 @@ use hoplog_events::position::{Position, Version};
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::domain::link::{Link, LinkError, Request, decide, evolve};
+use crate::domain::link::{Link, LinkCommand, LinkError, Request, decide, evolve};
 
 /// How often a command is decided again because somebody was faster.
 const ATTEMPTS_MAX: u32 = 8;
@@ -108,8 +108,12 @@ pub async fn execute(
     request: &Request,
     origin: &Origin,
 ) -> Result<Outcome, ExecuteError> {
-    for _ in 0..ATTEMPTS_MAX {
-        let loaded = load(log.as_ref(), key, Some(origin.command_id)).await?;
+    for attempt in 0..ATTEMPTS_MAX {
+        let loaded = if attempt == 0 && claims_a_new_stream(request, origin) {
+            Loaded::default()
+        } else {
+            load(log.as_ref(), key, Some(origin.command_id)).await?
+        };
         if let Some((link, position, hash)) = loaded.done {
             if hash != origin.command_hash {
                 return Err(ExecuteError::IdempotencyKeyReused);
@@ -135,6 +139,12 @@ pub async fn execute(
         }
     }
     Err(ExecuteError::Contended)
+}
+
+/// A creation that is no retry expects that there is nothing to load; if there is, the version
+/// check of the append finds out.
+fn claims_a_new_stream(request: &Request, origin: &Origin) -> bool {
+    matches!(request.command, LinkCommand::Create(_)) && origin.command_hash.is_none()
 }
 
 /// The link as its events make it; `None`: there is no such stream.
