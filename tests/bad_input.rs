@@ -245,6 +245,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<u8>, u16, &'static str)> {
         ("no type", "", good.clone(), 415, "unsupported_media_type"),
         ("almost the type", "application/jsonx", good, 415, "unsupported_media_type"),
         ("deep", JSON, deep[..60_000].to_vec(), 400, "invalid_json"),
+        ("too deep for the limit", JSON, deep, 413, "too_large"),
         ("large", JSON, vec![b' '; 70_000], 413, "too_large"),
     ]
 }

@@ -11,8 +11,11 @@
 
 mod support;
 
+mod access;
 mod architecture;
 mod bad_input;
 mod durability;
 mod import;
+mod links;
 mod redirect;
+mod statistics;
