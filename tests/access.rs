@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{NewLink, Server};
+use crate::support::{NewLink, Server, now};
 
 /// What each scope opens; every other key is turned away with 403.
 const OPENS: &[(&str, &str, &str)] = &[
@@ -105,8 +105,8 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
         assert!(!format!("{events:?}").contains(key), "only hashes are written down");
     }
     // One wrong character is found by the checksum, before any look-up.
-    let last = if key.ends_with('0') { '1' } else { '0' };
-    let wrong = format!("{}{last}", &key[..key.len() - 1]);
+    let digit = if key.ends_with('0') { '1' } else { '0' };
+    let wrong = format!("{}{digit}", &key[..key.len() - 1]);
     assert_eq!(admin.with_key(&wrong).get("/api/v1/links").await.expect(401).code(), "invalid_key");
     admin.delete(&format!("/api/v1/keys/{id}")).await.expect(204);
     assert_eq!(client.get("/api/v1/links").await.expect(401).code(), "invalid_key");
@@ -139,10 +139,10 @@ async fn an_expired_key_works_no_more() {
         made["expiresAt"].as_str().unwrap().parse().unwrap();
     let client = server.client.with_key(made["key"].as_str().unwrap());
     loop {
-        let asked = chrono::Utc::now();
+        let asked = now();
         let answer = client.get("/api/v1/links").await;
         if answer.status == 401 {
-            assert!(chrono::Utc::now() >= expires, "refused before the instant");
+            assert!(now() >= expires, "refused before the instant");
             break;
         }
         assert!(asked < expires, "accepted after the instant");

@@ -8,7 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, Client, NewLink, Server};
 
+mod inputs;
 mod parameters;
+
+use inputs::{bodies, fields, urls};
 
 /// A body that creates a link, but for one field.
 fn link(field: &str, value: impl Into<Value>) -> Value {
@@ -27,48 +30,6 @@ fn check(what: &str, answer: &Answer, status: u16, code: &str, pointers: &[&str]
     let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
     let named: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     assert_eq!(named, pointers, "{told}");
-}
-
-/// URLs that must not be stored. U12 and trap 8.
-fn urls() -> Vec<Value> {
-    let mut urls: Vec<Value> = [
-        "",
-        " ",
-        "example.com",
-        "//example.com/",
-        "/relative",
-        "https://",
-        "https:///path",
-        "http:example.com",
-        "javascript:alert(1)",
-        "JaVaScRiPt:alert(1)",
-        "data:text/html,<script>alert(1)</script>",
-        "file:///etc/passwd",
-        "ftp://example.com/",
-        "vbscript:x",
-        "blob:https://example.com/1",
-        "https://user:secret@example.com/",
-        "https://user@example.com/",
-        "https://@example.com/",
-        "https://example.com/\r\nSet-Cookie: a=b",
-        "https://exa\tmple.com/",
-        "https://example.com/a b",
-        "https://example.com\\@evil.example/",
-        "https://example.com/\u{0}",
-        "https://example.com/\u{202e}gpj.exe",
-        "https://exam\u{200b}ple.com/",
-        "https://[::1/",
-        "https://256.256.256.256/",
-        "https://example.com:99999/",
-        "https://xn--/",
-        "https://exa mple.com/",
-    ]
-    .map(Value::from)
-    .to_vec();
-    urls.push(format!("https://example.com/{}", "a".repeat(8_192)).into());
-    urls.push(format!("https://example.com/{}", "é".repeat(2_000)).into());
-    urls.extend([json!(1), json!(true), json!(["https://example.com/"]), json!({"a": 1})]);
-    urls
 }
 
 #[tokio::test]
@@ -100,88 +61,6 @@ async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
     assert_eq!(client.heads().await, heads, "nothing is stored");
 }
 
-/// Fields that are wrong one at a time: U13 to U16, traps 9 and 16.
-fn fields() -> Vec<(&'static str, Value)> {
-    let texts = |field: &'static str, values: &[&str]| {
-        values.iter().map(move |value| (field, Value::from(*value))).collect::<Vec<_>>()
-    };
-    let mut fields = texts(
-        "alias",
-        &[
-            "", " ", "a b", "a/b", "../x", "a.b", "a%2fb", "é", "a\0", "a?b", "a#b", "api", "API",
-            "Health", "metrics", "docs", "admin", "robots", "favicon",
-        ],
-    );
-    fields.push(("alias", "a".repeat(65).into()));
-    fields.extend(texts(
-        "expiresAt",
-        &[
-            "",
-            "tomorrow",
-            "2030-01-01",
-            "2030-01-01T00:00:00",
-            "2020-01-01T00:00:00Z",
-            "2030-13-01T00:00:00Z",
-            "2030-02-30T00:00:00Z",
-            "9999-12-31T23:59:59Z",
-            "+262142-01-01T00:00:00Z",
-            "0000-00-00T00:00:00Z",
-        ],
-    ));
-    fields.extend(texts(
-        "expiresIn",
-        &[
-            "",
-            "0",
-            "0s",
-            "-1",
-            "-7d",
-            "1.5h",
-            "7 d",
-            "7dd",
-            "7D",
-            "d",
-            "1e9",
-            "1d2h",
-            "٣d",
-            "99999999999999999999",
-            "18446744073709551615w",
-            "101y",
-            "36601d",
-        ],
-    ));
-    fields.extend([
-        ("expiresIn", json!(-5)),
-        ("expiresIn", json!(0)),
-        ("expiresIn", json!(1.5)),
-        ("expiresIn", json!(1e300)),
-        ("expiresIn", json!([7])),
-        ("expiresAt", json!(1_893_456_000)),
-        ("redirect", json!(200)),
-        ("redirect", json!(303)),
-        ("redirect", json!("302")),
-        ("redirect", json!(302.5)),
-        ("redirect", json!(65_838)),
-        ("title", json!("")),
-        ("title", json!("a\nb")),
-        ("title", json!("x".repeat(256))),
-        ("title", json!(1)),
-        ("note", json!("x".repeat(2_001))),
-        ("note", json!("\u{7}")),
-        ("externalId", json!("")),
-        ("reuse", json!("yes")),
-        ("domain", json!("evil.example")),
-        ("tags", json!("one")),
-        ("tags/0", json!([""])),
-        ("tags/1", json!(["a", 1])),
-        ("tags/0", json!(["x".repeat(51)])),
-        ("tags", json!((0..21).map(|n| n.to_string()).collect::<Vec<_>>())),
-        ("longUrl", json!("https://example.com/")),
-        ("__proto__", json!({})),
-    ]);
-    fields
-}
-
 #[tokio::test]
 async fn fields_that_are_wrong_are_named() {
     let server = Server::start();
@@ -201,53 +80,6 @@ async fn fields_that_are_wrong_are_named() {
     let answer = client.post("/api/v1/links", &both).await;
     check("two ends", &answer, 422, "validation_failed", &["/expiresIn"]);
     assert_eq!(client.heads().await, heads, "nothing is stored");
-}
-
-/// Bodies that are no JSON object, and what they are answered with.
-fn bodies() -> Vec<(&'static str, &'static str, Vec<u8>, u16, &'static str)> {
-    const JSON: &str = "application/json";
-    let good = br#"{"url":"https://example.com/"}"#.to_vec();
-    let deep = format!("{{\"url\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep = deep.replace('[', "[").into_bytes();
-    vec![
-        ("nothing", JSON, vec![], 400, "invalid_json"),
-        ("white space", JSON, b"  \n".to_vec(), 400, "invalid_json"),
-        ("half an object", JSON, b"{\"url\":".to_vec(), 400, "invalid_json"),
-        ("two objects", JSON, b"{}{}".to_vec(), 400, "invalid_json"),
-        ("a list", JSON, b"[]".to_vec(), 400, "invalid_json"),
-        ("null", JSON, b"null".to_vec(), 400, "invalid_json"),
-        ("a text", JSON, b"\"x\"".to_vec(), 400, "invalid_json"),
-        ("a number", JSON, b"1".to_vec(), 400, "invalid_json"),
-        ("NaN", JSON, b"{\"url\":NaN}".to_vec(), 400, "invalid_json"),
-        (
-            "invalid UTF-8",
-            JSON,
-            b"{\"url\":\"https://example.com/\xff\"}".to_vec(),
-            400,
-            "invalid_json",
-        ),
-        (
-            "half a surrogate",
-            JSON,
-            br#"{"url":"https://example.com/\ud800"}"#.to_vec(),
-            400,
-            "invalid_json",
-        ),
-        ("comments", JSON, b"{/**/}".to_vec(), 400, "invalid_json"),
-        (
-            "a form",
-            "application/x-www-form-urlencoded",
-            b"url=x".to_vec(),
-            415,
-            "unsupported_media_type",
-        ),
-        ("text", "text/plain", good.clone(), 415, "unsupported_media_type"),
-        ("no type", "", good.clone(), 415, "unsupported_media_type"),
-        ("almost the type", "application/jsonx", good, 415, "unsupported_media_type"),
-        ("deep", JSON, deep[..60_000].to_vec(), 400, "invalid_json"),
-        ("too deep for the limit", JSON, deep, 413, "too_large"),
-        ("large", JSON, vec![b' '; 70_000], 413, "too_large"),
-    ]
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "a test binary"
 )]
 
@@ -17,5 +16,6 @@ mod bad_input;
 mod durability;
 mod import;
 mod links;
+mod operations;
 mod redirect;
 mod statistics;

@@ -1,10 +1,10 @@
 //! The promise: a link leads where its owner says, at once, and nowhere after its end.
 
-use chrono::{Duration, Utc};
+use chrono::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{NewLink, Server, Settings};
+use crate::support::{NewLink, Server, Settings, now};
 
 #[tokio::test]
 async fn trap_1_a_redirect_is_302_and_private_unless_the_owner_says_otherwise() {
@@ -59,16 +59,16 @@ async fn a_disabled_link_is_403_where_the_operator_wants_it() {
 async fn trap_2_nothing_is_served_after_its_expiry_instant_however_hot_it_is() {
     let server = Server::start();
     let client = &server.client;
-    let expires_at = Utc::now() + Duration::milliseconds(1_500);
+    let expires_at = now() + Duration::milliseconds(1_500);
     let link = NewLink::to("https://example.com/").with("expiresAt", expires_at.to_rfc3339());
     let code = client.code(link).await;
-    let mut served = 0;
+    let mut redirects = 0;
     loop {
-        let asked = Utc::now();
+        let asked = now();
         let answer = client.visit(&format!("/{code}")).await;
-        let answered = Utc::now();
+        let answered = now();
         if answer.status == 302 {
-            served += 1;
+            redirects += 1;
             assert!(asked < expires_at, "served after the instant");
         } else {
             answer.expect(410);
@@ -76,7 +76,7 @@ async fn trap_2_nothing_is_served_after_its_expiry_instant_however_hot_it_is() {
             break;
         }
     }
-    assert!(served > 0, "the link was cached before it expired");
+    assert!(redirects > 0, "the link was cached before it expired");
 }
 
 #[tokio::test]

@@ -93,9 +93,9 @@ async fn hours_are_exact_where_clocks_change() {
     let stats = server.client.stats("a", &format!("{day}&interval=hour")).await;
     assert_eq!(stats["totalClicks"], 4);
     assert_eq!(stats["series"].as_array().unwrap().len(), 25);
-    let starts: Vec<_> = points(&stats).into_iter().map(|(start, _)| start).collect();
+    let hours: Vec<_> = points(&stats).into_iter().map(|(start, _)| start).collect();
     assert_eq!(
-        starts,
+        hours,
         [
             "2026-10-24T22:00:00Z",
             "2026-10-25T00:00:00Z",

@@ -12,6 +12,7 @@ use crate::app::AppState;
 
 /// How a dependency is.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Readiness {
     /// `ready` or `unready`.
     pub status: &'static str,

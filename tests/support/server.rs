@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
@@ -20,18 +21,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Settings {
     data_dir: Arc<tempfile::TempDir>,
     environment: Vec<(String, String)>,
+    without: Vec<String>,
 }
 
 impl Settings {
     /// The defaults, with a fresh data directory.
     pub fn new() -> Self {
         let data_dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self { data_dir, environment: Vec::new() }
+        Self { data_dir, environment: Vec::new(), without: Vec::new() }
     }
 
     /// Sets an environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Leaves out an environment variable that is set for every test server.
+    pub fn without(mut self, name: &str) -> Self {
+        self.without.push(name.to_owned());
         self
     }
 
@@ -62,6 +70,9 @@ impl Settings {
             .envs(self.environment.iter().cloned())
             .current_dir(self.data_dir.path())
             .stdin(Stdio::null());
+        self.without.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command
     }
 
@@ -83,9 +94,10 @@ impl Settings {
             })
             .unwrap_or_else(|| panic!("the server prints its address: {}", self.log()));
         // Keeps reading, so that the server never blocks on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (printed, more) = mpsc::channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(printed.send(line))));
         let client = Client::new(&url, ADMIN_KEY);
-        Server { child, client, url, settings: self }
+        Server { child, client, url, more, settings: self }
     }
 }
 
@@ -94,6 +106,7 @@ pub struct Server {
     child: Child,
     pub client: Client,
     pub url: String,
+    more: Receiver<String>,
     pub settings: Settings,
 }
 
@@ -108,6 +121,17 @@ impl Server {
         self.child.kill().expect("the server is running");
         self.child.wait().expect("the server ends");
         self.settings.clone()
+    }
+
+    /// The next line that the server prints behind its address.
+    pub fn next_line(&self) -> String {
+        self.more.recv_timeout(PATIENCE).expect("the server prints a line")
+    }
+
+    /// Ends the server and gives every other line it printed behind its address.
+    pub fn printed(mut self) -> Vec<String> {
+        self.child.kill().expect("the server is running");
+        self.more.iter().collect()
     }
 
     /// `SIGTERM`, and waits for the end.
@@ -148,7 +172,7 @@ impl Drop for Server {
 }
 
 /// Runs a command and expects success.
-pub fn run(command: &mut Command) -> Output {
+fn run(command: &mut Command) -> Output {
     let output = command.output().expect("the command runs");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
