@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, NewLink, Server};
+use crate::support::{Client, NewLink, Server, Settings};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0";
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
 const CRAWLER: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+
+const POSITION: &str = "hoplog-position";
 
 fn click(n: usize, code: &str, at: &str) -> Value {
     json!({ "code": code, "at": at, "importId": format!("id{n}"), "userAgent": FIREFOX,
@@ -19,7 +22,7 @@ fn click(n: usize, code: &str, at: &str) -> Value {
 async fn server_with(clicks: &[Value]) -> Server {
     let server = Server::start();
     server.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
-    let answer = server.client.import_clicks("test", clicks).await;
+    let answer = server.client.import_clicks("test", clicks).await.json();
     assert_eq!(answer["added"], clicks.len(), "{answer}");
     server
 }
@@ -159,6 +162,32 @@ async fn campaign_parameters_of_the_visit_go_before_those_of_the_link() {
     assert_eq!(filtered["totalClicks"], 1);
 }
 
+/// With filters or without, of one link, of an owner or of all: whatever the numbers come from.
+#[tokio::test]
+async fn numbers_that_are_given_a_position_have_everything_up_to_it() {
+    let server = Server::start();
+    let owner = server.client.keyed("one", &["links:write", "stats:read"]).await;
+    for n in 0..10 {
+        let alias = format!("b{n}");
+        let link = NewLink::to("https://example.com/").with("alias", alias.as_str());
+        let created = owner.post("/api/v1/links", &link.0).await.expect(201).position();
+        let clicks = [click(n, &alias, "2026-03-01T12:00:00Z")];
+        let imported = server.client.import_clicks(&alias, &clicks).await.position();
+        for (path, total) in [
+            (format!("/api/v1/links/{alias}/stats?browser=Firefox"), 1),
+            (format!("/api/v1/links/{alias}/stats"), 1),
+            ("/api/v1/stats?browser=Firefox".to_owned(), n + 1),
+            ("/api/v1/stats".to_owned(), n + 1),
+        ] {
+            // The links' position for the owner's links, the clicks' for their clicks.
+            let links = owner.authorized(Method::GET, &path).header(POSITION, &created);
+            owner.send(links).await.expect(200);
+            let clicks = owner.authorized(Method::GET, &path).header(POSITION, &imported);
+            assert_eq!(owner.send(clicks).await.expect(200).json()["totalClicks"], total, "{path}");
+        }
+    }
+}
+
 /// Single clicks: newest first, page by page, each once, and no address in them.
 #[tokio::test]
 async fn single_clicks_are_listed_newest_first() {
@@ -191,7 +220,7 @@ async fn trap_15_addresses_are_those_of_the_visitors_and_not_kept() {
         (None, Some("true"), Some("127.0.0.1")),
         (Some("127.0.0.0/8"), Some("true"), Some(spoofed)),
     ] {
-        let mut settings = crate::support::Settings::new();
+        let mut settings = Settings::new();
         for (name, value) in [("HOPLOG_TRUSTED_PROXIES", proxies), ("HOPLOG_KEEP_ADDRESSES", keep)]
         {
             if let Some(value) = value {
@@ -200,7 +229,7 @@ async fn trap_15_addresses_are_those_of_the_visitors_and_not_kept() {
         }
         let server = settings.start();
         server.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
-        let visit = server.client.request(reqwest::Method::GET, "/a");
+        let visit = server.client.request(Method::GET, "/a");
         server.client.send(visit.header("x-forwarded-for", spoofed)).await.expect(302);
         let events = server.client.events("clicks").await;
         let click = &events[0]["data"]["clicks"][0];

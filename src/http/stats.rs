@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
+use hoplog_events::position::Position;
 use hoplog_projections::click_statistics::{
     self, DimensionFilter, Interval, Scope, Slice, Statistics, StatisticsQuery,
 };
-use hoplog_projections::clicks::BotFilter;
+use hoplog_projections::clicks::{self, BotFilter};
 use hoplog_projections::dimension::Dimension;
+use hoplog_projections::link_directory;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -133,8 +135,7 @@ pub async fn link_statistics(
     let query = statistics_query(query.as_deref(), Scope::Link(key.clone()))?;
     let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
     find_link(app.log.as_ref(), &directory, newest, &key, &principal.requester()).await?;
-    app.wait_for(click_statistics::NAME, position).await?;
-    answer(&app, &query).await
+    answer(&app, &query, position).await
 }
 
 /// Statistics of all your links together; of every owner's with the scope admin.
@@ -161,11 +162,20 @@ pub async fn all_statistics(
 ) -> Result<Json<StatisticsAnswer>, Problem> {
     let scope = principal.only_owner().map_or(Scope::All, Scope::Owner);
     let query = statistics_query(query.as_deref(), scope)?;
-    app.wait_for(click_statistics::NAME, position).await?;
-    answer(&app, &query).await
+    answer(&app, &query, position).await
 }
 
-async fn answer(app: &App, query: &StatisticsQuery) -> Result<Json<StatisticsAnswer>, Problem> {
+/// Waits for the read models that the numbers come from, then adds them up.
+async fn answer(
+    app: &App,
+    query: &StatisticsQuery,
+    position: Option<Position>,
+) -> Result<Json<StatisticsAnswer>, Problem> {
+    let source = if query.filters.is_empty() { click_statistics::NAME } else { clicks::NAME };
+    app.wait_for(source, position).await?;
+    if matches!(query.scope, Scope::Owner(_)) {
+        app.wait_for(link_directory::NAME, position).await?;
+    }
     let statistics = app.read_models.click_statistics().statistics(query).await?;
     Ok(Json(statistics.into()))
 }

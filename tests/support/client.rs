@@ -181,9 +181,9 @@ impl Client {
     }
 
     /// Records clicks of the past: each is its code, its time and other fields.
-    pub async fn import_clicks(&self, source: &str, clicks: &[Value]) -> Value {
+    pub async fn import_clicks(&self, source: &str, clicks: &[Value]) -> Answer {
         let body = json!({ "source": source, "clicks": clicks });
-        self.post("/api/v1/clicks/import", &body).await.expect(200).json()
+        self.post("/api/v1/clicks/import", &body).await.expect(200)
     }
 
     /// Holds every read model against one that is built from the log alone.
@@ -203,6 +203,7 @@ impl Client {
     /// A link's statistics, with everything that has been recorded so far in them.
     pub async fn stats(&self, code: &str, query: &str) -> Value {
         self.caught_up("click_statistics").await;
+        self.caught_up("clicks").await;
         self.get(&format!("/api/v1/links/{code}/stats?{query}")).await.expect(200).json()
     }
 }
