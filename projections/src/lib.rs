@@ -28,4 +28,6 @@ pub use database::{Database, DatabaseError};
 pub use read_models::ReadModels;
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,49 @@
+//! The conformance suite of the read models: what every database has to give. A database runs
+//! all of it with `read_model_contract!` and a factory of empty databases.
+//!
+//! The log is the embedded one throughout: what is under test is the database.
+
+mod clicks;
+mod links;
+mod runner;
+mod world;
+
+pub(crate) use clicks::*;
+pub(crate) use links::*;
+pub(crate) use runner::*;
+pub(crate) use world::World;
+
+/// Makes a test of every promise, each on an empty database from the factory (an async
+/// expression that gives something to keep alive and a `Database`).
+macro_rules! read_model_contract {
+    ($factory:expr) => {
+        read_model_contract!($factory,
+            a_link_is_the_sum_of_its_events,
+            a_state_is_what_the_last_events_made_of_it,
+            lists_are_filtered,
+            every_sort_shows_every_link_once_page_by_page,
+            a_link_is_reused_only_by_its_owner_while_it_lives,
+            due_links_are_those_whose_end_has_come,
+            clicks_are_listed_newest_first_page_by_page,
+            days_add_up_to_the_total_in_every_zone,
+            a_range_holds_for_every_number_alike,
+            buckets_and_single_clicks_give_the_same_numbers,
+            owners_and_everybody_are_counted_together,
+            other_batches_give_the_same_tables,
+            a_restart_goes_on_where_it_stopped,
+            a_second_worker_changes_nothing,
+            tables_of_another_log_are_not_written,
+            a_paused_projection_waits_and_goes_on,
+            a_rebuild_gives_the_same_tables,
+        );
+    };
+    ($factory:expr, $($promise:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            let (_keep, database) = $factory.await;
+            $crate::contract::$promise($crate::contract::World::new(database).await).await;
+        }
+    )*};
+}
+
+pub(crate) use read_model_contract;

@@ -1,0 +1,181 @@
+//! What single clicks and statistics promise.
+
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+use super::world::{World, at, click, key};
+use crate::click_statistics::{DimensionFilter, Interval, Scope, Statistics, StatisticsQuery};
+use crate::clicks::{BotFilter, ClickQuery};
+use crate::dimension::Dimension;
+
+/// Quarters of an hour around the ends of days in Kolkata (+5:30) and Kathmandu (+5:45).
+const INSTANTS: [&str; 8] = [
+    "2026-02-28T18:14:59.999999Z",
+    "2026-02-28T18:15:00Z",
+    "2026-02-28T18:29:59Z",
+    "2026-02-28T18:30:00Z",
+    "2026-03-01T00:00:00Z",
+    "2026-03-01T18:14:59Z",
+    "2026-03-01T18:15:00Z",
+    "2026-03-01T18:30:00Z",
+];
+
+fn query(scope: Scope) -> StatisticsQuery {
+    StatisticsQuery {
+        scope,
+        from: None,
+        to: None,
+        tz: Tz::UTC,
+        interval: Interval::Day,
+        bots: BotFilter::Include,
+        filters: Vec::new(),
+    }
+}
+
+impl World {
+    async fn statistics(&self, query: &StatisticsQuery) -> Statistics {
+        self.caught_up().await;
+        self.models.click_statistics().statistics(query).await.unwrap()
+    }
+
+    /// Clicks at all the instants, of people and bots from two countries, by 5 visitors.
+    async fn some_clicks(&self, code: &str) -> usize {
+        let mut clicks: Vec<Value> = Vec::new();
+        for (n, instant) in INSTANTS.iter().cycle().take(40).enumerate() {
+            clicks.push(click(code, instant, json!({
+                "visitor": format!("{:016x}", (n % 5 + 1) * 0x1234_5678_9abc),
+                "country": if n % 2 == 0 { "DE" } else { "IN" },
+                "userAgent": if n % 7 == 0 { json!("curl/8") } else { json!(super::world::CHROME) },
+                "referrer": format!("https://news{}.example.com/a\u{0}b", n % 3),
+                "language": if n % 3 == 0 { json!("de-at") } else { Value::Null },
+                "utm": if n % 4 == 0 { json!({ "source": "mail" }) } else { json!({}) },
+            })));
+        }
+        for batch in clicks.chunks(9) {
+            self.clicks(batch.to_vec()).await;
+        }
+        clicks.len()
+    }
+}
+
+pub(crate) async fn clicks_are_listed_newest_first_page_by_page(world: World) {
+    let count = world.some_clicks("a").await;
+    world.some_clicks("b").await;
+    world.caught_up().await;
+    let mut query = ClickQuery {
+        link: key("a"),
+        from: None,
+        to: None,
+        bots: BotFilter::Include,
+        cursor: None,
+        limit: 7,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = world.models.clicks().list(&query).await.unwrap();
+        seen.extend(page.clicks);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), count);
+    assert!(seen.is_sorted_by(|one, next| one.at >= next.at));
+    let mut ids: Vec<_> = seen.iter().map(|click| &click.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "each once");
+    assert!(seen.iter().all(|click| click.link == key("a")));
+}
+
+/// Traps 10 and 13: a total is the sum of its days, in every time zone; nothing is lost at
+/// midnight.
+pub(crate) async fn days_add_up_to_the_total_in_every_zone(world: World) {
+    let count = world.some_clicks("a").await as u64;
+    for tz in [Tz::UTC, Tz::Asia__Kolkata, Tz::Asia__Kathmandu, Tz::America__St_Johns] {
+        for interval in [Interval::Hour, Interval::Day, Interval::Week, Interval::Month] {
+            let query = StatisticsQuery { tz, interval, ..query(Scope::Link(key("a"))) };
+            let statistics = world.statistics(&query).await;
+            assert_eq!(statistics.total_clicks, count);
+            let sum: u64 = statistics.series.iter().map(|point| point.clicks).sum();
+            assert_eq!(sum, count, "{tz} {interval:?}");
+        }
+    }
+    // Each of the eight instants has five clicks.
+    let kathmandu = StatisticsQuery { tz: Tz::Asia__Kathmandu, ..query(Scope::Link(key("a"))) };
+    let kathmandu: Vec<u64> =
+        world.statistics(&kathmandu).await.series.iter().map(|p| p.clicks).collect();
+    assert_eq!(kathmandu, [5, 25, 10]);
+    let kolkata = StatisticsQuery { tz: Tz::Asia__Kolkata, ..query(Scope::Link(key("a"))) };
+    let kolkata: Vec<u64> =
+        world.statistics(&kolkata).await.series.iter().map(|p| p.clicks).collect();
+    assert_eq!(kolkata, [15, 20, 5]);
+}
+
+/// Trap 13: a range that applies to one number and not to another.
+pub(crate) async fn a_range_holds_for_every_number_alike(world: World) {
+    world.some_clicks("a").await;
+    let range = StatisticsQuery {
+        from: Some(at("2026-02-28T18:15:00Z")),
+        to: Some(at("2026-03-01T18:15:00Z")),
+        ..query(Scope::Link(key("a")))
+    };
+    for bots in [BotFilter::Include, BotFilter::Exclude, BotFilter::Only] {
+        let statistics = world.statistics(&StatisticsQuery { bots, ..range.clone() }).await;
+        if bots == BotFilter::Include {
+            assert_eq!(statistics.total_clicks, 25);
+        }
+        for dimension in
+            [Dimension::Class, Dimension::Country, Dimension::Browser, Dimension::Referrer]
+        {
+            let sum: u64 = statistics.breakdowns[&dimension].iter().map(|slice| slice.clicks).sum();
+            assert_eq!(sum, statistics.total_clicks, "{dimension:?} {bots:?}");
+        }
+    }
+}
+
+/// Unfiltered numbers come from buckets, filtered ones from single clicks: the same questions
+/// have the same answers.
+pub(crate) async fn buckets_and_single_clicks_give_the_same_numbers(world: World) {
+    world.some_clicks("a").await;
+    world.some_clicks("b").await;
+    let everything =
+        DimensionFilter { dimension: Dimension::Country, include: vec![], exclude: vec![] };
+    let ranges = [
+        (None, None),
+        (Some("2026-02-28T18:15:00Z"), None),
+        (None, Some("2026-03-01T00:00:00Z")),
+        (Some("2026-02-28T18:30:00Z"), Some("2026-03-01T18:15:00Z")),
+        (Some("2026-01-01T00:00:00Z"), Some("2026-01-02T00:00:00Z")),
+    ];
+    for (from, to) in ranges {
+        for tz in [Tz::UTC, Tz::Asia__Kathmandu] {
+            for bots in [BotFilter::Include, BotFilter::Exclude, BotFilter::Only] {
+                let (from, to) = (from.map(at), to.map(at));
+                let plain = StatisticsQuery { from, to, tz, bots, ..query(Scope::Link(key("a"))) };
+                let filters = vec![everything.clone()];
+                let filtered = StatisticsQuery { filters, ..plain.clone() };
+                assert_eq!(
+                    world.statistics(&plain).await,
+                    world.statistics(&filtered).await,
+                    "{plain:?}"
+                );
+            }
+        }
+    }
+}
+
+pub(crate) async fn owners_and_everybody_are_counted_together(world: World) {
+    world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
+    world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
+    world.link("c", "2026-01-01T00:00:00Z", json!({ "owner": "bob" })).await;
+    let count = world.some_clicks("a").await as u64;
+    world.some_clicks("b").await;
+    world.some_clicks("c").await;
+    let ann = query(Scope::Owner("ann".parse().unwrap()));
+    assert_eq!(world.statistics(&ann).await.total_clicks, 2 * count);
+    let all = world.statistics(&query(Scope::All)).await;
+    assert_eq!((all.total_clicks, all.unique_visitors), (3 * count, 5));
+    let totals = world.models.click_statistics().totals(&[key("a"), key("nobody")]).await.unwrap();
+    assert_eq!((totals.len(), totals[&key("a")].total), (1, count));
+}

@@ -1,0 +1,151 @@
+//! What the link directory promises.
+
+use std::collections::BTreeSet;
+
+use hoplog_events::link::{
+    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkExpired, LinkExpiryChanged,
+    LinkNoted, LinkState, LinkTagged, LinkTitled, Tags,
+};
+use serde_json::json;
+
+use super::world::{World, at, click, key};
+use crate::link_directory::{LinkFilter, LinkQuery, LinkRow, LinkSort};
+
+impl World {
+    async fn row(&self, code: &str) -> LinkRow {
+        self.caught_up().await;
+        self.models.link_directory().get(&key(code)).await.unwrap().unwrap()
+    }
+
+    async fn codes(&self, filter: LinkFilter, sort: LinkSort, limit: usize) -> Vec<String> {
+        self.caught_up().await;
+        let mut query = LinkQuery { filter, sort, limit, cursor: None };
+        let mut codes = Vec::new();
+        loop {
+            let page = self.models.link_directory().list(&query).await.unwrap();
+            assert!(page.links.len() <= limit);
+            codes.extend(page.links.into_iter().map(|(row, _)| row.key.code.to_string()));
+            match page.next_cursor {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return codes,
+            }
+        }
+    }
+}
+
+pub(crate) async fn a_link_is_the_sum_of_its_events(world: World) {
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "A \"title\"", "tags": ["x"] })).await;
+    let tags = Tags::try_from(vec!["y".parse().unwrap(), "z".parse().unwrap()]).unwrap();
+    world.change("a", LinkTagged { tags: tags.clone() }).await;
+    world.change("a", LinkTitled { title: None }).await;
+    world.change("a", LinkNoted { note: "two\nlines".parse().ok() }).await;
+    world
+        .change("a", LinkDestinationChanged { url: "https://example.org/ü".parse().unwrap() })
+        .await;
+    let row = world.row("a").await;
+    assert_eq!((row.title, row.tags, row.version.0), (None, tags, 5));
+    assert_eq!(row.note.unwrap().as_str(), "two\nlines");
+    assert_eq!(row.url.as_str(), "https://example.org/%C3%BC");
+    assert_eq!(row.created_at, at("2026-01-01T00:00:00Z"));
+    world.verified().await;
+}
+
+/// The same states as the rules on the write side know.
+pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
+    let past = at("2026-02-01T00:00:00Z");
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "expiresAt": "2026-02-01T00:00:00Z" })).await;
+    world.change("a", LinkDisabled {}).await;
+    assert_eq!(world.row("a").await.state, LinkState::Disabled);
+    world.change("a", LinkExpiryChanged { expires_at: Some(past) }).await;
+    assert_eq!(world.row("a").await.state, LinkState::Disabled, "still");
+    world.change("a", LinkEnabled {}).await;
+    assert_eq!(world.row("a").await.state, LinkState::Active);
+    world.change("a", LinkExpired { expires_at: past }).await;
+    assert_eq!(world.row("a").await.state, LinkState::Expired);
+    world.change("a", LinkExpiryChanged { expires_at: None }).await;
+    assert_eq!(world.row("a").await.state, LinkState::Active);
+    world.change("a", LinkDeleted {}).await;
+    assert_eq!(world.row("a").await.state, LinkState::Deleted);
+    world.verified().await;
+}
+
+pub(crate) async fn lists_are_filtered(world: World) {
+    world
+        .link("a", "2026-01-01T00:00:00Z", json!({ "tags": ["x", "y"], "title": "Launch 100%_" }))
+        .await;
+    world
+        .link("b", "2026-01-02T00:00:00Z", json!({ "owner": "bob", "url": "https://b.example/" }))
+        .await;
+    world.link("c", "2026-01-03T00:00:00Z", json!({ "tags": ["x"] })).await;
+    world.change("c", LinkDeleted {}).await;
+    let all = LinkFilter::default;
+    let cases = [
+        (all(), vec!["a", "b"]),
+        (LinkFilter { owner: "bob".parse().ok(), ..all() }, vec!["b"]),
+        (LinkFilter { tag: "x".parse().ok(), ..all() }, vec!["a"]),
+        (LinkFilter { tag: "x\ny".parse().ok(), ..all() }, vec!["a", "b"]),
+        (LinkFilter { state: Some(LinkState::Deleted), ..all() }, vec!["c"]),
+        (LinkFilter { text: Some("LAUNCH 100%_".into()), ..all() }, vec!["a"]),
+        (LinkFilter { text: Some("launch_100".into()), ..all() }, vec![]),
+        (LinkFilter { url: "https://b.example/".parse().ok(), ..all() }, vec!["b"]),
+        (LinkFilter { created_after: Some(at("2026-01-02T00:00:00Z")), ..all() }, vec!["b"]),
+        (LinkFilter { created_before: Some(at("2026-01-02T00:00:00Z")), ..all() }, vec!["a"]),
+    ];
+    for (filter, expected) in cases {
+        let shown = format!("{filter:?}");
+        assert_eq!(world.codes(filter, LinkSort::Code, 10).await, expected, "{shown}");
+    }
+}
+
+pub(crate) async fn every_sort_shows_every_link_once_page_by_page(world: World) {
+    let expected: BTreeSet<String> = (0..23).map(|n| format!("c{n}")).collect();
+    for (n, code) in expected.iter().enumerate() {
+        // Several at one instant: the key of a page has to tell them apart.
+        world.link(code, &format!("2026-01-01T00:00:0{}Z", n % 4), json!({})).await;
+    }
+    let clicks = (0..60).map(|n| click(&format!("c{}", n % 11), "2026-03-01T00:00:00Z", json!({})));
+    world.clicks(clicks.collect()).await;
+    for sort in
+        [LinkSort::NewestFirst, LinkSort::OldestFirst, LinkSort::Code, LinkSort::MostClicked]
+    {
+        for limit in [1, 4, 100] {
+            let codes = world.codes(LinkFilter::default(), sort, limit).await;
+            assert_eq!(codes.len(), expected.len(), "{sort:?} by {limit}");
+            assert_eq!(codes.into_iter().collect::<BTreeSet<_>>(), expected, "{sort:?} by {limit}");
+        }
+    }
+}
+
+/// Trap 5: somebody else's, an expired or a disabled link is none to reuse.
+pub(crate) async fn a_link_is_reused_only_by_its_owner_while_it_lives(world: World) {
+    world.link("live", "2026-01-01T00:00:00Z", json!({})).await;
+    world.link("bobs", "2026-01-01T00:00:00Z", json!({ "owner": "bob" })).await;
+    world.link("off", "2026-01-01T00:00:00Z", json!({})).await;
+    world.change("off", LinkDisabled {}).await;
+    world
+        .link("past", "2026-01-01T00:00:00Z", json!({ "expiresAt": "2026-02-01T00:00:00Z" }))
+        .await;
+    world.link("else", "2026-01-01T00:00:00Z", json!({ "url": "https://example.com/else" })).await;
+    world.caught_up().await;
+    let (owner, url) = ("ann".parse().unwrap(), "https://example.com/".parse().unwrap());
+    let now = at("2026-02-01T00:00:00Z");
+    let found = world.models.link_directory().find_reusable(&owner, &url, now).await.unwrap();
+    let codes: Vec<_> = found.iter().map(|row| row.key.code.as_str()).collect();
+    assert_eq!(codes, ["live"]);
+}
+
+pub(crate) async fn due_links_are_those_whose_end_has_come(world: World) {
+    let ends = |end: &str| json!({ "expiresAt": end });
+    world.link("second", "2026-01-01T00:00:00Z", ends("2026-02-02T00:00:00Z")).await;
+    world.link("first", "2026-01-01T00:00:00Z", ends("2026-02-01T00:00:00Z")).await;
+    world.link("later", "2026-01-01T00:00:00Z", ends("2026-02-02T00:00:01Z")).await;
+    world.link("never", "2026-01-01T00:00:00Z", json!({})).await;
+    world.link("noted", "2026-01-01T00:00:00Z", ends("2026-02-01T00:00:00Z")).await;
+    world.change("noted", LinkExpired { expires_at: at("2026-02-01T00:00:00Z") }).await;
+    world.caught_up().await;
+    let now = at("2026-02-02T00:00:00Z");
+    let due = |limit| async move { world.models.link_directory().due_for_expiry(now, limit).await };
+    let rows = due(10).await.unwrap();
+    let codes: Vec<_> = rows.iter().map(|row| row.key.code.as_str()).collect();
+    assert_eq!(codes, ["first", "second"]);
+}

@@ -1,0 +1,117 @@
+//! What the runner promises on every database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::{NAMES, World, click, empty_log};
+use crate::ReadModels;
+use crate::read_models::WaitError;
+use crate::runner::State;
+
+impl World {
+    async fn state(&self, models: &ReadModels, name: &str) -> (State, Option<String>) {
+        let status = models.status(chrono::DateTime::UNIX_EPOCH).await;
+        let found = status.into_iter().find(|status| status.name == name).unwrap();
+        (found.state, found.last_error)
+    }
+
+    async fn becomes(&self, models: &ReadModels, name: &str, wanted: State) -> Option<String> {
+        loop {
+            let (state, error) = self.state(models, name).await;
+            if state == wanted {
+                return error;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Live work takes events one by one here, a verification takes all at once.
+pub(crate) async fn other_batches_give_the_same_tables(world: World) {
+    for n in 0..12_u64 {
+        let code = format!("c{}", n % 3);
+        if n < 3 {
+            world.link(&code, "2026-01-01T00:00:00Z", json!({ "tags": ["x"] })).await;
+        }
+        let clicks = (0..n).map(|m| {
+            let at = format!("2026-03-01T{:02}:{:02}:00Z", (n * 7 + m) % 24, m);
+            click(&code, &at, json!({ "visitor": format!("{:016x}", n * 31 + m * m) }))
+        });
+        world.clicks(clicks.collect()).await;
+        world.caught_up().await;
+    }
+    world.verified().await;
+}
+
+pub(crate) async fn a_restart_goes_on_where_it_stopped(world: World) {
+    let batch = |n: u64| {
+        (0..n)
+            .map(|m| click("a", "2026-03-01T00:00:00Z", json!({ "visitor": format!("{m:016x}") })))
+    };
+    for n in 1..6 {
+        world.clicks(batch(n).collect()).await;
+        // A worker that ends in the middle of its work, whatever it has written by then.
+        let other = world.opened_again().await;
+        drop(other);
+    }
+    world.caught_up().await;
+    let totals = world.models.click_statistics().totals(&[super::world::key("a")]).await.unwrap();
+    assert_eq!(totals.values().map(|totals| totals.total).sum::<u64>(), 15);
+    world.verified().await;
+}
+
+/// Two workers on one set of tables: whoever finds the checkpoint moved changes nothing.
+pub(crate) async fn a_second_worker_changes_nothing(world: World) {
+    let second = world.opened_again().await;
+    for n in 0..200_u64 {
+        let visitor = format!("{n:016x}");
+        world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({ "visitor": visitor }))]).await;
+    }
+    let head = world.log.head(hoplog_events::position::Topic::Clicks).await.unwrap();
+    // At least one of the two gets there; none counts twice.
+    let patience = Duration::from_secs(20);
+    let workers = [&world.models, &second];
+    let waits = workers.map(|models| Box::pin(models.wait_for_all(head, patience)));
+    futures::future::select_ok(waits).await.unwrap();
+    let totals = world.models.click_statistics().totals(&[super::world::key("a")]).await.unwrap();
+    assert_eq!(totals.values().map(|totals| totals.total).sum::<u64>(), 200);
+}
+
+pub(crate) async fn tables_of_another_log_are_not_written(world: World) {
+    world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+    world.caught_up().await;
+    let (_dir, other) = empty_log().await;
+    let models = ReadModels::open(world.database.clone(), Arc::clone(&other)).await.unwrap();
+    models.run();
+    for name in ["clicks", "click_statistics"] {
+        let error = world.becomes(&models, name, State::Failed).await.unwrap();
+        assert!(error.contains("log"), "{error}");
+    }
+    world.verified().await;
+}
+
+pub(crate) async fn a_paused_projection_waits_and_goes_on(world: World) {
+    world.models.pause("clicks").await.unwrap();
+    world.becomes(&world.models, "clicks", State::Paused).await;
+    let position = world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+    let moment = Duration::from_millis(50);
+    assert_eq!(world.models.wait_for("clicks", position, moment).await, Err(WaitError::TimedOut));
+    world.models.wait_for("click_statistics", position, Duration::from_secs(20)).await.unwrap();
+    world.models.resume("clicks").await.unwrap();
+    world.verified().await;
+}
+
+pub(crate) async fn a_rebuild_gives_the_same_tables(world: World) {
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "t" })).await;
+    world.clicks((0..50).map(|_| click("a", "2026-03-01T00:00:00Z", json!({}))).collect()).await;
+    world.caught_up().await;
+    for name in NAMES {
+        let report = world.models.rebuild(name).await.unwrap();
+        assert!(report.facts > 0, "{name}");
+        world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+    }
+    world.verified().await;
+    assert!(world.models.rebuild("nobody").await.is_err());
+}
