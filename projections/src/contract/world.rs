@@ -25,7 +25,7 @@ pub(crate) const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Apple
                                  (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
 
 /// How long a projection may take to catch up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A log, a database, and the read models between them.
 pub(crate) struct World {
