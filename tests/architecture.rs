@@ -132,7 +132,7 @@ fn files(place: &str) -> Vec<PathBuf> {
         let name = path.strip_prefix(checkout("")).unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
             found.extend(files(&name));
-        } else if is_rust(&path) && !name.ends_with("tests.rs") {
+        } else if is_rust(&path) && !name.ends_with("tests.rs") && !name.contains("/contract/") {
             found.push(path);
         }
     }
