@@ -165,7 +165,7 @@ fn enrich_and_write_a_batch_of_clicks(bencher: Bencher<'_, '_>, count: usize) {
     let now = Clock::system().now();
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let clicks =
-            visits.iter().map(|visit| enricher.click(visit, now)).collect::<Result<_, _>>();
+            visits.iter().map(|visit| enricher.click(visit.clone(), now)).collect::<Result<_, _>>();
         let clicks = ClicksRecorded { clicks: clicks.expect("salts are kept") };
         let event = hoplog_events::catalogue::Event::Click(ClickEvent::Recorded(clicks));
         NewEvent::write(&stream, &event, Uuid::now_v7(), now, now, &metadata)

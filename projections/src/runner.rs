@@ -25,10 +25,14 @@ pub use status::{Progress, State, Status};
 pub(crate) use worker::{Command, Worker};
 
 /// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
-pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 4 * 1024 * 1024 };
+pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 8 * 1024 * 1024 };
 
 /// How long to let clicks gather between two batches: hot rows are then written once for many.
 pub(crate) const LINGER: Duration = Duration::from_millis(100);
+
+/// How long at most, when batches take long: a row that a thousand clicks share costs the same as
+/// one that ten share. Whoever waits for a position cuts it short.
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// The first and the longest pause before a batch is tried again.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));

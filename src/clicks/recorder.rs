@@ -98,7 +98,10 @@ struct Shared {
 impl Shared {
     /// Closes the open batch and begins another.
     fn take(&self) -> Batch {
-        std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // The next batch is probably as large as this one.
+        let visits = Vec::with_capacity(open.visits.len());
+        std::mem::replace(&mut *open, Batch { visits, fate: Arc::default() })
     }
 
     fn waiting(&self) -> usize {

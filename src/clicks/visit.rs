@@ -1,5 +1,10 @@
 //! A visit as the redirect hands it over: whatever the request brought, unparsed.
+//!
+//! The words are copied out of the request. Holding on to its header values would be cheaper by
+//! a few hundred bytes, but each of them keeps the connection's whole read buffer (8 KiB) from
+//! being used again.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,8 +13,19 @@ use chrono::{DateTime, Utc};
 
 use crate::queries::resolve_link::Target;
 
-/// What is kept of a request until its batch is made. Cloning header values counts references;
-/// nothing is parsed or copied on the request path but the query string.
+/// Characters kept of a user agent.
+pub(super) const USER_AGENT_CHARS_MAX: usize = 512;
+
+/// Characters kept of a referrer.
+pub(super) const REFERRER_CHARS_MAX: usize = 1_024;
+
+/// Characters kept of a list of languages.
+const LANGUAGES_CHARS_MAX: usize = 256;
+
+/// Characters kept of a purpose.
+const PURPOSE_CHARS_MAX: usize = 64;
+
+/// What is kept of a request until its batch is made.
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The link that was visited.
@@ -23,13 +39,13 @@ pub struct Visit {
     /// The query string of the short link.
     pub query: Option<Box<str>>,
     /// `User-Agent`
-    pub user_agent: Option<HeaderValue>,
+    pub user_agent: Option<Box<str>>,
     /// `Referer`
-    pub referrer: Option<HeaderValue>,
+    pub referrer: Option<Box<str>>,
     /// `Accept-Language`
-    pub accept_language: Option<HeaderValue>,
+    pub accept_language: Option<Box<str>>,
     /// `Sec-Purpose`, or what older browsers send for it.
-    pub purpose: Option<HeaderValue>,
+    pub purpose: Option<Box<str>>,
 }
 
 impl Visit {
@@ -42,16 +58,46 @@ impl Visit {
         (method, query, headers): (&Method, Option<&str>, &HeaderMap),
     ) -> Self {
         let purpose = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+        let purpose = purpose.iter().find_map(|name| headers.get(*name));
+        let kept = |value: Option<&HeaderValue>, max| value.map(|value| text(value, max));
         Self {
             target,
             at,
             address,
             method: method.clone(),
             query: query.map(Into::into),
-            user_agent: headers.get(header::USER_AGENT).cloned(),
-            referrer: headers.get(header::REFERER).cloned(),
-            accept_language: headers.get(header::ACCEPT_LANGUAGE).cloned(),
-            purpose: purpose.iter().find_map(|name| headers.get(*name)).cloned(),
+            user_agent: kept(headers.get(header::USER_AGENT), USER_AGENT_CHARS_MAX),
+            referrer: kept(headers.get(header::REFERER), REFERRER_CHARS_MAX),
+            accept_language: kept(headers.get(header::ACCEPT_LANGUAGE), LANGUAGES_CHARS_MAX),
+            purpose: kept(purpose, PURPOSE_CHARS_MAX),
         }
+    }
+}
+
+/// A header as text: bytes that are not UTF-8 are replaced, and what is too long is cut.
+fn text(value: &HeaderValue, chars_max: usize) -> Box<str> {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => cut(Cow::Borrowed(text), chars_max),
+        Err(_) => cut(String::from_utf8_lossy(value.as_bytes()), chars_max),
+    }
+}
+
+/// The first characters of a text.
+pub(super) fn cut(text: Cow<'_, str>, chars_max: usize) -> Box<str> {
+    if text.len() <= chars_max {
+        return text.into();
+    }
+    text.chars().take(chars_max).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        assert_eq!(&*cut("é".repeat(600).into(), 512), "é".repeat(512));
+        let value = HeaderValue::from_bytes(b"a\xff\xfeb").unwrap();
+        assert_eq!(&*text(&value, 64), "a\u{fffd}\u{fffd}b");
     }
 }

@@ -9,7 +9,7 @@ use hoplog_events::envelope::RecordedEvent;
 use serde::Deserialize;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Applier, BATCH, Backoff, LINGER, Progress, State, WorkerError};
+use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
 use crate::checkpoint::Checkpoint;
 use crate::rebuild::{RebuildReport, VerifyReport};
 
@@ -176,9 +176,10 @@ impl Follower<'_> {
         Ok(checkpoint)
     }
 
-    /// Lets events gather since a batch began, unless somebody waits for them.
+    /// Lets events gather for three times as long as the last batch took, unless somebody waits
+    /// for them.
     async fn linger(&self, since: Instant) {
-        let rest = LINGER.saturating_sub(since.elapsed());
+        let rest = (since.elapsed() * 3).clamp(LINGER, LINGER_MAX);
         // Both outcomes are fine: the time is over, or somebody is in a hurry.
         let _ = tokio::time::timeout(rest, self.hurry.notified()).await;
     }
@@ -187,7 +188,7 @@ impl Follower<'_> {
 /// Whether there is probably more where this came from.
 fn is_full(batch: &[RecordedEvent]) -> bool {
     let bytes: usize = batch.iter().map(|event| event.body.len()).sum();
-    batch.len() >= BATCH.events_max || bytes >= BATCH.bytes_max / 2
+    batch.len() >= BATCH.events_max || bytes >= BATCH.bytes_max / 8 * 7
 }
 
 /// When an event was written down, without reading its data.

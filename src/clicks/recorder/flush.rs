@@ -12,6 +12,7 @@ use hoplog_events::position::{StreamId, Topic};
 use uuid::Uuid;
 
 use super::super::enrichment::Enricher;
+use super::super::visit::Visit;
 use super::{Batch, DURABLE, FAILED, QUEUED_FLUSH_INTERVAL, QUEUED_FLUSH_VISITS, Shared};
 use crate::clock::Clock;
 use crate::config::ClicksAck;
@@ -79,7 +80,7 @@ impl Flusher {
         let count = batch.visits.len();
         metrics::histogram!("hoplog_clicks_batch")
             .record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
-        let recorded = self.record(&batch).await;
+        let recorded = self.record(batch.visits).await;
         self.shared.places.add_permits(count);
         if recorded.is_ok() {
             metrics::counter!("hoplog_clicks_recorded_total").increment(count as u64);
@@ -94,10 +95,10 @@ impl Flusher {
         batch.fate.decide(if recorded.is_ok() { DURABLE } else { FAILED });
     }
 
-    async fn record(&self, batch: &Batch) -> Result<(), AppendError> {
+    async fn record(&self, visits: Vec<Visit>) -> Result<(), AppendError> {
         let now = self.clock.now();
         let clicks: Result<Vec<Click>, io::Error> =
-            batch.visits.iter().map(|visit| self.enricher.click(visit, now)).collect();
+            visits.into_iter().map(|visit| self.enricher.click(visit, now)).collect();
         let clicks = clicks.map_err(|error| {
             tracing::error!(%error, "the visitor salt can't be kept");
             AppendError::Unavailable(error.to_string())
@@ -177,15 +178,12 @@ fn bytes_max(click: &Click) -> usize {
         &click.utm.term,
         &click.utm.content,
     ];
+    // Counted in whole passes, which the compiler makes wide.
     let bytes = |text: &Option<Box<str>>| {
-        let escaped = |byte: u8| {
-            if byte < 0x20 || byte == 0x7f {
-                6
-            } else {
-                1 + usize::from(byte == b'"' || byte == b'\\')
-            }
-        };
-        text.as_deref().map_or(0, |text| text.bytes().map(escaped).sum::<usize>() + 2)
+        let text = text.as_deref().unwrap_or_default().as_bytes();
+        let controls = text.iter().filter(|byte| **byte < 0x20 || **byte == 0x7f).count();
+        let quotes = text.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        text.len() + 5 * controls + quotes + 2
     };
     CLICK_BYTES_FIXED + texts.into_iter().map(bytes).sum::<usize>()
 }
