@@ -13,8 +13,8 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
@@ -72,12 +72,8 @@ fn is_code(path: &str) -> bool {
 
 /// Serves connections until `shutdown` resolves, then drains.
 pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
-        .pipeline_flush(true);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).pipeline_flush(true);
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -101,7 +97,7 @@ pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Outp
 
 /// One task per connection; `graceful` owns its end.
 fn spawn(
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &http1::Builder,
     graceful: &GracefulShutdown,
     edge: Edge,
     stream: TcpStream,
@@ -113,7 +109,7 @@ fn spawn(
         let answer = edge.clone().answer(peer, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
