@@ -14,6 +14,7 @@ mod access;
 mod architecture;
 mod bad_input;
 mod durability;
+mod events;
 mod import;
 mod links;
 mod operations;
