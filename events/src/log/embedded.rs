@@ -23,12 +23,14 @@ use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
 mod files;
+mod hold;
 mod plan;
 mod read;
 mod writer;
 
 pub use files::OpenError;
 
+use hold::Hold;
 use read::{Reader, TopicSubscription};
 use writer::{Message, Pending, Writer};
 
@@ -59,14 +61,11 @@ impl EmbeddedLog {
     /// # Errors
     /// When the file can't be opened, is no log, or was written by a newer version.
     pub async fn open(path: &Path, options: OpenOptions) -> Result<Self, OpenError> {
-        let mut connection = files::open_for_writing(path, options).await?;
-        let id = files::prepare(&mut connection).await?;
-        let heads = files::heads(&mut connection).await?;
+        let (hold, id, heads) = Hold::open(path, options).await?;
         let readers = files::open_for_reading(path).await?;
         let (queue, messages) = mpsc::channel(QUEUE_APPENDS_MAX);
-        let (senders, receivers) =
-            heads.map(|head| watch::channel(Sequence(head))).into_iter().unzip();
-        let writer = tokio::spawn(Writer::new(connection, id, senders).run(messages));
+        let (senders, receivers) = heads.map(watch::channel).into_iter().unzip();
+        let writer = tokio::spawn(Writer::new(hold, id, senders).run(messages));
         let reader = Reader::new(readers.clone(), id, receivers);
         Ok(Self { id, queue, reader, readers, writer: Mutex::new(Some(writer)) })
     }

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlitePool};
 use uuid::Uuid;
 
 use super::{OpenOptions, table};
-use crate::position::{LogId, Topic};
+use crate::position::{LogId, Sequence, Topic};
 
 /// The version of the tables; a file with a newer one is refused.
 const SCHEMA_VERSION: i64 = 1;
@@ -19,13 +19,20 @@ const SCHEMA_VERSION: i64 = 1;
 const READERS_MAX: u32 = 4;
 
 /// How long opening waits for another process that holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pages (of 4 KiB) in the write-ahead log from which on a commit moves them to the file.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// The size of the write-ahead log from which on the writer waits for the readers that keep it
+/// from beginning anew. Without, readers that take turns would let it grow without end.
+pub(super) const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Look at the file, its directory and the disk.
-    #[error("the log file can't be opened: {0}")]
+    #[error("the log file fails: {0}")]
     File(#[from] sqlx::Error),
     /// Use the version of hoplog that wrote it, or a later one.
     #[error("the log file has schema version {found}; this program knows up to {SCHEMA_VERSION}")]
@@ -47,20 +54,26 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-pub(super) async fn open_for_writing(
-    path: &Path,
-    open: OpenOptions,
-) -> Result<SqliteConnection, OpenError> {
-    let mut options = options(path).create_if_missing(true);
-    if let Some(pages_max) = open.pages_max {
-        options = options.pragma("max_page_count", pages_max.to_string());
+/// How the one connection that writes is opened; `create` makes a file that is not there.
+pub(super) fn for_writing(path: &Path, open: OpenOptions, create: bool) -> SqliteConnectOptions {
+    let options = options(path)
+        .create_if_missing(create)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", WAL_BYTES_MAX.to_string());
+    match open.pages_max {
+        Some(pages_max) => options.pragma("max_page_count", pages_max.to_string()),
+        None => options,
     }
-    Ok(options.connect().await?)
 }
 
+/// Connections that are kept for ever: opening one costs more than a read.
 pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenError> {
-    let options = options(path).read_only(true);
-    Ok(SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options).await?)
+    let pool = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false);
+    Ok(pool.connect_with(options(path).read_only(true)).await?)
 }
 
 /// Makes the tables and the identity of a new file, checks those of an old one.
@@ -94,12 +107,12 @@ pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<LogId,
 }
 
 /// The last sequence of every topic, in the order of [`Topic::ALL`].
-pub(super) async fn heads(connection: &mut SqliteConnection) -> Result<[u64; 3], OpenError> {
-    let mut heads = [0; 3];
+pub(super) async fn heads(connection: &mut SqliteConnection) -> Result<[Sequence; 3], sqlx::Error> {
+    let mut heads = [Sequence::START; 3];
     for (head, topic) in heads.iter_mut().zip(Topic::ALL) {
         let sql = format!("SELECT COALESCE(MAX(sequence), 0) FROM {}", table(topic));
         let last: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
-        *head = last.unsigned_abs();
+        *head = Sequence(last.unsigned_abs());
     }
     Ok(heads)
 }

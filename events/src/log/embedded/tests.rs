@@ -137,3 +137,30 @@ async fn a_file_of_a_newer_version_is_refused() {
     let error = EmbeddedLog::open(&path, OpenOptions::default()).await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 99 }), "{error}");
 }
+
+/// SQLite ends a transaction that meets a full disk by itself. The writer must not take it for
+/// one that is still open, or nothing could be appended until the next start.
+#[tokio::test]
+async fn appends_go_on_as_soon_as_a_full_disk_has_room_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.db");
+    open(&path).await.close().await;
+    let other = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE ballast AS SELECT randomblob(80000)")
+        .execute(&other)
+        .await
+        .unwrap();
+    let log = EmbeddedLog::open(&path, OpenOptions { pages_max: Some(60) }).await.unwrap();
+    let mut acknowledged = 0;
+    while log.append(one("a", 5_000)).await.is_ok() {
+        acknowledged += 1;
+    }
+    log.append(one("a", 5_000)).await.unwrap_err();
+    sqlx::raw_sql("DROP TABLE ballast").execute(&other).await.unwrap();
+    other.close().await;
+    let appended = log.append(one("a", 5_000)).await.unwrap();
+    assert_eq!(
+        (appended.version.0, appended.position.sequence.0),
+        (acknowledged + 1, acknowledged + 1)
+    );
+}

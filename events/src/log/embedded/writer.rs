@@ -8,6 +8,8 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::{Append, AppendError, Appended};
+use super::files::OpenError;
+use super::hold::Hold;
 use super::plan::{NewRow, Plan};
 use super::read::signed;
 use super::table;
@@ -24,6 +26,9 @@ const VERSIONS_MAX: usize = 20_000;
 
 /// Rows per INSERT: a few fixed sizes, so that the prepared statements are reused.
 const INSERT_ROWS: [usize; 3] = [64, 8, 1];
+
+/// The answers to a group, in its order.
+type Answers = Vec<Result<Appended, AppendError>>;
 
 /// What the writer is told.
 #[derive(Debug)]
@@ -45,20 +50,18 @@ pub(super) struct Pending {
 /// Owns the only connection that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    connection: SqliteConnection,
+    hold: Hold,
     log: LogId,
     heads: Vec<watch::Sender<Sequence>>,
     /// The versions of streams that were written lately. Nobody else writes, so they hold.
     versions: HashMap<StreamId, Version>,
+    /// Whether the last group failed; told once, not once per group.
+    failing: bool,
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: SqliteConnection,
-        log: LogId,
-        heads: Vec<watch::Sender<Sequence>>,
-    ) -> Self {
-        Self { connection, log, heads, versions: HashMap::new() }
+    pub(super) fn new(hold: Hold, log: LogId, heads: Vec<watch::Sender<Sequence>>) -> Self {
+        Self { hold, log, heads, versions: HashMap::new(), failing: false }
     }
 
     /// Writes until it is told to close or nobody is left to ask.
@@ -67,11 +70,12 @@ impl Writer {
             let group = gather(message, &mut messages);
             if !group.is_empty() {
                 self.commit(group).await;
+                if let Err(error) = self.hold.bound_wal().await {
+                    tracing::warn!(%error, "the write-ahead log could not be made to begin anew");
+                }
             }
         }
-        if let Err(error) = self.connection.close().await {
-            tracing::warn!(%error, "the log file was not closed cleanly; nothing is lost");
-        }
+        self.hold.close().await;
     }
 
     async fn commit(&mut self, group: Vec<Pending>) {
@@ -79,6 +83,7 @@ impl Writer {
         let result = self.write(&group).await;
         metrics::histogram!("hoplog_log_group_appends").record(to_f64(group.len()));
         metrics::histogram!("hoplog_log_append_seconds").record(started.elapsed().as_secs_f64());
+        self.note_failing(result.as_ref().err());
         match result {
             Ok(answers) => {
                 for (pending, answer) in group.into_iter().zip(answers) {
@@ -87,7 +92,6 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "events could not be appended; nothing of the group is kept");
                 let error = AppendError::Unavailable(error.to_string());
                 for pending in group {
                     let _ = pending.reply.send(Err(error.clone()));
@@ -96,14 +100,46 @@ impl Writer {
         }
     }
 
-    /// One transaction; if it fails or is dropped, it is rolled back and the heads stay.
-    async fn write(
-        &mut self,
-        group: &[Pending],
-    ) -> Result<Vec<Result<Appended, AppendError>>, sqlx::Error> {
+    fn note_failing(&mut self, error: Option<&OpenError>) {
+        match error {
+            Some(error) if !self.failing => tracing::error!(%error, "events can't be appended"),
+            None if self.failing => tracing::info!("events can be appended again"),
+            _ => {}
+        }
+        self.failing = error.is_some();
+    }
+
+    /// One transaction. If it fails, its connection goes with it: whether SQLite has ended the
+    /// transaction, and even whether it was committed, is found out by a new one.
+    async fn write(&mut self, group: &[Pending]) -> Result<Answers, OpenError> {
+        let mut connection = match self.hold.take() {
+            Some(connection) => connection,
+            None => self.recover().await?,
+        };
+        let plan = self.transact(&mut connection, group).await?;
+        self.hold.keep(connection);
+        metrics::counter!("hoplog_log_append_events_total").increment(plan.rows.len() as u64);
+        publish(&self.heads, &plan.heads);
+        remember(&mut self.versions, plan.versions);
+        Ok(plan.answers)
+    }
+
+    /// Connects again, and forgets what may not be so.
+    async fn recover(&mut self) -> Result<SqliteConnection, OpenError> {
+        let (connection, heads) = self.hold.again(self.log).await?;
+        self.versions.clear();
+        publish(&self.heads, &heads);
+        Ok(connection)
+    }
+
+    async fn transact<'g>(
+        &self,
+        connection: &mut SqliteConnection,
+        group: &'g [Pending],
+    ) -> Result<Plan<'g>, sqlx::Error> {
         let heads = self.heads.iter().map(|head| *head.borrow()).collect();
         let mut plan = Plan::new(self.log, heads);
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for topic in Topic::ALL {
             let of_topic = group.iter().map(|p| &p.append).filter(|a| a.stream.topic() == topic);
             let of_topic: Vec<&Append> = of_topic.collect();
@@ -119,20 +155,27 @@ impl Writer {
             insert(&mut transaction, topic, &rows).await?;
         }
         transaction.commit().await?;
-        metrics::counter!("hoplog_log_append_events_total").increment(plan.rows.len() as u64);
-        for (head, sequence) in self.heads.iter().zip(&plan.heads) {
-            head.send_if_modified(|head| std::mem::replace(head, *sequence) != *sequence);
+        Ok(plan)
+    }
+}
+
+/// Tells readers where the topics end.
+fn publish(heads: &[watch::Sender<Sequence>], ends: &[Sequence]) {
+    for (head, end) in heads.iter().zip(ends) {
+        head.send_if_modified(|head| std::mem::replace(head, *end) != *end);
+    }
+}
+
+/// Keeps the versions of the streams that were just written, within the bound.
+fn remember(known: &mut HashMap<StreamId, Version>, written: HashMap<&StreamId, Version>) {
+    if known.len() >= VERSIONS_MAX {
+        known.clear();
+    }
+    for (stream, version) in written {
+        match known.get_mut(stream) {
+            Some(known) => *known = version,
+            None => drop(known.insert(stream.clone(), version)),
         }
-        if self.versions.len() >= VERSIONS_MAX {
-            self.versions.clear();
-        }
-        for (stream, version) in plan.versions {
-            match self.versions.get_mut(stream) {
-                Some(known) => *known = version,
-                None => drop(self.versions.insert(stream.clone(), version)),
-            }
-        }
-        Ok(plan.answers)
     }
 }
 
