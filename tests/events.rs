@@ -1,71 +1,230 @@
-//! The promise: the log can be followed live, and resumed without a gap or a repeat.
+//! The promise: the log can be read from outside, page by page, in bulk or live, and resumed
+//! anywhere without a gap or a repeat.
 
-use reqwest::Method;
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::support::{NewLink, Server};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
 
-/// Reads a live stream until it has given `count` events; their ids and data.
-async fn live(
-    server: &Server,
-    query: &str,
-    last_id: Option<&str>,
-    count: usize,
-) -> Vec<(String, Value)> {
-    let request = server
-        .client
-        .authorized(Method::GET, &format!("/api/v1/events?{query}"))
-        .header("accept", "text/event-stream");
-    let request = match last_id {
-        Some(id) => request.header("last-event-id", id),
-        None => request,
-    };
-    let mut response = request.send().await.unwrap().error_for_status().unwrap();
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let mut text = String::new();
-    while text.matches("\n\n").count() < count {
-        let chunk = response.chunk().await.unwrap().expect("the stream goes on");
-        text.push_str(std::str::from_utf8(&chunk).unwrap());
+use crate::support::{Client, NewLink, Server};
+
+/// How long an event that is on the log may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Creates links `<prefix>0` to `<prefix>n-1`, one event each.
+async fn make_links(client: &Client, prefix: &str, n: usize) {
+    for at in 0..n {
+        let alias = format!("{prefix}{at}");
+        client.create(NewLink::to("https://example.com/").with("alias", alias)).await;
     }
-    let field = |event: &str, name: &str| {
-        event.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
-    };
-    let event =
-        |event: &str| (field(event, "id:"), serde_json::from_str(&field(event, "data:")).unwrap());
-    text.split("\n\n").filter(|event| event.starts_with("id:")).map(event).collect()
 }
 
+fn events(client: &Client, query: &str) -> RequestBuilder {
+    client.authorized(Method::GET, &format!("/api/v1/events?{query}"))
+}
+
+/// The codes of links in events, which name them in order.
+fn subjects<'a>(events: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+    events.into_iter().map(|event| event["subject"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A live stream, read event by event.
+struct Live {
+    response: Response,
+    text: String,
+}
+
+/// One event of a live stream.
+#[derive(Debug, PartialEq)]
+struct Sent {
+    id: String,
+    kind: String,
+    event: Value,
+}
+
+impl Live {
+    /// Opens a stream, after the event that was seen last if there is one.
+    async fn open(client: &Client, query: &str, last: Option<&str>) -> Self {
+        let mut request = events(client, query).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.expect("the server answers");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    async fn next(&mut self) -> Sent {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let (message, rest) = (message.to_owned(), rest.to_owned());
+                self.text = rest;
+                if let Some(sent) = parse(&message) {
+                    return sent;
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = chunk.expect("an event arrives in time").expect("the stream is whole");
+            self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")).unwrap());
+        }
+    }
+
+    async fn take(&mut self, n: usize) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        while sent.len() < n {
+            sent.push(self.next().await);
+        }
+        sent
+    }
+}
+
+/// A message of the stream; comments, which keep the connection alive, are none.
+fn parse(message: &str) -> Option<Sent> {
+    let field =
+        |name: &str| message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let event = serde_json::from_str(field("data")?).expect("an event");
+    Some(Sent { id: field("id")?.to_owned(), kind: field("event")?.to_owned(), event })
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_by_position() {
+    let server = Server::start();
+    let client = &server.client;
+    make_links(client, "a", 25).await;
+    let (mut seen, mut after) = (Vec::new(), "earliest".to_owned());
+    loop {
+        let page = client.send(events(client, &format!("limit=10&after={after}"))).await;
+        let page = page.expect(200);
+        assert_eq!(page.header("content-type"), "application/cloudevents-batch+json");
+        let list = page.json();
+        let list = list.as_array().unwrap();
+        if list.is_empty() {
+            assert_eq!(page.position(), after, "at the end the position stays");
+            break;
+        }
+        assert!(list.len() <= 10);
+        seen.extend(subjects(list));
+        after = page.position();
+    }
+    let expected: Vec<String> = (0..25).map(|n| format!("default/a{n}")).collect();
+    assert_eq!(seen, expected);
+    let latest = client.send(events(client, "after=latest")).await.expect(200);
+    assert_eq!((latest.json(), latest.position()), (json!([]), after));
+}
+
+/// Every event is as CloudEvents 1.0 wants it.
+#[tokio::test]
+async fn an_event_is_a_cloud_event() {
+    let server = Server::start();
+    let before = crate::support::now();
+    make_links(&server.client, "a", 1).await;
+    let [event] = &server.client.events("links").await[..] else { panic!("one event") };
+    assert_eq!(event["specversion"], "1.0");
+    assert_eq!(event["type"], "hoplog.link.created.v2");
+    assert_eq!(event["subject"], "default/a0");
+    for text in ["id", "source", "time"] {
+        assert!(event[text].as_str().is_some_and(|text| !text.is_empty()), "{text}: {event}");
+    }
+    let time: chrono::DateTime<chrono::Utc> = event["time"].as_str().unwrap().parse().unwrap();
+    assert!(before - chrono::Duration::milliseconds(1) <= time && time <= crate::support::now());
+    assert_eq!(event["data"]["url"], "https://example.com/");
+}
+
+#[tokio::test]
+async fn the_three_forms_say_the_same() {
+    let server = Server::start();
+    let client = &server.client;
+    make_links(client, "a", 12).await;
+    let page = client.send(events(client, "limit=1000")).await.expect(200).json();
+    let bulk = client.events("links").await;
+    let mut live = Live::open(client, "topic=links", None).await;
+    let live: Vec<Value> = live.take(12).await.into_iter().map(|sent| sent.event).collect();
+    assert_eq!(page.as_array().unwrap(), &bulk);
+    assert_eq!(live, bulk);
+    let strange = events(client, "").header("accept", "application/xml");
+    assert_eq!(client.send(strange).await.expect(406).code(), "not_acceptable");
+}
+
+#[tokio::test]
+async fn types_are_chosen_with_or_without_their_version() {
+    let server = Server::start();
+    let client = &server.client;
+    make_links(client, "a", 2).await;
+    client.post("/api/v1/links/a0/disable", &json!({})).await.expect(200);
+    client.delete("/api/v1/links/a1").await.expect(204);
+    for (types, expected) in [
+        ("hoplog.link.created", 2),
+        ("hoplog.link.created.v2", 2),
+        ("hoplog.link.created.v1", 0),
+        ("hoplog.link.disabled,hoplog.link.deleted.v1", 2),
+        ("hoplog.link", 0),
+    ] {
+        let page = client.send(events(client, &format!("types={types}"))).await.expect(200);
+        assert_eq!(page.json().as_array().unwrap().len(), expected, "{types}");
+        let wanted = events(client, &format!("types={types}"));
+        let bulk = client.send(wanted.header("accept", "application/x-ndjson")).await.expect(200);
+        assert_eq!(bulk.body.lines().count(), expected, "{types}");
+    }
+    let mut live = Live::open(client, "types=hoplog.link.deleted", None).await;
+    assert_eq!(live.next().await.event["type"], "hoplog.link.deleted.v1");
+}
+
+/// A reader that comes back with its last event goes on behind it, also across a restart, while
+/// others write.
 #[tokio::test]
 async fn a_live_stream_is_resumed_without_a_gap_or_a_repeat() {
     let server = Server::start();
-    for n in 0..3 {
-        server
-            .client
-            .create(NewLink::to("https://example.com/").with("alias", format!("a{n}")))
-            .await;
+    make_links(&server.client, "old", 5).await;
+    let mut seen: Vec<Sent> = Vec::new();
+    let mut server = server;
+    for round in 0..4 {
+        let last = seen.last().map(|sent| sent.id.clone());
+        let client = server.client.clone();
+        let mut live = Live::open(&client, "topic=links", last.as_deref()).await;
+        let writer =
+            tokio::spawn(async move { make_links(&client, &format!("r{round}n"), 20).await });
+        // Leaves in the middle, some events before the writer's last.
+        seen.extend(live.take(if round == 0 { 17 } else { 20 }).await);
+        drop(live);
+        writer.await.unwrap();
+        if round == 1 {
+            server = server.kill().start();
+        }
     }
-    let first = live(&server, "topic=links&after=earliest", None, 2).await;
-    let (last, data) = &first[1];
-    assert_eq!(
-        (data["subject"].as_str(), data["position"].as_str()),
-        (Some("default/a1"), Some(&**last))
-    );
-    // What comes while nobody listens, and what comes while somebody does.
-    server.client.create(NewLink::to("https://example.com/").with("alias", "a3")).await;
-    let resumed = live(&server, "topic=links", Some(last), 3);
-    let (resumed, _) = tokio::join!(resumed, async {
-        server.client.create(NewLink::to("https://example.com/").with("alias", "a4")).await
-    });
-    let subjects: Vec<_> =
-        resumed.iter().map(|(_, data)| data["subject"].as_str().unwrap()).collect();
-    assert_eq!(subjects, ["default/a2", "default/a3", "default/a4"]);
+    let last = seen.last().map(|sent| sent.id.clone());
+    let mut live = Live::open(&server.client, "topic=links", last.as_deref()).await;
+    seen.extend(live.take(85 - seen.len()).await);
+    let live: Vec<Value> = seen.iter().map(|sent| sent.event.clone()).collect();
+    assert_eq!(live, server.client.events("links").await);
+    for Sent { id, kind, event } in &seen {
+        assert_eq!((&event["position"], &event["type"]), (&json!(id), &json!(kind)));
+    }
 }
 
+/// `after=latest` starts at the end: nothing old, everything new.
 #[tokio::test]
-async fn a_live_stream_can_be_about_some_types_only() {
+async fn a_live_stream_from_the_end_has_only_what_is_new() {
     let server = Server::start();
-    let code = server.client.code(NewLink::to("https://example.com/")).await;
-    server.client.delete(&format!("/api/v1/links/{code}")).await.expect(204);
-    let events = live(&server, "types=hoplog.link.deleted", None, 1).await;
-    assert_eq!(events[0].1["type"], "hoplog.link.deleted.v1");
+    let client = &server.client;
+    make_links(client, "old", 3).await;
+    let mut live = Live::open(client, "after=latest", None).await;
+    make_links(client, "new", 3).await;
+    let sent = live.take(3).await;
+    let expected = ["default/new0", "default/new1", "default/new2"];
+    assert_eq!(subjects(sent.iter().map(|sent| &sent.event)), expected);
+}
+
+/// Junk where the last event is named is refused, never read as "from the start".
+#[tokio::test]
+async fn a_last_event_id_that_is_none_is_refused() {
+    let server = Server::start();
+    for id in [&b"17"[..], b"latest-ish", b"\xff\xfe", b"a b"] {
+        let request = events(&server.client, "").header("accept", "text/event-stream");
+        let id = reqwest::header::HeaderValue::from_bytes(id).unwrap();
+        let answer = server.client.send(request.header("last-event-id", id)).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(["invalid_parameter", "invalid_header"].contains(&&*answer.code()), "{answer:?}");
+    }
 }

@@ -17,7 +17,7 @@ use hoplog_events::position::{Position, Sequence, Topic};
 
 use super::auth::EventsReader;
 use super::fields::Parameters;
-use super::headers::{HOPLOG_POSITION, ascii};
+use super::headers::{HOPLOG_POSITION, LastEventId, ascii};
 use super::problem::Problem;
 use crate::app::AppState;
 
@@ -77,9 +77,10 @@ pub async fn read_events(
     State(app): State<AppState>,
     EventsReader(principal): EventsReader,
     RawQuery(query): RawQuery,
+    LastEventId(last): LastEventId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let selection = selection(&app.log, query.as_deref(), &headers).await?;
+    let selection = selection(&app.log, query.as_deref(), last).await?;
     if selection.topic == Topic::Accounts && !principal.can(Scope::Admin) {
         let detail = "the topic accounts needs a key with the scope admin";
         return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail));
@@ -100,7 +101,7 @@ pub async fn read_events(
 async fn selection(
     log: &Arc<dyn EventLog>,
     query: Option<&str>,
-    headers: &HeaderMap,
+    resumed: Option<String>,
 ) -> Result<Selection, Problem> {
     let mut query = Parameters::new(query);
     let topic = query.optional("topic").unwrap_or(Topic::Links);
@@ -109,7 +110,6 @@ async fn selection(
         .map(|types| types.split(',').map(str::trim).map(str::to_owned).collect())
         .unwrap_or_default();
     let events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
-    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let after = resumed.or(query.raw("after"));
     let position = match after.as_deref() {
         None | Some("earliest" | "latest") => None,

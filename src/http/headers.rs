@@ -15,6 +15,9 @@ pub const HOPLOG_POSITION: HeaderName = HeaderName::from_static("hoplog-position
 /// Carries the key under which a POST is done once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Carries the position of the last event that a reader of a live stream has seen.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// Carries the identity of a request through logs and events.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,6 +38,10 @@ pub struct Idempotency(pub Option<String>);
 /// `If-Match`: do it only if the link still has this version.
 #[derive(Debug, Clone, Copy)]
 pub struct IfMatch(pub Option<Version>);
+
+/// `Last-Event-ID`: go on behind this event.
+#[derive(Debug, Clone)]
+pub struct LastEventId(pub Option<String>);
 
 /// `X-Request-Id`, or a new one.
 #[derive(Debug, Clone)]
@@ -91,6 +98,14 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
         let version = version.and_then(|version| version.parse().ok()).map(Version);
         let detail = "If-Match must be one ETag of this link, such as \"3\", or *";
         version.map(|version| Self(Some(version))).ok_or_else(|| invalid(detail))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(text(&parts.headers, &LAST_EVENT_ID)?.map(str::to_owned)))
     }
 }
 
