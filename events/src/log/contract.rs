@@ -35,6 +35,7 @@ macro_rules! log_contract {
             streams_are_read_after_a_version,
             reads_are_bounded_by_events_and_bytes,
             a_reader_ahead_of_the_log_is_told,
+            a_reader_that_polls_is_never_taken_for_one_that_is_ahead,
             a_subscription_sees_each_event_once_in_order_across_the_switch,
             a_subscription_that_is_interrupted_loses_nothing,
             topics_have_orders_of_their_own,
@@ -243,6 +244,29 @@ pub async fn a_reader_ahead_of_the_log_is_told(log: Log) {
     assert_eq!(log.read_all(Topic::Links, after, limit).await, Err(rewound.clone()));
     assert_eq!(log.subscribe(Topic::Links, after, limit).await.err(), Some(rewound));
     assert!(log.read_all(Topic::Links, head, limit).await.unwrap().is_empty());
+}
+
+/// What a read gave is on the log, at once: it can be read after, followed, and is not past the
+/// head.
+pub async fn a_reader_that_polls_is_never_taken_for_one_that_is_ahead(log: Log) {
+    const EVENTS: u64 = 300;
+    let writer = Arc::clone(&log);
+    let writing = tokio::spawn(async move {
+        for version in 0..EVENTS {
+            writer.append(append(&stream("a"), at(version), 1)).await.unwrap();
+        }
+    });
+    let (limit, mut seen, mut after) = (ReadLimit::default(), 0, Sequence::START);
+    while seen < EVENTS {
+        for event in log.read_all(Topic::Links, after, limit).await.unwrap() {
+            (seen, after) = (seen + 1, event.position.sequence);
+        }
+        for event in log.read(&stream("a"), Version(seen)).await.unwrap() {
+            log.subscribe(Topic::Links, event.position.sequence, limit).await.unwrap();
+        }
+        assert!(log.head(Topic::Links).await.unwrap().sequence >= after);
+    }
+    writing.await.unwrap();
 }
 
 /// Obligations 5 and 6: subscribers that start at any time see the same events.

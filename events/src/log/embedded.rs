@@ -24,6 +24,7 @@ use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
 mod files;
 mod hold;
+mod insert;
 mod plan;
 mod read;
 mod writer;
@@ -122,7 +123,7 @@ impl EventLog for EmbeddedLog {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Box<dyn Subscription>, ReadError> {
-        self.reader.check(topic, after)?;
+        self.reader.check(topic, after).await?;
         Ok(Box::new(TopicSubscription::new(self.reader.clone(), topic, after, limit)))
     }
 

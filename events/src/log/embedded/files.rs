@@ -18,6 +18,9 @@ const SCHEMA_VERSION: i64 = 1;
 /// Connections that read at the same time; each is a thread.
 const READERS_MAX: u32 = 4;
 
+/// Rows that a reader fetches ahead of who asks for them; a row may be an append's size.
+const ROWS_AHEAD_MAX: usize = 16;
+
 /// How long opening waits for another process that holds the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -73,7 +76,7 @@ pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenErro
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false);
-    Ok(pool.connect_with(options(path).read_only(true)).await?)
+    Ok(pool.connect_with(options(path).read_only(true).row_buffer_size(ROWS_AHEAD_MAX)).await?)
 }
 
 /// Makes the tables and the identity of a new file, checks those of an old one.

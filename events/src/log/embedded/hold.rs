@@ -22,8 +22,10 @@ pub(super) struct Hold {
     options: OpenOptions,
     /// `None` after a failure: what state the connection was in is not known then.
     connection: Option<SqliteConnection>,
-    /// The size of the write-ahead log from which on it is made to begin anew.
+    /// The bound of the write-ahead log.
     wal_bytes_max: u64,
+    /// The size of the write-ahead log from which on it is made to begin anew.
+    wal_bytes_next: u64,
 }
 
 impl Hold {
@@ -37,8 +39,15 @@ impl Hold {
         let heads = files::heads(&mut connection).await?;
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
-        let (path, wal, connection) = (path.to_owned(), wal.into(), Some(connection));
-        Ok((Self { path, wal, options, connection, wal_bytes_max: WAL_BYTES_MAX }, id, heads))
+        let hold = Self {
+            path: path.to_owned(),
+            wal: wal.into(),
+            options,
+            connection: Some(connection),
+            wal_bytes_max: WAL_BYTES_MAX,
+            wal_bytes_next: WAL_BYTES_MAX,
+        };
+        Ok((hold, id, heads))
     }
 
     /// The connection, to be given back if all went well; `None` after a failure.
@@ -68,16 +77,17 @@ impl Hold {
     /// the way for too long (a copy of the file is being made) makes it wait for as much again.
     pub(super) async fn bound_wal(&mut self) -> Result<(), sqlx::Error> {
         let bytes = std::fs::metadata(&self.wal).map_or(0, |wal| wal.len());
-        let Some(connection) = self.connection.as_mut().filter(|_| bytes > self.wal_bytes_max)
-        else {
+        if bytes <= self.wal_bytes_next {
             return Ok(());
-        };
+        }
+        let Some(connection) = &mut self.connection else { return Ok(()) };
         busy_timeout(connection, READERS_TIMEOUT).await?;
         let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut *connection)
             .await?;
         busy_timeout(connection, files::BUSY_TIMEOUT).await?;
-        self.wal_bytes_max = if busy == 0 { WAL_BYTES_MAX } else { bytes + WAL_BYTES_MAX };
+        self.wal_bytes_next =
+            if busy == 0 { self.wal_bytes_max } else { bytes + self.wal_bytes_max };
         Ok(())
     }
 
@@ -98,3 +108,6 @@ async fn busy_timeout(
     let sql = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,9 +31,16 @@ impl Reader {
         *self.heads[index(topic)].borrow()
     }
 
-    /// A reader that has seen more than there is has seen another log.
-    pub(super) fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
-        let head = self.head(topic);
+    /// A reader that has seen more than there is has seen another log. The file is asked too: a
+    /// stream's events can be read a moment before the writer tells the new head.
+    pub(super) async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
+        if after <= self.head(topic) {
+            return Ok(());
+        }
+        let sql = format!("SELECT COALESCE(MAX(sequence), 0) FROM {}", table(topic));
+        let head = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool);
+        let head: i64 = head.await.map_err(unavailable)?;
+        let head = Sequence(head.unsigned_abs());
         if after > head { Err(ReadError::Rewound { head, after }) } else { Ok(()) }
     }
 
@@ -59,14 +66,18 @@ impl Reader {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.check(topic, after)?;
+        self.check(topic, after).await?;
+        // Nothing behind the head, or a reader could know more than `head` says.
         let sql = format!(
             "SELECT sequence, stream, version, command_id, event_type, body FROM {} \
-             WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+             WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
             table(topic)
         );
         let events_max = i64::try_from(limit.events_max.max(1)).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(signed(after.0)).bind(events_max);
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(signed(after.0))
+            .bind(signed(self.head(topic).0))
+            .bind(events_max);
         let mut rows = query.fetch(&self.pool);
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(unavailable)? {

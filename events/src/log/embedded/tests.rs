@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{EmbeddedLog, OpenError, OpenOptions};
 use crate::envelope::{CommandId, Metadata, NewEvent};
 use crate::link::LinkDisabled;
-use crate::log::{Append, AppendError, EventLog, ExpectedVersion, ReadLimit};
+use crate::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError, ReadLimit};
 use crate::position::{Sequence, StreamId, Topic, Version};
 
 async fn open(path: &Path) -> EmbeddedLog {
@@ -163,4 +163,54 @@ async fn appends_go_on_as_soon_as_a_full_disk_has_room_again() {
         (appended.version.0, appended.position.sequence.0),
         (acknowledged + 1, acknowledged + 1)
     );
+}
+
+/// A caller that went away has its events, and nobody else has less.
+#[tokio::test]
+async fn callers_that_go_away_do_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(&dir.path().join("log.db")).await;
+    for _ in 0..50 {
+        let append = std::pin::pin!(log.append(one("a", 0)));
+        assert!(futures::poll!(append).is_pending(), "it waits for the writer");
+    }
+    let appended = log.append(one("a", 0)).await.unwrap();
+    assert_eq!((appended.version, appended.position.sequence), (Version(51), Sequence(51)));
+}
+
+/// A read that has what it may hold must not stay on the state it has seen: that would keep the
+/// write-ahead log from beginning anew for ever.
+#[tokio::test]
+async fn a_read_that_stops_early_lets_go_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.db");
+    let log = open(&path).await;
+    for _ in 0..100 {
+        log.append(one("a", 0)).await.unwrap();
+    }
+    let limit = ReadLimit { bytes_max: 1, ..ReadLimit::default() };
+    for _ in 0..8 {
+        assert_eq!(log.read_all(Topic::Links, Sequence::START, limit).await.unwrap().len(), 1);
+    }
+    let other = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    let checkpoint = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)");
+    let busy: i64 = checkpoint.fetch_one(&other).await.unwrap();
+    assert_eq!(busy, 0);
+}
+
+#[tokio::test]
+async fn a_log_is_opened_again_although_a_subscription_to_it_is_still_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.db");
+    let log = open(&path).await;
+    let (limit, links) = (ReadLimit::default(), Topic::Links);
+    let mut held = log.subscribe(links, Sequence::START, limit).await.unwrap();
+    log.append(one("a", 0)).await.unwrap();
+    log.close().await;
+    let again = open(&path).await;
+    again.append(one("a", 0)).await.unwrap();
+    assert!(matches!(held.next().await, Err(ReadError::Unavailable(_))));
+    assert!(matches!(log.append(one("a", 0)).await, Err(AppendError::Unavailable(_))));
+    let mut follows = again.subscribe(links, Sequence::START, limit).await.unwrap();
+    assert_eq!(follows.next().await.unwrap().len(), 2);
 }

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::{Append, AppendError, Appended};
 use super::files::OpenError;
 use super::hold::Hold;
-use super::plan::{NewRow, Plan};
-use super::read::signed;
-use super::table;
+use super::insert::insert;
+use super::plan::Plan;
 use crate::position::{LogId, Sequence, StreamId, Topic, Version};
 
 /// Appends in one group at most.
@@ -23,9 +22,6 @@ const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Streams whose versions are remembered; about 100 bytes each.
 const VERSIONS_MAX: usize = 20_000;
-
-/// Rows per INSERT: a few fixed sizes, so that the prepared statements are reused.
-const INSERT_ROWS: [usize; 3] = [64, 8, 1];
 
 /// The answers to a group, in its order.
 type Answers = Vec<Result<Appended, AppendError>>;
@@ -198,47 +194,6 @@ fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Pending
         next = messages.try_recv().ok();
     }
     group
-}
-
-/// Inserts rows in as few statements as the fixed sizes allow.
-async fn insert(
-    connection: &mut SqliteConnection,
-    topic: Topic,
-    rows: &[&NewRow<'_>],
-) -> Result<(), sqlx::Error> {
-    let mut left = rows;
-    for size in INSERT_ROWS {
-        while left.len() >= size {
-            let (now, later) = left.split_at(size);
-            insert_rows(connection, topic, now).await?;
-            left = later;
-        }
-    }
-    Ok(())
-}
-
-async fn insert_rows(
-    connection: &mut SqliteConnection,
-    topic: Topic,
-    rows: &[&NewRow<'_>],
-) -> Result<(), sqlx::Error> {
-    let places = vec!["(?, ?, ?, ?, ?, ?)"; rows.len()].join(", ");
-    let sql = format!(
-        "INSERT INTO {} (sequence, stream, version, command_id, event_type, body) VALUES {places}",
-        table(topic)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for row in rows {
-        query = query
-            .bind(signed(row.sequence.0))
-            .bind(row.stream.key())
-            .bind(signed(row.version.0))
-            .bind(row.command_id.0.as_bytes().as_slice())
-            .bind(&*row.event.event_type)
-            .bind(row.event.body.as_ref());
-    }
-    query.execute(connection).await?;
-    Ok(())
 }
 
 fn to_f64(count: usize) -> f64 {
