@@ -109,16 +109,13 @@ pub async fn execute(
     origin: &Origin,
 ) -> Result<Outcome, ExecuteError> {
     for attempt in 0..ATTEMPTS_MAX {
-        let loaded = if attempt == 0 && claims_a_new_stream(request, origin) {
+        let mut loaded = if attempt == 0 && claims_a_new_stream(request, origin) {
             Loaded::default()
         } else {
             load(log.as_ref(), key, Some(origin.command_id)).await?
         };
-        if let Some((link, position, hash)) = loaded.done {
-            if hash != origin.command_hash {
-                return Err(ExecuteError::IdempotencyKeyReused);
-            }
-            return Ok(Outcome { link, position, repeated: true });
+        if let Some(outcome) = done(&mut loaded, origin)? {
+            return Ok(outcome);
         }
         let events = decide(loaded.link.as_ref(), request)?;
         if events.is_empty() {
@@ -139,6 +136,27 @@ pub async fn execute(
         }
     }
     Err(ExecuteError::Contended)
+}
+
+/// What a command has led to on a link; `None`: it was not done on this one.
+///
+/// # Errors
+/// When the command was another one, or the link can't be read.
+pub async fn recall(
+    log: &dyn EventLog,
+    key: &LinkKey,
+    origin: &Origin,
+) -> Result<Option<Outcome>, ExecuteError> {
+    done(&mut load(log, key, Some(origin.command_id)).await?, origin)
+}
+
+/// The answer to a command that was done before.
+fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, ExecuteError> {
+    let Some((link, position, hash)) = loaded.done.take() else { return Ok(None) };
+    if hash != origin.command_hash {
+        return Err(ExecuteError::IdempotencyKeyReused);
+    }
+    Ok(Some(Outcome { link, position, repeated: true }))
 }
 
 /// A creation that is no retry expects that there is nothing to load; if there is, the version

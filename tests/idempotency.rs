@@ -106,3 +106,15 @@ async fn a_key_that_was_used_for_something_else_is_refused() {
     }
     assert_eq!(client.events("links").await.len(), 1);
 }
+/// A retry is answered with the link that the first request made, not with another like it.
+#[tokio::test]
+async fn a_retry_that_allows_reuse_gets_its_own_link() {
+    let server = Server::start();
+    let client = &server.client;
+    let body = json!({ "url": URL, "reuse": true });
+    let first = once(client, "k", "/api/v1/links", &body).await.expect(201).json();
+    client.create(NewLink::to(URL)).await;
+    client.caught_up("link_directory").await;
+    let second = once(client, "k", "/api/v1/links", &body).await.expect(201).json();
+    assert_eq!(first, second);
+}

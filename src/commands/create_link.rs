@@ -8,7 +8,7 @@ use hoplog_events::link::{
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::alias::Alias;
 use crate::domain::link::{CreateLink, LinkCommand, LinkError};
-use crate::execute::{ExecuteError, Outcome};
+use crate::execute::{ExecuteError, Outcome, recall};
 
 /// How many codes are tried before giving up; that two in a row are taken is already unlikely.
 const CODES_TRIED_MAX: u32 = 8;
@@ -64,6 +64,21 @@ impl Commands {
             }
         }
         Err(taken)
+    }
+
+    /// What an earlier request under the same key created, with a code of our making. For those
+    /// that may be content with less than a creation: a retry is answered with its own link.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn created_before(
+        &self,
+        issuer: &Issuer,
+        idempotency: &IdempotencyKey,
+    ) -> Result<Option<Outcome>, ExecuteError> {
+        let Some(code) = self.code(issuer, Some(idempotency), 0, None) else { return Ok(None) };
+        let key = LinkKey { domain: Domain::service(), code };
+        recall(self.log.as_ref(), &key, &issuer.origin(Some(idempotency))).await
     }
 
     fn code(

@@ -13,6 +13,7 @@ use crate::app::{App, AppState};
 use crate::commands::create_link::WantedLink;
 use crate::commands::{IdempotencyKey, Issuer};
 use crate::domain::link::Link;
+use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
 use crate::http::headers::{Idempotency, RequestId};
@@ -85,8 +86,13 @@ pub async fn make(
 ) -> Result<Made, Problem> {
     let new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
     let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
-    if let Some(link) = reusable(app, issuer, &new).await? {
-        return Ok(Made { link, position: None, reused: true, repeated: false });
+    if new.reuse && new.alias.is_none() {
+        if let Some(made) = made_before(app, issuer, idempotency).await? {
+            return Ok(made);
+        }
+        if let Some(link) = reusable(app, issuer, &new).await? {
+            return Ok(Made { link, position: None, reused: true, repeated: false });
+        }
     }
     let wanted = WantedLink {
         alias: new.alias,
@@ -108,11 +114,24 @@ pub async fn make(
     Ok(Made { link, position, reused: false, repeated: outcome.repeated })
 }
 
-/// The owner's own live link to the same URL with the same settings, if they asked for one.
+/// What the first of several requests under one key made.
+async fn made_before(
+    app: &App,
+    issuer: &Issuer,
+    idempotency: Option<&IdempotencyKey>,
+) -> Result<Option<Made>, Problem> {
+    let Some(key) = idempotency else { return Ok(None) };
+    let outcome = app.commands.created_before(issuer, key).await?;
+    Ok(outcome.map(|Outcome { link, position, .. }| Made {
+        link,
+        position: Some(position),
+        reused: false,
+        repeated: true,
+    }))
+}
+
+/// The owner's own live link to the same URL with the same settings.
 async fn reusable(app: &App, issuer: &Issuer, new: &NewLink) -> Result<Option<Link>, Problem> {
-    if !new.reuse || new.alias.is_some() {
-        return Ok(None);
-    }
     let directory = app.read_models.link_directory();
     let rows = directory.find_reusable(&issuer.owner, &new.url, issuer.now).await?;
     let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
