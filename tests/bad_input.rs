@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{Answer, Client, NewLink, Server};
 
 mod inputs;
+mod others;
 mod parameters;
 
 use inputs::{bodies, fields, urls};

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Administrator, StatsReader};
 use super::body::JsonObject;
-use super::fields::{Fields, Parameters, kind};
+use super::fields::{Fields, Parameters, Text, kind};
 use super::headers::{AtLeast, HOPLOG_POSITION, ascii};
 use super::links::answer::instant;
 use super::links::request::Rfc3339;
@@ -35,6 +35,9 @@ const PAGE_CLICKS_MAX: usize = 500;
 
 /// The longest source name, in characters.
 const SOURCE_CHARS_MAX: usize = 255;
+
+/// The longest name of a line in its source, in characters.
+const IMPORT_ID_CHARS_MAX: usize = 64;
 
 /// One click. What is unknown is an empty text.
 #[derive(Debug, Serialize, ToSchema)]
@@ -208,14 +211,7 @@ pub async fn import_clicks(
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let mut fields = body.into_fields();
-    let source = fields.required::<String>("source").unwrap_or_default();
-    if source.len() > SOURCE_CHARS_MAX {
-        fields.wrong(
-            "source",
-            "invalid",
-            format!("must have at most {SOURCE_CHARS_MAX} characters"),
-        );
-    }
+    let source = fields.required::<Text<SOURCE_CHARS_MAX>>("source");
     let clicks = match fields.raw("clicks") {
         Some(Value::Array(clicks)) if (1..=IMPORT_CLICKS_MAX).contains(&clicks.len()) => clicks,
         _ => {
@@ -227,16 +223,18 @@ pub async fn import_clicks(
             Vec::new()
         }
     };
-    let parsed =
-        clicks.into_iter().enumerate().map(|(place, click)| historical_click(place, click));
-    let (clicks, mut errors): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
-    let more: Vec<FieldError> = errors.drain(..).filter_map(Result::err).flatten().collect();
-    let errors = fields.finish().err().into_iter().flatten().chain(more).collect::<Vec<_>>();
-    if !errors.is_empty() {
-        return Err(Problem::validation(errors));
+    let mut errors = fields.finish().err().unwrap_or_default();
+    let mut past = Vec::with_capacity(clicks.len());
+    for (place, click) in clicks.into_iter().enumerate() {
+        match historical_click(place, click) {
+            Ok(click) => past.push(click),
+            Err(more) => errors.extend(more),
+        }
     }
-    let clicks = clicks.into_iter().filter_map(Result::ok).collect();
-    let report = app.import.record(&source, clicks, &principal.actor).await?;
+    let Some(Text(source)) = source.filter(|_| errors.is_empty()) else {
+        return Err(Problem::validation(errors));
+    };
+    let report = app.import.record(&source, past, &principal.actor).await?;
     let answer = Json(ImportAnswer { added: report.added, known: report.known });
     let mut response = (StatusCode::OK, answer).into_response();
     if let Some(position) = report.position {
@@ -254,16 +252,15 @@ fn historical_click(place: usize, click: Value) -> Result<HistoricalClick, Vec<F
     let mut fields = Fields::new(pointer, object);
     let code = fields.required::<ShortCode>("code");
     let at = fields.required::<Rfc3339>("at");
-    let import_id = fields.required::<String>("importId").filter(|id| id.len() <= 64);
+    let import_id = fields.required::<Text<IMPORT_ID_CHARS_MAX>>("importId");
     let method = fields.optional::<String>("method").unwrap_or_else(|| "GET".to_owned());
     let address = fields.optional("address");
     let user_agent = fields.optional::<String>("userAgent").map(Into::into);
     let referrer = fields.optional::<String>("referrer").map(Into::into);
     fields.finish()?;
-    let (Some(code), Some(Rfc3339(at)), Some(import_id)) = (code, at, import_id) else {
-        let pointer = format!("/clicks/{place}/importId");
-        let detail = "must have at most 64 characters".to_owned();
-        return Err(vec![FieldError { pointer, code: "invalid", detail }]);
+    // What is missing has been noted: `finish` has returned.
+    let (Some(code), Some(Rfc3339(at)), Some(Text(import_id))) = (code, at, import_id) else {
+        return Err(Vec::new());
     };
     Ok(HistoricalClick {
         link: LinkKey { domain: Domain::service(), code },

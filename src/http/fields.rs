@@ -134,6 +134,20 @@ impl Fields {
         Some(values)
     }
 
+    /// A list with something in it.
+    pub fn required_list<T>(&mut self, field: &str) -> Vec<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let errors = self.errors.len();
+        let values = self.list(field).unwrap_or_default();
+        if values.is_empty() && self.errors.len() == errors {
+            self.wrong(field, "required", "must name one at least");
+        }
+        values
+    }
+
     /// Ends the reading: fields that nobody took are unknown, and any mistake is an error.
     ///
     /// # Errors
@@ -143,6 +157,21 @@ impl Fields {
             self.wrong(&escape(field), "unknown_field", "is not a field of this request");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+}
+
+/// A text of 1 to `CHARS_MAX` characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<const CHARS_MAX: usize>(pub String);
+
+impl<const CHARS_MAX: usize> FromStr for Text<CHARS_MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.chars().nth(CHARS_MAX).is_some() {
+            return Err(format!("must have 1 to {CHARS_MAX} characters"));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

@@ -109,10 +109,7 @@ pub async fn create(
     let mut fields = body.into_fields();
     let name = fields.required::<Title>("name");
     let owner = fields.optional::<OwnerId>("owner").unwrap_or_else(|| principal.owner.clone());
-    let scopes = fields.list::<Scope>("scopes").unwrap_or_default();
-    if scopes.is_empty() {
-        fields.wrong("scopes", "required", "must name one scope at least");
-    }
+    let scopes = fields.required_list::<Scope>("scopes");
     let expires_at = match expiry(&mut fields) {
         Patch::Set(expiry) => Some(expiry.instant(issuer.now)),
         Patch::Keep | Patch::Clear => None,

@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Mistakes that are named at most: what is wrong a thousand times is understood before.
+const ERRORS_MAX: usize = 50;
+
 /// An answer that says what is wrong and what is allowed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +33,7 @@ pub struct Problem {
     title: &'static str,
     /// What is wrong this time, and what to do.
     detail: String,
-    /// Every field that is wrong.
+    /// The fields that are wrong, the first 50 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(skip)]
@@ -67,14 +70,20 @@ impl Problem {
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
         let detail = "some fields are wrong; see errors";
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).with_errors(errors)
     }
 
     /// Query parameters that are wrong: 400.
     #[must_use]
     pub fn parameters(errors: Vec<FieldError>) -> Self {
         let detail = "some query parameters are wrong; see errors";
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail) }
+        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).with_errors(errors)
+    }
+
+    fn with_errors(mut self, mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(ERRORS_MAX);
+        self.errors = errors;
+        self
     }
 
     /// Something this server depends on is away: 503, and when to try again.
