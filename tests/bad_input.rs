@@ -4,13 +4,13 @@
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, Client, NewLink, Server};
 
 mod inputs;
 mod others;
 mod parameters;
+mod sockets;
 
 use inputs::{bodies, fields, urls};
 
@@ -151,37 +151,4 @@ async fn headers_that_are_wrong_are_refused() {
     assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"hoplog\"");
     assert_ne!(client.heads().await, heads);
     assert_eq!(client.get(path).await.json()["version"], 1, "nothing more is stored");
-}
-
-/// What no HTTP client would send: the server answers 4xx or hangs up, and goes on.
-#[tokio::test]
-async fn requests_that_are_no_http_are_refused_and_survived() {
-    let server = Server::start();
-    let address = server.url.trim_start_matches("http://");
-    let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x-a: b\r\n".repeat(2_000));
-    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx-a: {}\r\n\r\n", "b".repeat(1_000_000));
-    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(100_000));
-    for bytes in [
-        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
-        b"GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"nonsense\r\n\r\n",
-        b"POST /api/v1/links HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
-        b"POST /api/v1/links HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        many.as_bytes(),
-        large.as_bytes(),
-        long.as_bytes(),
-    ] {
-        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
-        // The server may hang up before it has read everything.
-        let _ = socket.write_all(bytes).await;
-        let _ = socket.shutdown().await;
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer);
-        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{start:?} got {answer}");
-    }
-    server.client.visit("/health/ready").await.expect(200);
 }

@@ -4,7 +4,7 @@ mod client;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
-pub use server::{Server, Settings, checkout};
+pub use server::{ADMIN_KEY, Server, Settings, checkout};
 
 /// The time of the machine, which is the server's, too.
 #[expect(clippy::disallowed_methods, reason = "there is no clock to pass in from outside")]

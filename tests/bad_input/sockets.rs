@@ -1,0 +1,159 @@
+//! What no HTTP client would send: bytes on a socket.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::ADMIN_KEY;
+use crate::support::{NewLink, Server};
+
+/// A connection that is given these bytes and no more: everything that comes back.
+async fn exchange(server: &Server, bytes: &[u8]) -> String {
+    let address = server.url.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(address).await.expect("the server accepts");
+    // The server may hang up before it has read everything.
+    let _ = socket.write_all(bytes).await;
+    let _ = socket.shutdown().await;
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A POST that creates a link, with these headers and this body.
+fn post(headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST /api/v1/links HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {ADMIN_KEY}\r\n\
+         content-type: application/json\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()
+}
+
+/// Requests that are none. Each is answered with 4xx or by hanging up.
+fn requests() -> Vec<(&'static str, Vec<u8>)> {
+    let link = r#"{"url":"https://example.com/"}"#;
+    let length = format!("content-length: {}\r\n", link.len());
+    vec![
+        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        ("HTTP/2 with rubbish behind", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish".to_vec()),
+        ("a NUL in the path", get("/\0")),
+        ("a space in the path", get("/a b")),
+        ("a version of the future", b"GET / HTTP/9.9\r\n\r\n".to_vec()),
+        ("no version", b"GET /\r\n\r\n".to_vec()),
+        ("no request", b"nonsense\r\n\r\n".to_vec()),
+        ("a name with a space", b"GET / HTTP/1.1\r\nhost : a\r\n\r\n".to_vec()),
+        ("a folded header", b"GET / HTTP/1.1\r\nhost: a\r\nx: a\r\n b\r\n\r\n".to_vec()),
+        ("a header without a name", b"GET / HTTP/1.1\r\n: a\r\n\r\n".to_vec()),
+        ("too many headers", get(&format!("/ HTTP/1.1\r\n{}x: ", "x-a: b\r\n".repeat(2_000)))),
+        ("a large header", post(&format!("x-a: {}\r\n", "b".repeat(1_000_000)), "")),
+        ("a long path", get(&format!("/{}", "a".repeat(100_000)))),
+        ("a tunnel", b"CONNECT example.com:443 HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        ("everything", b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        ("a path that climbs", get("/../../etc/passwd")),
+        ("two slashes", get("//example.org/")),
+        ("a path with a line end", get("/kept%0d%0aset-cookie:%20a=b")),
+        ("half a percent", get("/%")),
+        ("a negative length", post("content-length: -1\r\n", link)),
+        ("a length that is none", post("content-length: 1e2\r\n", link)),
+        ("two lengths", post("content-length: 1\r\ncontent-length: 2\r\n", link)),
+        ("a length that overflows", post("content-length: 99999999999999999999999\r\n", link)),
+        ("a length that promises more", post("content-length: 1000\r\n", link)),
+        (
+            "a length and chunks",
+            post(&format!("{length}transfer-encoding: chunked\r\n"), "0\r\n\r\n"),
+        ),
+        ("an unknown coding", post("transfer-encoding: rot13\r\n", link)),
+        ("chunked, but not last", post("transfer-encoding: chunked, gzip\r\n", "0\r\n\r\n")),
+        (
+            "a chunk that promises more",
+            post("transfer-encoding: chunked\r\n", &format!("ff\r\n{link}")),
+        ),
+        (
+            "a chunk that promises less",
+            post("transfer-encoding: chunked\r\n", &format!("5\r\n{link}\r\n0\r\n\r\n")),
+        ),
+        (
+            "a chunk size that is none",
+            post("transfer-encoding: chunked\r\n", &format!("xyz\r\n{link}\r\n0\r\n\r\n")),
+        ),
+        (
+            "a chunk size that overflows",
+            post(
+                "transfer-encoding: chunked\r\n",
+                &format!("fffffffffffffffff\r\n{link}\r\n0\r\n\r\n"),
+            ),
+        ),
+        (
+            "chunks without an end",
+            post("transfer-encoding: chunked\r\n", &format!("{:x}\r\n{link}\r\n", link.len())),
+        ),
+        ("no length at all", post("", link)),
+    ]
+}
+
+/// The same requests without their lies are done, so that it is the lies that are refused.
+#[tokio::test]
+async fn requests_that_are_well_formed_are_done() {
+    let server = Server::start();
+    let link = r#"{"url":"https://example.com/"}"#;
+    let length = format!("content-length: {}\r\n", link.len());
+    let chunked = format!("{:x}\r\n{link}\r\n0\r\n\r\n", link.len());
+    for request in [post(&length, link), post("transfer-encoding: chunked\r\n", &chunked)] {
+        let answer = exchange(&server, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_no_http_are_refused_and_survived() {
+    let server = Server::start();
+    server.client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
+    let heads = server.client.heads().await;
+    for (what, bytes) in requests() {
+        let answer = exchange(&server, &bytes).await;
+        let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
+        assert!(answer.is_empty() || refused, "{what} got {answer}");
+        let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+        assert!(!head.to_ascii_lowercase().contains("set-cookie"), "{what} got {answer}");
+    }
+    assert_eq!(server.client.heads().await, heads, "nothing is stored");
+    server.client.visit("/health/ready").await.expect(200);
+    server.client.visit("/kept").await.expect(302);
+}
+
+/// A body that hides a second request in itself is one request: nothing is smuggled.
+#[tokio::test]
+async fn a_request_inside_a_request_is_not_done() {
+    let server = Server::start();
+    let hidden =
+        String::from_utf8(post("content-length: 30\r\n", r#"{"url":"https://example.com/"}"#));
+    let hidden = hidden.unwrap();
+    for headers in [
+        format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", 5 + hidden.len()),
+        format!("content-length: {}\r\n", 5 + hidden.len()),
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n".to_owned(),
+    ] {
+        let answer = exchange(&server, &post(&headers, &format!("0\r\n\r\n{hidden}"))).await;
+        assert!(!answer.contains("HTTP/1.1 201"), "{headers} got {answer}");
+        assert!(server.client.events("links").await.is_empty(), "{headers} got {answer}");
+    }
+}
+
+/// Clients that say nothing or little hold a connection each, and nobody else up.
+#[tokio::test]
+async fn clients_that_say_nothing_hold_nobody_up() {
+    let server = Server::start();
+    let code = server.client.code(NewLink::to("https://example.com/")).await;
+    let address = server.url.trim_start_matches("http://");
+    let mut idle = Vec::new();
+    for n in 0..300 {
+        let mut socket = TcpStream::connect(address).await.expect("the server accepts");
+        let start: &[u8] = [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nx: "][n % 3];
+        socket.write_all(start).await.unwrap();
+        idle.push(socket);
+    }
+    server.client.visit(&format!("/{code}")).await.expect(302);
+    drop(idle);
+}
