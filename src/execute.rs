@@ -98,6 +98,15 @@ struct Loaded {
     done: Option<(Link, Position, Option<Box<str>>)>,
 }
 
+impl Loaded {
+    /// Gives the link the stream's version: events of types that are unknown here count too.
+    fn count(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.version = self.version;
+        }
+    }
+}
+
 /// Executes a command on one link.
 ///
 /// # Errors
@@ -187,14 +196,12 @@ async fn load(
             continue;
         };
         loaded.link = evolve(loaded.link, key, &event, time);
+        loaded.count();
         if let (true, Some(link)) = (Some(recorded.command_id) == command, &loaded.link) {
             loaded.done = Some((link.clone(), recorded.position, metadata.command_hash));
         }
     }
-    if let Some(link) = &mut loaded.link {
-        // Events of types that are unknown here count for the version all the same.
-        link.version = loaded.version;
-    }
+    loaded.count();
     Ok(loaded)
 }
 

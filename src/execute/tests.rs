@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use futures::future::join_all;
+use hoplog_events::link::LinkDisabled;
 use hoplog_events::log::ReadLimit;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::{Sequence, Topic};
@@ -59,6 +60,27 @@ fn key(key: &str, request: &str) -> IdempotencyKey {
 }
 
 impl World {
+    /// An event of a type that does not exist.
+    async fn append_unknown(&self, link: &LinkKey, version: Version) {
+        let stream = link.stream();
+        let origin = Origin::once("key:newer", None);
+        let metadata = Metadata {
+            actor: origin.actor,
+            command_id: origin.command_id,
+            command_hash: None,
+            correlation_id: None,
+        };
+        let now = issuer("ann").now;
+        let event = LinkEvent::Disabled(LinkDisabled {}).into();
+        let known = NewEvent::write(&stream, &event, Uuid::now_v7(), now, now, &metadata).unwrap();
+        let event_type = "hoplog.link.framed.v1";
+        let body = String::from_utf8(known.body.to_vec()).unwrap();
+        let body = body.replace(&*known.event_type, event_type).into();
+        let events = vec![NewEvent { event_type: event_type.into(), body, ..known }];
+        let (expected, command_id) = (ExpectedVersion::Exact(version), metadata.command_id);
+        self.log.append(Append { stream, expected, command_id, events }).await.unwrap();
+    }
+
     async fn events(&self) -> usize {
         self.log.read_all(Topic::Links, Sequence::START, ReadLimit::default()).await.unwrap().len()
     }
@@ -163,9 +185,28 @@ async fn edits_that_meet_are_all_made() {
         let edit = LinkCommand::Edit(Box::new(EditLink { url, ..EditLink::default() }));
         world.commands.change_link(&ann, None, None, &link, None, edit)
     });
-    for outcome in join_all(edits).await {
-        outcome.unwrap();
-    }
+    let outcomes: Vec<_> = join_all(edits).await.into_iter().map(Result::unwrap).collect();
     let now = load_link(world.log.as_ref(), &link).await.unwrap().unwrap();
     assert_eq!(now.version, Version(7));
+    // What the last one was answered with is what its events say.
+    assert!(outcomes.iter().any(|outcome| outcome.link == now));
+}
+
+/// An event that a newer release wrote is skipped, but it is an event: a retry is answered with
+/// the version that the first attempt was answered with.
+#[tokio::test]
+async fn a_retry_counts_events_of_types_that_are_unknown_here() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let link = world.commands.create_link(&ann, None, None, wanted(None)).await.unwrap().link.key;
+    world.append_unknown(&link, Version(1)).await;
+    let once = key("k", "disable");
+    let disable =
+        || world.commands.change_link(&ann, None, Some(&once), &link, None, LinkCommand::Disable);
+    let first = disable().await.unwrap();
+    assert_eq!(first.link.version, Version(3));
+    world.append_unknown(&link, Version(3)).await;
+    let again = disable().await.unwrap();
+    assert!(again.repeated);
+    assert_eq!((again.link, again.position), (first.link, first.position));
 }
