@@ -12,6 +12,7 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use crate::config::Codes;
+use crate::domain::alias::is_reserved;
 use crate::domain::base62::{ALPHABET, encode};
 
 /// Characters of a random code: 62^7 = 3.5 × 10^12 codes, so a guess hits one link in a million
@@ -20,6 +21,9 @@ const RANDOM_CODE_CHARS: usize = 7;
 
 /// Characters of a code that an idempotency key seeds: 62^10, too many to meet by chance.
 const SEEDED_CODE_CHARS: usize = 10;
+
+/// How many codes are drawn until one is no reserved word; fewer than one in 10^9 is one.
+const DRAWS_MAX: usize = 4;
 
 /// 2025-01-01T00:00:00Z: the instant that snowflake milliseconds are counted from.
 const EPOCH_MS: u64 = 1_735_689_600_000;
@@ -62,11 +66,16 @@ impl CodeMaker {
     /// The next code; `None` never happens with the alphabet as it is.
     #[must_use]
     pub fn make(&self, now: DateTime<Utc>) -> Option<ShortCode> {
-        match self {
+        first_free(|| match self {
             CodeMaker::Random => random(),
             CodeMaker::Snowflake(snowflake) => encode(snowflake.next(now)).parse().ok(),
-        }
+        })
     }
+}
+
+/// The first code that is no word of the service: a link called `metrics` could not be reached.
+fn first_free(draw: impl FnMut() -> Option<ShortCode>) -> Option<ShortCode> {
+    std::iter::repeat_with(draw).take(DRAWS_MAX).flatten().find(|code| !is_reserved(code.as_str()))
 }
 
 fn random() -> Option<ShortCode> {
@@ -129,6 +138,7 @@ impl Snowflake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alias::RESERVED;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -174,6 +184,21 @@ mod tests {
                 codes.iter().map(|code| code.as_str().as_bytes()[place]).collect();
             assert_eq!(seen.len(), 62, "at place {place}");
         }
+    }
+
+    /// Trap 9 (U12, U13): what is drawn is held to the same words as what is chosen.
+    #[test]
+    fn trap_9_a_word_of_the_service_is_drawn_again() {
+        let mut drawn = ["metrics", "OpenAPI", "aB3xY9z", "unused0"].into_iter();
+        let code = first_free(|| drawn.next()?.parse().ok());
+        assert_eq!(code, "aB3xY9z".parse().ok());
+    }
+
+    /// A seed has one code and can't be drawn again.
+    #[test]
+    fn trap_9_no_word_of_the_service_looks_like_a_seeded_code() {
+        let like = |word: &str| word.len() == SEEDED_CODE_CHARS && !word.contains('-');
+        assert!(!RESERVED.iter().any(|word| like(word)));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use hoplog_events::link::{CodeError, ShortCode};
 
 /// First path segments that belong to the service, or that browsers, crawlers and scanners ask
 /// for on their own. Compared without case, because people read `API` and `api` as the same.
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "about",
     "account",
     "accounts",
@@ -78,6 +78,12 @@ const RESERVED: &[&str] = &[
     "www",
 ];
 
+/// Whether a code belongs to the service, in whatever case it is written.
+#[must_use]
+pub fn is_reserved(code: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(code))
+}
+
 /// A code that a person chose and may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias(ShortCode);
@@ -106,7 +112,7 @@ impl FromStr for Alias {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let code: ShortCode = text.parse()?;
-        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(text)) {
+        if is_reserved(text) {
             return Err(AliasError::Reserved);
         }
         Ok(Self(code))
