@@ -131,7 +131,8 @@ fn check_destination(url: &Destination, request: &Request) -> Result<(), LinkErr
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
-    if request.own_hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+    let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
+    if request.own_hosts.iter().any(|own| is_host(own)) {
         return Err(LinkError::Loop);
     }
     Ok(())

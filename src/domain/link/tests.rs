@@ -132,17 +132,20 @@ fn an_expiry_lies_in_the_future_and_not_too_far() {
 /// Trap U15: a link to the service itself leads in a circle, however the host is written.
 #[test]
 fn trap_8_a_link_never_leads_back_to_the_service() {
+    let create_to = |url: &str| {
+        LinkCommand::Create(Box::new(CreateLink { url: url.parse().unwrap(), ..new_link() }))
+    };
     for url in
         ["https://go.example.com/x", "http://GO.example.com:8080/", "https://go.example.com./x"]
     {
-        let looping = CreateLink { url: url.parse().unwrap(), ..new_link() };
-        given([]).when(LinkCommand::Create(Box::new(looping))).then_refused(LinkError::Loop);
+        given([]).when(create_to(url)).then_refused(LinkError::Loop);
         let edited = edit(|edit| edit.url = Some(url.parse().unwrap()));
         given([created()]).when(edited).then_refused(LinkError::Loop);
+        let own_hosts = vec!["go.example.com.".into()];
+        let dotted = Request { own_hosts, ..request(create_to(url)) };
+        given([]).when_asked(&dotted).then_refused(LinkError::Loop);
     }
-    let near =
-        CreateLink { url: "https://go.example.com.evil.org/".parse().unwrap(), ..new_link() };
-    assert!(decide(None, &request(LinkCommand::Create(Box::new(near)))).is_ok());
+    assert!(decide(None, &request(create_to("https://go.example.com.evil.org/"))).is_ok());
 }
 
 #[test]
