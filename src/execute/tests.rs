@@ -1,17 +1,18 @@
 //! The write path on a real log, with many at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use futures::future::join_all;
-use hoplog_events::link::LinkDisabled;
+use hoplog_events::link::{LinkDisabled, LinkState};
 use hoplog_events::log::ReadLimit;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::{Sequence, Topic};
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::Clock;
 use crate::commands::code::{CodeMaker, WorkerId};
 use crate::commands::create_link::WantedLink;
 use crate::commands::{Commands, IdempotencyKey, Issuer};
@@ -209,4 +210,35 @@ async fn a_retry_counts_events_of_types_that_are_unknown_here() {
     let again = disable().await.unwrap();
     assert!(again.repeated);
     assert_eq!((again.link, again.position), (first.link, first.position));
+}
+
+/// Trap 14 (U31, U32): a sweep works from a look that is older than it, and only links whose
+/// end has come, and has not been noted, get an event.
+#[tokio::test]
+async fn trap_14_a_sweep_decides_for_each_link_again() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let end = ann.now + TimeDelta::seconds(10);
+    let mut due = Vec::new();
+    for alias in ["ended", "moved", "deleted"] {
+        let wanted = WantedLink { expires_at: Some(end), ..wanted(Some(alias)) };
+        due.push(world.commands.create_link(&ann, None, None, wanted).await.unwrap().link.key);
+    }
+    let moved =
+        EditLink { expires_at: Some(Some(end + TimeDelta::days(1))), ..EditLink::default() };
+    let moved = LinkCommand::Edit(Box::new(moved));
+    world.commands.change_link(&ann, None, None, &due[1], None, moved).await.unwrap();
+    world.commands.change_link(&ann, None, None, &due[2], None, LinkCommand::Delete).await.unwrap();
+    due.push("default/never-there".parse().unwrap());
+    let before = world.events().await;
+    let clock = Clock::fixed(end);
+    let outcomes = world.commands.expire_links(due.clone(), &clock).await;
+    let states: HashMap<_, _> =
+        outcomes.into_iter().map(|outcome| (outcome.link.key, outcome.link.state)).collect();
+    let expected = [(due[0].clone(), LinkState::Expired), (due[1].clone(), LinkState::Active)];
+    assert_eq!(states, HashMap::from(expected));
+    assert_eq!(world.events().await, before + 1);
+    // The read model may still be behind: the same look again changes nothing.
+    world.commands.expire_links(due, &clock).await;
+    assert_eq!(world.events().await, before + 1);
 }
