@@ -73,7 +73,7 @@ fn is_code(path: &str) -> bool {
 /// Serves connections until `shutdown` resolves, then drains.
 pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).pipeline_flush(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {

@@ -1,37 +1,57 @@
 //! What no HTTP client would send: bytes on a socket.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::ADMIN_KEY;
 use crate::support::{NewLink, Server};
 
-/// A connection that is given these bytes and no more: everything that comes back.
-async fn exchange(server: &Server, bytes: &[u8]) -> String {
+/// How long an answer may take: longer than the server's own limits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection that is given these bytes: everything that comes back until the server closes it.
+/// One that has sent only half of something hangs up, as the server would wait for the rest.
+async fn exchange(server: &Server, bytes: &[u8], hang_up: bool) -> String {
     let address = server.url.trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).await.expect("the server accepts");
     // The server may hang up before it has read everything.
     let _ = socket.write_all(bytes).await;
-    let _ = socket.shutdown().await;
+    if hang_up {
+        let _ = socket.shutdown().await;
+    }
     let mut answer = Vec::new();
-    let _ = socket.read_to_end(&mut answer).await;
+    let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
+    // A reset is an end, too.
+    let _ = read.unwrap_or_else(|_| panic!("{start:?} is neither answered nor closed"));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A POST that creates a link, with these headers and this body.
 fn post(headers: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /api/v1/links HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {ADMIN_KEY}\r\n\
+        "POST /api/v1/links HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {ADMIN_KEY}\r\n\
          content-type: application/json\r\n{headers}\r\n{body}"
     )
     .into_bytes()
 }
 
 fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
 }
 
-/// Requests that are none. Each is answered with 4xx or by hanging up.
+/// What the server waits for the rest of.
+const HALVES: [&str; 4] =
+    ["TLS", "a length that promises more", "a chunk that promises more", "chunks without an end"];
+
+/// What may be answered by hanging up: it is no HTTP/1.1 or has no end, and what is unread when
+/// the server closes can cost the client the answer.
+const CUT_OFF: [&str; 4] =
+    ["HTTP/2 with rubbish behind", "too many headers", "a large header", "a long path"];
+
+/// Requests that are none.
 fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let link = r#"{"url":"https://example.com/"}"#;
     let length = format!("content-length: {}\r\n", link.len());
@@ -49,8 +69,11 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
         ("too many headers", get(&format!("/ HTTP/1.1\r\n{}x: ", "x-a: b\r\n".repeat(2_000)))),
         ("a large header", post(&format!("x-a: {}\r\n", "b".repeat(1_000_000)), "")),
         ("a long path", get(&format!("/{}", "a".repeat(100_000)))),
-        ("a tunnel", b"CONNECT example.com:443 HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
-        ("everything", b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        (
+            "a tunnel",
+            b"CONNECT example.com:443 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".to_vec(),
+        ),
+        ("everything", b"OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".to_vec()),
         ("a path that climbs", get("/../../etc/passwd")),
         ("two slashes", get("//example.org/")),
         ("a path with a line end", get("/kept%0d%0aset-cookie:%20a=b")),
@@ -100,8 +123,14 @@ async fn requests_that_are_well_formed_are_done() {
     let link = r#"{"url":"https://example.com/"}"#;
     let length = format!("content-length: {}\r\n", link.len());
     let chunked = format!("{:x}\r\n{link}\r\n0\r\n\r\n", link.len());
-    for request in [post(&length, link), post("transfer-encoding: chunked\r\n", &chunked)] {
-        let answer = exchange(&server, &request).await;
+    // Some clients send a line end behind the body; the answer must come all the same.
+    let more = format!("{link}\r\n");
+    for request in [
+        post(&length, link),
+        post(&length, &more),
+        post("transfer-encoding: chunked\r\n", &chunked),
+    ] {
+        let answer = exchange(&server, &request, false).await;
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     }
 }
@@ -112,9 +141,10 @@ async fn requests_that_are_no_http_are_refused_and_survived() {
     server.client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
     let heads = server.client.heads().await;
     for (what, bytes) in requests() {
-        let answer = exchange(&server, &bytes).await;
+        let answer = exchange(&server, &bytes, HALVES.contains(&what)).await;
         let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
-        assert!(answer.is_empty() || refused, "{what} got {answer}");
+        let cut_off = answer.is_empty() && CUT_OFF.contains(&what);
+        assert!(cut_off || refused, "{what} got {answer}");
         let head = answer.split("\r\n\r\n").next().unwrap_or_default();
         assert!(!head.to_ascii_lowercase().contains("set-cookie"), "{what} got {answer}");
     }
@@ -135,7 +165,7 @@ async fn a_request_inside_a_request_is_not_done() {
         format!("content-length: {}\r\n", 5 + hidden.len()),
         "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n".to_owned(),
     ] {
-        let answer = exchange(&server, &post(&headers, &format!("0\r\n\r\n{hidden}"))).await;
+        let answer = exchange(&server, &post(&headers, &format!("0\r\n\r\n{hidden}")), false).await;
         assert!(!answer.contains("HTTP/1.1 201"), "{headers} got {answer}");
         assert!(server.client.events("links").await.is_empty(), "{headers} got {answer}");
     }
