@@ -8,6 +8,8 @@ use crate::domain::link::Requester;
 mod api_key;
 mod key_ring;
 mod manage;
+#[cfg(test)]
+mod tests;
 
 pub use api_key::{ApiKey, hash_of};
 pub use key_ring::{AuthError, KeyRecord, KeyRing};

@@ -1,6 +1,7 @@
 //! The keys that work, in memory: a fold of the topic ACCOUNTS, kept up to date by the log.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Sequence, Topic};
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
 
 use super::api_key::{hash_of, is_well_formed};
 use super::{ADMIN_OWNER, Principal, Scopes};
@@ -38,6 +38,8 @@ pub struct AuthError;
 
 #[derive(Debug, Default)]
 struct Keys {
+    /// The last event that is accounted for.
+    applied: Sequence,
     by_hash: HashMap<[u8; 32], ApiKeyId>,
     by_id: HashMap<ApiKeyId, KeyRecord>,
 }
@@ -48,7 +50,6 @@ pub struct KeyRing {
     /// The key from the settings, which is on no log.
     configured: Option<[u8; 32]>,
     keys: RwLock<Keys>,
-    applied: watch::Sender<Sequence>,
 }
 
 impl KeyRing {
@@ -61,50 +62,62 @@ impl KeyRing {
         configured: Option<&Secret>,
     ) -> Result<Self, ReadError> {
         let configured = configured.map(|secret| hash_of(&secret.0));
-        let ring = Self { configured, keys: RwLock::default(), applied: watch::Sender::default() };
-        loop {
-            let after = *ring.applied.borrow();
-            let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
-            if events.is_empty() {
-                return Ok(ring);
-            }
-            ring.apply(&events);
-        }
+        let ring = Self { configured, keys: RwLock::default() };
+        while ring.read_on(log).await? {}
+        Ok(ring)
     }
 
     /// Keeps up with the log, for as long as it is polled.
     pub async fn follow(&self, log: &Arc<dyn EventLog>) {
         loop {
-            let after = *self.applied.borrow();
-            let subscription = log.subscribe(Topic::Accounts, after, ReadLimit::default()).await;
-            if let Ok(mut subscription) = subscription {
-                while let Ok(events) = subscription.next().await {
-                    self.apply(&events);
-                }
-            }
+            let Err(error) = self.follow_until_away(log).await;
+            tracing::warn!(%error, "API keys can't be followed; trying again");
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
     }
 
-    /// Waits until the keys are those at `sequence`.
-    pub async fn wait_for(&self, sequence: Sequence) {
-        let mut applied = self.applied.subscribe();
-        // The sender lives as long as this ring.
-        let _ = applied.wait_for(|applied| *applied >= sequence).await;
+    async fn follow_until_away(&self, log: &Arc<dyn EventLog>) -> Result<Infallible, ReadError> {
+        let limit = ReadLimit::default();
+        let mut changes = log.subscribe(Topic::Accounts, self.applied(), limit).await?;
+        loop {
+            self.apply(&changes.next().await?);
+        }
     }
 
-    fn apply(&self, events: &[RecordedEvent]) {
+    /// Accounts for everything up to `sequence`, which is on the log: what was just made works,
+    /// what was just revoked does not, whether or not [`KeyRing::follow`] has come so far.
+    ///
+    /// # Errors
+    /// When the log can't be read; the keys follow it as soon as it can.
+    pub async fn catch_up(
+        &self,
+        log: &Arc<dyn EventLog>,
+        sequence: Sequence,
+    ) -> Result<(), ReadError> {
+        while self.applied() < sequence && self.read_on(log).await? {}
+        Ok(())
+    }
+
+    /// Reads what comes next; `false`: nothing.
+    async fn read_on(&self, log: &Arc<dyn EventLog>) -> Result<bool, ReadError> {
+        let after = self.applied();
+        let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
+        self.apply(&events);
+        Ok(!events.is_empty())
+    }
+
+    fn applied(&self) -> Sequence {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).applied
+    }
+
+    /// Several readers may bring the same events: each is applied once, in order.
+    pub(super) fn apply(&self, events: &[RecordedEvent]) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for event in events {
-            match event.decode() {
-                Ok(Some(envelope)) => keys.apply(&envelope.event, envelope.time),
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, "an event of a key can't be read"),
+            if event.position.sequence > keys.applied {
+                keys.apply_recorded(event);
+                keys.applied = event.position.sequence;
             }
-        }
-        drop(keys);
-        if let Some(last) = events.last() {
-            self.applied.send_replace(last.position.sequence);
         }
     }
 
@@ -161,6 +174,22 @@ impl KeyRing {
 }
 
 impl Keys {
+    fn apply_recorded(&mut self, event: &RecordedEvent) {
+        match event.decode() {
+            Ok(Some(envelope)) => self.apply(&envelope.event, envelope.time),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "an event of an API key can't be read: it works no more");
+                self.distrust(event.stream.key());
+            }
+        }
+    }
+
+    /// What can't be read may be the revocation.
+    fn distrust(&mut self, stream: &str) {
+        self.by_id.retain(|id, _| id.stream().key() != stream);
+    }
+
     fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
         match event {
             Event::Account(AccountEvent::ApiKeyCreated(created)) => {
@@ -185,7 +214,7 @@ impl Keys {
 /// Reads 64 hexadecimal digits.
 fn from_hex(text: &str, bytes: &mut [u8; 32]) -> bool {
     text.len() == 64
-        && text.is_ascii()
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         && bytes.iter_mut().enumerate().all(|(n, byte)| {
             let digits = u8::from_str_radix(&text[2 * n..2 * n + 2], 16);
             digits.map(|value| *byte = value).is_ok()

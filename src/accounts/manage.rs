@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::account::{ApiKeyCreated, ApiKeyId, ApiKeyRevoked, Scope};
+use hoplog_events::account::{AccountEvent, ApiKeyCreated, ApiKeyId, ApiKeyRevoked, Scope};
 use hoplog_events::catalogue::Event;
-use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
+use hoplog_events::envelope::{CommandId, Envelope, Metadata, NewEvent, RecordedEvent};
 use hoplog_events::link::{OwnerId, Title};
 use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion};
 use hoplog_events::position::{Position, Version};
@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use super::api_key::{ApiKey, key_hash};
 use crate::commands::Issuer;
+
+/// How often a revocation is decided again because somebody was faster.
+const ATTEMPTS_MAX: u32 = 4;
 
 /// A key that somebody wants.
 #[derive(Debug, Clone)]
@@ -37,6 +40,9 @@ pub enum KeyError {
     /// then and is not kept.
     #[error("the key was created by an earlier request; its secret is shown once")]
     AlreadyCreated,
+    /// Check the id: no such key was ever made.
+    #[error("there is no such key")]
+    NotFound,
     /// Try again later.
     #[error("the log is away: {0}")]
     Unavailable(String),
@@ -73,18 +79,36 @@ pub async fn create_key(
     }
 }
 
-/// Revokes a key that exists.
+/// Revokes a key; gives where its revocation is, also if that was made before.
 ///
 /// # Errors
-/// When the log is away.
+/// See [`KeyError`].
 pub async fn revoke_key(
     log: &Arc<dyn EventLog>,
     issuer: &Issuer,
     id: ApiKeyId,
 ) -> Result<Position, KeyError> {
-    let revoked = ApiKeyRevoked { id }.into();
-    let appended = append(log, issuer, id, revoked, ExpectedVersion::Any).await;
-    appended.map_err(|error| KeyError::Unavailable(error.to_string()))
+    for _ in 0..ATTEMPTS_MAX {
+        let events = log.read(&id.stream(), Version::NONE).await;
+        let events = events.map_err(|error| KeyError::Unavailable(error.to_string()))?;
+        let last = events.last().ok_or(KeyError::NotFound)?;
+        if let Some(done) = events.iter().find(|event| is_revocation(event)) {
+            return Ok(done.position);
+        }
+        let (revoked, expected) = (ApiKeyRevoked { id }, ExpectedVersion::Exact(last.version));
+        match append(log, issuer, id, revoked.into(), expected).await {
+            Ok(position) => return Ok(position),
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(KeyError::Unavailable(error.to_string())),
+        }
+    }
+    Err(KeyError::Unavailable("the key is being changed by too many at once".into()))
+}
+
+fn is_revocation(event: &RecordedEvent) -> bool {
+    let decoded = event.decode();
+    let Ok(Some(Envelope { event: Event::Account(event), .. })) = decoded else { return false };
+    matches!(event, AccountEvent::ApiKeyRevoked(_))
 }
 
 async fn append(

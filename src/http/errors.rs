@@ -168,6 +168,7 @@ impl From<KeyError> for Problem {
         match error {
             KeyError::ExpiryPassed => Self::of_field("/expiresAt", "expiry_passed", detail),
             KeyError::AlreadyCreated => Self::new(StatusCode::CONFLICT, "already_created", detail),
+            KeyError::NotFound => Self::new(StatusCode::NOT_FOUND, "key_not_found", detail),
             KeyError::Unavailable(_) => Self::log_away(&error),
         }
     }

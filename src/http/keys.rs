@@ -19,7 +19,7 @@ use super::links::answer::{instant, optional_instant};
 use super::links::request::expiry;
 use super::path::Segment;
 use super::problem::Problem;
-use crate::accounts::{KeyRecord, NewKey, create_key, revoke_key};
+use crate::accounts::{KeyError, KeyRecord, NewKey, create_key, revoke_key};
 use crate::app::AppState;
 
 /// A key that is wanted, for the contract.
@@ -123,7 +123,7 @@ pub async fn create(
     let id = ApiKeyId(idempotency.as_ref().map_or_else(Uuid::now_v7, seeded));
     let new = NewKey { owner, name, scopes, expires_at };
     let (key, position) = create_key(&app.log, &issuer, id, new).await?;
-    app.keys.wait_for(position.sequence).await;
+    app.keys.catch_up(&app.log, position.sequence).await?;
     let record = app.keys.get(id).ok_or_else(Problem::internal)?;
     let answer = KeyAnswer { key: Some(key.reveal().to_owned()), ..record.into() };
     let headers = [
@@ -157,14 +157,9 @@ pub async fn revoke(
     request_id: RequestId,
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "key_not_found", "there is no such key");
-    let id = Uuid::try_parse(&id).map(ApiKeyId).map_err(|_| unknown())?;
-    let record = app.keys.get(id).ok_or_else(unknown)?;
-    if record.revoked_at.is_some() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
+    let id = Uuid::try_parse(&id).map(ApiKeyId).map_err(|_| KeyError::NotFound)?;
     let position = revoke_key(&app.log, &app.issuer(&principal, request_id), id).await?;
-    app.keys.wait_for(position.sequence).await;
+    app.keys.catch_up(&app.log, position.sequence).await?;
     let position = ascii(&position.to_string());
     Ok((StatusCode::NO_CONTENT, [(HOPLOG_POSITION, position)]).into_response())
 }
