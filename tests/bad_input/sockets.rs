@@ -51,6 +51,8 @@ const HALVES: [&str; 4] =
 const CUT_OFF: [&str; 4] =
     ["HTTP/2 with rubbish behind", "too many headers", "a large header", "a long path"];
 
+const CHUNKED: &str = "transfer-encoding: chunked\r\n";
+
 /// Requests that are none.
 fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let link = r#"{"url":"https://example.com/"}"#;
@@ -89,29 +91,14 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("an unknown coding", post("transfer-encoding: rot13\r\n", link)),
         ("chunked, but not last", post("transfer-encoding: chunked, gzip\r\n", "0\r\n\r\n")),
-        (
-            "a chunk that promises more",
-            post("transfer-encoding: chunked\r\n", &format!("ff\r\n{link}")),
-        ),
-        (
-            "a chunk that promises less",
-            post("transfer-encoding: chunked\r\n", &format!("5\r\n{link}\r\n0\r\n\r\n")),
-        ),
-        (
-            "a chunk size that is none",
-            post("transfer-encoding: chunked\r\n", &format!("xyz\r\n{link}\r\n0\r\n\r\n")),
-        ),
+        ("a chunk that promises more", post(CHUNKED, &format!("ff\r\n{link}"))),
+        ("a chunk that promises less", post(CHUNKED, &format!("5\r\n{link}\r\n0\r\n\r\n"))),
+        ("a chunk size that is none", post(CHUNKED, &format!("xyz\r\n{link}\r\n0\r\n\r\n"))),
         (
             "a chunk size that overflows",
-            post(
-                "transfer-encoding: chunked\r\n",
-                &format!("fffffffffffffffff\r\n{link}\r\n0\r\n\r\n"),
-            ),
+            post(CHUNKED, &format!("fffffffffffffffff\r\n{link}\r\n0\r\n\r\n")),
         ),
-        (
-            "chunks without an end",
-            post("transfer-encoding: chunked\r\n", &format!("{:x}\r\n{link}\r\n", link.len())),
-        ),
+        ("chunks without an end", post(CHUNKED, &format!("{:x}\r\n{link}\r\n", link.len()))),
         ("no length at all", post("", link)),
     ]
 }
