@@ -15,7 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::envelope::{CommandId, Envelope, Metadata, NewEvent};
-use hoplog_events::link::{LinkEvent, LinkKey};
+use hoplog_events::link::{LinkCodeForgone, LinkEvent, LinkKey, ShortCode};
 use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
 use hoplog_events::position::{Position, Version};
 use rand::RngExt;
@@ -95,7 +95,16 @@ struct Loaded {
     version: Version,
     last: Option<Position>,
     /// What the command that is being executed has led to, if it is on the stream.
-    done: Option<(Link, Position, Option<Box<str>>)>,
+    done: Option<Done>,
+}
+
+/// A command that is on a stream.
+#[derive(Debug)]
+struct Done {
+    /// The link as the command left it; `None`: it made none of this code.
+    link: Option<Link>,
+    position: Position,
+    hash: Option<Box<str>>,
 }
 
 impl Loaded {
@@ -159,13 +168,54 @@ pub async fn recall(
     done(&mut load(log, key, Some(origin.command_id)).await?, origin)
 }
 
+/// What a command has led to, like [`recall`]; where it is new, whether the rules allow it now.
+///
+/// # Errors
+/// Those of [`recall`], and what the rules say.
+pub async fn foresee(
+    log: &dyn EventLog,
+    key: &LinkKey,
+    request: &Request,
+    origin: &Origin,
+) -> Result<Option<Outcome>, ExecuteError> {
+    let mut loaded = load(log, key, Some(origin.command_id)).await?;
+    let outcome = done(&mut loaded, origin)?;
+    if outcome.is_none() {
+        decide(loaded.link.as_ref(), request)?;
+    }
+    Ok(outcome)
+}
+
+/// Binds an idempotency key to a request that chose its own code, where every other request under
+/// that key looks: on the stream of the code that the key stands for.
+///
+/// # Errors
+/// When the key is bound to another request, or the log is away.
+pub async fn forgo(
+    log: &Arc<dyn EventLog>,
+    key: &LinkKey,
+    chosen: ShortCode,
+    now: DateTime<Utc>,
+    origin: &Origin,
+) -> Result<(), ExecuteError> {
+    let events = [LinkEvent::CodeForgone(LinkCodeForgone { chosen })];
+    match append(log, key, Version::NONE, &events, now, origin).await {
+        Ok((_, false)) => Ok(()),
+        // Whoever holds the code without this command came upon it by chance: one in 62^10.
+        Ok((_, true)) | Err(AppendError::Conflict { .. }) => {
+            recall(log.as_ref(), key, origin).await.map(|_| ())
+        }
+        Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
+    }
+}
+
 /// The answer to a command that was done before.
 fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, ExecuteError> {
-    let Some((link, position, hash)) = loaded.done.take() else { return Ok(None) };
+    let Some(Done { link, position, hash }) = loaded.done.take() else { return Ok(None) };
     if hash != origin.command_hash {
         return Err(ExecuteError::IdempotencyKeyReused);
     }
-    Ok(Some(Outcome { link, position, repeated: true }))
+    Ok(link.map(|link| Outcome { link, position, repeated: true }))
 }
 
 /// A creation that is no retry expects that there is nothing to load; if there is, the version
@@ -197,8 +247,9 @@ async fn load(
         };
         loaded.link = evolve(loaded.link, key, &event, time);
         loaded.count();
-        if let (true, Some(link)) = (Some(recorded.command_id) == command, &loaded.link) {
-            loaded.done = Some((link.clone(), recorded.position, metadata.command_hash));
+        if Some(recorded.command_id) == command {
+            let (link, hash) = (loaded.link.clone(), metadata.command_hash);
+            loaded.done = Some(Done { link, position: recorded.position, hash });
         }
     }
     loaded.count();

@@ -106,6 +106,45 @@ async fn a_key_that_was_used_for_something_else_is_refused() {
     }
     assert_eq!(client.events("links").await.len(), 1);
 }
+
+/// The link is elsewhere when the alias is another one, and yet it is the same key.
+#[tokio::test]
+async fn a_key_that_was_used_with_another_alias_is_refused() {
+    let server = Server::start();
+    let client = &server.client;
+    let chosen = |alias: &str| json!({ "url": URL, "alias": alias });
+    once(client, "k", "/api/v1/links", &chosen("a")).await.expect(201);
+    let heads = client.heads().await;
+    for body in [chosen("b"), json!({ "url": URL }), json!({ "url": URL, "reuse": true })] {
+        let answer = once(client, "k", "/api/v1/links", &body).await;
+        assert_eq!(answer.expect(422).code(), "idempotency_key_reused", "{body}");
+    }
+    once(client, "k", "/api/v1/links", &chosen("a")).await.expect(201);
+    // The other way round: a code that was made, then an alias.
+    once(client, "made", "/api/v1/links", &json!({ "url": URL })).await.expect(201);
+    let made = client.heads().await;
+    let answer = once(client, "made", "/api/v1/links", &chosen("c")).await;
+    assert_eq!(answer.expect(422).code(), "idempotency_key_reused");
+    assert_eq!(client.heads().await, made);
+    assert_ne!(heads, made);
+    for alias in ["/b", "/c"] {
+        client.visit(alias).await.expect(404);
+    }
+}
+
+/// A refusal does not use up the key: the same key may go with a better request.
+#[tokio::test]
+async fn a_request_that_was_refused_leaves_its_key_free() {
+    let server = Server::start();
+    let client = &server.client;
+    client.create(NewLink::to(URL).with("alias", "taken")).await;
+    let heads = client.heads().await;
+    let body = |alias: &str| json!({ "url": URL, "alias": alias });
+    once(client, "k", "/api/v1/links", &body("taken")).await.expect(409);
+    assert_eq!(client.heads().await, heads, "nothing is stored");
+    once(client, "k", "/api/v1/links", &body("free")).await.expect(201);
+}
+
 /// A retry is answered with the link that the first request made, not with another like it.
 #[tokio::test]
 async fn a_retry_that_allows_reuse_gets_its_own_link() {

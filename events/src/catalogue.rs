@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked};
 use crate::click::{ClickEvent, ClicksRecorded};
 use crate::link::{
-    LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkEvent,
-    LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted, LinkRedirectChanged,
-    LinkTagged, LinkTitled,
+    LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
+    LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
+    LinkRedirectChanged, LinkTagged, LinkTitled,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -104,6 +104,7 @@ catalogue! {
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));
     "hoplog.link.deleted.v1", Links: Link(LinkEvent::Deleted(LinkDeleted));
+    "hoplog.link.code-forgone.v1", Links: Link(LinkEvent::CodeForgone(LinkCodeForgone));
     "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
     "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
     "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));

@@ -119,6 +119,8 @@ pub enum LinkEvent {
     Expired(LinkExpired),
     /// It is gone; its code stays taken.
     Deleted(LinkDeleted),
+    /// There is no link: the request that could have made it chose another code.
+    CodeForgone(LinkCodeForgone),
 }
 
 /// The first event of every link.
@@ -228,3 +230,12 @@ pub struct LinkExpired {
 /// The link is gone; its code stays taken for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LinkDeleted {}
+
+/// A request with an idempotency key chose a code of its own. The stream of the code that the key
+/// stands for remembers it, so that the key can't be used for another request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkCodeForgone {
+    /// The code that was chosen.
+    pub chosen: ShortCode,
+}

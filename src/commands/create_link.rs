@@ -7,8 +7,8 @@ use hoplog_events::link::{
 
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::alias::Alias;
-use crate::domain::link::{CreateLink, LinkCommand, LinkError};
-use crate::execute::{ExecuteError, Outcome, recall};
+use crate::domain::link::{CreateLink, LinkCommand, LinkError, Request};
+use crate::execute::{ExecuteError, Origin, Outcome, foresee, forgo, recall};
 
 /// How many codes are tried before giving up; that two in a row are taken is already unlikely.
 const CODES_TRIED_MAX: u32 = 8;
@@ -38,7 +38,7 @@ impl Commands {
     /// Creates a link. `host` is the one the request was sent to: a link can't lead there.
     ///
     /// With an idempotency key, the key seeds the code, so that a retry meets the claim of the
-    /// first attempt and is answered with it.
+    /// first attempt and is answered with it. A request that chooses its code leaves a note there.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -58,6 +58,12 @@ impl Commands {
             let key = LinkKey { domain: Domain::service(), code };
             let command = LinkCommand::Create(Box::new(new_link(issuer, &key, &wanted)));
             let request = self.request(issuer, host, None, command);
+            if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
+                let repeated = self.bind(issuer, idempotency, &key, &request, &origin).await?;
+                if let Some(outcome) = repeated {
+                    return Ok(outcome);
+                }
+            }
             match self.execute(&key, &request, &origin).await {
                 Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => taken = error,
                 other => return other,
@@ -81,6 +87,27 @@ impl Commands {
         recall(self.log.as_ref(), &key, &issuer.origin(Some(idempotency))).await
     }
 
+    /// Sees to it that an idempotency key is used for no other request than this one, which
+    /// chose its own code. Gives what it led to, if it was done before. A request that will be
+    /// refused leaves nothing behind.
+    async fn bind(
+        &self,
+        issuer: &Issuer,
+        idempotency: &IdempotencyKey,
+        chosen: &LinkKey,
+        request: &Request,
+        origin: &Origin,
+    ) -> Result<Option<Outcome>, ExecuteError> {
+        let outcome = foresee(self.log.as_ref(), chosen, request, origin).await?;
+        if outcome.is_none()
+            && let Some(code) = self.code(issuer, Some(idempotency), 0, None)
+        {
+            let seeded = LinkKey { domain: Domain::service(), code };
+            forgo(&self.log, &seeded, chosen.code.clone(), issuer.now, origin).await?;
+        }
+        Ok(outcome)
+    }
+
     fn code(
         &self,
         issuer: &Issuer,
@@ -91,7 +118,10 @@ impl Commands {
         match (alias, idempotency) {
             (Some(alias), _) => Some(alias.clone().into_code()),
             (None, Some(idempotency)) => {
-                code::seeded(format!("{}\n{}\n{attempt}", issuer.owner, idempotency.key).as_bytes())
+                // The log's identity is told to nobody without an API key: visitors can't compute
+                // the codes of keys that are easy to guess.
+                let (log, owner) = (self.log.id(), &issuer.owner);
+                code::seeded(format!("{log}\n{owner}\n{}\n{attempt}", idempotency.key).as_bytes())
             }
             (None, None) => self.codes.make(issuer.now),
         }

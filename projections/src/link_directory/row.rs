@@ -67,7 +67,7 @@ impl LinkRow {
     /// What one more event makes of the link.
     pub(super) fn apply(&mut self, event: LinkEvent, version: Version, sequence: Sequence) {
         match event {
-            LinkEvent::Created(_) => {}
+            LinkEvent::Created(_) | LinkEvent::CodeForgone(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

@@ -44,7 +44,7 @@ fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link
 
 fn apply(link: &mut Link, event: &LinkEvent) {
     match event {
-        LinkEvent::Created(_) => {}
+        LinkEvent::Created(_) | LinkEvent::CodeForgone(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;
