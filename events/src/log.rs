@@ -152,6 +152,12 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
 
+    /// The last event of one stream; `None` for an unknown stream.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError>;
+
     /// Events of a topic after a sequence, oldest first; none at the head.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ macro_rules! log_contract {
             the_same_command_may_touch_two_streams,
             an_append_of_nothing_or_too_much_is_refused,
             streams_are_read_after_a_version,
+            the_last_event_of_a_stream_is_known,
             reads_are_bounded_by_events_and_bytes,
             a_reader_ahead_of_the_log_is_told,
             a_reader_that_polls_is_never_taken_for_one_that_is_ahead,
@@ -213,6 +214,21 @@ pub async fn streams_are_read_after_a_version(log: Log) {
     assert_eq!(versions(2).await, [3]);
     assert!(versions(3).await.is_empty());
     assert!(log.read(&stream("nobody"), Version::NONE).await.unwrap().is_empty());
+}
+
+/// `last` is what `read` ends with.
+pub async fn the_last_event_of_a_stream_is_known(log: Log) {
+    let (a, clicks) = (stream("a"), StreamId::new(Topic::Clicks, "a"));
+    assert_eq!(log.last(&a).await, Ok(None));
+    for (appended_to, expected, events) in [(&a, at(0), 2), (&clicks, at(0), 1), (&a, at(2), 1)] {
+        let one = append(appended_to, expected, events);
+        let appended = log.append(one.clone()).await.unwrap();
+        log.append(append(&stream("ab"), ExpectedVersion::Any, 1)).await.unwrap();
+        let last = log.last(appended_to).await.unwrap().unwrap();
+        assert_eq!((last.position, last.version), (appended.position, appended.version));
+        assert_eq!(last.command_id, one.command_id);
+        assert_eq!(log.read(appended_to, Version::NONE).await.unwrap().pop(), Some(last));
+    }
 }
 
 /// Obligation 7: what a read holds is bounded, and it always makes progress.

@@ -108,6 +108,10 @@ impl EventLog for EmbeddedLog {
         self.reader.read(stream, after).await
     }
 
+    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        self.reader.last(stream).await
+    }
+
     async fn read_all(
         &self,
         topic: Topic,

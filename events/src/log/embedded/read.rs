@@ -60,6 +60,18 @@ impl Reader {
         rows.iter().map(|row| self.event(topic, row)).collect()
     }
 
+    pub(super) async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        let topic = stream.topic();
+        let sql = format!(
+            "SELECT sequence, stream, version, command_id, event_type, body FROM {} \
+             WHERE stream = $1 ORDER BY version DESC LIMIT 1",
+            table(topic)
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.key());
+        let row = query.fetch_optional(&self.pool).await.map_err(unavailable)?;
+        row.map(|row| self.event(topic, &row)).transpose()
+    }
+
     pub(super) async fn read_all(
         &self,
         topic: Topic,
