@@ -179,6 +179,23 @@ pub async fn a_command_that_is_sent_twice_at_once_is_done_once(log: Log) {
     assert_eq!(log.read(&one.stream, Version::NONE).await.unwrap().len(), 1);
 }
 
+/// Obligation 4 outlives the process: a retry may come after a restart. Needs a way to open the
+/// log again, so each backend's tests call it themselves, beside [`log_contract!`](crate::log_contract).
+pub async fn a_command_is_done_once_although_the_log_was_opened_again(
+    log: Log,
+    reopen: impl AsyncFnOnce() -> Log,
+) {
+    let one = append(&stream("a"), at(0), 2);
+    let first = log.append(one.clone()).await.unwrap();
+    log.append(append(&stream("a"), at(2), 1)).await.unwrap();
+    drop(log);
+    let log = reopen().await;
+    let again = log.append(one.clone()).await.unwrap();
+    assert!(again.duplicate, "the command is forgotten");
+    assert_eq!((again.position, again.version), (first.position, first.version));
+    assert_eq!(log.read(&one.stream, Version::NONE).await.unwrap().len(), 3);
+}
+
 /// Obligation 4 is about one stream.
 pub async fn the_same_command_may_touch_two_streams(log: Log) {
     let one = append(&stream("a"), at(0), 1);

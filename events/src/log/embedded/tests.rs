@@ -17,14 +17,34 @@ async fn open(path: &Path) -> EmbeddedLog {
     EmbeddedLog::open(path, OpenOptions::default()).await.unwrap()
 }
 
-async fn empty() -> (TempDir, Arc<dyn EventLog>) {
+async fn empty_file() -> (TempDir, Arc<EmbeddedLog>) {
     let dir = tempfile::tempdir().unwrap();
     let log = open(&dir.path().join("log.db")).await;
     (dir, Arc::new(log))
 }
 
+async fn empty() -> (TempDir, Arc<dyn EventLog>) {
+    let (dir, log) = empty_file().await;
+    (dir, log)
+}
+
 mod contract {
+    use crate::log::contract::{
+        Log, a_command_is_done_once_although_the_log_was_opened_again as done_once,
+    };
+
     crate::log_contract!(super::empty());
+
+    #[tokio::test]
+    async fn a_command_is_done_once_although_the_log_was_opened_again() {
+        let (dir, log) = super::empty_file().await;
+        let opened = std::sync::Arc::clone(&log);
+        let reopen = async || {
+            log.close().await;
+            std::sync::Arc::new(super::open(&dir.path().join("log.db")).await) as Log
+        };
+        done_once(opened, reopen).await;
+    }
 }
 
 fn one(key: &str, body_bytes: usize) -> Append {
