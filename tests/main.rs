@@ -19,5 +19,6 @@ mod idempotency;
 mod import;
 mod links;
 mod operations;
+mod own_ground;
 mod redirect;
 mod statistics;

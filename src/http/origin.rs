@@ -7,11 +7,13 @@ use hoplog_events::link::ShortCode;
 
 use crate::app::AppState;
 
-/// The scheme and host that short links are shown with.
+/// The scheme and host that short links are shown with, and the host that was asked for one.
 #[derive(Debug, Clone)]
 pub struct Origin {
     base: Box<str>,
     host: Box<str>,
+    /// The host of the request, which reaches this service, too.
+    asked: Box<str>,
 }
 
 impl Origin {
@@ -25,23 +27,30 @@ impl Origin {
             .filter(|host| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
             .filter(|host| !host.is_empty())
             .unwrap_or("localhost");
-        Self {
-            base: format!("http://{host}").into(),
-            host: host_name(host).to_ascii_lowercase().into(),
-        }
+        let base = format!("http://{host}").into();
+        let host: Box<str> = host_name(host).to_ascii_lowercase().into();
+        Self { base, asked: host.clone(), host }
     }
 
     /// The origin that is set.
     #[must_use]
     pub fn of_url(url: &url::Url) -> Self {
         let base = url.as_str().trim_end_matches('/').into();
-        Self { base, host: url.host_str().unwrap_or_default().into() }
+        let host: Box<str> = url.host_str().unwrap_or_default().into();
+        Self { base, asked: host.clone(), host }
     }
 
     /// The host without its port.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The host that the request was sent to, without its port: no link may lead there, whatever
+    /// the public origin is.
+    #[must_use]
+    pub fn asked_host(&self) -> &str {
+        &self.asked
     }
 
     /// The short link of a code.
@@ -66,7 +75,11 @@ impl FromRequestParts<AppState> for Origin {
         parts: &mut Parts,
         app: &AppState,
     ) -> Result<Self, Self::Rejection> {
-        Ok(app.origin.clone().unwrap_or_else(|| Origin::of_request(&parts.headers, &parts.uri)))
+        let asked = Origin::of_request(&parts.headers, &parts.uri);
+        Ok(match app.origin.clone() {
+            Some(public) => Origin { asked: asked.asked, ..public },
+            None => asked,
+        })
     }
 }
 

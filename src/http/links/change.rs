@@ -54,7 +54,7 @@ impl Change {
         let request = format!("{key} {what}");
         let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
         let issuer = app.issuer(&self.principal, self.request_id);
-        let host = Some(self.origin.host());
+        let host = Some(self.origin.asked_host());
         let outcome = app
             .commands
             .change_link(&issuer, host, idempotency.as_ref(), &key, self.if_match.0, command)

@@ -104,8 +104,8 @@ pub async fn make(
         note: new.note,
         external_id: new.external_id,
     };
-    let outcome =
-        app.commands.create_link(issuer, Some(origin.host()), idempotency, wanted).await?;
+    let host = Some(origin.asked_host());
+    let outcome = app.commands.create_link(issuer, host, idempotency, wanted).await?;
     // A retry is answered as the command left the link; the cache must not go back to that.
     if !outcome.repeated {
         app.links.remember(outcome.link.clone(), outcome.position).await;
