@@ -1,15 +1,9 @@
 //! The promise: the log can be read from outside, page by page, in bulk or live, and resumed
 //! anywhere without a gap or a repeat.
 
-use std::time::Duration;
-
-use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::support::{Client, NewLink, Server};
-
-/// How long an event that is on the log may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{Client, Live, NewLink, Sent, Server, events};
 
 /// Creates links `<prefix>0` to `<prefix>n-1`, one event each.
 async fn make_links(client: &Client, prefix: &str, n: usize) {
@@ -19,73 +13,9 @@ async fn make_links(client: &Client, prefix: &str, n: usize) {
     }
 }
 
-fn events(client: &Client, query: &str) -> RequestBuilder {
-    client.authorized(Method::GET, &format!("/api/v1/events?{query}"))
-}
-
 /// The codes of links in events, which name them in order.
 fn subjects<'a>(events: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     events.into_iter().map(|event| event["subject"].as_str().unwrap().to_owned()).collect()
-}
-
-/// A live stream, read event by event.
-struct Live {
-    response: Response,
-    text: String,
-}
-
-/// One event of a live stream.
-#[derive(Debug, PartialEq)]
-struct Sent {
-    id: String,
-    kind: String,
-    event: Value,
-}
-
-impl Live {
-    /// Opens a stream, after the event that was seen last if there is one.
-    async fn open(client: &Client, query: &str, last: Option<&str>) -> Self {
-        let mut request = events(client, query).header("accept", "text/event-stream");
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        let response = request.send().await.expect("the server answers");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, text: String::new() }
-    }
-
-    async fn next(&mut self) -> Sent {
-        loop {
-            if let Some((message, rest)) = self.text.split_once("\n\n") {
-                let (message, rest) = (message.to_owned(), rest.to_owned());
-                self.text = rest;
-                if let Some(sent) = parse(&message) {
-                    return sent;
-                }
-                continue;
-            }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
-            let chunk = chunk.expect("an event arrives in time").expect("the stream is whole");
-            self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")).unwrap());
-        }
-    }
-
-    async fn take(&mut self, n: usize) -> Vec<Sent> {
-        let mut sent = Vec::new();
-        while sent.len() < n {
-            sent.push(self.next().await);
-        }
-        sent
-    }
-}
-
-/// A message of the stream; comments, which keep the connection alive, are none.
-fn parse(message: &str) -> Option<Sent> {
-    let field =
-        |name: &str| message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    let event = serde_json::from_str(field("data")?).expect("an event");
-    Some(Sent { id: field("id")?.to_owned(), kind: field("event")?.to_owned(), event })
 }
 
 #[tokio::test]

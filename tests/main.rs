@@ -15,6 +15,7 @@ mod architecture;
 mod bad_input;
 mod durability;
 mod events;
+mod expiry;
 mod idempotency;
 mod import;
 mod links;

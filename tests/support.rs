@@ -1,9 +1,11 @@
 //! The harness: starts servers, speaks their API, waits for positions instead of sleeping.
 
 mod client;
+mod live;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
+pub use live::{Live, Sent, events};
 pub use server::{ADMIN_KEY, Server, Settings, checkout};
 
 /// The time of the machine, which is the server's, too.

@@ -1,0 +1,76 @@
+//! The live form of the event feed, read as a subscriber reads it.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+
+use super::client::Client;
+
+/// How long an event that is on the log may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request for events.
+pub fn events(client: &Client, query: &str) -> RequestBuilder {
+    client.authorized(Method::GET, &format!("/api/v1/events?{query}"))
+}
+
+/// A live stream, read event by event.
+pub struct Live {
+    response: Response,
+    text: String,
+}
+
+/// One event of a live stream.
+#[derive(Debug, PartialEq)]
+pub struct Sent {
+    pub id: String,
+    pub kind: String,
+    pub event: Value,
+}
+
+impl Live {
+    /// Opens a stream, after the event that was seen last if there is one.
+    pub async fn open(client: &Client, query: &str, last: Option<&str>) -> Self {
+        let mut request = events(client, query).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.expect("the server answers");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    pub async fn next(&mut self) -> Sent {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let (message, rest) = (message.to_owned(), rest.to_owned());
+                self.text = rest;
+                if let Some(sent) = parse(&message) {
+                    return sent;
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = chunk.expect("an event arrives in time").expect("the stream is whole");
+            self.text.push_str(std::str::from_utf8(&chunk.expect("the stream goes on")).unwrap());
+        }
+    }
+
+    pub async fn take(&mut self, n: usize) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        while sent.len() < n {
+            sent.push(self.next().await);
+        }
+        sent
+    }
+}
+
+/// A message of the stream; comments, which keep the connection alive, are none.
+fn parse(message: &str) -> Option<Sent> {
+    let field =
+        |name: &str| message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let event = serde_json::from_str(field("data")?).expect("an event");
+    Some(Sent { id: field("id")?.to_owned(), kind: field("event")?.to_owned(), event })
+}
