@@ -114,19 +114,8 @@ async fn round(server: Server, code: &str, ledger: &Arc<Mutex<Ledger>>, round: u
     settings
 }
 
-/// The marks of all recorded clicks, as often as they were recorded.
-async fn recorded(client: &Client) -> Vec<String> {
-    let mut marks = Vec::new();
-    for event in client.events("clicks").await {
-        for click in event["data"]["clicks"].as_array().unwrap() {
-            marks.push(click["utm"]["content"].as_str().unwrap().to_owned());
-        }
-    }
-    marks
-}
-
 async fn check_clicks(client: &Client, code: &str, ledger: &Mutex<Ledger>) {
-    let marks = recorded(client).await;
+    let marks = client.click_marks().await;
     let unique: HashSet<String> = marks.iter().cloned().collect();
     assert_eq!(unique.len(), marks.len(), "no click is recorded twice");
     {

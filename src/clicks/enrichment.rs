@@ -58,6 +58,15 @@ impl Enricher {
         &self.locator
     }
 
+    /// Makes ready for the clicks that visits are: after this they can be computed at `now`.
+    ///
+    /// # Errors
+    /// When a day's visitor salt can't be kept; trying again later is fine.
+    pub fn make_ready(&self, visits: &[Visit], now: DateTime<Utc>) -> io::Result<()> {
+        let mut days = visits.chunk_by(|one, next| one.at.date_naive() == next.at.date_naive());
+        days.try_for_each(|day| self.salts.keep(day[0].at, now))
+    }
+
     /// The click that a visit is.
     ///
     /// # Errors

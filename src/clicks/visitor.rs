@@ -87,6 +87,14 @@ impl VisitorSalts {
         visitor_hash(&day.finalize().into(), address, user_agent)
     }
 
+    /// Sees to it that the salt of the visits of a day is on the disk.
+    ///
+    /// # Errors
+    /// When it can't be written; trying again later is fine.
+    pub fn keep(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> io::Result<()> {
+        self.salt(at.date_naive(), now).map(drop)
+    }
+
     fn salt(&self, day: NaiveDate, now: DateTime<Utc>) -> io::Result<Salt> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = (now - GRACE).date_naive();
@@ -94,9 +102,14 @@ impl VisitorSalts {
         if let (false, Some(salt)) = (outdated, kept.days.get(&day)) {
             return Ok(*salt);
         }
-        kept.days.retain(|day, _| *day >= oldest);
-        let salt = *kept.days.entry(day).or_insert_with(rand::random);
-        write(&self.path, &kept)?;
+        let mut days = kept.days.clone();
+        days.retain(|day, _| *day >= oldest);
+        let salt = *days.entry(day).or_insert_with(rand::random);
+        // Only what is on the disk is used: a salt that is not would make other visitors of the
+        // same people after a restart.
+        let changed = Kept { days, import: kept.import };
+        write(&self.path, &changed)?;
+        *kept = changed;
         Ok(salt)
     }
 }
@@ -146,6 +159,24 @@ mod tests {
         assert_ne!(hash(&salts, at(1, 8), address, "other"), morning);
         assert_ne!(hash(&salts, at(1, 8), None, "agent"), morning);
         assert_ne!(hash(&salts, at(2, 8), address, "agent"), morning);
+    }
+
+    /// A full disk: a salt that could not be written is not used by the next visit either.
+    #[test]
+    fn a_salt_that_can_t_be_kept_is_no_salt() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salts.json");
+        let salts = VisitorSalts::open(&path).unwrap();
+        let in_the_way = path.with_extension("new");
+        fs::create_dir(&in_the_way).unwrap();
+        for _ in 0..2 {
+            salts.keep(at(1, 8), at(1, 8)).unwrap_err();
+            salts.hash(at(1, 8), at(1, 8), None, "a").unwrap_err();
+        }
+        fs::remove_dir(&in_the_way).unwrap();
+        let hash = salts.hash(at(1, 8), at(1, 8), None, "a").unwrap();
+        let again = VisitorSalts::open(&path).unwrap().hash(at(1, 9), at(1, 9), None, "a").unwrap();
+        assert_eq!(hash, again);
     }
 
     #[test]

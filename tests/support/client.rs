@@ -180,6 +180,17 @@ impl Client {
         answer.body.lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
     }
 
+    /// The `utm_content` of every recorded click, as often as it was recorded.
+    pub async fn click_marks(&self) -> Vec<String> {
+        let mut marks = Vec::new();
+        for event in self.events("clicks").await {
+            for click in event["data"]["clicks"].as_array().expect("a batch has clicks") {
+                marks.push(click["utm"]["content"].as_str().expect("a mark").to_owned());
+            }
+        }
+        marks
+    }
+
     /// Records clicks of the past: each is its code, its time and other fields.
     pub async fn import_clicks(&self, source: &str, clicks: &[Value]) -> Answer {
         let body = json!({ "source": source, "clicks": clicks });

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
 use super::client::Client;
 
 /// The admin key of every test server.
@@ -78,9 +80,24 @@ impl Settings {
 
     /// Starts a server and waits until it listens.
     pub fn start(self) -> Server {
+        let command = self.command();
+        self.start_as(command)
+    }
+
+    /// Starts a server whose disk can be full: see [`Server::fill_the_disk`]. What it writes
+    /// beyond the limit must fail, as on a full disk, instead of ending it by a signal.
+    pub fn start_with_a_disk_that_fills(self) -> Server {
+        let plain = self.command();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(plain.get_program());
+        command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.data_dir.path()).stdin(Stdio::null());
+        self.start_as(command)
+    }
+
+    fn start_as(self, mut command: Command) -> Server {
         let log = File::options().create(true).append(true).open(self.log_file());
-        let mut child = self
-            .command()
+        let mut child = command
             .arg("serve")
             .stdout(Stdio::piped())
             .stderr(log.expect("a log file"))
@@ -121,6 +138,24 @@ impl Server {
         self.child.kill().expect("the server is running");
         self.child.wait().expect("the server ends");
         self.settings.clone()
+    }
+
+    /// From now on no file of the server's can be written to: the nearest thing to a full disk
+    /// that needs neither a disk nor privileges.
+    pub fn fill_the_disk(&self) {
+        self.limit_files(Some(0));
+    }
+
+    /// There is room again.
+    pub fn make_room(&self) {
+        self.limit_files(getrlimit(Resource::Fsize).current);
+    }
+
+    fn limit_files(&self, bytes: Option<u64>) {
+        let process = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit { current: bytes, maximum };
+        prlimit(process, Resource::Fsize, limit).expect("a server's limits can be changed");
     }
 
     /// The next line that the server prints behind its address.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Sqlite};
 
@@ -95,7 +96,9 @@ impl SqliteDatabase {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        Ok(Transaction(self.writer.begin_with("begin immediate").await?))
+        let mut transaction = Transaction(Some(self.writer.acquire().await?));
+        transaction.run("begin immediate").await?;
+        Ok(transaction)
     }
 
     pub(super) async fn close(&self) {
@@ -104,18 +107,39 @@ impl SqliteDatabase {
     }
 }
 
-/// A transaction on the one writer connection. Dropped without `commit`, it changed nothing.
+/// A transaction on the one writer connection. Dropped without `commit`, it changed nothing, and
+/// its connection is closed: SQLite ends a transaction that meets a full disk by itself, and what
+/// state a connection is in after a failure is not worth finding out.
 #[derive(Debug)]
-pub(crate) struct Transaction(sqlx::Transaction<'static, Sqlite>);
+pub(crate) struct Transaction(Option<PoolConnection<Sqlite>>);
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
 
 impl Transaction {
+    /// The connection; it is there until the transaction is committed.
+    fn connection(&mut self) -> Result<&mut SqliteConnection, DatabaseError> {
+        let connection = self.0.as_deref_mut();
+        connection.ok_or(DatabaseError::Unavailable(sqlx::Error::PoolClosed))
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), DatabaseError> {
+        sqlx::raw_sql(sql).execute(self.connection()?).await?;
+        Ok(())
+    }
+
     /// Runs a statement; the number of rows it changed.
     pub(crate) async fn execute(
         &mut self,
         sql: String,
         values: &[Value],
     ) -> Result<u64, DatabaseError> {
-        let done = query(render(&sql), values).execute(&mut *self.0).await?;
+        let done = query(render(&sql), values).execute(self.connection()?).await?;
         Ok(done.rows_affected())
     }
 
@@ -124,7 +148,7 @@ impl Transaction {
     pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
         let sql = render(sql);
         for (source, cells) in rows.into_sqlite() {
-            batch(sql.replace("{rows}", &source), cells).execute(&mut *self.0).await?;
+            batch(sql.replace("{rows}", &source), cells).execute(self.connection()?).await?;
         }
         Ok(())
     }
@@ -141,7 +165,7 @@ impl Transaction {
     {
         let sql = render(sql);
         for (source, cells) in rows.into_sqlite() {
-            let mut answer = batch(sql.replace("{rows}", &source), cells).fetch(&mut *self.0);
+            let mut answer = batch(sql.replace("{rows}", &source), cells).fetch(self.connection()?);
             while let Some(row) = answer.try_next().await? {
                 each(&Row::Sqlite(row))?;
             }
@@ -151,13 +175,16 @@ impl Transaction {
 
     /// Runs several statements without parameters: the definition of tables.
     pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(&mut *self.0).await?;
+        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(self.connection()?).await?;
         Ok(())
     }
 
     /// Makes everything done so far last.
-    pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
-        Ok(self.0.commit().await?)
+    pub(crate) async fn commit(mut self) -> Result<(), DatabaseError> {
+        self.run("commit").await?;
+        // Back to the pool.
+        self.0 = None;
+        Ok(())
     }
 }
 

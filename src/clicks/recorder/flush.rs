@@ -9,6 +9,7 @@ use hoplog_events::click::{Click, ClickEvent, ClicksRecorded};
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::log::{APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion};
 use hoplog_events::position::{StreamId, Topic};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::enrichment::Enricher;
@@ -97,13 +98,14 @@ impl Flusher {
 
     async fn record(&self, visits: Vec<Visit>) -> Result<(), AppendError> {
         let now = self.clock.now();
+        let salt_away = |error: io::Error| AppendError::Unavailable(error.to_string());
+        let mut patience = Patience::new();
+        while let Err(error) = self.enricher.make_ready(&visits, now) {
+            self.wait(&mut patience, salt_away(error)).await?;
+        }
         let clicks: Result<Vec<Click>, io::Error> =
             visits.into_iter().map(|visit| self.enricher.click(visit, now)).collect();
-        let clicks = clicks.map_err(|error| {
-            tracing::error!(%error, "the visitor salt can't be kept");
-            AppendError::Unavailable(error.to_string())
-        })?;
-        for clicks in split(clicks) {
+        for clicks in split(clicks.map_err(salt_away)?) {
             self.append(clicks_event(&self.stream(), clicks, &self.clock, "visitor")?).await?;
         }
         Ok(())
@@ -115,23 +117,40 @@ impl Flusher {
 
     /// The same command id at every attempt: an append whose answer got lost is not repeated.
     async fn append(&self, append: Append) -> Result<(), AppendError> {
-        let mut pause = RETRY_PAUSE;
-        let started = tokio::time::Instant::now();
-        loop {
-            let Err(error) = self.log.append(append.clone()).await else { return Ok(()) };
-            let gives_up = match self.ack {
-                ClicksAck::Durable => started.elapsed() > DURABLE_PATIENCE,
-                ClicksAck::Queued => {
-                    self.shared.closing.is_cancelled() && started.elapsed() > DURABLE_PATIENCE
-                }
-            };
-            if gives_up || error == AppendError::Size {
-                return Err(error);
-            }
-            tracing::warn!(%error, "clicks wait: the log can't be written");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        let mut patience = Patience::new();
+        while let Err(error) = self.log.append(append.clone()).await {
+            self.wait(&mut patience, error).await?;
         }
+        Ok(())
+    }
+
+    /// Waits before the next attempt. Those who wait for the disk have little patience; what was
+    /// answered already is given up at the stop only.
+    async fn wait(&self, patience: &mut Patience, error: AppendError) -> Result<(), AppendError> {
+        let is_over = patience.started.elapsed() > DURABLE_PATIENCE;
+        let gives_up = match self.ack {
+            ClicksAck::Durable => is_over,
+            ClicksAck::Queued => self.shared.closing.is_cancelled() && is_over,
+        };
+        if gives_up || error == AppendError::Size {
+            return Err(error);
+        }
+        tracing::warn!(%error, "clicks wait: they can't be written");
+        tokio::time::sleep(patience.pause).await;
+        patience.pause = (patience.pause * 2).min(RETRY_PAUSE_MAX);
+        Ok(())
+    }
+}
+
+/// How long something has been tried, and the next pause.
+struct Patience {
+    started: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { started: Instant::now(), pause: RETRY_PAUSE }
     }
 }
 
