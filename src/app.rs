@@ -10,6 +10,7 @@ use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::click_statistics::ClickTotals;
+use hoplog_projections::lease::Part;
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
 use hoplog_projections::{Database, DatabaseError, ReadModels};
@@ -261,7 +262,7 @@ impl App {
 /// Runs on the projectors' threads, so that the database's own threads have their priority.
 async fn open_read_models(dir: DataDir, log: Arc<dyn EventLog>) -> Result<ReadModels, StartError> {
     let database = Database::open_sqlite(&dir.read_models_file()).await?;
-    Ok(ReadModels::open(database, log).await?)
+    Ok(ReadModels::open(database, log, Part::Alone).await?)
 }
 
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {

@@ -4,6 +4,10 @@ create table if not exists projections (
     version bigint not null
 );
 
+create table if not exists pauses (
+    projection text primary key
+);
+
 create table if not exists checkpoints (
     projection text not null,
     table_set bigint not null,
@@ -11,4 +15,10 @@ create table if not exists checkpoints (
     log_id text not null,
     sequence bigint not null,
     primary key (projection, table_set, topic)
+);
+
+create table if not exists leases (
+    projection text primary key,
+    holder text not null,
+    ends bigint not null
 );

@@ -6,11 +6,13 @@
 mod clicks;
 mod links;
 mod runner;
+mod turns;
 mod world;
 
 pub(crate) use clicks::*;
 pub(crate) use links::*;
 pub(crate) use runner::*;
+pub(crate) use turns::*;
 pub(crate) use world::World;
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
@@ -35,6 +37,10 @@ macro_rules! read_model_contract {
             tables_of_another_log_are_not_written,
             a_paused_projection_waits_and_goes_on,
             a_rebuild_gives_the_same_tables,
+            the_turn_of_a_killed_member_goes_to_another,
+            a_reader_learns_how_far_others_are,
+            a_pause_holds_for_every_member,
+            a_rebuild_by_one_is_read_by_all,
         );
     };
     ($factory:expr, $($promise:ident,)*) => {$(

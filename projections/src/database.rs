@@ -1,9 +1,10 @@
 //! The database of the read models, and the only place where dialects differ.
 //!
 //! Statements are one text for every database: `$1` parameters, `on conflict`, BIGINT
-//! microseconds for times. Three things are written by the dialect: `{rows}` (where a
+//! microseconds for times. Four things are written by the dialect: `{rows}` (where a
 //! statement reads a batch of rows from, see [`Rows`]), `{clustered}` (a table kept in the
-//! order of its primary key) and `{bytes}` (the type of a byte string).
+//! order of its primary key), `{bytes}` (the type of a byte string) and `{now}` (the database's
+//! clock).
 
 mod row;
 mod rows;

@@ -15,6 +15,7 @@ pub mod clicks;
 pub mod cursor;
 pub mod database;
 pub mod dimension;
+pub mod lease;
 pub mod link_directory;
 pub mod projection;
 pub mod read_models;

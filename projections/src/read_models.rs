@@ -13,6 +13,7 @@ use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
 use crate::clicks::{Clicks, ClicksProjection};
 use crate::database::{Database, DatabaseError};
+use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
@@ -81,7 +82,11 @@ impl ReadModels {
     ///
     /// # Errors
     /// When the database can't be used.
-    pub async fn open(database: Database, log: Arc<dyn EventLog>) -> Result<Self, WorkerError> {
+    pub async fn open(
+        database: Database,
+        log: Arc<dyn EventLog>,
+        part: Part,
+    ) -> Result<Self, WorkerError> {
         let mut transaction = database.begin().await?;
         transaction.define(DEFINITION).await?;
         transaction.commit().await?;
@@ -99,7 +104,7 @@ impl ReadModels {
         let mut projections = Vec::new();
         for (projection, (_, version)) in all.into_iter().zip(active) {
             let (database, log, sets) = (database.clone(), Arc::clone(&log), sets.clone());
-            let applier = Applier { projection, database, log, sets };
+            let applier = Applier { projection, database, log, sets, part };
             projections.push(Running::open(applier, version).await?);
         }
         Ok(Self { database, sets, projections })
@@ -113,6 +118,12 @@ impl ReadModels {
     /// Ends every task after what it is writing, then closes the database. The checkpoints say
     /// where to go on.
     pub async fn stop(&self) {
+        self.stop_projecting().await;
+        self.database.close().await;
+    }
+
+    /// Ends every task after what it is writing.
+    pub(crate) async fn stop_projecting(&self) {
         for projection in &self.projections {
             drop(lock(&projection.commands).take());
         }
@@ -124,7 +135,6 @@ impl ReadModels {
                 tracing::error!(%error, "a projection's task ended badly");
             }
         }
-        self.database.close().await;
     }
 
     /// Questions about links.
@@ -190,7 +200,7 @@ impl ReadModels {
     /// # Errors
     /// See [`OperationError`].
     pub async fn pause(&self, projection: &str) -> Result<(), OperationError> {
-        self.find(projection)?.ask(Command::Pause).await
+        Ok(self.find(projection)?.ask(Command::Pause).await??)
     }
 
     /// Lets a projection that was paused, or failed, go on.
@@ -198,7 +208,7 @@ impl ReadModels {
     /// # Errors
     /// See [`OperationError`].
     pub async fn resume(&self, projection: &str) -> Result<(), OperationError> {
-        self.find(projection)?.ask(Command::Resume).await
+        Ok(self.find(projection)?.ask(Command::Resume).await??)
     }
 
     /// Builds a projection's tables anew from the first event, then puts them in the place of the

@@ -4,6 +4,7 @@
 use hoplog_events::position::{Position, Sequence};
 
 use crate::checkpoint::Checkpoint;
+use crate::lease::{self, Part, RENEWAL};
 use crate::projection::Table;
 use crate::runner::{BATCH, Worker, WorkerError};
 use crate::table_set::TableSet;
@@ -54,7 +55,7 @@ impl VerifyReport {
 
 impl Worker {
     /// Builds a new set of tables to the head of the topic and puts it in the place of the old.
-    pub(crate) async fn rebuild(&mut self) -> Result<RebuildReport, WorkerError> {
+    pub(crate) async fn rebuild(&self) -> Result<RebuildReport, WorkerError> {
         let new = self.applier.create().await?;
         let (done, facts) = match self.build(new, None).await {
             Ok(built) => built,
@@ -69,8 +70,21 @@ impl Worker {
         Ok(RebuildReport { position: position(done), facts })
     }
 
-    /// Builds a set of tables up to where the ones that are read are, and compares them.
-    pub(crate) async fn verify(&mut self) -> Result<VerifyReport, WorkerError> {
+    /// Builds a set of tables up to where the ones that are read are, and compares them. Nobody
+    /// else works on those meanwhile.
+    pub(crate) async fn verify(&self) -> Result<VerifyReport, WorkerError> {
+        let Part::Member(member) = self.applier.part else { return self.verify_alone().await };
+        lease::seize(&self.applier.database, self.applier.projection.name(), member).await?;
+        // By then whoever held it has noticed.
+        tokio::time::sleep(RENEWAL + RENEWAL / 2).await;
+        let follower = self.follower();
+        tokio::select! {
+            report = self.verify_alone() => report,
+            error = follower.hold(member) => Err(error),
+        }
+    }
+
+    async fn verify_alone(&self) -> Result<VerifyReport, WorkerError> {
         let live = self.applier.checkpoint().await?;
         let new = self.applier.create().await?;
         let compared = match self.build(new, Some(live.sequence)).await {
@@ -92,7 +106,7 @@ impl Worker {
     }
 
     async fn build(
-        &mut self,
+        &self,
         mut checkpoint: Checkpoint,
         up_to: Option<Sequence>,
     ) -> Result<(Checkpoint, u64), WorkerError> {
@@ -123,6 +137,9 @@ impl Worker {
         let mut tables = Vec::new();
         for table in self.applier.projection.tables() {
             tables.push(self.compare_table(table, live.set, rebuilt.set).await?);
+        }
+        if self.applier.checkpoint().await? != live {
+            return Err(WorkerError::CheckpointLost(live.set.projection.to_owned()));
         }
         Ok(VerifyReport { position: position(live), tables })
     }

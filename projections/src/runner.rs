@@ -10,7 +10,9 @@
 //! tables still answer, with what they account for.
 
 mod apply;
+mod follow;
 mod status;
+mod turn;
 mod worker;
 
 use std::time::Duration;
@@ -52,9 +54,13 @@ pub enum WorkerError {
     /// This version can't read an event. Run the version that wrote it, or a newer one.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Somebody else moved the checkpoint. Nothing was changed; stop one of the two.
+    /// Somebody else moved the checkpoint. Nothing was changed. Among those that take turns this
+    /// happens when a turn ends; otherwise stop one of the two.
     #[error("another worker moved the checkpoint of {0}")]
     CheckpointLost(String),
+    /// Somebody else has taken over. Nothing is lost.
+    #[error("another worker holds the lease of {0}")]
+    LeaseLost(String),
     /// The tables were made from another log. Rebuild, or bring the right log back.
     #[error("the tables of {projection} were made from log {theirs}, not from {ours}")]
     OtherLog {
@@ -74,6 +80,11 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// Whether it only means that it is somebody else's turn.
+    pub(crate) fn ends_a_turn(&self) -> bool {
+        matches!(self, Self::CheckpointLost(_) | Self::LeaseLost(_))
+    }
+
     /// Whether trying again may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {

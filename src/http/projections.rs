@@ -23,7 +23,8 @@ pub struct ProjectionAnswer {
     pub name: &'static str,
     /// Which rows its code makes of the events.
     pub version: i64,
-    /// `catching-up`, `live`, `rebuilding`, `paused` or `failed`.
+    /// `catching-up`, `live`, `standby` (another process keeps it up to date), `rebuilding`,
+    /// `verifying`, `paused` or `failed`.
     pub state: &'static str,
     /// The last event that its tables account for.
     pub position: String,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::world::{NAMES, PATIENCE, World, click, empty_log};
 use crate::ReadModels;
+use crate::lease::Part;
 use crate::read_models::WaitError;
 use crate::runner::State;
 
@@ -84,7 +85,8 @@ pub(crate) async fn tables_of_another_log_are_not_written(world: World) {
     world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
     world.caught_up().await;
     let (_dir, other) = empty_log().await;
-    let models = ReadModels::open(world.database.clone(), Arc::clone(&other)).await.unwrap();
+    let models =
+        ReadModels::open(world.database.clone(), Arc::clone(&other), Part::Alone).await.unwrap();
     models.run();
     for name in ["clicks", "click_statistics"] {
         let error = world.becomes(&models, name, State::Failed).await.unwrap();

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::lease::Part;
 use crate::{Database, ReadModels};
 
 /// Every projection.
@@ -65,14 +66,17 @@ pub(crate) async fn empty_log() -> (TempDir, Arc<dyn EventLog>) {
 impl World {
     pub(crate) async fn new(database: Database) -> Self {
         let (dir, log) = empty_log().await;
-        let models = ReadModels::open(database.clone(), Arc::clone(&log)).await.unwrap();
+        let models =
+            ReadModels::open(database.clone(), Arc::clone(&log), Part::Alone).await.unwrap();
         models.run();
         Self { log, database, models, dir }
     }
 
     /// The same log and database, opened by read models that start anew.
     pub(crate) async fn opened_again(&self) -> ReadModels {
-        let models = ReadModels::open(self.database.clone(), Arc::clone(&self.log)).await.unwrap();
+        let models = ReadModels::open(self.database.clone(), Arc::clone(&self.log), Part::Alone)
+            .await
+            .unwrap();
         models.run();
         models
     }

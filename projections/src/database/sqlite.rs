@@ -190,7 +190,9 @@ impl Transaction {
 
 /// Writes the few words that differ between databases.
 fn render(sql: &str) -> String {
-    sql.replace("{clustered}", "without rowid").replace("{bytes}", "blob")
+    sql.replace("{clustered}", "without rowid")
+        .replace("{bytes}", "blob")
+        .replace("{now}", "cast(unixepoch('subsec') * 1000000 as integer)")
 }
 
 /// Whether the same statement may succeed later: busy, locked, out of space, or no connection.

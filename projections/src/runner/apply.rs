@@ -9,6 +9,7 @@ use hoplog_events::position::Sequence;
 use super::WorkerError;
 use crate::checkpoint::Checkpoint;
 use crate::database::Database;
+use crate::lease::Part;
 use crate::projection::Projection;
 use crate::table_set::{ActiveSets, TableSet};
 
@@ -19,6 +20,7 @@ pub(crate) struct Applier {
     pub(crate) database: Database,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) sets: ActiveSets,
+    pub(crate) part: Part,
 }
 
 impl Applier {
@@ -92,11 +94,13 @@ impl Applier {
         Ok(())
     }
 
-    /// Drops every set but the one that is read.
+    /// Drops every set but the one that is read. A set with a higher number may be one that
+    /// another process is building.
     pub(crate) async fn drop_inactive(&self) -> Result<(), WorkerError> {
         let active = self.active();
         for number in crate::checkpoint::set_numbers(&self.database, active.projection).await? {
-            if number != active.number {
+            let superseded = number < active.number;
+            if superseded || (self.part == Part::Alone && number > active.number) {
                 self.drop_set(TableSet { number, ..active }).await?;
             }
         }

@@ -13,6 +13,8 @@ pub enum State {
     CatchingUp,
     /// It waits for new events.
     Live,
+    /// Another process keeps it up to date.
+    Standby,
     /// It builds its tables anew beside the ones that are read.
     Rebuilding,
     /// It builds its tables aside to compare them with the ones that are read.
@@ -30,6 +32,7 @@ impl State {
         match self {
             Self::CatchingUp => "catching-up",
             Self::Live => "live",
+            Self::Standby => "standby",
             Self::Rebuilding => "rebuilding",
             Self::Verifying => "verifying",
             Self::Paused => "paused",

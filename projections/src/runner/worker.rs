@@ -1,26 +1,26 @@
 //! The task of one projection.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use hoplog_events::envelope::RecordedEvent;
-use serde::Deserialize;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
-use crate::checkpoint::Checkpoint;
+use super::follow::Follower;
+use super::{Applier, Progress, State, WorkerError};
+use crate::lease::{self, Part};
 use crate::rebuild::{RebuildReport, VerifyReport};
 
 /// What an operator asks of a projection, and where the answer goes.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Pause(oneshot::Sender<()>),
-    Resume(oneshot::Sender<()>),
+    Pause(oneshot::Sender<Result<(), WorkerError>>),
+    Resume(oneshot::Sender<Result<(), WorkerError>>),
     Rebuild(oneshot::Sender<Result<RebuildReport, WorkerError>>),
     Verify(oneshot::Sender<Result<VerifyReport, WorkerError>>),
 }
+
+/// How long the end of a turn may take.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// Follows the log for one projection. Ends when nobody can send it commands any more.
 #[derive(Debug)]
@@ -38,12 +38,26 @@ impl Worker {
         while let Some(command) = self.next_command().await {
             self.obey(command).await;
         }
+        self.hand_over().await;
+    }
+
+    /// Lets the next one begin at once.
+    async fn hand_over(&self) {
+        let Part::Member(member) = self.applier.part else { return };
+        let (database, name) = (&self.applier.database, self.applier.projection.name());
+        // If this fails, the lease ends by itself.
+        let _ = tokio::time::timeout(HAND_OVER, lease::give_back(database, name, member)).await;
     }
 
     /// Follows the log, if it may, until there is a command; `None`: stop. What is cut off is a
     /// transaction, which then changed nothing.
     async fn next_command(&mut self) -> Option<Command> {
-        if matches!(self.state(), State::Paused | State::Failed) {
+        let stopped = match self.state() {
+            State::Failed => true,
+            State::Paused => !self.applier.part.takes_turns(),
+            _ => false,
+        };
+        if stopped {
             return self.commands.recv().await;
         }
         let Self { applier, progress, commands, hurry } = self;
@@ -60,12 +74,10 @@ impl Worker {
         // An answer that nobody waits for any more is no loss.
         match command {
             Command::Pause(answer) => {
-                self.enter(State::Paused);
-                let _ = answer.send(());
+                let _ = answer.send(self.set_paused(true).await);
             }
             Command::Resume(answer) => {
-                self.enter(State::CatchingUp);
-                let _ = answer.send(());
+                let _ = answer.send(self.set_paused(false).await);
             }
             Command::Rebuild(answer) => {
                 let before = self.state();
@@ -86,6 +98,22 @@ impl Worker {
         }
     }
 
+    /// Among those that take turns, for all of them; alone, until the process ends.
+    async fn set_paused(&self, paused: bool) -> Result<(), WorkerError> {
+        if self.applier.part.takes_turns() {
+            let (database, name) = (&self.applier.database, self.applier.projection.name());
+            lease::set_paused(database, name, paused).await?;
+            self.hand_over().await;
+        }
+        self.enter(if paused { State::Paused } else { State::CatchingUp });
+        Ok(())
+    }
+
+    pub(crate) fn follower(&self) -> Follower<'_> {
+        let Self { applier, progress, hurry, .. } = self;
+        Follower { applier, progress, hurry }
+    }
+
     fn state(&self) -> State {
         self.progress.borrow().state
     }
@@ -102,100 +130,4 @@ impl Worker {
             progress.last_error = Some(error.to_string());
         });
     }
-}
-
-/// The part of a worker that follows the log.
-struct Follower<'a> {
-    applier: &'a Applier,
-    progress: &'a watch::Sender<Progress>,
-    hurry: &'a Notify,
-}
-
-impl Follower<'_> {
-    /// Follows the log for ever; the error is one that trying again does not mend.
-    async fn follow_and_retry(&self) -> WorkerError {
-        let mut backoff = Backoff::default();
-        loop {
-            let Err(error) = self.follow(&mut backoff).await;
-            if !error.is_transient() {
-                return error;
-            }
-            let projection = self.applier.projection.name();
-            tracing::warn!(projection, %error, "the projection tries again");
-            self.progress.send_modify(|progress| progress.last_error = Some(error.to_string()));
-            tokio::time::sleep(backoff.next()).await;
-        }
-    }
-
-    async fn follow(&self, backoff: &mut Backoff) -> Result<Infallible, WorkerError> {
-        // Read anew each time: a commit whose answer was lost may have moved it.
-        let mut checkpoint = self.applier.checkpoint().await?;
-        let topic = self.applier.projection.topic();
-        let head = self.applier.log.head(topic).await?.sequence;
-        let mut events = self.applier.log.subscribe(topic, checkpoint.sequence, BATCH).await?;
-        self.progress.send_modify(|progress| progress.sequence = checkpoint.sequence);
-        loop {
-            if checkpoint.sequence >= head {
-                self.progress.send_if_modified(|progress| {
-                    std::mem::replace(&mut progress.state, State::Live) != State::Live
-                });
-            }
-            let batch = events.next().await?;
-            let full = is_full(&batch);
-            let started = Instant::now();
-            checkpoint = self.apply(checkpoint, batch).await?;
-            backoff.reset();
-            if !full {
-                self.linger(started).await;
-            }
-        }
-    }
-
-    async fn apply(
-        &self,
-        checkpoint: Checkpoint,
-        batch: Vec<RecordedEvent>,
-    ) -> Result<Checkpoint, WorkerError> {
-        let started = Instant::now();
-        let recorded_at = batch.last().and_then(recorded_time);
-        let events = batch.len() as u64;
-        let (checkpoint, facts) = self.applier.apply(checkpoint, batch).await?;
-        let name = self.applier.projection.name();
-        metrics::counter!("hoplog_projection_events_total", "projection" => name).increment(events);
-        metrics::counter!("hoplog_projection_facts_total", "projection" => name).increment(facts);
-        metrics::histogram!("hoplog_projection_batch_seconds", "projection" => name)
-            .record(started.elapsed());
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-        let rate = facts as f64 / started.elapsed().as_secs_f64().max(LINGER.as_secs_f64());
-        self.progress.send_modify(|progress| {
-            progress.sequence = checkpoint.sequence;
-            progress.recorded_at = recorded_at.or(progress.recorded_at);
-            progress.last_error = None;
-            progress.rate = Some((rate, Instant::now()));
-        });
-        Ok(checkpoint)
-    }
-
-    /// Lets events gather for three times as long as the last batch took, unless somebody waits
-    /// for them.
-    async fn linger(&self, since: Instant) {
-        let rest = (since.elapsed() * 3).clamp(LINGER, LINGER_MAX);
-        // Both outcomes are fine: the time is over, or somebody is in a hurry.
-        let _ = tokio::time::timeout(rest, self.hurry.notified()).await;
-    }
-}
-
-/// Whether there is probably more where this came from.
-fn is_full(batch: &[RecordedEvent]) -> bool {
-    let bytes: usize = batch.iter().map(|event| event.body.len()).sum();
-    batch.len() >= BATCH.events_max || bytes >= BATCH.bytes_max / 8 * 7
-}
-
-/// When an event was written down, without reading its data.
-fn recorded_time(event: &RecordedEvent) -> Option<DateTime<Utc>> {
-    #[derive(Deserialize)]
-    struct Recorded {
-        recordedtime: DateTime<Utc>,
-    }
-    serde_json::from_slice::<Recorded>(&event.body).ok().map(|recorded| recorded.recordedtime)
 }
