@@ -24,3 +24,4 @@ mod operations;
 mod own_ground;
 mod redirect;
 mod statistics;
+mod visitors;

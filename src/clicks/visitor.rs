@@ -1,7 +1,8 @@
 //! Who visited, without knowing who: a hash that means something for one day.
 //!
-//! A **unique visitor** is a distinct pair of address and user agent on one UTC day. The hash is
-//! the first 64 bits of SHA-256 over the day's salt, the address and the user agent. A salt is
+//! A **unique visitor** is a distinct pair of address and user agent on one UTC day; of an IPv6
+//! address the first 64 bits count, which is what one household gets. The hash is the first 64
+//! bits of SHA-256 over the day's salt, the address and the user agent. A salt is
 //! random, made when its day begins, and destroyed an hour after the day ends; from then on
 //! nobody, the operator included, can tell whose hash it was or recognise a visitor again.
 //!
@@ -23,6 +24,9 @@ use sha2::{Digest, Sha256};
 
 /// How long after its day a salt is kept, for clicks that were queued at midnight.
 const GRACE: TimeDelta = TimeDelta::hours(1);
+
+/// What counts of an IPv6 address: devices change the rest by the hour.
+const NETWORK_BYTES: usize = 8;
 
 type Salt = [u8; 32];
 
@@ -126,9 +130,9 @@ fn write(path: &Path, kept: &Kept) -> io::Result<()> {
 
 fn visitor_hash(salt: &Salt, address: Option<IpAddr>, user_agent: &str) -> VisitorHash {
     let mut hash = Sha256::new().chain_update(salt);
-    match address {
+    match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) => hash.update(address.octets()),
-        Some(IpAddr::V6(address)) => hash.update(address.octets()),
+        Some(IpAddr::V6(address)) => hash.update(&address.octets()[..NETWORK_BYTES]),
         None => {}
     }
     // Addresses have two lengths; the separator keeps one from running into the user agent.
@@ -159,6 +163,22 @@ mod tests {
         assert_ne!(hash(&salts, at(1, 8), address, "other"), morning);
         assert_ne!(hash(&salts, at(1, 8), None, "agent"), morning);
         assert_ne!(hash(&salts, at(2, 8), address, "agent"), morning);
+    }
+
+    /// U15.
+    #[test]
+    fn trap_15_a_visitor_is_an_ipv4_address_or_an_ipv6_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let salts = VisitorSalts::open(&dir.path().join("salts.json")).unwrap();
+        let hash = |address: &str| {
+            let address = Some(address.parse().unwrap());
+            let live = salts.hash(at(1, 8), at(1, 8), address, "agent").unwrap();
+            (live, salts.hash_imported(at(1, 8), address, "agent"))
+        };
+        assert_eq!(hash("2001:db8:1:2::7"), hash("2001:db8:1:2:ffff::1"));
+        assert_ne!(hash("2001:db8:1:2::7"), hash("2001:db8:1:3::7"));
+        assert_ne!(hash("192.0.2.1"), hash("192.0.2.2"));
+        assert_eq!(hash("192.0.2.1"), hash("::ffff:192.0.2.1"));
     }
 
     /// A full disk: a salt that could not be written is not used by the next visit either.

@@ -29,7 +29,7 @@ use crate::queries::get_link::find_link;
 const FILTER_VALUES_MAX: usize = 50;
 
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %); one visitor is
-/// one address and user agent on one UTC day.
+/// one address (of IPv6: one /64 network) and user agent on one UTC day.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatisticsAnswer {
