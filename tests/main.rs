@@ -23,5 +23,6 @@ mod links;
 mod operations;
 mod own_ground;
 mod redirect;
+mod shapes;
 mod statistics;
 mod visitors;

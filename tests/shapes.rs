@@ -1,0 +1,202 @@
+//! The promise: answers have the fields that the surface names, no others and none missing, whether
+//! they have a value or not.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Client, NewLink, Server};
+
+/// A link, as the surface lists it, and two more: whose it is, and what its owner should know.
+const LINK: &[&str] = &[
+    "clicks",
+    "code",
+    "createdAt",
+    "domain",
+    "expiresAt",
+    "externalId",
+    "id",
+    "note",
+    "owner",
+    "redirect",
+    "shortUrl",
+    "state",
+    "tags",
+    "title",
+    "url",
+    "version",
+    "warnings",
+];
+
+const STATISTICS: &[&str] = &[
+    "browsers",
+    "cities",
+    "classes",
+    "countries",
+    "devices",
+    "languages",
+    "referrerUrls",
+    "referrers",
+    "regions",
+    "series",
+    "systems",
+    "totalClicks",
+    "uniqueVisitors",
+    "utm",
+];
+
+const CLICK: &[&str] = &[
+    "address",
+    "at",
+    "browser",
+    "city",
+    "class",
+    "code",
+    "country",
+    "device",
+    "id",
+    "language",
+    "recordedAt",
+    "referrer",
+    "referrerUrl",
+    "region",
+    "system",
+    "userAgent",
+    "utm",
+    "visitor",
+];
+
+const PROJECTION: &[&str] = &[
+    "lagEvents",
+    "lagSeconds",
+    "lastError",
+    "name",
+    "parked",
+    "position",
+    "rate",
+    "state",
+    "version",
+];
+
+const UTM: &[&str] = &["campaign", "content", "medium", "source", "term"];
+
+const SLICE: &[&str] = &["clicks", "value", "visitors"];
+
+/// The names of an object's fields, in order.
+#[track_caller]
+fn keys(object: &Value) -> Vec<&str> {
+    let object = object.as_object().unwrap_or_else(|| panic!("no object: {object}"));
+    object.keys().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The contract lists the same fields for a schema, all of them required but for these.
+fn check_contract(contract: &Value, schema: &str, expected: &[&str]) {
+    let schema = &contract["components"]["schemas"][schema];
+    assert_eq!(keys(&schema["properties"]), expected, "{schema}");
+}
+
+/// A link with nothing but a destination, and one with all there is.
+fn wanted() -> [Value; 2] {
+    let full = json!({
+        "url": "https://bücher.example/?utm_source=s", "alias": "full", "domain": "default",
+        "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
+        "externalId": "e", "reuse": false,
+    });
+    [json!({ "url": "https://example.com/" }), full]
+}
+
+async fn list(client: &Client, path: &str) -> Vec<Value> {
+    let page = client.get(path).await.expect(200).json();
+    page["data"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_link_has_the_same_fields_wherever_it_is_answered() {
+    let server = Server::start();
+    let client = &server.client;
+    for wanted in wanted() {
+        let link = client.post("/api/v1/links", &wanted).await.expect(201).json();
+        assert_eq!(keys(&link), LINK);
+        assert_eq!(keys(&link["clicks"]), ["bots", "humans", "total"]);
+        let path = format!("/api/v1/links/{}", link["code"].as_str().unwrap());
+        assert_eq!(keys(&client.get(&path).await.expect(200).json()), LINK);
+        let disabled = client.post(&format!("{path}/disable"), &json!({})).await.expect(200);
+        assert_eq!(keys(&disabled.json()), LINK);
+        let patched = client.patch(&path, &json!({ "title": "other" })).await.expect(200);
+        assert_eq!(keys(&patched.json()), LINK);
+    }
+    client.caught_up("link_directory").await;
+    let listed = list(client, "/api/v1/links").await;
+    assert_eq!(listed.len(), 2);
+    listed.iter().for_each(|link| assert_eq!(keys(link), LINK));
+    let page = client.get("/api/v1/links").await.json();
+    assert_eq!(keys(&page), ["data", "nextCursor"]);
+    let odd = json!({ "links": [{ "url": "https://example.com/" }, {}] });
+    let bulk = client.post("/api/v1/links/bulk", &odd).await.expect(200).json();
+    assert_eq!(keys(&bulk), ["results"]);
+    assert_eq!(keys(&bulk["results"][0]), ["link", "replayed", "status"]);
+    assert_eq!(keys(&bulk["results"][0]["link"]), LINK);
+    assert_eq!(keys(&bulk["results"][1]), ["problem", "replayed", "status"]);
+    check_contract(&client.visit("/openapi.json").await.json(), "LinkAnswer", LINK);
+}
+
+#[tokio::test]
+async fn numbers_and_clicks_have_all_their_fields_with_and_without_clicks() {
+    let server = Server::start();
+    let client = &server.client;
+    client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+    assert_eq!(keys(&client.stats("a", "").await), STATISTICS);
+    let visit = client.request(Method::GET, "/a?utm_source=s&utm_medium=m");
+    client
+        .send(visit.header("referer", "https://e.example/").header("accept-language", "en"))
+        .await;
+    client.visit("/a").await.expect(302);
+    for stats in [
+        client.stats("a", "").await,
+        client.stats("a", "browser=Firefox").await,
+        client.get("/api/v1/stats").await.expect(200).json(),
+    ] {
+        assert_eq!(keys(&stats), STATISTICS);
+        assert_eq!(keys(&stats["utm"]), UTM);
+        assert_eq!(keys(&stats["series"][0]), ["clicks", "start", "visitors"]);
+        for breakdown in ["classes", "countries", "devices", "browsers", "referrers", "languages"] {
+            assert_eq!(keys(&stats[breakdown][0]), SLICE, "{breakdown}");
+        }
+        assert_eq!(keys(&stats["utm"]["source"][0]), SLICE);
+    }
+    let clicks = list(client, "/api/v1/links/a/clicks").await;
+    assert_eq!(clicks.len(), 2);
+    for click in &clicks {
+        assert_eq!((keys(click), keys(&click["utm"])), (CLICK.to_vec(), UTM.to_vec()));
+        let unknown = click.as_object().unwrap().iter().filter(|(_, value)| value.is_null());
+        assert_eq!(unknown.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["address"]);
+    }
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "StatisticsAnswer", STATISTICS);
+    check_contract(&contract, "ClickAnswer", CLICK);
+}
+
+#[tokio::test]
+async fn operations_and_short_forms_have_their_fields() {
+    let server = Server::start();
+    let client = &server.client;
+    let short = json!({ "longURL": "https://example.com/", "customAlias": "a" });
+    let short = client.post("/api/shorten", &short).await.expect(201).json();
+    assert_eq!(keys(&short), ["expiresAt", "longURL", "shortCode", "shortURL"]);
+    let analytics = client.get("/api/analytics/a").await.expect(200).json();
+    let fields = ["clicksByCountry", "clicksByDay", "clicksByDevice", "totalClicks"];
+    assert_eq!(keys(&analytics), fields);
+    let projections = list(client, "/api/v1/projections").await;
+    assert_eq!(projections.len(), 3);
+    projections.iter().for_each(|projection| assert_eq!(keys(projection), PROJECTION));
+    let verified = client.post("/api/v1/projections/clicks/verify", &json!({})).await.expect(200);
+    assert_eq!(keys(&verified.json()), ["identical", "position", "tables"]);
+    let problem = client.get("/api/v1/links/nothere").await.expect(404).json();
+    assert_eq!(keys(&problem), ["code", "detail", "status", "title", "type"]);
+    let problem = client.post("/api/v1/links", &json!({})).await.expect(422).json();
+    assert_eq!(keys(&problem), ["code", "detail", "errors", "status", "title", "type"]);
+    assert_eq!(keys(&problem["errors"][0]), ["code", "detail", "pointer"]);
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "ProjectionAnswer", PROJECTION);
+}
