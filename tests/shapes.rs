@@ -129,7 +129,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
     client.caught_up("link_directory").await;
     let listed = list(client, "/api/v1/links").await;
     assert_eq!(listed.len(), 2);
-    listed.iter().for_each(|link| assert_eq!(keys(link), LINK));
+    assert!(listed.iter().all(|link| keys(link) == LINK), "{listed:?}");
     let page = client.get("/api/v1/links").await.json();
     assert_eq!(keys(&page), ["data", "nextCursor"]);
     let odd = json!({ "links": [{ "url": "https://example.com/" }, {}] });
@@ -189,7 +189,7 @@ async fn operations_and_short_forms_have_their_fields() {
     assert_eq!(keys(&analytics), fields);
     let projections = list(client, "/api/v1/projections").await;
     assert_eq!(projections.len(), 3);
-    projections.iter().for_each(|projection| assert_eq!(keys(projection), PROJECTION));
+    assert!(projections.iter().all(|it| keys(it) == PROJECTION), "{projections:?}");
     let verified = client.post("/api/v1/projections/clicks/verify", &json!({})).await.expect(200);
     assert_eq!(keys(&verified.json()), ["identical", "position", "tables"]);
     let problem = client.get("/api/v1/links/nothere").await.expect(404).json();
