@@ -16,6 +16,7 @@ mod bad_input;
 mod durability;
 mod events;
 mod expiry;
+#[cfg(target_os = "linux")]
 mod full_disk;
 mod idempotency;
 mod import;

@@ -2,9 +2,10 @@
 //!
 //! A **unique visitor** is a distinct pair of address and user agent on one UTC day; of an IPv6
 //! address the first 64 bits count, which is what one household gets. The hash is the first 64
-//! bits of SHA-256 over the day's salt, the address and the user agent. A salt is
-//! random, made when its day begins, and destroyed an hour after the day ends; from then on
-//! nobody, the operator included, can tell whose hash it was or recognise a visitor again.
+//! bits of SHA-256 over the day's salt, the address and the user agent. A salt is random, made
+//! when its day begins, and destroyed by the first visit that comes more than an hour after the
+//! day's end, unless visits of that day still wait to be recorded; from then on nobody, the
+//! operator included, can tell whose hash it was or recognise a visitor again.
 //!
 //! Clicks that are imported from old logs get a salt per day that is derived from one secret, so
 //! that importing again gives the same hashes. (Who has the old log knows the addresses anyway.)
@@ -101,7 +102,8 @@ impl VisitorSalts {
 
     fn salt(&self, day: NaiveDate, now: DateTime<Utc>) -> io::Result<Salt> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = (now - GRACE).date_naive();
+        // A visit that waited longer than that still needs the salt of its day.
+        let oldest = (now - GRACE).date_naive().min(day);
         let outdated = kept.days.first_key_value().is_some_and(|(day, _)| *day < oldest);
         if let (false, Some(salt)) = (outdated, kept.days.get(&day)) {
             return Ok(*salt);
@@ -210,6 +212,20 @@ mod tests {
         let file = fs::read_to_string(&path).unwrap();
         assert!(!file.contains("2026-01-01") && file.contains("2026-01-02"), "{file}");
         assert_ne!(salts.hash(at(1, 23), at(2, 2), None, "a").unwrap(), first);
+    }
+
+    /// Clicks that a full disk held back for hours are not a visitor each.
+    #[test]
+    fn visits_that_are_recorded_late_are_told_apart_as_others_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let salts = VisitorSalts::open(&dir.path().join("salts.json")).unwrap();
+        let late = |agent| salts.hash(at(1, 23), at(2, 3), None, agent).unwrap();
+        let visitors = [late("a"), late("a"), late("b")];
+        assert_eq!(visitors[0], visitors[1]);
+        assert_ne!(visitors[0], visitors[2]);
+        salts.hash(at(2, 3), at(2, 3), None, "a").unwrap();
+        let file = fs::read_to_string(dir.path().join("salts.json")).unwrap();
+        assert!(!file.contains("2026-01-01"), "what is over is destroyed: {file}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::client::Client;
@@ -86,6 +87,7 @@ impl Settings {
 
     /// Starts a server whose disk can be full: see [`Server::fill_the_disk`]. What it writes
     /// beyond the limit must fail, as on a full disk, instead of ending it by a signal.
+    #[cfg(target_os = "linux")]
     pub fn start_with_a_disk_that_fills(self) -> Server {
         let plain = self.command();
         let mut command = Command::new("/bin/sh");
@@ -142,15 +144,18 @@ impl Server {
 
     /// From now on no file of the server's can be written to: the nearest thing to a full disk
     /// that needs neither a disk nor privileges.
+    #[cfg(target_os = "linux")]
     pub fn fill_the_disk(&self) {
         self.limit_files(Some(0));
     }
 
     /// There is room again.
+    #[cfg(target_os = "linux")]
     pub fn make_room(&self) {
         self.limit_files(getrlimit(Resource::Fsize).current);
     }
 
+    #[cfg(target_os = "linux")]
     fn limit_files(&self, bytes: Option<u64>) {
         let process = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let maximum = getrlimit(Resource::Fsize).maximum;
