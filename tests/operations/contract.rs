@@ -112,7 +112,9 @@ async fn metrics_can_be_read_and_count_what_was_done() {
     for _ in 0..7 {
         client.visit(&format!("/{code}")).await.expect(302);
     }
-    client.caught_up("click_statistics").await;
+    for projection in ["link_directory", "clicks", "click_statistics"] {
+        client.caught_up(projection).await;
+    }
     let answer = client.visit("/metrics").await.expect(200);
     assert!(answer.header("content-type").starts_with("text/plain"));
     let (mut types, mut samples) = (BTreeSet::new(), Vec::new());
