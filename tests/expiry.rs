@@ -33,10 +33,10 @@ async fn check_ended(client: &Client, alias: &str, ended: DateTime<Utc>) {
     assert!(noted >= ended, "noted at {noted}, before {ended}");
     let visit = client.visit(&format!("/{alias}")).await;
     assert_eq!(visit.expect(410).code(), "link_expired");
+    client.caught_up("link_directory").await;
     let link = client.get(&format!("/api/v1/links/{alias}")).await.expect(200);
     assert_eq!(link.json()["state"], "expired");
     assert_eq!(link.header("etag"), "\"2\"");
-    client.caught_up("link_directory").await;
     let list = client.get("/api/v1/links?state=expired").await.expect(200).json();
     let listed = list["data"].as_array().unwrap().iter().filter(|link| link["code"] == alias);
     assert_eq!(listed.count(), 1, "{list}");
