@@ -7,7 +7,8 @@
 //! 2. [`catalogue`]: the name and version of every event type; [`envelope`]: how an event is written down (CloudEvents 1.0, JSON).
 //! 3. [`upcast`]: how an event written years ago is read today.
 //! 4. [`log`]: the [`log::EventLog`] trait and its obligations; its backends are beside it.
-//! 5. [`position`]: where an event is, and the opaque token that clients see.
+//! 5. [`spool`]: where appends wait for a log that is away.
+//! 6. [`position`]: where an event is, and the opaque token that clients see.
 
 pub mod account;
 pub mod catalogue;
@@ -16,6 +17,7 @@ pub mod envelope;
 pub mod link;
 pub mod log;
 pub mod position;
+pub mod spool;
 pub mod upcast;
 
 #[cfg(test)]
