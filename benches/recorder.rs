@@ -12,6 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use chrono::{DateTime, Utc};
 use hoplog::clicks::country::Locator;
 use hoplog::clicks::enrichment::Enricher;
+use hoplog::clicks::lane::{Bounds, Outlet};
+use hoplog::clicks::node::NodeId;
 use hoplog::clicks::recorder::ClickRecorder;
 use hoplog::clicks::visit::Visit;
 use hoplog::clicks::visitor::VisitorSalts;
@@ -44,7 +46,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What is measured, and what it stands on.
 struct World {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     log: Arc<dyn EventLog>,
     embedded: Arc<EmbeddedLog>,
     enricher: Arc<Enricher>,
@@ -67,7 +69,13 @@ impl World {
         headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en-GB,en;q=0.8"));
         let target = Arc::new(target()?);
         let clock = Clock::system();
-        Ok(Self { _directory: directory, log, embedded, enricher, clock, target, headers })
+        Ok(Self { directory, log, embedded, enricher, clock, target, headers })
+    }
+
+    fn outlet(&self) -> Result<Outlet, Failure> {
+        let node = Arc::new(NodeId::open(&self.directory.path().join("node-id"))?);
+        let log = Arc::clone(&self.log);
+        Ok(Outlet { log, node, spool: None, bounds: Bounds::default() })
     }
 
     fn visit(&self) -> Visit {
@@ -155,8 +163,8 @@ async fn measure(redirects: usize) -> Result<(), Failure> {
     world.embedded.close().await;
 
     let world = Arc::new(World::new().await?);
-    let (log, enricher) = (&world.log, &world.enricher);
-    let recorder = ClickRecorder::start(log, enricher, &world.clock, ClicksAck::Durable);
+    let (outlet, enricher) = (world.outlet()?, &world.enricher);
+    let recorder = ClickRecorder::start(&outlet, enricher, &world.clock, ClicksAck::Durable);
     let recorder = Arc::new(recorder);
     let task = |_, end| redirect(Arc::clone(&world), Arc::clone(&recorder), end);
     let (clicks, per_second) = run(redirects, task).await?;

@@ -9,6 +9,7 @@ use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Position, Topic};
+use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
 use hoplog_projections::lease::Part;
 use hoplog_projections::read_models::WaitError;
@@ -24,7 +25,10 @@ use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal,
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
 use crate::clicks::import::ClickImport;
+use crate::clicks::lane::{Bounds, Outlet};
+use crate::clicks::node::NodeId;
 use crate::clicks::recorder::ClickRecorder;
+use crate::clicks::spool::Spool;
 use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code::{CodeMaker, WorkerId};
@@ -57,6 +61,8 @@ pub struct App {
     pub commands: Commands,
     /// Records redirects.
     pub clicks: ClickRecorder,
+    /// Where clicks wait while the log is away; none where the log is on the same disk.
+    pub spool: Option<Arc<Spool>>,
     /// Records clicks of the past.
     pub import: ClickImport,
     /// Who may ask.
@@ -87,6 +93,12 @@ pub enum StartError {
     /// Look at the file and the disk.
     #[error("the visitor salts can't be kept: {0}")]
     VisitorSalts(io::Error),
+    /// Look at the file and the disk; it may be deleted while the spool is empty.
+    #[error("the node id can't be kept: {0}")]
+    NodeId(io::Error),
+    /// See [`SpoolError`].
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// See [`OpenError`].
     #[error(transparent)]
     Log(#[from] OpenError),
@@ -141,13 +153,20 @@ impl App {
         let read_models = projectors.spawn(read_models).await.map_err(StartError::Task)??;
         let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
         let enricher = Arc::new(enricher(settings, &dir)?);
+        let outlet = Outlet {
+            log: Arc::clone(&log),
+            node: Arc::new(NodeId::open(&dir.node_id_file()).map_err(StartError::NodeId)?),
+            spool: spool(settings, &dir).await?,
+            bounds: Bounds::default(),
+        };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
         let codes = CodeMaker::new(settings.codes, WorkerId::ONLY);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), read_models.link_directory(), clock.clone()),
             commands: Commands::new(Arc::clone(&log), codes, own_hosts),
-            clicks: ClickRecorder::start(&log, &enricher, &clock, settings.clicks_ack),
+            clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
+            spool: outlet.spool,
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
             keys,
@@ -263,6 +282,16 @@ impl App {
 async fn open_read_models(dir: DataDir, log: Arc<dyn EventLog>) -> Result<ReadModels, StartError> {
     let database = Database::open_sqlite(&dir.read_models_file()).await?;
     Ok(ReadModels::open(database, log, Part::Alone).await?)
+}
+
+/// The embedded log needs no spool: it would be on the same disk. What one that was used before
+/// left behind is delivered all the same.
+async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>, StartError> {
+    if !dir.spool_file().exists() {
+        return Ok(None);
+    }
+    let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
+    Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
 }
 
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {

@@ -18,6 +18,9 @@ pub use parse::SettingsError;
 /// The longest `max-age` a redirect may be given: a day.
 pub const REDIRECT_MAX_AGE_S_MAX: u32 = 86_400;
 
+/// The spool's bound where none is set: an hour of 1,000 clicks a second.
+pub const SPOOL_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+
 /// The shortest admin key, in characters.
 pub const ADMIN_KEY_CHARS_MIN: usize = 32;
 
@@ -63,6 +66,10 @@ pub struct RawSettings {
     /// When a redirect is answered: `durable` (its click is on disk) or `queued` [default: durable]
     #[arg(long, env = "HOPLOG_CLICKS_ACK", value_name = "ACK")]
     pub clicks_ack: Option<String>,
+    /// How large the file may get in which clicks wait while a log elsewhere is away, in bytes
+    /// [default: 1073741824]
+    #[arg(long, env = "HOPLOG_SPOOL_MAX_BYTES", value_name = "BYTES")]
+    pub spool_max_bytes: Option<String>,
     /// Whether visitors' addresses are kept with their clicks: `true` or `false` [default: false]
     #[arg(long, env = "HOPLOG_KEEP_ADDRESSES", value_name = "BOOL")]
     pub keep_addresses: Option<String>,
@@ -100,6 +107,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// When a redirect is answered.
     pub clicks_ack: ClicksAck,
+    /// How large the spool's file may get, in bytes.
+    pub spool_bytes_max: u64,
     /// Whether addresses are kept with clicks.
     pub keep_addresses: bool,
     /// How codes are made.

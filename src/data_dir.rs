@@ -1,7 +1,8 @@
 //! The data directory: what is where in it, and who may write.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The directory that holds everything of an embedded server.
@@ -65,11 +66,36 @@ impl DataDir {
         self.0.join("read.db")
     }
 
+    /// The identity under which this directory's clicks are written.
+    #[must_use]
+    pub fn node_id_file(&self) -> PathBuf {
+        self.0.join("node-id")
+    }
+
+    /// The file in which clicks wait for a log that is away.
+    #[must_use]
+    pub fn spool_file(&self) -> PathBuf {
+        self.0.join("spool.db")
+    }
+
     /// The visitor salts: secrets of today.
     #[must_use]
     pub fn visitor_salts_file(&self) -> PathBuf {
         self.0.join("visitor-salts.json")
     }
+}
+
+/// Replaces a small file at once, readable by its owner only.
+///
+/// # Errors
+/// When it can't be written; the old file stays.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 #[cfg(test)]

@@ -131,7 +131,9 @@ fn files(place: &str) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(checkout("")).unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            found.extend(files(&name));
+            if !name.ends_with("/tests") {
+                found.extend(files(&name));
+            }
         } else if is_rust(&path) && !name.ends_with("tests.rs") && !name.contains("/contract/") {
             found.push(path);
         }

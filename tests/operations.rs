@@ -34,6 +34,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_GEOIP_DB", "/nowhere/geo.mmdb"),
         ("HOPLOG_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("HOPLOG_CLICKS_ACK", "maybe"),
+        ("HOPLOG_SPOOL_MAX_BYTES", "1000"),
         ("HOPLOG_KEEP_ADDRESSES", "perhaps"),
         ("HOPLOG_CODES", "sequential"),
         ("HOPLOG_DISABLED_STATUS", "200"),

@@ -132,7 +132,12 @@ impl SpoolFile {
     /// # Errors
     /// When the disk or the file is full, or fails.
     pub async fn put(&self, batch: &SpooledBatch) -> Result<(), SpoolError> {
-        self.with(async |connection| row::insert(connection, batch).await).await
+        let put = self.with(async |connection| row::insert(connection, batch).await).await;
+        if put.is_err() {
+            // A commit that failed may be on the disk all the same; it was not acknowledged.
+            let _ = self.with(async |c| row::withdraw(c, batch.command_id).await).await;
+        }
+        put
     }
 
     /// The first batch of a lane.

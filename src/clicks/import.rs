@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::click::{Click, ClickEvent};
-use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
+use hoplog_events::log::{AppendError, EventLog, ReadError};
 use hoplog_events::position::{Position, StreamId, Topic, Version};
 use sha2::{Digest, Sha256};
 
+use super::batch::{clicks_event, split};
 use super::enrichment::{Enricher, HistoricalClick};
-use super::recorder::flush::{clicks_event, split};
 use crate::clock::Clock;
 use crate::commands::hex;
 
@@ -111,10 +111,9 @@ impl ClickImport {
             let new: Vec<Click> = clicks.iter().filter(is_new).cloned().collect();
             let (added, skipped) = (new.len(), clicks.len() - new.len());
             if added > 0 {
-                let append = clicks_event(stream, new, &self.clock, actor);
+                let append = clicks_event(stream, version, new, &self.clock, actor);
                 let append = append.map_err(|error| ImportError::Unavailable(error.to_string()))?;
-                let expected = ExpectedVersion::Exact(version);
-                match self.log.append(Append { expected, ..append }).await {
+                match self.log.append(append).await {
                     Ok(appended) => report.position = Some(appended.position),
                     Err(AppendError::Conflict { .. }) => continue,
                     Err(error) => return Err(ImportError::Unavailable(error.to_string())),

@@ -8,18 +8,20 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hoplog_events::log::EventLog;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::enrichment::Enricher;
+use super::lane::deliver::deliver;
+use super::lane::{Lane, Outlet};
+use super::spool::Spool;
 use super::visit::Visit;
 use crate::clock::Clock;
 use crate::config::ClicksAck;
 
-pub(crate) mod flush;
+mod flush;
 #[cfg(test)]
 mod tests;
 
@@ -32,13 +34,13 @@ pub const QUEUE_VISITS_MAX: usize = 65_536;
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Batches on their way to the log at the same time.
-const FLUSHERS: usize = 2;
+const FLUSHERS: u32 = 2;
 
 /// How long visits are gathered when nobody waits for the disk: what a `kill -9` can cost.
 const QUEUED_FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Visits that end the gathering early.
-const QUEUED_FLUSH_VISITS: usize = 2_000;
+const GATHERED_VISITS_MAX: usize = 2_000;
 
 /// Why a visit was not recorded. Its redirect must not be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -109,43 +111,46 @@ impl Shared {
     }
 }
 
-/// Records clicks. Close it to flush what is queued.
+/// Records clicks. Close it to flush what is queued; dropping it ends its tasks where they are.
 #[derive(Debug)]
 pub struct ClickRecorder {
     shared: Arc<Shared>,
     ack: ClicksAck,
-    flushers: Mutex<Vec<JoinHandle<()>>>,
+    flushers: Mutex<JoinSet<()>>,
+    deliverers: Mutex<JoinSet<()>>,
+    spool: Option<Arc<Spool>>,
 }
 
 impl ClickRecorder {
-    /// A recorder that appends to a log.
+    /// A recorder that writes to an outlet, and delivers what its spool holds.
     #[must_use]
-    pub fn start(
-        log: &Arc<dyn EventLog>,
-        enricher: &Arc<Enricher>,
-        clock: &Clock,
-        ack: ClicksAck,
-    ) -> Self {
+    pub fn start(outlet: &Outlet, enricher: &Arc<Enricher>, clock: &Clock, ack: ClicksAck) -> Self {
         let shared = Arc::new(Shared {
             open: Mutex::default(),
             places: Semaphore::new(QUEUE_VISITS_MAX),
             wake: Notify::new(),
             closing: CancellationToken::new(),
         });
-        let flushers = (0..FLUSHERS).map(|partition| {
-            let (shared, enricher) = (Arc::clone(&shared), Arc::clone(enricher));
-            let flusher = Flusher {
-                shared,
-                log: Arc::clone(log),
-                enricher,
-                clock: clock.clone(),
-                ack,
-                partition,
-            };
-            tokio::spawn(flusher.run())
-        });
-        let flushers = Mutex::new(flushers.collect());
-        Self { shared, ack, flushers }
+        let (mut flushers, mut deliverers) = (JoinSet::new(), JoinSet::new());
+        for number in lanes(outlet) {
+            let lane = Arc::new(Lane::new(number, outlet, clock));
+            if let Some(spool) = &outlet.spool {
+                deliverers.spawn(deliver(Arc::clone(&lane), Arc::clone(spool)));
+            }
+            if number < FLUSHERS {
+                let flusher = Flusher {
+                    shared: Arc::clone(&shared),
+                    lane,
+                    refuse_after: outlet.bounds.refuse_after,
+                    enricher: Arc::clone(enricher),
+                    clock: clock.clone(),
+                    ack,
+                };
+                flushers.spawn(flusher.run());
+            }
+        }
+        let (flushers, deliverers) = (Mutex::new(flushers), Mutex::new(deliverers));
+        Self { shared, ack, flushers, deliverers, spool: outlet.spool.clone() }
     }
 
     /// Records a visit. Resolves when it is as safe as the settings ask for: on the log, or in
@@ -184,13 +189,27 @@ impl ClickRecorder {
         }
     }
 
-    /// Flushes what is queued and stops. Later visits are refused.
+    /// Flushes what is queued, to the log or to the spool, and stops. Later visits are refused.
     pub async fn close(&self) {
         self.shared.closing.cancel();
-        let flushers =
-            std::mem::take(&mut *self.flushers.lock().unwrap_or_else(PoisonError::into_inner));
-        for flusher in flushers {
-            let _ = flusher.await;
+        let take = |tasks: &Mutex<JoinSet<()>>| {
+            std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let mut flushers = take(&self.flushers);
+        while flushers.join_next().await.is_some() {}
+        // What still waits is delivered after the next start.
+        let mut deliverers = take(&self.deliverers);
+        deliverers.shutdown().await;
+        if let Some(spool) = &self.spool {
+            spool.close().await;
         }
     }
+}
+
+/// A lane for each flusher, and for what a version with more of them left in the spool.
+fn lanes(outlet: &Outlet) -> impl Iterator<Item = u32> {
+    let found = outlet.spool.iter().flat_map(|spool| spool.found());
+    let left: Vec<u32> =
+        found.map(|backlog| backlog.lane).filter(|lane| *lane >= FLUSHERS).collect();
+    (0..FLUSHERS).chain(left)
 }

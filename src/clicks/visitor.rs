@@ -12,9 +12,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,6 +21,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use hoplog_events::click::VisitorHash;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::data_dir::replace_file;
 
 /// How long after its day a salt is kept, for clicks that were queued at midnight.
 const GRACE: TimeDelta = TimeDelta::hours(1);
@@ -120,14 +121,8 @@ impl VisitorSalts {
     }
 }
 
-/// Replaces the file at once, readable by its owner only.
 fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&serde_json::to_vec(kept)?)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    replace_file(path, &serde_json::to_vec(kept)?)
 }
 
 fn visitor_hash(salt: &Salt, address: Option<IpAddr>, user_agent: &str) -> VisitorHash {

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings, Secret, Settings,
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings,
+    SPOOL_BYTES_DEFAULT, Secret, Settings,
 };
 
 /// A setting that is wrong. The text is one line: the setting, its value, what is allowed.
@@ -62,6 +64,7 @@ impl RawSettings {
                 &[("durable", ClicksAck::Durable), ("queued", ClicksAck::Queued)],
                 "durable, queued",
             )?,
+            spool_bytes_max: spool_bytes_max(self.spool_max_bytes)?,
             keep_addresses: choice(
                 "HOPLOG_KEEP_ADDRESSES",
                 self.keep_addresses.as_deref(),
@@ -110,7 +113,7 @@ impl RawSettings {
             ($($field:ident)*) => { $(self.$field = self.$field.take().or(file.$field);)* };
         }
         fill!(listen base_url data_dir log_url read_url cache_url roles admin_key geoip_db
-            trusted_proxies clicks_ack keep_addresses codes disabled_status redirect_max_age
+            trusted_proxies clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
             rate_limits log_format);
     }
 
@@ -240,6 +243,16 @@ fn networks(text: &str) -> Result<Vec<IpNet>, SettingsError> {
     parts.map(network).collect::<Result<_, _>>().or_else(|_| {
         wrong("HOPLOG_TRUSTED_PROXIES", text, "networks such as 10.0.0.0/8,192.168.1.1,fd00::/8")
     })
+}
+
+fn spool_bytes_max(given: Option<String>) -> Result<u64, SettingsError> {
+    let text = given.clone().unwrap_or_default();
+    let allowed = "whole bytes from 16777216";
+    let bytes = value("HOPLOG_SPOOL_MAX_BYTES", given, allowed)?.unwrap_or(SPOOL_BYTES_DEFAULT);
+    if bytes < SPOOL_BYTES_MIN {
+        return wrong("HOPLOG_SPOOL_MAX_BYTES", &text, allowed);
+    }
+    Ok(bytes)
 }
 
 fn max_age(given: Option<String>) -> Result<u32, SettingsError> {

@@ -10,6 +10,7 @@ fn without_settings_the_defaults_of_the_documentation_hold() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.data_dir, PathBuf::from("hoplog-data"));
     assert_eq!(settings.clicks_ack, ClicksAck::Durable);
+    assert_eq!(settings.spool_bytes_max, SPOOL_BYTES_DEFAULT);
     assert_eq!(settings.codes, Codes::Random);
     assert!(!settings.keep_addresses && !settings.disabled_is_forbidden && !settings.json_logs);
 }

@@ -68,6 +68,14 @@ pub(super) async fn remove(
     delete.execute(connection).await.map(drop)
 }
 
+pub(super) async fn withdraw(
+    connection: &mut SqliteConnection,
+    command: CommandId,
+) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM batch WHERE command_id = $1");
+    delete.bind(command.0.as_bytes().as_slice()).execute(connection).await.map(drop)
+}
+
 pub(super) async fn backlogs(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Backlog>, sqlx::Error> {

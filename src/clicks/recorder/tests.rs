@@ -5,19 +5,24 @@ use std::collections::HashMap;
 use chrono::DateTime;
 use futures::future::join_all;
 use hoplog_events::catalogue::Event;
-use hoplog_events::click::{Click, ClickEvent};
+use hoplog_events::click::ClickEvent;
 use hoplog_events::link::LinkState;
-use hoplog_events::log::ReadLimit;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::log::{EventLog, ReadLimit};
 use hoplog_events::position::{Sequence, Topic, Version};
-use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::flush::{EVENT_CLICKS_MAX, clicks_event, split};
 use super::*;
 use crate::clicks::country::Locator;
+use crate::clicks::lane::Bounds;
+use crate::clicks::node::NodeId;
 use crate::clicks::visitor::VisitorSalts;
 use crate::queries::resolve_link::Target;
+
+mod faults;
+mod faulty;
+mod node;
+mod restarts;
 
 struct World {
     _dir: TempDir,
@@ -31,7 +36,9 @@ async fn world(ack: ClicksAck) -> World {
     let log: Arc<dyn EventLog> = Arc::new(log);
     let salts = VisitorSalts::open(&dir.path().join("salts.json")).unwrap();
     let enricher = Arc::new(Enricher::new(Locator::open(None).unwrap(), salts, false));
-    let recorder = ClickRecorder::start(&log, &enricher, &Clock::system(), ack);
+    let node = Arc::new(NodeId::open(&dir.path().join("node-id")).unwrap());
+    let outlet = Outlet { log: Arc::clone(&log), node, spool: None, bounds: Bounds::default() };
+    let recorder = ClickRecorder::start(&outlet, &enricher, &Clock::system(), ack);
     World { _dir: dir, log, recorder: Arc::new(recorder) }
 }
 
@@ -60,20 +67,28 @@ fn visit(marker: &str) -> Visit {
 impl World {
     /// How often each marker is on the log.
     async fn recorded(&self) -> HashMap<String, u32> {
-        let limit = ReadLimit { events_max: 100_000, bytes_max: usize::MAX };
-        let events = self.log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
         let mut recorded = HashMap::new();
-        for event in events {
-            let Event::Click(ClickEvent::Recorded(batch)) = event.decode().unwrap().unwrap().event
-            else {
-                panic!("clicks only");
-            };
-            for click in batch.clicks {
-                *recorded.entry(click.utm.content.unwrap().into_string()).or_default() += 1;
-            }
+        for (_, marker) in clicks_on(&*self.log).await {
+            *recorded.entry(marker).or_default() += 1;
         }
         recorded
     }
+}
+
+/// The clicks on a log in its order: stream and marker.
+async fn clicks_on(log: &dyn EventLog) -> Vec<(String, String)> {
+    let limit = ReadLimit { events_max: 100_000, bytes_max: usize::MAX };
+    let events = log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
+    let mut clicks = Vec::new();
+    for event in events {
+        let Event::Click(ClickEvent::Recorded(batch)) = event.decode().unwrap().unwrap().event
+        else {
+            panic!("clicks only");
+        };
+        let markers = batch.clicks.into_iter().map(|click| click.utm.content.unwrap());
+        clicks.extend(markers.map(|marker| (event.stream.key().to_owned(), marker.into_string())));
+    }
+    clicks
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,32 +134,4 @@ async fn the_address_is_dropped_and_the_country_kept() {
     let event = world.log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap().remove(0);
     let body = String::from_utf8(event.body.to_vec()).unwrap();
     assert!(body.contains("\"country\":\"NL\"") && !body.contains("193.0.6.139"), "{body}");
-}
-
-fn click(agent: &str) -> Click {
-    let mut click: Click = serde_json::from_str(
-        r#"{"domain":"default","code":"a","at":"2026-01-01T00:00:00.123456Z","visitor":"0123456789abcdef"}"#,
-    )
-    .unwrap();
-    click.user_agent = Some(agent.into());
-    click.referrer = Some(agent.into());
-    click
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
-
-    /// Whatever visitors send, an event fits into every log.
-    #[test]
-    fn events_of_any_clicks_are_small_enough(agent in "\\PC{0,512}", odd in "[\\x00-\\x1f\"\\\\]{0,512}", count in 1..6_000_usize) {
-        let clicks: Vec<_> = (0..count).map(|n| click(if n % 2 == 0 { &agent } else { &odd })).collect();
-        let events = split(clicks.clone());
-        prop_assert_eq!(events.concat(), clicks);
-        for clicks in events {
-            prop_assert!(!clicks.is_empty() && clicks.len() <= EVENT_CLICKS_MAX);
-            let stream = hoplog_events::position::StreamId::new(Topic::Clicks, "0");
-            let append = clicks_event(&stream, clicks, &Clock::system(), "visitor").unwrap();
-            prop_assert!(append.events[0].body.len() <= hoplog_events::log::APPEND_BYTES_MAX);
-        }
-    }
 }
