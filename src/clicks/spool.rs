@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use hoplog_events::spool::{
@@ -67,7 +67,7 @@ impl Spool {
             full: AtomicBool::new(false),
             found,
         };
-        spool.count();
+        spool.count(&spool.waiting());
         let SpoolStatus { batches, clicks, .. } = spool.status();
         if batches > 0 {
             tracing::warn!(batches, clicks, "the spool holds clicks of before the start");
@@ -78,7 +78,7 @@ impl Spool {
     /// How it is now.
     #[must_use]
     pub fn status(&self) -> SpoolStatus {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting();
         SpoolStatus {
             batches: waiting.values().map(|lane| lane.batches).sum(),
             clicks: waiting.values().map(|lane| lane.clicks).sum(),
@@ -123,7 +123,7 @@ impl Spool {
 
     /// Whether something of a lane waits.
     pub(super) fn has(&self, lane: LaneNumber) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&lane)
+        self.waiting().contains_key(&lane)
     }
 
     /// Puts a batch behind those of its lane, durably.
@@ -137,16 +137,12 @@ impl Spool {
         }
         put?;
         let clicks = u64::from(batch.clicks);
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(batch.lane)
-            .and_modify(|lane| {
-                lane.batches += 1;
-                lane.clicks += clicks;
-            })
-            .or_insert(Waiting { batches: 1, clicks, since: batch.since });
-        if self.count() == 0 {
+        let mut waiting = self.waiting();
+        let lane = waiting.entry(batch.lane);
+        let lane = lane.or_insert(Waiting { batches: 0, clicks: 0, since: batch.since });
+        lane.batches += 1;
+        lane.clicks += clicks;
+        if self.count(&waiting) == 0 {
             tracing::warn!("the log is away: clicks go to the spool");
         }
         Ok(())
@@ -158,7 +154,7 @@ impl Spool {
         lane: LaneNumber,
     ) -> Result<Option<(Ticket, SpooledBatch)>, SpoolError> {
         let first = self.file.first(lane).await?;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if let (Some(waiting), Some((_, batch))) = (waiting.get_mut(&lane), &first) {
             waiting.since = batch.since;
         }
@@ -173,23 +169,22 @@ impl Spool {
 
     /// Counts a removed batch no more; whether it was the last of its lane.
     pub(super) fn forget(&self, batch: &SpooledBatch) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if let Some(lane) = waiting.get_mut(&batch.lane) {
             lane.batches = lane.batches.saturating_sub(1);
             lane.clicks = lane.clicks.saturating_sub(u64::from(batch.clicks));
         }
         waiting.retain(|_, lane| lane.batches > 0);
-        let is_last = !waiting.contains_key(&batch.lane);
-        drop(waiting);
         self.full.store(false, Ordering::Relaxed);
-        self.count();
-        is_last
+        self.count(&waiting);
+        !waiting.contains_key(&batch.lane)
     }
 
     /// Counts a lane no more of which the file has nothing.
     pub(super) fn forget_lane(&self, lane: LaneNumber) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&lane);
-        self.count();
+        let mut waiting = self.waiting();
+        waiting.remove(&lane);
+        self.count(&waiting);
     }
 
     /// Gives the disk back what is not used, once nothing waits.
@@ -208,8 +203,12 @@ impl Spool {
         self.file.close().await;
     }
 
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<LaneNumber, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells how many batches wait; how many did before.
-    fn count(&self) -> u64 {
-        self.batches.send_replace(self.status().batches)
+    fn count(&self, waiting: &BTreeMap<LaneNumber, Waiting>) -> u64 {
+        self.batches.send_replace(waiting.values().map(|lane| lane.batches).sum())
     }
 }
