@@ -42,6 +42,7 @@ use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 )]
 pub mod contract;
 pub mod embedded;
+pub mod jetstream;
 pub mod transfer;
 
 /// What the writer knows of the stream it appends to.

@@ -1,6 +1,8 @@
 //! The conformance suite of [`EventLog`]: one function per obligation of the trait. A backend
 //! runs all of it with [`log_contract!`](crate::log_contract) and a factory of empty logs.
 
+pub mod nats_server;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -67,7 +69,9 @@ fn event(stream: &StreamId, command_id: CommandId) -> NewEvent {
         .expect("an event can be written")
 }
 
-fn append(stream: &StreamId, expected: ExpectedVersion, events: usize) -> Append {
+/// An append of some events, by a command of its own.
+#[must_use]
+pub fn append(stream: &StreamId, expected: ExpectedVersion, events: usize) -> Append {
     let command_id = command();
     let events = (0..events).map(|_| event(stream, command_id)).collect();
     Append { stream: stream.clone(), expected, command_id, events }

@@ -1,0 +1,115 @@
+//! A NATS server of a test's own, on a free port, with its own directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A running server; it ends with this value.
+#[derive(Debug)]
+pub struct NatsServer {
+    dir: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl NatsServer {
+    /// Starts an empty server that syncs every message before it acknowledges it.
+    #[must_use]
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("nats.conf");
+        let store = dir.path().join("store");
+        let text = format!(
+            "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n",
+            store.display()
+        );
+        fs::write(&config, text).expect("a configuration");
+        let child = spawn(&dir, "-1");
+        let mut server = Self { dir, port: 0, child };
+        server.port = server.wait_for_port();
+        server
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`: what was not written is lost.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port and store.
+    pub fn restart(&mut self) {
+        self.kill();
+        for ports in self.ports_files() {
+            fs::remove_file(ports).expect("the last start's file");
+        }
+        self.child = spawn(&self.dir, &self.port.to_string());
+        assert_eq!(self.wait_for_port(), self.port);
+    }
+
+    fn ports_files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.dir.path()).expect("the directory");
+        let files = files.map(|file| file.expect("a file").path());
+        files.filter(|path| path.extension().is_some_and(|it| it == "ports")).collect()
+    }
+
+    /// The server writes the port it was given into a file when it is ready.
+    fn wait_for_port(&mut self) -> u16 {
+        let started = Instant::now();
+        loop {
+            let texts =
+                self.ports_files().into_iter().filter_map(|path| fs::read_to_string(path).ok());
+            for text in texts {
+                let ports: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+                let url = ports.and_then(|ports| Some(ports["nats"][0].as_str()?.to_owned()));
+                if let Some(port) = url.and_then(|url| url.rsplit(':').next()?.parse().ok()) {
+                    return port;
+                }
+            }
+            let ended = self.child.try_wait().expect("the server's state");
+            assert!(ended.is_none(), "nats-server ended: {ended:?}");
+            assert!(started.elapsed() < START_TIMEOUT, "nats-server does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(dir: &TempDir, port: &str) -> Child {
+    let program = program();
+    let child = Command::new(&program)
+        .args(["--addr", "127.0.0.1", "--port", port, "--config"])
+        .arg(dir.path().join("nats.conf"))
+        .arg("--ports_file_dir")
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    child.expect("nats-server can't be started: run ./test, or set HOPLOG_NATS_SERVER")
+}
+
+/// Where `./test` puts the server, unless the environment says otherwise.
+fn program() -> PathBuf {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/nats-server");
+    match std::env::var_os("HOPLOG_NATS_SERVER") {
+        Some(named) => named.into(),
+        None if installed.exists() => installed,
+        None => "nats-server".into(),
+    }
+}

@@ -1,0 +1,184 @@
+//! The log on NATS JetStream: every topic a stream on the servers, every event a message.
+//!
+//! ```text
+//!  topic LINKS = stream LINKS     links.<partition>.<domain>.<code>     one subject per link
+//!  topic CLICKS = stream CLICKS   clicks.<partition>.<recorder>         a batch per message
+//! ```
+//!
+//! - The **version check** is the servers': `Nats-Expected-Last-Subject-Sequence` names the last
+//!   message that the writer knows of the subject; 0 claims a code.
+//! - A **command** is looked for on its stream when the servers refuse the version, so a retry is
+//!   answered as the first attempt was, however much later. `Nats-Msg-Id` answers most retries
+//!   without that look.
+//! - **Readers** ask for messages by sequence; there are no consumers and no acknowledgements.
+//! - An acknowledgement means what the servers are set to: on disk with `sync_interval: always`,
+//!   in the memory of a majority with three replicas, else in the operating system's care.
+//!
+//! Facts about the servers are from their source (2.12 to 2.15) and their design records
+//! (ADR-31 direct get, ADR-50 batches).
+
+mod api;
+mod append;
+mod options;
+mod read;
+mod streams;
+mod subject;
+mod subscription;
+
+use async_nats::ConnectOptions;
+use async_trait::async_trait;
+
+use api::{Api, ApiError};
+use append::Writer;
+pub use options::{JetStreamOptions, OptionsError};
+use read::Reader;
+use subject::Subjects;
+use subscription::TopicSubscription;
+
+use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use crate::envelope::RecordedEvent;
+use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
+
+/// The header that holds a stream's version with the event.
+const VERSION: &str = "Hoplog-Version";
+
+/// The header that holds the command.
+const COMMAND_ID: &str = "Hoplog-Command-Id";
+
+/// The header that holds the CloudEvents type.
+const EVENT_TYPE: &str = "Hoplog-Type";
+
+/// The oldest servers that keep several messages as a whole.
+const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
+
+/// Why the log can't be used. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum JetStreamOpenError {
+    /// Start the servers, or correct the address or the credentials.
+    #[error("the servers can't be reached: {0}")]
+    Connect(String),
+    /// Run newer servers.
+    #[error("the servers are of version {0}; 2.12 or newer is needed")]
+    Version(String),
+    /// Look at the servers: streams can't be made or looked at.
+    #[error("the streams can't be opened: {0}")]
+    Api(String),
+    /// Choose another prefix: this stream was made by somebody else.
+    #[error("stream {0} was not made by hoplog")]
+    Foreign(String),
+    /// Choose another prefix: these streams are of two logs.
+    #[error("stream {0} belongs to another log than the others")]
+    Mixed(String),
+    /// Set the number of partitions that the log was made with.
+    #[error("stream {name} was made with {recorded} partitions, the settings say {wanted}")]
+    Partitions {
+        /// The stream.
+        name: String,
+        /// The number it was made with.
+        recorded: String,
+        /// The number in the settings.
+        wanted: u16,
+    },
+}
+
+impl From<ApiError> for JetStreamOpenError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+/// The log. Cheap to share in an `Arc`.
+#[derive(Debug)]
+pub struct JetStreamLog {
+    reader: Reader,
+    writer: Writer,
+}
+
+impl JetStreamLog {
+    /// Connects, makes the streams that are missing and compares the others with the options.
+    /// What differs is returned in words and left as it is.
+    ///
+    /// # Errors
+    /// See [`JetStreamOpenError`].
+    pub async fn open(
+        options: &JetStreamOptions,
+    ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
+        let connect =
+            |error: &dyn std::fmt::Display| JetStreamOpenError::Connect(error.to_string());
+        let mut connection =
+            ConnectOptions::new().name("hoplog").request_timeout(Some(options.timeout));
+        if let Some(path) = &options.credentials {
+            connection =
+                connection.credentials_file(path).await.map_err(|error| connect(&error))?;
+        }
+        let client = connection.connect(&options.servers[..]).await;
+        let client = client.map_err(|error| connect(&error))?;
+        let (major, minor, patch) = SERVER_MIN;
+        if !client.is_server_compatible(major, minor, patch) {
+            return Err(JetStreamOpenError::Version(client.server_info().version));
+        }
+        let api = Api { client, timeout: options.timeout };
+        let (log, differences) = streams::open(&api, options).await?;
+        let subjects = Subjects::new(&options.prefix, options.partitions);
+        let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
+        Ok((Self { writer: Writer::new(reader.clone()), reader }, differences))
+    }
+
+    /// Sends what is on its way and closes the connection.
+    pub async fn close(&self) {
+        // A connection that is gone needs no farewell.
+        let _ = self.reader.api.client.drain().await;
+    }
+}
+
+#[async_trait]
+impl EventLog for JetStreamLog {
+    fn id(&self) -> LogId {
+        self.reader.log
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.writer.append(&append).await
+    }
+
+    async fn read(
+        &self,
+        stream: &StreamId,
+        after: Version,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut events = self.reader.read(stream, Sequence::START).await?;
+        events.retain(|event| event.version > after);
+        Ok(events)
+    }
+
+    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        self.reader.last(stream).await
+    }
+
+    async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read_all(topic, after, limit).await
+    }
+
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Box<dyn Subscription>, ReadError> {
+        self.reader.check(topic, after).await?;
+        let reader = self.reader.clone();
+        Ok(Box::new(TopicSubscription { reader, topic, after, limit }))
+    }
+
+    async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
+        self.reader.head(topic).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Requests to the servers, as their protocol has them: what this log needs is a handful of
+//! messages, some of which no client library has functions for.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, HeaderMap, Message, Request};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Why a request was not answered as wished.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ApiError {
+    /// No answer: whether it was done is unknown.
+    #[error("{0}")]
+    Away(String),
+    /// The server's answer is no.
+    #[error("{description} ({code})")]
+    Refused {
+        /// The server's own number for it.
+        code: u32,
+        /// What it says.
+        description: String,
+    },
+}
+
+/// `wrong last sequence`: the version check failed.
+pub(super) const WRONG_LAST_SEQUENCE: u32 = 10_071;
+/// The same without a number: another write of the subject is on its way.
+pub(super) const WRONG_LAST_SEQUENCE_BUSY: u32 = 10_164;
+/// The same message id is on its way.
+pub(super) const DUPLICATE_BUSY: u32 = 10_158;
+/// A batch holds a message id that is known.
+pub(super) const BATCH_DUPLICATE: u32 = 10_201;
+/// There is no such stream.
+pub(super) const STREAM_NOT_FOUND: u32 = 10_059;
+/// There is such a stream, made otherwise.
+pub(super) const STREAM_EXISTS: u32 = 10_058;
+/// There is no such message.
+pub(super) const NO_MESSAGE: u32 = 10_037;
+
+/// Speaks to the servers.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) client: Client,
+    pub(super) timeout: Duration,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+impl Api {
+    /// A request to the management API: `$JS.API.<name>`.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        body: &Value,
+    ) -> Result<T, ApiError> {
+        let payload = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(format!("$JS.API.{name}"), HeaderMap::new(), payload.into()).await
+    }
+
+    /// A message with an answer in JSON.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<T, ApiError> {
+        self.connected()?;
+        let request = Request::new().payload(payload).timeout(Some(self.timeout));
+        let request = if headers.is_empty() { request } else { request.headers(headers) };
+        let answer = self.client.send_request(subject, request).await;
+        parse(&answer.map_err(|error| ApiError::Away(error.to_string()))?)
+    }
+
+    /// Without a connection, requests would be kept until there is one, and answered too late.
+    pub(super) fn connected(&self) -> Result<(), ApiError> {
+        if self.client.connection_state() == State::Connected {
+            Ok(())
+        } else {
+            Err(ApiError::Away("not connected".to_owned()))
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(answer: &Message) -> Result<T, ApiError> {
+    let unreadable = |error: serde_json::Error| ApiError::Away(format!("odd answer: {error}"));
+    if let Some(Refusal { err_code: code, description }) =
+        serde_json::from_slice::<Answer>(&answer.payload).map_err(unreadable)?.error
+    {
+        return Err(ApiError::Refused { code, description });
+    }
+    serde_json::from_slice(&answer.payload).map_err(unreadable)
+}

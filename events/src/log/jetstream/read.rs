@@ -1,0 +1,258 @@
+//! Reading by sequence, without consumers: nothing is kept on the servers for a reader, and a
+//! reader that was away, or a server that was restarted, changes nothing.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message};
+use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::api::{Api, ApiError, NO_MESSAGE};
+use super::streams::last_sequence;
+use super::subject::Subjects;
+use super::{COMMAND_ID, EVENT_TYPE, VERSION};
+use crate::envelope::{CommandId, RecordedEvent};
+use crate::log::{ReadError, ReadLimit};
+use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
+
+/// What one request for a stream's events may bring.
+const STREAM_PAGE: ReadLimit = ReadLimit { events_max: 1_000, bytes_max: 4 * 1024 * 1024 };
+
+/// The most messages and bytes one request may bring: a server drops a client that it has to
+/// keep more than 64 MiB for.
+const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 * 1024 };
+
+/// How often a replica that is behind is asked again, and the pause before that.
+const REPLICA_ATTEMPTS: u32 = 50;
+const REPLICA_PAUSE: Duration = Duration::from_millis(10);
+
+/// The status behind the last message of a batch.
+const END_OF_BATCH: u16 = 204;
+
+/// The status where there is no message.
+const NOT_FOUND: u16 = 404;
+
+/// Reads one log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) api: Api,
+    pub(super) subjects: Subjects,
+    pub(super) log: LogId,
+    /// Answers may come from replicas that are a moment behind.
+    pub(super) replicated: bool,
+}
+
+/// Messages as a server gave them, and how many there are beyond.
+struct Page {
+    events: Vec<RecordedEvent>,
+    pending: u64,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    message: FoundMessage,
+}
+
+#[derive(Deserialize)]
+struct FoundMessage {
+    seq: u64,
+}
+
+impl Reader {
+    pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
+        let last = last_sequence(&self.api, &self.subjects.stream_name(topic)).await?;
+        Ok(Position { log: self.log, topic, sequence: Sequence(last) })
+    }
+
+    /// A reader that has seen more than there is has seen another log.
+    pub(super) async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
+        if after == Sequence::START {
+            return Ok(());
+        }
+        let head = self.head(topic).await?.sequence;
+        if after > head { Err(ReadError::Rewound { head, after }) } else { Ok(()) }
+    }
+
+    pub(super) async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let events = self.page(topic, after, &self.subjects.all(topic), limit).await?.events;
+        if events.is_empty() {
+            self.check(topic, after).await?;
+        }
+        Ok(events)
+    }
+
+    /// The events of one stream, as complete as its leader has them.
+    pub(super) async fn read(
+        &self,
+        stream: &StreamId,
+        from: Sequence,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let (topic, subject) = (stream.topic(), self.subjects.of(stream));
+        let complete = self.last_sequence_of(topic, &subject).await?;
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        for _ in 0..REPLICA_ATTEMPTS {
+            loop {
+                let after = events.last().map_or(from, |event| event.position.sequence);
+                let page = self.page(topic, after, &subject, STREAM_PAGE).await?;
+                events.extend(page.events);
+                if page.pending == 0 {
+                    break;
+                }
+            }
+            let read = events.last().map_or(from, |event| event.position.sequence);
+            if complete.is_none_or(|complete| read >= complete) {
+                return Ok(events);
+            }
+            sleep(REPLICA_PAUSE).await;
+        }
+        Err(ReadError::Unavailable("a replica is too far behind".to_owned()))
+    }
+
+    pub(super) async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        let (topic, subject) = (stream.topic(), self.subjects.of(stream));
+        if self.replicated {
+            let Some(last) = self.last_sequence_of(topic, &subject).await? else { return Ok(None) };
+            return self.read(stream, Sequence(last.0 - 1)).await.map(|mut events| events.pop());
+        }
+        let name = self.subjects.stream_name(topic);
+        let request = format!("$JS.API.DIRECT.GET.{name}.{subject}");
+        let request = self.api.client.request(request, "".into());
+        let answer = timeout(self.api.timeout, request).await.map_err(|_| away("no answer"))?;
+        let answer = answer.map_err(|error| away(&error.to_string()))?;
+        match status(&answer) {
+            None => self.event(topic, &answer).map(Some),
+            Some(NOT_FOUND) => Ok(None),
+            Some(status) => Err(away(&format!("status {status}"))),
+        }
+    }
+
+    /// An event by its place.
+    pub(super) async fn at(
+        &self,
+        topic: Topic,
+        sequence: Sequence,
+    ) -> Result<RecordedEvent, ReadError> {
+        let limit = ReadLimit { events_max: 1, ..STREAM_PAGE };
+        let before = Sequence(sequence.0.saturating_sub(1));
+        for _ in 0..REPLICA_ATTEMPTS {
+            let page = self.page(topic, before, &self.subjects.all(topic), limit).await?;
+            if let Some(event) = page.events.into_iter().next() {
+                return Ok(event);
+            }
+            sleep(REPLICA_PAUSE).await;
+        }
+        Err(away("an event that is on the log can't be read"))
+    }
+
+    /// What the leader knows of a subject, where others may be behind it.
+    async fn last_sequence_of(
+        &self,
+        topic: Topic,
+        subject: &str,
+    ) -> Result<Option<Sequence>, ReadError> {
+        if !self.replicated {
+            return Ok(None);
+        }
+        let name = format!("STREAM.MSG.GET.{}", self.subjects.stream_name(topic));
+        match self.api.ask::<Found>(&name, &json!({ "last_by_subj": subject })).await {
+            Ok(found) => Ok(Some(Sequence(found.message.seq))),
+            Err(ApiError::Refused { code: NO_MESSAGE, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One request: messages of a subject after a sequence, within bounds.
+    async fn page(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        subject: &str,
+        limit: ReadLimit,
+    ) -> Result<Page, ReadError> {
+        self.api.connected()?;
+        let client = &self.api.client;
+        let inbox = client.new_inbox();
+        let mut answers =
+            client.subscribe(inbox.clone()).await.map_err(|error| away(&error.to_string()))?;
+        let wanted = json!({
+            "seq": after.0 + 1,
+            "batch": limit.events_max.clamp(1, PAGE_MAX.events_max),
+            "max_bytes": limit.bytes_max.clamp(1, PAGE_MAX.bytes_max),
+            "next_by_subj": subject,
+        });
+        let request = format!("$JS.API.DIRECT.GET.{}", self.subjects.stream_name(topic));
+        let published = client.publish_with_reply(request, inbox, wanted.to_string().into()).await;
+        published.map_err(|error| away(&error.to_string()))?;
+        let mut page = Page { events: Vec::new(), pending: 0 };
+        let mut bytes = 0;
+        loop {
+            let answer = timeout(self.api.timeout, answers.next()).await;
+            let answer = answer.map_err(|_| away("no answer"))?.ok_or_else(|| away("closed"))?;
+            match status(&answer) {
+                None => {
+                    page.pending = number(answer.headers.as_ref(), "Nats-Num-Pending").unwrap_or(0);
+                    bytes += answer.payload.len();
+                    // The servers count headers as well, and may give one message too many.
+                    if bytes <= limit.bytes_max || page.events.is_empty() {
+                        page.events.push(self.event(topic, &answer)?);
+                    } else {
+                        page.pending += 1;
+                        return Ok(page);
+                    }
+                }
+                // The end of the batch, or nothing there at all.
+                Some(END_OF_BATCH | NOT_FOUND) => return Ok(page),
+                Some(status) => return Err(away(&format!("status {status}"))),
+            }
+        }
+    }
+
+    fn event(&self, topic: Topic, message: &Message) -> Result<RecordedEvent, ReadError> {
+        let headers = message.headers.as_ref();
+        let text = |name: &str| headers.and_then(|headers| headers.get(name));
+        let read = || {
+            Some(RecordedEvent {
+                position: Position {
+                    log: self.log,
+                    topic,
+                    sequence: Sequence(number(headers, "Nats-Sequence")?),
+                },
+                stream: self.subjects.stream(topic, text("Nats-Subject")?.as_str())?,
+                version: Version(number(headers, VERSION)?),
+                command_id: CommandId(Uuid::parse_str(text(COMMAND_ID)?.as_str()).ok()?),
+                event_type: text(EVENT_TYPE)?.as_str().into(),
+                body: message.payload.clone(),
+            })
+        };
+        read().ok_or_else(|| {
+            let place = number(headers, "Nats-Sequence").unwrap_or_default();
+            away(&format!("message {place} of {topic} was not written by this program"))
+        })
+    }
+}
+
+fn status(message: &Message) -> Option<u16> {
+    message.status.map(|status| status.as_u16())
+}
+
+fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
+    headers?.get(name)?.as_str().parse().ok()
+}
+
+fn away(reason: &str) -> ReadError {
+    ReadError::Unavailable(reason.to_owned())
+}
+
+impl From<ApiError> for ReadError {
+    fn from(error: ApiError) -> Self {
+        ReadError::Unavailable(error.to_string())
+    }
+}
