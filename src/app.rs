@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::{LinkKey, OwnerId};
-use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Position, Topic};
 use hoplog_events::spool::SpoolError;
@@ -33,7 +32,7 @@ use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code::{CodeMaker, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::Settings;
+use crate::config::{LogSettings, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
@@ -41,9 +40,12 @@ use crate::http::problem::Problem;
 use crate::queries::QueryFailure;
 use crate::queries::resolve_link::{LinkResolver, Target};
 
+pub mod backends;
 pub mod serve;
 
 pub use serve::serve;
+
+use backends::{LogBackend, LogOpenError};
 
 /// What every handler is given.
 pub type AppState = Arc<App>;
@@ -80,7 +82,7 @@ pub struct App {
     disabled_is_forbidden: bool,
     redirect_max_age_s: u32,
     enricher: Arc<Enricher>,
-    embedded: Arc<EmbeddedLog>,
+    log_backend: LogBackend,
     _lock: DataDirLock,
 }
 
@@ -99,9 +101,9 @@ pub enum StartError {
     /// See [`SpoolError`].
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// See [`OpenError`].
+    /// See [`LogOpenError`].
     #[error(transparent)]
-    Log(#[from] OpenError),
+    Log(#[from] LogOpenError),
     /// Look at the log's file.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -146,9 +148,8 @@ impl App {
         let dir = DataDir::new(settings.data_dir.clone());
         let lock = dir.lock()?;
         let clock = Clock::system();
-        let embedded = EmbeddedLog::open(&dir.log_file(), OpenOptions::default()).await?;
-        let embedded = Arc::new(embedded);
-        let log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&embedded);
+        let log_backend = LogBackend::open(&settings.log, &dir).await?;
+        let log = log_backend.events();
         let read_models = open_read_models(dir.clone(), Arc::clone(&log));
         let read_models = projectors.spawn(read_models).await.map_err(StartError::Task)??;
         let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
@@ -179,7 +180,7 @@ impl App {
             redirect_max_age_s: settings.redirect_max_age_s,
             enricher,
             log,
-            embedded,
+            log_backend,
             _lock: lock,
         })
     }
@@ -287,6 +288,10 @@ async fn open_read_models(dir: DataDir, log: Arc<dyn EventLog>) -> Result<ReadMo
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before
 /// left behind is delivered all the same.
 async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>, StartError> {
+    if settings.log != LogSettings::Embedded {
+        let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
+        return Ok(Some(Arc::new(spool)));
+    }
     if !dir.spool_file().exists() {
         return Ok(None);
     }

@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use hoplog_events::log::jetstream::JetStreamOptions;
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
 mod parse;
 
-pub use parse::SettingsError;
+pub use parse::{SettingsError, log_url};
 
 /// The longest `max-age` a redirect may be given: a day.
 pub const REDIRECT_MAX_AGE_S_MAX: u32 = 86_400;
@@ -39,10 +40,12 @@ pub struct RawSettings {
     /// Public origin of short links, such as `https://go.example.com` [default: from the request]
     #[arg(long, env = "HOPLOG_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
-    /// Directory of the embedded log, the read models and the visitor salts [default: ./hoplog-data]
+    /// Directory of the embedded log, the read models, the spool and the visitor salts
+    /// [default: ./hoplog-data]
     #[arg(long, env = "HOPLOG_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// Where the log is; this version knows `embedded:` only [default: embedded:]
+    /// Where the log is: `embedded:` or `nats://host:4222`, several with commas, with settings of
+    /// the streams behind `?` (see docs/operations.md) [default: embedded:]
     #[arg(long, env = "HOPLOG_LOG_URL", value_name = "URL")]
     pub log_url: Option<String>,
     /// Where the read models are; this version knows `sqlite:` only [default: sqlite:]
@@ -97,8 +100,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The public origin of short links; `None`: the request's `Host`.
     pub base_url: Option<Url>,
-    /// Where everything is kept.
+    /// Where everything is kept that is kept here.
     pub data_dir: PathBuf,
+    /// Where the log is.
+    pub log: LogSettings,
     /// The operator's own admin key.
     pub admin_key: Option<Secret>,
     /// A country or city database.
@@ -119,6 +124,15 @@ pub struct Settings {
     pub redirect_max_age_s: u32,
     /// Whether log lines are JSON.
     pub json_logs: bool,
+}
+
+/// Where the log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSettings {
+    /// In the data directory.
+    Embedded,
+    /// On servers.
+    JetStream(Box<JetStreamOptions>),
 }
 
 /// When a redirect is answered.

@@ -40,7 +40,7 @@ fn marks(prefix: &str, count: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_a_full_disk_refuses_and_forgets_nothing() {
-    let server = Settings::new().start_with_a_disk_that_fills();
+    let server = Settings::embedded().start_with_a_disk_that_fills();
     let client = &server.client;
     let code = client.code(NewLink::to(URL)).await;
     let before = marks("before", 20);
@@ -124,7 +124,7 @@ fn pipelined_visits(server: &Server, code: &str, count: usize) -> Vec<String> {
 /// `queued` keeps redirects up for as long as the queue holds, and not a visit longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_a_queue_that_is_full_refuses_and_forgets_nothing() {
-    let settings = Settings::new().with("HOPLOG_CLICKS_ACK", "queued");
+    let settings = Settings::embedded().with("HOPLOG_CLICKS_ACK", "queued");
     let server = settings.start_with_a_disk_that_fills();
     let client = &server.client;
     let code = client.code(NewLink::to(URL)).await;

@@ -13,6 +13,7 @@ mod support;
 mod access;
 mod architecture;
 mod bad_input;
+mod broker;
 mod durability;
 mod events;
 mod expiry;

@@ -137,6 +137,12 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// The log's identity.
     fn id(&self) -> LogId;
 
+    /// Whether appends that are under way at the same time are kept in the order in which they
+    /// were begun, also on one stream. An import sends them one by one where they are not.
+    fn keeps_order_of_appends_under_way(&self) -> bool {
+        false
+    }
+
     /// Appends events to one stream.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ async fn stop(app: &App, mut jobs: JoinSet<()>) {
         tracing::warn!("jobs did not end in time");
     }
     app.read_models.stop().await;
-    app.embedded.close().await;
+    app.log_backend.close().await;
     tracing::info!("stopped");
 }
 

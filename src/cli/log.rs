@@ -5,13 +5,14 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::log::transfer::{self, Counts, Report, TransferError};
 use serde_json::{Value, json};
 
 use super::Out;
 use super::error::CliError;
 use super::table::{plain, print_json};
+use crate::app::backends::LogBackend;
+use crate::config::{LogSettings, log_url};
 use crate::data_dir::DataDir;
 
 /// `hoplog log`.
@@ -23,9 +24,9 @@ pub(super) struct LogArgs {
     #[arg(long, env = "HOPLOG_DATA_DIR", default_value = "./hoplog-data", value_name = "DIR")]
     #[arg(global = true)]
     data_dir: PathBuf,
-    /// Where the log is; this version knows `embedded:` only
+    /// Where the log is: `embedded:` or `nats://host:4222`
     #[arg(long, env = "HOPLOG_LOG_URL", default_value = "embedded:", value_name = "URL")]
-    #[arg(global = true, value_parser = ["embedded:"])]
+    #[arg(global = true, hide_env_values = true)]
     log_url: String,
     /// Print the summary as JSON
     #[arg(long, global = true)]
@@ -55,39 +56,53 @@ enum Action {
 
 /// Runs `hoplog log`.
 pub(super) async fn run(args: LogArgs, out: &mut Out) -> Result<(), CliError> {
-    let directory = DataDir::new(args.data_dir);
+    let settings = log_url(&args.log_url).map_err(|error| CliError::Usage(error.to_string()))?;
+    let place = Place { directory: DataDir::new(args.data_dir), settings };
     match args.action {
-        Action::Export { file } => export(&directory, file.as_deref(), args.json, out).await,
-        Action::Import { file } => import(&directory, &file, args.json, out).await,
-        Action::Verify => verify(&directory, args.json, out).await,
+        Action::Export { file } => export(&place, file.as_deref(), args.json, out).await,
+        Action::Import { file } => import(&place, &file, args.json, out).await,
+        Action::Verify => verify(&place, args.json, out).await,
     }
 }
 
-/// Opens a log that is there; a misspelt directory must not become an empty log.
-async fn open(directory: &DataDir) -> Result<EmbeddedLog, CliError> {
-    let file = directory.log_file();
-    if !file.is_file() {
-        return Err(CliError::Failed(format!("there is no log in {}", directory.path().display())));
+/// Where the log is.
+struct Place {
+    directory: DataDir,
+    settings: LogSettings,
+}
+
+impl Place {
+    /// Opens a log that is there; a misspelt directory must not become an empty log.
+    async fn open(&self) -> Result<LogBackend, CliError> {
+        let Self { directory, settings } = self;
+        if *settings == LogSettings::Embedded && !directory.log_file().is_file() {
+            let reason = format!("there is no log in {}", directory.path().display());
+            return Err(CliError::Failed(reason));
+        }
+        self.open_or_make().await
     }
-    let log = EmbeddedLog::open(&file, OpenOptions::default()).await;
-    log.map_err(|error| CliError::Failed(error.to_string()))
+
+    async fn open_or_make(&self) -> Result<LogBackend, CliError> {
+        let log = LogBackend::open(&self.settings, &self.directory).await;
+        log.map_err(|error| CliError::Failed(error.to_string()))
+    }
 }
 
 async fn export(
-    directory: &DataDir,
+    place: &Place,
     file: Option<&Path>,
     as_json: bool,
     out: &mut Out,
 ) -> Result<(), CliError> {
-    let log = open(directory).await?;
+    let log = place.open().await?;
     let Some(path) = file else {
-        transfer::export(&log, &mut *out).await.map_err(failed)?;
+        transfer::export(&*log.events(), &mut *out).await.map_err(failed)?;
         log.close().await;
         return Ok(());
     };
     let file = File::create_new(path).map_err(|error| input(path, &error))?;
     let mut buffered = io::BufWriter::new(&file);
-    let counts = transfer::export(&log, &mut buffered).await.map_err(failed)?;
+    let counts = transfer::export(&*log.events(), &mut buffered).await.map_err(failed)?;
     drop(buffered);
     // A backup that is only in the page cache is none.
     file.sync_all().map_err(|error| input(path, &error))?;
@@ -95,28 +110,21 @@ async fn export(
     print_counts("exported", counts, as_json, out)
 }
 
-async fn import(
-    directory: &DataDir,
-    path: &Path,
-    as_json: bool,
-    out: &mut Out,
-) -> Result<(), CliError> {
+async fn import(place: &Place, path: &Path, as_json: bool, out: &mut Out) -> Result<(), CliError> {
     let reader = || File::open(path).map(BufReader::new).map_err(|error| input(path, &error));
     let in_file = |error: TransferError| input(path, &error);
     // A damaged export is found before anything is written.
     transfer::check(reader()?).map_err(in_file)?;
-    let _lock = directory.lock().map_err(|error| CliError::Failed(error.to_string()))?;
-    let log = EmbeddedLog::open(&directory.log_file(), OpenOptions::default())
-        .await
-        .map_err(|error| CliError::Failed(error.to_string()))?;
-    let counts = transfer::import(&log, reader()?).await.map_err(in_file)?;
+    let _lock = place.directory.lock().map_err(|error| CliError::Failed(error.to_string()))?;
+    let log = place.open_or_make().await?;
+    let counts = transfer::import(&*log.events(), reader()?).await.map_err(in_file)?;
     log.close().await;
     print_counts("imported", counts, as_json, out)
 }
 
-async fn verify(directory: &DataDir, as_json: bool, out: &mut Out) -> Result<(), CliError> {
-    let log = open(directory).await?;
-    let report = transfer::verify(&log).await.map_err(failed)?;
+async fn verify(place: &Place, as_json: bool, out: &mut Out) -> Result<(), CliError> {
+    let log = place.open().await?;
+    let report = transfer::verify(&*log.events()).await.map_err(failed)?;
     log.close().await;
     if as_json {
         print_json(&json_of(&report), out)?;
@@ -177,6 +185,7 @@ fn input(file: &Path, reason: &impl ToString) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 
     async fn run_in(directory: &Path, action: Action) -> Result<String, CliError> {
         let (data_dir, log_url) = (directory.to_owned(), "embedded:".to_owned());

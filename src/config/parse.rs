@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use hoplog_events::log::jetstream::OptionsError;
 use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings,
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, LogSettings, REDIRECT_MAX_AGE_S_MAX, RawSettings,
     SPOOL_BYTES_DEFAULT, Secret, Settings,
 };
 
@@ -54,6 +55,7 @@ impl RawSettings {
             )?
             .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
+            log: log_url(self.log_url.as_deref().unwrap_or("embedded:"))?,
             data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
             admin_key: self.admin_key.map(admin_key).transpose()?,
             geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
@@ -127,7 +129,6 @@ impl RawSettings {
                 allowed,
             )
         };
-        only("HOPLOG_LOG_URL", &mut self.log_url, "embedded:", &["embedded:"])?;
         only("HOPLOG_READ_URL", &mut self.read_url, "sqlite:", &["sqlite:"])?;
         only("HOPLOG_CACHE_URL", &mut self.cache_url, "none", &["none", ""])?;
         only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])?;
@@ -199,6 +200,26 @@ fn choice<T: Copy>(
         Some((_, meaning)) => Ok(*meaning),
         None => wrong(name, given.unwrap_or_default(), allowed),
     }
+}
+
+/// Where a log is.
+///
+/// # Errors
+/// Names the part that is wrong; passwords are not repeated.
+pub fn log_url(text: &str) -> Result<LogSettings, SettingsError> {
+    let scheme = text.split(':').next().unwrap_or_default();
+    match scheme {
+        "embedded" if text == "embedded:" => Ok(LogSettings::Embedded),
+        "nats" | "tls" => {
+            text.parse().map(|options| LogSettings::JetStream(Box::new(options))).map_err(wrong_log)
+        }
+        _ => wrong("HOPLOG_LOG_URL", text, "embedded:, nats://host:4222, tls://host:4222"),
+    }
+}
+
+fn wrong_log(error: OptionsError) -> SettingsError {
+    let OptionsError { name, value, allowed } = error;
+    SettingsError::Value { name: "HOPLOG_LOG_URL", value: format!("{name}={value}"), allowed }
 }
 
 fn base_url(text: &str) -> Result<Url, SettingsError> {

@@ -30,8 +30,12 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             "HOPLOG_CLICKS_ACK is \"maybe\"; allowed: durable, queued",
         ),
         (
-            RawSettings { log_url: text("nats://x"), ..raw() },
-            "HOPLOG_LOG_URL is \"nats://x\"; allowed: embedded:",
+            RawSettings { log_url: text("kafka://x"), ..raw() },
+            "HOPLOG_LOG_URL is \"kafka://x\"; allowed: embedded:, nats://",
+        ),
+        (
+            RawSettings { log_url: text("nats://u:secret@x?replicas=4"), ..raw() },
+            "HOPLOG_LOG_URL is \"replicas=4\"; allowed: 1, 3, 5",
         ),
         (
             RawSettings { roles: text("query"), ..raw() },

@@ -97,7 +97,7 @@ async fn every_operation_of_the_contract_answers_as_it_says() {
 
 #[tokio::test]
 async fn health_says_what_is_ready() {
-    let server = Server::start();
+    let server = crate::support::Settings::embedded().start();
     assert_eq!(server.client.visit("/health/live").await.expect(200).body, "live\n");
     let ready = server.client.visit("/health/ready").await.expect(200).json();
     assert_eq!(ready, json!({ "status": "ready", "log": "ok", "readModels": "ok" }));

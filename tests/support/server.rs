@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use hoplog_events::log::contract::nats_server::NatsServer;
 
 use super::client::Client;
 
@@ -25,13 +27,36 @@ pub struct Settings {
     data_dir: Arc<tempfile::TempDir>,
     environment: Vec<(String, String)>,
     without: Vec<String>,
+    /// The log's server, if the log is not the embedded one.
+    broker: Option<Arc<Mutex<NatsServer>>>,
 }
 
 impl Settings {
-    /// The defaults, with a fresh data directory.
+    /// The defaults, with a fresh data directory, on the log that the tests are run on.
     pub fn new() -> Self {
+        match std::env::var("HOPLOG_TEST_LOG").as_deref() {
+            Ok("jetstream") => Self::embedded().on_jetstream(),
+            _ => Self::embedded(),
+        }
+    }
+
+    /// The defaults, whatever log the tests are run on.
+    pub fn embedded() -> Self {
         let data_dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self { data_dir, environment: Vec::new(), without: Vec::new() }
+        Self { data_dir, environment: Vec::new(), without: Vec::new(), broker: None }
+    }
+
+    /// Moves the log to a broker of this server's own.
+    pub fn on_jetstream(mut self) -> Self {
+        let broker = NatsServer::start();
+        self = self.with("HOPLOG_LOG_URL", &broker.url());
+        self.broker = Some(Arc::new(Mutex::new(broker)));
+        self
+    }
+
+    /// The log's server: to be killed, and started again.
+    pub fn broker(&self) -> MutexGuard<'_, NatsServer> {
+        self.broker.as_ref().expect("the log is on a broker").lock().expect("no test panicked")
     }
 
     /// Sets an environment variable.

@@ -88,6 +88,10 @@ impl EventLog for EmbeddedLog {
         self.id
     }
 
+    fn keeps_order_of_appends_under_way(&self) -> bool {
+        true
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let bytes: usize = append.events.iter().map(|event| event.body.len()).sum();
         if append.events.is_empty() || bytes > APPEND_BYTES_MAX {

@@ -25,6 +25,8 @@ mod streams;
 mod subject;
 mod subscription;
 
+use std::time::Instant;
+
 use async_nats::ConnectOptions;
 use async_trait::async_trait;
 
@@ -138,7 +140,12 @@ impl EventLog for JetStreamLog {
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.writer.append(&append).await
+        let started = Instant::now();
+        let appended = self.writer.append(&append).await?;
+        metrics::histogram!("hoplog_log_append_seconds").record(started.elapsed().as_secs_f64());
+        let added = if appended.duplicate { 0 } else { append.events.len() };
+        metrics::counter!("hoplog_log_append_events_total").increment(added as u64);
+        Ok(appended)
     }
 
     async fn read(
@@ -146,7 +153,8 @@ impl EventLog for JetStreamLog {
         stream: &StreamId,
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let mut events = self.reader.read(stream, Sequence::START).await?;
+        let from = self.reader.before_version(stream, Version(after.0 + 1)).await?;
+        let mut events = self.reader.read(stream, from).await?;
         events.retain(|event| event.version > after);
         Ok(events)
     }

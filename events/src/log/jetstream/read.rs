@@ -25,6 +25,9 @@ const STREAM_PAGE: ReadLimit = ReadLimit { events_max: 1_000, bytes_max: 4 * 102
 /// keep more than 64 MiB for.
 const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 * 1024 };
 
+/// How many events are read for nothing rather than looked for.
+const EVENTS_SKIPPED_MAX: u64 = 64;
+
 /// How often a replica that is behind is asked again, and the pause before that.
 const REPLICA_ATTEMPTS: u32 = 50;
 const REPLICA_PAUSE: Duration = Duration::from_millis(10);
@@ -114,6 +117,37 @@ impl Reader {
             sleep(REPLICA_PAUSE).await;
         }
         Err(ReadError::Unavailable("a replica is too far behind".to_owned()))
+    }
+
+    /// A place that a version of a stream is behind, and not far: a click recorder's stream has
+    /// millions of events, of which only the last are asked for. Found by halving.
+    pub(super) async fn before_version(
+        &self,
+        stream: &StreamId,
+        version: Version,
+    ) -> Result<Sequence, ReadError> {
+        let (topic, subject) = (stream.topic(), self.subjects.of(stream));
+        let mut low = Sequence::START;
+        if version.0 <= EVENTS_SKIPPED_MAX {
+            return Ok(low);
+        }
+        let Some(last) = self.last(stream).await? else { return Ok(low) };
+        let mut high = last.position.sequence;
+        while high.0 - low.0 > 1 {
+            let middle = Sequence(low.0.midpoint(high.0));
+            let limit = ReadLimit { events_max: 1, ..STREAM_PAGE };
+            let next = self.page(topic, middle, &subject, limit).await?.events.pop();
+            match next {
+                Some(next) if next.version < version => {
+                    low = next.position.sequence;
+                    if version.0 - next.version.0 <= EVENTS_SKIPPED_MAX {
+                        return Ok(low);
+                    }
+                }
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     pub(super) async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {

@@ -143,3 +143,22 @@ async fn without_a_server_the_log_says_so_at_once() {
     let refused = JetStreamLog::open(&options(&server)).await.unwrap_err();
     assert!(matches!(refused, JetStreamOpenError::Connect(_)), "{refused}");
 }
+
+/// Found by halving, between events of other streams.
+#[tokio::test]
+async fn the_end_of_a_long_stream_is_read_without_its_beginning() {
+    let (_server, log) = empty().await;
+    for n in 0..400 {
+        log.append(click(n)).await.unwrap();
+        if n % 3 == 0 {
+            let other = StreamId::new(Topic::Clicks, format!("node/{}", n % 7 + 1));
+            log.append(contract::append(&other, ExpectedVersion::Any, 1)).await.unwrap();
+        }
+    }
+    let stream = click(0).stream;
+    for after in [0, 1, 63, 64, 65, 100, 350, 398, 399, 400, 500] {
+        let events = log.read(&stream, Version(after)).await.unwrap();
+        let versions: Vec<u64> = events.iter().map(|event| event.version.0).collect();
+        assert_eq!(versions, (after + 1..=400).collect::<Vec<u64>>(), "after {after}");
+    }
+}

@@ -49,7 +49,7 @@ pub async fn import(log: &dyn EventLog, input: impl BufRead) -> Result<Counts, T
             let appended = appended.map_err(|error| TransferError::Append { line, error })?;
             Ok((line, appended.position))
         })
-        .buffered(APPENDS_IN_FLIGHT)
+        .buffered(if log.keeps_order_of_appends_under_way() { APPENDS_IN_FLIGHT } else { 1 })
         .try_fold(None, in_order)
         .await?;
     Ok(lines.counts)

@@ -1,0 +1,69 @@
+//! The backends by name, from the settings.
+
+use std::sync::Arc;
+
+use hoplog_events::log::EventLog;
+use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
+use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError};
+
+use crate::config::LogSettings;
+use crate::data_dir::DataDir;
+
+/// The log, whichever it is.
+#[derive(Debug, Clone)]
+pub enum LogBackend {
+    /// In the data directory.
+    Embedded(Arc<EmbeddedLog>),
+    /// On servers.
+    JetStream(Arc<JetStreamLog>),
+}
+
+/// Why the log can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogOpenError {
+    /// See [`OpenError`].
+    #[error(transparent)]
+    Embedded(#[from] OpenError),
+    /// See [`JetStreamOpenError`].
+    #[error("HOPLOG_LOG_URL: {0}")]
+    JetStream(#[from] JetStreamOpenError),
+}
+
+impl LogBackend {
+    /// Opens the log that the settings name.
+    ///
+    /// # Errors
+    /// See [`LogOpenError`].
+    pub async fn open(settings: &LogSettings, dir: &DataDir) -> Result<Self, LogOpenError> {
+        match settings {
+            LogSettings::Embedded => {
+                let log = EmbeddedLog::open(&dir.log_file(), OpenOptions::default()).await?;
+                Ok(Self::Embedded(Arc::new(log)))
+            }
+            LogSettings::JetStream(options) => {
+                let (log, differences) = JetStreamLog::open(options).await?;
+                for difference in differences {
+                    tracing::warn!(difference, "the log's servers are set otherwise");
+                }
+                Ok(Self::JetStream(Arc::new(log)))
+            }
+        }
+    }
+
+    /// The log as everybody else knows it.
+    #[must_use]
+    pub fn events(&self) -> Arc<dyn EventLog> {
+        match self {
+            Self::Embedded(log) => Arc::<EmbeddedLog>::clone(log),
+            Self::JetStream(log) => Arc::<JetStreamLog>::clone(log),
+        }
+    }
+
+    /// Ends what is under way and lets go of the log.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(log) => log.close().await,
+            Self::JetStream(log) => log.close().await,
+        }
+    }
+}
