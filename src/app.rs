@@ -42,8 +42,10 @@ use crate::queries::resolve_link::{LinkResolver, Target};
 
 pub mod backends;
 pub mod serve;
+mod shared_cache;
 
 pub use serve::serve;
+pub use shared_cache::Shared;
 
 use backends::{LogBackend, LogOpenError};
 
@@ -79,6 +81,7 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Cancelled when the server is asked to stop.
     pub shutdown: CancellationToken,
+    shared: Option<Shared>,
     disabled_is_forbidden: bool,
     redirect_max_age_s: u32,
     enricher: Arc<Enricher>,
@@ -163,8 +166,12 @@ impl App {
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
         let codes = CodeMaker::new(settings.codes, WorkerId::ONLY);
+        let open_shared = |address| Shared::open(address, log.id(), &read_models);
+        let shared = settings.cache.as_ref().map(open_shared);
+        let cache = shared.as_ref().map(|shared| shared.cache.clone());
+        let directory = read_models.link_directory();
         Ok(Self {
-            links: LinkResolver::new(Arc::clone(&log), read_models.link_directory(), clock.clone()),
+            links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
             commands: Commands::new(Arc::clone(&log), codes, own_hosts),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
             spool: outlet.spool,
@@ -176,6 +183,7 @@ impl App {
             origin,
             metrics,
             shutdown: CancellationToken::new(),
+            shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,
             redirect_max_age_s: settings.redirect_max_age_s,
             enricher,
@@ -273,8 +281,9 @@ impl App {
     /// Where the link changes begin that the cache has to follow.
     async fn follow_links(&self) -> Result<(), ReadError> {
         let head = self.log.head(Topic::Links).await?.sequence;
-        let changes = self.log.subscribe(Topic::Links, head, ReadLimit::default()).await?;
-        self.links.follow(changes).await;
+        let from = self.links.follow_from(head);
+        let changes = self.log.subscribe(Topic::Links, from, ReadLimit::default()).await?;
+        self.links.follow(changes, from, head).await;
         Ok(())
     }
 }

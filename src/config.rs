@@ -12,6 +12,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+use crate::cache::Level2Address;
+
 mod parse;
 
 pub use parse::{SettingsError, log_url};
@@ -51,8 +53,8 @@ pub struct RawSettings {
     /// Where the read models are; this version knows `sqlite:` only [default: sqlite:]
     #[arg(long, env = "HOPLOG_READ_URL", value_name = "URL")]
     pub read_url: Option<String>,
-    /// Shared cache; this version has the one in process only [default: none]
-    #[arg(long, env = "HOPLOG_CACHE_URL", value_name = "URL")]
+    /// A Redis that all copies share, such as `redis://host:6379`; `none`: in process only [default: none]
+    #[arg(long, env = "HOPLOG_CACHE_URL", value_name = "URL", hide_env_values = true)]
     pub cache_url: Option<String>,
     /// What this copy does; the embedded log needs all three [default: command,query,projector]
     #[arg(long, env = "HOPLOG_ROLES", value_name = "LIST")]
@@ -104,6 +106,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the log is.
     pub log: LogSettings,
+    /// The cache that all copies share.
+    pub cache: Option<Level2Address>,
     /// The operator's own admin key.
     pub admin_key: Option<Secret>,
     /// A country or city database.

@@ -232,6 +232,18 @@ pub async fn load_link(log: &dyn EventLog, key: &LinkKey) -> Result<Option<Link>
     Ok(load(log, key, None).await?.link)
 }
 
+/// The same with the place of the link's last event.
+///
+/// # Errors
+/// As [`load_link`].
+pub async fn load_link_at(
+    log: &dyn EventLog,
+    key: &LinkKey,
+) -> Result<Option<(Link, Position)>, ExecuteError> {
+    let Loaded { link, last, .. } = load(log, key, None).await?;
+    Ok(link.zip(last))
+}
+
 async fn load(
     log: &dyn EventLog,
     key: &LinkKey,

@@ -7,6 +7,7 @@ use crate::execute::ExecuteError;
 
 pub mod get_link;
 pub mod resolve_link;
+pub mod shared_cache;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

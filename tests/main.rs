@@ -26,5 +26,6 @@ mod operations;
 mod own_ground;
 mod redirect;
 mod shapes;
+mod shared_cache;
 mod statistics;
 mod visitors;

@@ -3,11 +3,13 @@
 mod client;
 mod live;
 mod mmdb;
+mod redis;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
 pub use live::{Live, Sent, events};
 pub use mmdb::Mmdb;
+pub(crate) use redis::RedisServer;
 pub use server::{ADMIN_KEY, Server, Settings, checkout};
 
 /// The time of the machine, which is the server's, too.

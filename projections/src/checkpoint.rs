@@ -74,6 +74,16 @@ impl Checkpoint {
     }
 }
 
+/// An expression for the last event in the rows of a table of this projection, to be read in the
+/// statement that reads them: both then come from one state of the database. `null`: there is
+/// no checkpoint.
+pub(crate) fn as_of(projection: &str, table: &str) -> String {
+    format!(
+        "(select c.sequence from checkpoints c where c.projection = '{projection}' \
+         and '{projection}_' || c.table_set || '_{table}' = '{{{projection}.{table}}}')"
+    )
+}
+
 /// The highest set number that a projection ever had a checkpoint for, and all that exist.
 pub(crate) async fn set_numbers(
     database: &Database,

@@ -20,6 +20,9 @@ pub use totals::ClickTotals;
 /// The projection's name.
 pub const NAME: &str = "click_statistics";
 
+/// Which rows its code makes of the events.
+pub const VERSION: i64 = 1;
+
 /// The `link` of the rows that count all links together; no link is called that.
 const ALL_LINKS: &str = "";
 

@@ -4,12 +4,14 @@
 //! The log is the embedded one throughout: what is under test is the database.
 
 mod clicks;
+mod commits;
 mod links;
 mod runner;
 mod turns;
 mod world;
 
 pub(crate) use clicks::*;
+pub(crate) use commits::*;
 pub(crate) use links::*;
 pub(crate) use runner::*;
 pub(crate) use turns::*;
@@ -41,6 +43,7 @@ macro_rules! read_model_contract {
             a_reader_learns_how_far_others_are,
             a_pause_holds_for_every_member,
             a_rebuild_by_one_is_read_by_all,
+            live_commits_are_told_and_rebuilds_are_not,
         );
     };
     ($factory:expr, $($promise:ident,)*) => {$(

@@ -12,6 +12,7 @@
 pub mod checkpoint;
 pub mod click_statistics;
 pub mod clicks;
+pub mod commit;
 pub mod cursor;
 pub mod database;
 pub mod dimension;

@@ -7,8 +7,11 @@ mod row;
 
 pub use fold::LinkDirectoryProjection;
 pub use list::{LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX};
-pub use queries::LinkDirectory;
+pub use queries::{LINKS_PER_STATEMENT_MAX, LinkDirectory};
 pub use row::LinkRow;
 
 /// The projection's name.
 pub const NAME: &str = "link_directory";
+
+/// Which rows its code makes of the events.
+pub const VERSION: i64 = 1;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use crate::database::{DatabaseError, Transaction};
@@ -56,6 +57,11 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
 pub trait Changes: Send {
     /// How many facts were folded: links' events, or single clicks.
     fn facts(&self) -> u64;
+
+    /// The links whose rows change, for those who are told after the commit.
+    fn links(&self) -> Vec<LinkKey> {
+        Vec::new()
+    }
 
     /// Writes the changes: one statement for each table.
     ///

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
 use crate::clicks::{Clicks, ClicksProjection};
+use crate::commit::{CommitListener, Listener};
 use crate::database::{Database, DatabaseError};
 use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
@@ -74,6 +75,7 @@ pub struct ReadModels {
     database: Database,
     sets: ActiveSets,
     projections: Vec<Running>,
+    listener: Listener,
 }
 
 impl ReadModels {
@@ -101,13 +103,23 @@ impl ReadModels {
             active.push(active_set(&database, projection.name()).await?);
         }
         let sets = ActiveSets::new(active.iter().map(|(set, _)| *set));
+        let listener = Listener::default();
         let mut projections = Vec::new();
         for (projection, (_, version)) in all.into_iter().zip(active) {
             let (database, log, sets) = (database.clone(), Arc::clone(&log), sets.clone());
-            let applier = Applier { projection, database, log, sets, part };
+            let listener = Listener::clone(&listener);
+            let applier = Applier { projection, database, log, sets, part, listener };
             projections.push(Running::open(applier, version).await?);
         }
-        Ok(Self { database, sets, projections })
+        Ok(Self { database, sets, projections, listener })
+    }
+
+    /// From now on somebody is told of every commit of live work of this process. There can be
+    /// one only: a second one is not told.
+    pub fn tell(&self, listener: Arc<dyn CommitListener>) {
+        if self.listener.set(listener).is_err() {
+            tracing::error!("somebody listens to the commits already");
+        }
     }
 
     /// Starts a task for each projection. A second call does nothing.

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{App, AppState, StartError};
+use super::{App, AppState, StartError, shared_cache};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::config::Settings;
@@ -36,6 +36,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     let first_key = app.first_key().await?;
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
+    shared_cache::start(&app, &mut jobs, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();
     jobs.spawn(async move {

@@ -8,6 +8,8 @@ use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::cache::Level2Address;
+
 use super::{
     ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, LogSettings, REDIRECT_MAX_AGE_S_MAX, RawSettings,
     SPOOL_BYTES_DEFAULT, Secret, Settings,
@@ -57,6 +59,7 @@ impl RawSettings {
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
             log: log_url(self.log_url.as_deref().unwrap_or("embedded:"))?,
             data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
+            cache: cache(self.cache_url.as_deref())?,
             admin_key: self.admin_key.map(admin_key).transpose()?,
             geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
             trusted_proxies: networks(self.trusted_proxies.as_deref().unwrap_or_default())?,
@@ -130,7 +133,6 @@ impl RawSettings {
             )
         };
         only("HOPLOG_READ_URL", &mut self.read_url, "sqlite:", &["sqlite:"])?;
-        only("HOPLOG_CACHE_URL", &mut self.cache_url, "none", &["none", ""])?;
         only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])?;
         self.roles = self.roles.take().map(|roles| {
             let mut roles: Vec<&str> = roles.split(',').map(str::trim).collect();
@@ -244,6 +246,19 @@ fn admin_key(text: String) -> Result<Secret, SettingsError> {
         Ok(Secret(text))
     } else {
         wrong("HOPLOG_ADMIN_KEY", "…", "32 visible ASCII characters or more")
+    }
+}
+
+/// What is not an address is not repeated: it may hold a password.
+fn cache(given: Option<&str>) -> Result<Option<Level2Address>, SettingsError> {
+    match given {
+        None | Some("" | "none") => Ok(None),
+        Some(text) => text.parse().map(Some).or_else(|_| {
+            let scheme = text.split_once("://").map_or("…", |(scheme, _)| scheme);
+            let allowed =
+                "none, or redis://[user:password@]host[:port][/database], or rediss:// for TLS";
+            wrong("HOPLOG_CACHE_URL", &format!("{scheme}://…"), allowed)
+        }),
     }
 }
 

@@ -50,6 +50,12 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             "HOPLOG_REDIRECT_MAX_AGE is \"86401\"",
         ),
         (RawSettings { geoip_db: text("/nowhere.mmdb"), ..raw() }, "HOPLOG_GEOIP_DB is"),
+        (
+            RawSettings { cache_url: text("memcached://host"), ..raw() },
+            "HOPLOG_CACHE_URL is \"memcached://…\"; allowed: none, or redis://",
+        ),
+        (RawSettings { cache_url: text("localhost:6379"), ..raw() }, "HOPLOG_CACHE_URL is"),
+        (RawSettings { cache_url: text("redis-cluster://host"), ..raw() }, "HOPLOG_CACHE_URL is"),
     ];
     for (raw, expected) in cases {
         let line = raw.resolve().unwrap_err().to_string();
@@ -62,6 +68,11 @@ fn a_secret_is_not_in_the_error_nor_in_debug_output() {
     let error = RawSettings { admin_key: Some("hunter2".into()), ..raw() }.resolve().unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(!format!("{:?}", Secret("hunter2".into())).contains("hunter2"));
+    let cache = |url: &str| RawSettings { cache_url: Some(url.to_owned()), ..raw() }.resolve();
+    let error = cache("reddis://:hunter2@host").unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    let settings = cache("redis://:hunter2@host").unwrap();
+    assert!(settings.cache.is_some() && !format!("{settings:?}").contains("hunter2"));
 }
 
 #[test]
@@ -91,6 +102,14 @@ fn the_file_may_use_tables_numbers_booleans_and_lists() {
     assert_eq!(settings.redirect_max_age_s, 60);
     assert_eq!(settings.trusted_proxies.len(), 2);
     assert_eq!(settings.clicks_ack, ClicksAck::Queued);
+}
+
+#[test]
+fn without_an_address_there_is_no_shared_cache() {
+    for url in [None, Some(""), Some("none")] {
+        let settings = RawSettings { cache_url: url.map(str::to_owned), ..raw() };
+        assert!(settings.resolve().unwrap().cache.is_none(), "{url:?}");
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub struct Readiness {
     /// long as it is not full.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spool: Option<String>,
+    /// `ok`, or what is wrong; not there without a shared cache. Everything works without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
 }
 
 /// Whether the process runs.
@@ -64,6 +67,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         log: log.map_or_else(|error| error, |()| ok()),
         read_models,
         spool: spool.map(spool_in_words),
+        cache: app.shared_cache_status().await,
     };
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()

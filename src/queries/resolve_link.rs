@@ -1,32 +1,42 @@
 //! Where a code leads: the question every redirect asks.
 //!
 //! ```text
-//! cache (this process) ──miss──► read model ──behind or unknown──► the link's own events
+//! cache (this process) ──miss──► shared cache ──miss or too old──► read model
+//!                                                                      │ behind or unknown
+//!                                                                      └► the link's own events
 //! ```
 //!
 //! Nothing stale is served. A command of this node writes its outcome into the cache before it
 //! is answered; [`LinkResolver::follow`] drops what other nodes changed. A read model that has
 //! not seen a change yet is noticed, because every change is remembered until it has, and then
-//! the log itself is asked. A code that nobody knows is remembered as such for a moment, so that
+//! the log itself is asked; `recent` says what of the shared cache is believed. A code that nobody knows is remembered as such for a moment, so that
 //! guessing codes does not reach the database.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::link::{Destination, LinkKey, LinkState, OwnerId, RedirectStatus};
+use hoplog_events::link::LinkKey;
 use hoplog_events::log::{EventLog, Subscription};
 use hoplog_events::position::{Position, Sequence, Version};
-use hoplog_projections::link_directory::{LinkDirectory, LinkRow};
-use quick_cache::Equivalent;
+use hoplog_projections::link_directory::LinkDirectory;
 
 use crate::cache::Level1;
 use crate::clock::Clock;
 use crate::domain::link::Link;
-use crate::execute::{ExecuteError, load_link};
+use crate::execute::{ExecuteError, load_link_at};
+use crate::queries::shared_cache::SharedCache;
+
+mod recent;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use recent::RecentChanges;
+pub use target::{LinkPath, Target};
 
 /// How many links this process keeps at hand; about 500 bytes each.
 const CACHED_LINKS_MAX: usize = 100_000;
@@ -37,31 +47,9 @@ const UNKNOWN_TTL: Duration = Duration::from_secs(1);
 /// How long to wait before a log that can't be read is tried again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
 
-/// How many changes are remembered before those that the read model has seen are dropped.
-const RECENT_CHANGES_SWEEP: usize = 1_024;
-
-/// What a redirect needs to know of a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The link.
-    pub key: LinkKey,
-    /// Whose it is.
-    pub owner: OwnerId,
-    /// Where it leads.
-    pub url: Destination,
-    /// The same as bytes, to be sent without a copy.
-    pub location: Bytes,
-    /// The status of the redirect.
-    pub redirect: RedirectStatus,
-    /// Whether it is served at all.
-    pub state: LinkState,
-    /// From this instant on it is not.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
-    /// How many events it is the sum of.
-    pub version: Version,
-}
+/// How many events before the last one are read again at the start where there is a shared cache:
+/// entries that account for less are not believed.
+pub const READ_BACK_EVENTS: u64 = 50_000;
 
 /// A code that leads somewhere, or is known to lead nowhere for now.
 #[derive(Debug, Clone)]
@@ -86,21 +74,6 @@ impl Known {
     }
 }
 
-/// A link's identity as it stands in a request, to look up without allocating.
-#[derive(Debug, Clone, Copy, Hash)]
-pub struct LinkPath<'a> {
-    /// The domain.
-    pub domain: &'a str,
-    /// The code.
-    pub code: &'a str,
-}
-
-impl Equivalent<LinkKey> for LinkPath<'_> {
-    fn equivalent(&self, key: &LinkKey) -> bool {
-        self.code == key.code.as_str() && self.domain == key.domain.as_str()
-    }
-}
-
 /// Neither cache nor read model nor log could answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
@@ -116,16 +89,23 @@ pub struct LinkResolver {
     directory: LinkDirectory,
     clock: Clock,
     cache: Level1<LinkKey, Known>,
-    /// The last change of links that the read model may not have seen yet.
-    recent: Mutex<HashMap<LinkKey, (Version, Sequence)>>,
+    shared: Option<SharedCache>,
+    /// The changes that others may not have seen.
+    recent: Mutex<RecentChanges>,
 }
 
 impl LinkResolver {
-    /// A resolver with an empty cache.
+    /// A resolver with an empty cache of its own, and perhaps one that it shares with others.
     #[must_use]
-    pub fn new(log: Arc<dyn EventLog>, directory: LinkDirectory, clock: Clock) -> Self {
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        directory: LinkDirectory,
+        shared: Option<SharedCache>,
+        clock: Clock,
+    ) -> Self {
         let cache = Level1::new(CACHED_LINKS_MAX);
-        Self { log, directory, clock, cache, recent: Mutex::default() }
+        let recent = Mutex::new(RecentChanges::new(shared.is_some()));
+        Self { log, directory, clock, cache, shared, recent }
     }
 
     /// Where a code leads; `None`: there is no such link.
@@ -159,21 +139,48 @@ impl LinkResolver {
     }
 
     async fn look_up(&self, key: &LinkKey) -> Result<(u64, Known), ResolveError> {
-        match self.directory.get(key).await {
-            Ok(Some(row)) if row.version >= self.newest_version(key) => {
-                Ok((row.version.0, Known::Link(Arc::new(Target::from(row)))))
-            }
+        if let Some(target) = self.ask_shared(key).await {
+            return Ok((target.version.0, Known::Link(Arc::new(target))));
+        }
+        match self.ask_directory(key).await {
+            Some(target) => Ok((target.version.0, Known::Link(target))),
             // Not there, behind, or away: the log knows.
-            Ok(_) | Err(_) => self.ask_log(key).await.map(|(version, known)| (version.0, known)),
+            None => self.ask_log(key).await.map(|(version, known)| (version.0, known)),
         }
     }
 
+    /// What others wrote down, if this node can tell that it still holds.
+    async fn ask_shared(&self, key: &LinkKey) -> Option<Target> {
+        let (target, as_of) = self.shared.as_ref()?.link(key).await?;
+        let is_current = self.recent().is_current(key, target.version, as_of);
+        is_current.then_some(target)
+    }
+
+    async fn ask_directory(&self, key: &LinkKey) -> Option<Arc<Target>> {
+        let Some(shared) = &self.shared else {
+            let row = self.directory.get(key).await.ok()??;
+            let is_current = row.version >= self.newest_version(key);
+            return is_current.then(|| Arc::new(Target::from(row)));
+        };
+        let (row, as_of) = self.directory.get_as_of(slice::from_ref(key)).await.ok()?.pop()?;
+        if row.version < self.newest_version(key) {
+            return None;
+        }
+        let target = Arc::new(Target::from(row));
+        shared.offer(Arc::clone(&target), as_of);
+        Some(target)
+    }
+
     async fn ask_log(&self, key: &LinkKey) -> Result<(Version, Known), ResolveError> {
-        let link = load_link(self.log.as_ref(), key).await?;
-        Ok(match link {
-            Some(link) => (link.version, Known::Link(Arc::new(Target::from(link)))),
-            None => (Version::NONE, Known::Unknown { until: self.clock.now() + UNKNOWN_TTL }),
-        })
+        let Some((link, last)) = load_link_at(self.log.as_ref(), key).await? else {
+            let until = self.clock.now() + UNKNOWN_TTL;
+            return Ok((Version::NONE, Known::Unknown { until }));
+        };
+        let target = Arc::new(Target::from(link));
+        if let Some(shared) = &self.shared {
+            shared.offer(Arc::clone(&target), last.sequence);
+        }
+        Ok((target.version, Known::Link(target)))
     }
 
     /// Takes over what a command of this node has just made of a link.
@@ -184,14 +191,29 @@ impl LinkResolver {
         self.cache.put_if_newer(&key, version, Known::Link(Arc::new(Target::from(link)))).await;
     }
 
-    /// Drops what other nodes change, for as long as it is polled.
-    ///
-    /// # Errors
-    /// Never; a log that can't be read is tried again.
-    pub async fn follow(&self, mut changes: Box<dyn Subscription>) {
+    /// Where the changes begin that this node has to read when topic LINKS ends at `head`.
+    #[must_use]
+    pub fn follow_from(&self, head: Sequence) -> Sequence {
+        let read_back = if self.shared.is_some() { READ_BACK_EVENTS } else { 0 };
+        Sequence(head.0.saturating_sub(read_back))
+    }
+
+    /// Drops what other nodes change, for as long as it is polled. The changes begin behind
+    /// `from`; a log that can't be read is tried again. What others share is believed as soon as
+    /// the changes have reached `head`.
+    pub async fn follow(&self, mut changes: Box<dyn Subscription>, from: Sequence, head: Sequence) {
+        let mut reached = from;
         loop {
+            if reached >= head {
+                self.recent().complete_after(from);
+            }
             match changes.next().await {
-                Ok(events) => events.iter().for_each(|event| self.invalidate(event)),
+                Ok(events) => {
+                    for event in events {
+                        self.invalidate(&event);
+                        reached = event.position.sequence;
+                    }
+                }
                 Err(error) => {
                     // What was missed is unknown: nothing here can be vouched for.
                     tracing::warn!(%error, "link changes can't be read; the cache is dropped");
@@ -199,7 +221,7 @@ impl LinkResolver {
                     tokio::time::sleep(FOLLOW_PAUSE).await;
                 }
             }
-            self.forget_what_was_projected();
+            self.recent().forget(self.directory.applied());
         }
     }
 
@@ -210,46 +232,18 @@ impl LinkResolver {
     }
 
     fn note_change(&self, key: &LinkKey, version: Version, sequence: Sequence) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let change = recent.entry(key.clone()).or_insert((version, sequence));
-        *change = (*change).max((version, sequence));
+        self.recent().note(key, version, sequence);
     }
 
     /// The newest version of a link that this node has seen, as far as the read model may not
     /// have it yet.
     pub fn newest_version(&self, key: &LinkKey) -> Version {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.get(key).map_or(Version::NONE, |(version, _)| *version)
+        self.recent().newest(key)
     }
 
-    fn forget_what_was_projected(&self) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() >= RECENT_CHANGES_SWEEP {
-            let projected = self.directory.applied();
-            recent.retain(|_, (_, sequence)| *sequence > projected);
-        }
-    }
-}
-
-impl From<Link> for Target {
-    fn from(link: Link) -> Self {
-        Target {
-            location: Bytes::copy_from_slice(link.url.as_str().as_bytes()),
-            key: link.key,
-            owner: link.owner,
-            url: link.url,
-            redirect: link.redirect,
-            state: link.state,
-            expires_at: link.expires_at,
-            created_at: link.created_at,
-            version: link.version,
-        }
-    }
-}
-
-impl From<LinkRow> for Target {
-    fn from(row: LinkRow) -> Self {
-        Target::from(Link::from(row))
+    /// What a panic elsewhere left is still whole: one change more or less.
+    fn recent(&self) -> MutexGuard<'_, RecentChanges> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use super::cells::{CellKey, Cells, Group, GroupRef, Tally};
-use super::{ALL_LINKS, NAME, bucket_of};
+use super::{ALL_LINKS, NAME, VERSION, bucket_of};
 use crate::clicks::recorded::{RecordedClick, each_click};
 use crate::database::{Column, DatabaseError, Rows, Transaction, bad_row};
 use crate::projection::{Changes, Projection, Table};
@@ -67,7 +68,7 @@ impl Projection for ClickStatisticsProjection {
     }
 
     fn version(&self) -> i64 {
-        1
+        VERSION
     }
 
     fn topic(&self) -> Topic {
@@ -135,6 +136,11 @@ impl Counted {
 impl Changes for Counted {
     fn facts(&self) -> u64 {
         self.totals.get(ALL_LINKS).map_or(0, |[humans, bots]| humans + bots)
+    }
+
+    fn links(&self) -> Vec<LinkKey> {
+        // The row of all links together is no link's.
+        self.totals.keys().filter_map(|link| link.parse().ok()).collect()
     }
 
     async fn write(

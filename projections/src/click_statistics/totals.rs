@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use hoplog_events::link::LinkKey;
+use hoplog_events::position::Sequence;
 
+use super::NAME;
 use super::queries::ClickStatistics;
+use crate::checkpoint::as_of;
 use crate::database::{DatabaseError, Value};
 
 /// Clicks so far. 64 bits: no counter of ours ends at two billion.
@@ -38,12 +41,7 @@ impl ClickStatistics {
     ) -> Result<HashMap<LinkKey, ClickTotals>, DatabaseError> {
         let mut totals = HashMap::with_capacity(links.len());
         for links in links.chunks(LINKS_PER_STATEMENT) {
-            let places: Vec<String> = (1..=links.len()).map(|n| format!("${n}")).collect();
-            let sql = format!(
-                "select link, humans, bots from {{click_statistics.totals}} where link in ({})",
-                places.join(", ")
-            );
-            let values: Vec<Value> = links.iter().map(|link| link.to_string().into()).collect();
+            let (sql, values) = select("", links);
             let rows = self.tables.fetch(&sql, &values, |row| {
                 Ok((row.parse(0)?, ClickTotals::new(row.count(1)?, row.count(2)?)))
             });
@@ -51,4 +49,35 @@ impl ClickStatistics {
         }
         Ok(totals)
     }
+
+    /// The same, each with the last event of topic CLICKS that it accounts for.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn totals_as_of(
+        &self,
+        links: &[LinkKey],
+    ) -> Result<HashMap<LinkKey, (ClickTotals, Sequence)>, DatabaseError> {
+        let mut totals = HashMap::with_capacity(links.len());
+        for links in links.chunks(LINKS_PER_STATEMENT) {
+            let (sql, values) = select(&format!(", {}", as_of(NAME, "totals")), links);
+            let rows = self.tables.fetch(&sql, &values, |row| {
+                let as_of = row.optional_int(3)?.unwrap_or_default();
+                let as_of = Sequence(as_of.cast_unsigned());
+                Ok((row.parse(0)?, (ClickTotals::new(row.count(1)?, row.count(2)?), as_of)))
+            });
+            totals.extend(rows.await?);
+        }
+        Ok(totals)
+    }
+}
+
+/// The statement for the totals of some links, with more columns behind, and its parameters.
+fn select(columns: &str, links: &[LinkKey]) -> (String, Vec<Value>) {
+    let places: Vec<String> = (1..=links.len()).map(|n| format!("${n}")).collect();
+    let places = places.join(", ");
+    let sql = format!(
+        "select link, humans, bots{columns} from {{click_statistics.totals}} where link in ({places})"
+    );
+    (sql, links.iter().map(|link| link.to_string().into()).collect())
 }

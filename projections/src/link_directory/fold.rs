@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::link::LinkEvent;
+use hoplog_events::link::{LinkEvent, LinkKey};
 use hoplog_events::position::{Sequence, Topic, Version};
 
-use super::NAME;
 use super::row::{COLUMNS, LinkRow, SELECTED};
+use super::{NAME, VERSION};
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::projection::{Changes, Projection, Table};
 use crate::table_set::TableSet;
@@ -40,7 +40,7 @@ impl Projection for LinkDirectoryProjection {
     }
 
     fn version(&self) -> i64 {
-        1
+        VERSION
     }
 
     fn topic(&self) -> Topic {
@@ -87,6 +87,10 @@ struct LinkChanges(BTreeMap<Box<str>, Vec<LinkChange>>);
 impl Changes for LinkChanges {
     fn facts(&self) -> u64 {
         self.0.values().map(Vec::len).sum::<usize>() as u64
+    }
+
+    fn links(&self) -> Vec<LinkKey> {
+        self.0.keys().filter_map(|key| key.parse().ok()).collect()
     }
 
     async fn write(

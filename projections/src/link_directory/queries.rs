@@ -5,8 +5,10 @@ use hoplog_events::link::{Destination, LinkKey, OwnerId};
 use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
-use super::row::{LinkRow, SELECTED};
-use crate::database::DatabaseError;
+use super::NAME;
+use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
+use crate::checkpoint::as_of;
+use crate::database::{DatabaseError, Row, Value};
 use crate::runner::Progress;
 use crate::table_set::Tables;
 
@@ -37,6 +39,31 @@ impl LinkDirectory {
         let sql = format!("select {SELECTED} from {{link_directory.links}} l where l.link = $1");
         let rows = self.tables.fetch(&sql, &[key.to_string().into()], LinkRow::read).await?;
         Ok(rows.into_iter().next())
+    }
+
+    /// Some links, each with the last event of topic LINKS that it accounts for: nothing up to
+    /// that one has changed it since. At most [`LINKS_PER_STATEMENT_MAX`] are looked for.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn get_as_of(
+        &self,
+        keys: &[LinkKey],
+    ) -> Result<Vec<(LinkRow, Sequence)>, DatabaseError> {
+        let keys = &keys[..keys.len().min(LINKS_PER_STATEMENT_MAX)];
+        let places: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
+        let (as_of, places) = (as_of(NAME, "links"), places.join(", "));
+        let sql = format!(
+            "select {SELECTED}, {as_of} from {{link_directory.links}} l where l.link in ({places})"
+        );
+        let values: Vec<Value> = keys.iter().map(|key| key.to_string().into()).collect();
+        let read = |row: &Row| {
+            let link = LinkRow::read(row)?;
+            let as_of = row.optional_int(SELECTED_COLUMNS)?.unwrap_or_default();
+            let as_of = Sequence(as_of.cast_unsigned()).max(link.sequence);
+            Ok((link, as_of))
+        };
+        self.tables.fetch(&sql, &values, read).await
     }
 
     /// The owner's live links to a URL, newest first: candidates for reuse, to be compared with
@@ -76,6 +103,9 @@ impl LinkDirectory {
         self.tables.fetch(&sql, &values, LinkRow::read).await
     }
 }
+
+/// How many links one statement looks for.
+pub const LINKS_PER_STATEMENT_MAX: usize = 500;
 
 /// More live links of one owner to one URL than this are not looked at for reuse.
 const REUSE_CANDIDATES_MAX: usize = 100;

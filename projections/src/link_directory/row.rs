@@ -141,6 +141,9 @@ impl LinkRow {
 pub(super) const SELECTED: &str = "l.link, l.url, l.owner, l.created_at, l.expires_at, \
     l.redirect, l.state, l.title, l.note, l.external_id, l.tags, l.version, l.sequence";
 
+/// How many columns that is.
+pub(super) const SELECTED_COLUMNS: usize = 13;
+
 /// The columns of the table, in its order.
 pub(super) const COLUMNS: &[Column] = &[
     Column::Text("link"),

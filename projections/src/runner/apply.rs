@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::LinkKey;
 use hoplog_events::log::EventLog;
-use hoplog_events::position::Sequence;
+use hoplog_events::position::{Position, Sequence};
 
 use super::WorkerError;
 use crate::checkpoint::Checkpoint;
+use crate::commit::{Commit, CommitListener, Listener};
 use crate::database::Database;
 use crate::lease::Part;
-use crate::projection::Projection;
+use crate::projection::{Changes, Projection};
 use crate::table_set::{ActiveSets, TableSet};
 
 /// What it takes to apply events of a log to tables of a projection.
@@ -21,6 +23,7 @@ pub(crate) struct Applier {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) sets: ActiveSets,
     pub(crate) part: Part,
+    pub(crate) listener: Listener,
 }
 
 impl Applier {
@@ -56,6 +59,7 @@ impl Applier {
         let fold = tokio::task::spawn_blocking(move || projection.fold(&events));
         let changes = fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??;
         let facts = changes.facts();
+        let told = self.changed_links(from.set, changes.as_ref());
         let mut transaction = self.database.begin().await?;
         // First the checkpoint: a worker that lost its place writes nothing.
         if !from.advance(&mut transaction, to).await? {
@@ -63,7 +67,22 @@ impl Applier {
         }
         changes.write(&mut transaction, from.set).await?;
         transaction.commit().await?;
+        if let Some((listener, links)) = told {
+            let position = Position { log: from.log, topic: from.topic, sequence: to };
+            listener.committed(Commit { projection: from.set.projection, position, links });
+        }
         Ok((Checkpoint { sequence: to, ..from }, facts))
+    }
+
+    /// Whom to tell of changes to a set of tables, and which links those are.
+    fn changed_links(
+        &self,
+        set: TableSet,
+        changes: &dyn Changes,
+    ) -> Option<(&dyn CommitListener, Vec<LinkKey>)> {
+        let listener = self.listener.get().filter(|_| set == self.active())?;
+        let links = changes.links();
+        (!links.is_empty()).then_some((listener.as_ref(), links))
     }
 
     /// Makes an empty set of tables, with a checkpoint before the first event.

@@ -76,7 +76,7 @@ pub async fn show_link(
     let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
     let requester = principal.requester();
     let link = get_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
-    let totals = app.totals_of(&key).await?;
+    let totals = app.totals_at(&key, position).await?;
     let answer = LinkAnswer::new(link, totals, &origin, app.clock.now());
     Ok(respond(StatusCode::OK, answer, None))
 }

@@ -1,0 +1,181 @@
+//! What the shared cache costs and saves, with a real Redis on this machine:
+//! `cargo bench --bench shared_cache`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up ends")]
+
+use std::hint::black_box;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use chrono::DateTime;
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use futures::future::join_all;
+use hoplog::cache::Level2;
+use hoplog::clock::Clock;
+use hoplog::commands::code::{CodeMaker, WorkerId};
+use hoplog::commands::create_link::WantedLink;
+use hoplog::commands::{Commands, Issuer};
+use hoplog::config::Codes;
+use hoplog::queries::resolve_link::{LinkPath, LinkResolver};
+use hoplog::queries::shared_cache::SharedCache;
+use hoplog_events::link::{LinkKey, RedirectStatus, Tags};
+use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::log::{EventLog, ReadLimit};
+use hoplog_events::position::Topic;
+use hoplog_projections::lease::Part;
+use hoplog_projections::{Database, ReadModels};
+use tokio::runtime::Runtime;
+
+#[path = "../tests/support/redis.rs"]
+#[expect(dead_code, reason = "tests do more with it")]
+mod redis_server;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const LINKS: usize = 1_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+const URL: &str = "https://example.com/landing?utm_source=mail&utm_campaign=launch";
+
+fn main() {
+    divan::main();
+}
+
+/// A log with links, read models of it, and a Redis that has been told of them.
+struct World {
+    runtime: Runtime,
+    log: Arc<dyn EventLog>,
+    models: ReadModels,
+    shared: SharedCache,
+    keys: Vec<LinkKey>,
+    _redis: redis_server::RedisServer,
+    _dir: tempfile::TempDir,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("a runtime");
+    let dir = tempfile::tempdir().expect("a directory");
+    let redis = redis_server::RedisServer::start();
+    let (log, models, shared, keys) = runtime.block_on(fill(dir.path(), &redis.url()));
+    World { runtime, log, models, shared, keys, _redis: redis, _dir: dir }
+});
+
+async fn fill(
+    dir: &std::path::Path,
+    redis: &str,
+) -> (Arc<dyn EventLog>, ReadModels, SharedCache, Vec<LinkKey>) {
+    let log = EmbeddedLog::open(&dir.join("log.db"), OpenOptions::default()).await;
+    let log: Arc<dyn EventLog> = Arc::new(log.expect("a log"));
+    let database = Database::open_sqlite(&dir.join("read.db")).await.expect("a database");
+    let models = ReadModels::open(database, Arc::clone(&log), Part::Alone).await.expect("models");
+    let level2 = Arc::new(Level2::new(redis.parse().expect("an address"), PATIENCE));
+    let (shared, writer) = SharedCache::new(level2, log.id());
+    let kept = shared.clone();
+    tokio::spawn(async move { kept.level2().keep_connected().await });
+    while shared.level2().ping().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::spawn(writer.run(models.link_directory(), models.click_statistics()));
+    models.tell(Arc::new(shared.clone()));
+    models.run();
+    let keys = create_links(&log).await;
+    for key in &keys {
+        while shared.link(key).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    (log, models, shared, keys)
+}
+
+async fn create_links(log: &Arc<dyn EventLog>) -> Vec<LinkKey> {
+    let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
+    let commands = Commands::new(Arc::clone(log), codes, Vec::new());
+    let issuer = Issuer {
+        owner: "ann".parse().expect("an owner"),
+        admin: false,
+        actor: "bench".into(),
+        correlation_id: "bench".into(),
+        now: DateTime::UNIX_EPOCH,
+    };
+    let create = (0..LINKS).map(|_| async {
+        let wanted = WantedLink {
+            alias: None,
+            url: URL.parse().expect("a URL"),
+            expires_at: None,
+            redirect: RedirectStatus::Found,
+            title: None,
+            tags: Tags::default(),
+            note: None,
+            external_id: None,
+        };
+        commands.create_link(&issuer, None, None, wanted).await.expect("a link").link.key
+    });
+    join_all(create).await
+}
+
+impl World {
+    fn resolver(&self, shared: Option<SharedCache>) -> LinkResolver {
+        let directory = self.models.link_directory();
+        LinkResolver::new(Arc::clone(&self.log), directory, shared, Clock::system())
+    }
+
+    fn warm(bencher: Bencher<'_, '_>, resolver: &LinkResolver, key: &LinkKey) {
+        let path = LinkPath { domain: key.domain.as_str(), code: key.code.as_str() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        WORLD.runtime.block_on(resolver.resolve(path)).expect("it is there");
+        bencher.bench_local(|| runtime.block_on(resolver.resolve(black_box(path))));
+    }
+}
+
+/// What nearly every redirect does: the same with a shared cache and without.
+#[divan::bench]
+fn resolve_a_link_at_hand_without_redis(bencher: Bencher<'_, '_>) {
+    World::warm(bencher, &WORLD.resolver(None), &WORLD.keys[500]);
+}
+
+#[divan::bench]
+fn resolve_a_link_at_hand_with_redis(bencher: Bencher<'_, '_>) {
+    let resolver = WORLD.resolver(Some(WORLD.shared.clone()));
+    WORLD.runtime.block_on(async {
+        // As in a server: the log is followed meanwhile.
+        let head = WORLD.log.head(Topic::Links).await.expect("a head").sequence;
+        let from = resolver.follow_from(head);
+        let changes = WORLD.log.subscribe(Topic::Links, from, ReadLimit::default()).await;
+        let changes = changes.expect("a subscription");
+        let followed = resolver.follow(changes, from, head);
+        let _ = tokio::time::timeout(Duration::from_millis(200), followed).await;
+    });
+    World::warm(bencher, &resolver, &WORLD.keys[500]);
+}
+
+#[divan::bench(args = [1, 64])]
+fn look_links_up_in_redis(bencher: Bencher<'_, '_>, at_once: usize) {
+    let World { runtime, shared, keys, .. } = &*WORLD;
+    bencher.counter(ItemsCount::new(at_once)).bench_local(|| {
+        let all = keys[..at_once].iter().map(|key| shared.link(black_box(key)));
+        assert!(runtime.block_on(join_all(all)).iter().all(Option::is_some));
+    });
+}
+
+#[divan::bench(args = [1, 64])]
+fn look_links_up_in_the_read_model(bencher: Bencher<'_, '_>, at_once: usize) {
+    let World { runtime, models, keys, .. } = &*WORLD;
+    let directory = models.link_directory();
+    bencher.counter(ItemsCount::new(at_once)).bench_local(|| {
+        let all = keys[..at_once].iter().map(|key| directory.get(black_box(key)));
+        assert!(runtime.block_on(join_all(all)).iter().all(|row| matches!(row, Ok(Some(_)))));
+    });
+}
+
+/// The same with the position that the answer accounts for.
+#[divan::bench(args = [1, 64])]
+fn look_links_up_in_the_read_model_as_of(bencher: Bencher<'_, '_>, at_once: usize) {
+    let World { runtime, models, keys, .. } = &*WORLD;
+    let directory = models.link_directory();
+    bencher.counter(ItemsCount::new(at_once)).bench_local(|| {
+        let one = |key| directory.get_as_of(std::slice::from_ref(black_box(key)));
+        let all = keys[..at_once].iter().map(one);
+        assert!(runtime.block_on(join_all(all)).iter().all(Result::is_ok));
+    });
+}

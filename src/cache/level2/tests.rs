@@ -1,0 +1,279 @@
+//! Against a real Redis.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::cache::redis_server::RedisServer;
+
+/// How long a connection may take to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct World {
+    redis: RedisServer,
+    space: Space,
+    keeper: JoinHandle<()>,
+}
+
+impl World {
+    /// On a machine that may be busy.
+    async fn new() -> Self {
+        Self::with_deadline(Duration::from_secs(5)).await
+    }
+
+    async fn with_deadline(deadline: Duration) -> Self {
+        let redis = RedisServer::start();
+        let level2 = Arc::new(Level2::new(redis.url().parse().unwrap(), deadline));
+        let kept = Arc::clone(&level2);
+        let keeper = tokio::spawn(async move { kept.keep_connected().await });
+        let space = Space::new(level2, "test1:", Duration::from_mins(1));
+        let world = Self { redis, space, keeper };
+        world.connected().await;
+        world
+    }
+
+    async fn connected(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.space.level2.ping().await.is_err() {
+            assert!(Instant::now() < deadline, "the connection does not come back");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn set(&self, key: &str, version: u64, value: &str) -> usize {
+        let write = Write::value(key.into(), version, value.as_bytes());
+        self.space.set_if_newer(&[write]).await.unwrap()
+    }
+
+    async fn get(&self, key: &str) -> Option<(u64, String)> {
+        let entry = self.space.get(key).await.unwrap()?;
+        Some((entry.version, String::from_utf8(entry.value.to_vec()).unwrap()))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+fn value(version: u64, value: &str) -> (u64, String) {
+    (version, value.to_owned())
+}
+
+/// Traps C2 and C8: only a newer value replaces an older, and each comes with its own version.
+#[tokio::test]
+async fn only_a_newer_value_replaces_what_is_there() {
+    let world = World::new().await;
+    assert_eq!(world.get("a").await, None);
+    assert_eq!(world.set("a", 2, "two").await, 1);
+    assert_eq!(world.set("a", 1, "one").await, 0);
+    assert_eq!(world.set("a", 2, "another two").await, 0, "the same version is the same value");
+    assert_eq!(world.get("a").await, Some(value(2, "two")));
+    // Beyond the 53 bits of Lua's numbers, and where a signed number would turn negative.
+    let high = u64::MAX - 1;
+    for (version, kept) in [(1 << 53, 1), ((1 << 53) + 1, 1), (1 << 53, 0), (high, 1), (9, 0)] {
+        assert_eq!(world.set("b", version, "x").await, kept, "{version}");
+    }
+    assert_eq!(world.get("b").await, Some(value(high, "x")));
+}
+
+/// Trap C5: a value may be empty.
+#[tokio::test]
+async fn an_empty_value_is_a_value() {
+    let world = World::new().await;
+    assert_eq!(world.set("a", 0, "").await, 1);
+    assert_eq!(world.get("a").await, Some(value(0, "")));
+}
+
+#[tokio::test]
+async fn a_tombstone_is_not_undone_by_a_slow_reader() {
+    let world = World::new().await;
+    let tombstone = Write::tombstone("a".into(), 5);
+    world.set("a", 5, "five").await;
+    assert_eq!(world.space.set_if_newer(std::slice::from_ref(&tombstone)).await, Ok(1));
+    assert_eq!(world.get("a").await, None);
+    assert_eq!(world.set("a", 5, "five").await, 0);
+    assert_eq!(world.get("a").await, None);
+    assert_eq!(world.set("a", 6, "six").await, 1);
+    assert_eq!(world.space.set_if_newer(&[tombstone]).await, Ok(0));
+    assert_eq!(world.get("a").await, Some(value(6, "six")));
+}
+
+#[tokio::test]
+async fn many_keys_are_answered_in_their_order() {
+    let world = World::new().await;
+    let keys: Vec<String> = (0..250).map(|n| format!("k{n}")).collect();
+    let write = |n: usize| Write::value(keys[n].clone(), n as u64, keys[n].as_bytes());
+    let writes: Vec<Write> = (0..250).filter(|n| n % 2 == 0).map(write).collect();
+    assert_eq!(world.space.set_if_newer(&writes).await, Ok(125));
+    let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let entries = world.space.get_many(&names).await.unwrap();
+    for (n, entry) in entries.into_iter().enumerate() {
+        let expected = (n % 2 == 0).then(|| keys[n].as_bytes());
+        assert_eq!(entry.as_ref().map(|entry| &entry.value[..]), expected);
+    }
+}
+
+/// Trap C12: what is written together does not end together. What is of another form, or no
+/// entry at all, is not there, and does not stay in the way.
+#[tokio::test]
+async fn entries_end_at_different_times_and_foreign_ones_are_misses() {
+    let world = World::new().await;
+    let writes: Vec<Write> = (0..50).map(|n| Write::value(format!("k{n}"), 1, b"x")).collect();
+    world.space.set_if_newer(&writes).await.unwrap();
+    let lives = (0..50).map(|n| {
+        let left = world.redis.command(&["PTTL", &format!("test1:k{n}")]);
+        left.trim_start_matches(':').parse::<u64>().unwrap()
+    });
+    let lives: Vec<u64> = lives.collect();
+    assert!(lives.iter().all(|left| (50_000..=60_000).contains(left)), "{lives:?}");
+    assert!(lives.iter().max().unwrap() - lives.iter().min().unwrap() > 1_000, "{lives:?}");
+
+    let other = Space::new(Arc::clone(&world.space.level2), "test2:", Duration::from_mins(1));
+    assert_eq!(other.get("k1").await, Ok(None));
+    for foreign in ["", "short", "12345678", "12345678\u{7}x"] {
+        world.redis.command(&["SET", "test1:f", foreign]);
+        assert_eq!(world.get("f").await, None, "{foreign:?}");
+    }
+    world.redis.command(&["SET", "test1:f", "short"]);
+    assert_eq!(world.set("f", 1, "ours").await, 1);
+}
+
+#[tokio::test]
+async fn the_script_is_loaded_again_when_redis_has_forgotten_it() {
+    let mut world = World::new().await;
+    world.set("a", 1, "one").await;
+    assert_eq!(world.redis.command(&["SCRIPT", "FLUSH"]), "+OK");
+    assert_eq!(world.set("a", 2, "two").await, 1);
+    world.redis.kill();
+    world.redis.start_again();
+    world.connected().await;
+    assert_eq!(world.get("a").await, None);
+    assert_eq!(world.set("a", 1, "one").await, 1);
+}
+
+/// Trap C9: a refusal is an error for whoever asked, not a write that is taken for done; a read
+/// goes on meanwhile.
+#[tokio::test]
+async fn a_full_redis_refuses_writes_and_answers_reads() {
+    let world = World::new().await;
+    world.set("a", 1, "one").await;
+    world.redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    world.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let write = Write::value("a".into(), 2, b"two");
+    let refused = world.space.set_if_newer(&[write]).await;
+    assert!(matches!(refused, Err(Level2Error::Failed(_))), "{refused:?}");
+    assert_eq!(world.get("a").await, Some(value(1, "one")));
+}
+
+/// Trap C15: while Redis is away or frozen one call waits for the deadline, all others fail at
+/// once, and the connection comes back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_fail_fast_while_redis_is_away_and_work_when_it_is_back() {
+    let deadline = Duration::from_millis(500);
+    let mut world = World::with_deadline(deadline).await;
+    world.set("a", 1, "one").await;
+    world.redis.freeze();
+    let started = Instant::now();
+    assert_eq!(world.space.get("a").await, Err(Level2Error::TimedOut));
+    assert!(started.elapsed() >= deadline);
+    let started = Instant::now();
+    for _ in 0..1_000 {
+        assert_eq!(world.space.get("a").await, Err(Level2Error::Away));
+    }
+    assert!(started.elapsed() < deadline, "a thousand calls: {:?}", started.elapsed());
+    world.redis.thaw();
+    world.connected().await;
+    assert_eq!(world.get("a").await, Some(value(1, "one")));
+
+    world.redis.kill();
+    assert!(world.space.get("a").await.is_err());
+    assert_eq!(world.space.get("a").await, Err(Level2Error::Away));
+    world.redis.start_again();
+    world.connected().await;
+    assert_eq!(world.get("a").await, None);
+}
+
+#[tokio::test]
+async fn without_a_redis_everything_is_away() {
+    let level2 = Arc::new(Level2::new("redis://127.0.0.1:1".parse().unwrap(), PATIENCE));
+    let kept = Arc::clone(&level2);
+    let keeper = tokio::spawn(async move { kept.keep_connected().await });
+    tokio::task::yield_now().await;
+    assert_eq!(level2.ping().await, Err(Level2Error::Away));
+    assert!(level2.is_away());
+    keeper.abort();
+}
+
+#[test]
+fn an_address_is_one_of_a_redis_and_hides_its_password() {
+    let wrong = ["", "none", "http://host", "redis:", "redis://", "redis-cluster://h", "localhost"];
+    for text in wrong {
+        assert_eq!(text.parse::<Level2Address>().unwrap_err(), AddressError, "{text}");
+    }
+    for text in ["redis://h", "redis://h:1/2", "rediss://u:secret@h:1", "redis://:secret@[::1]"] {
+        let address: Level2Address = text.parse().unwrap();
+        assert!(!format!("{address:?}").contains("secret"));
+    }
+}
+
+/// A write: which key, which version, whether it is a tombstone.
+type Step = (u8, u64, bool);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Writers in any order, some of them late: what is there is what the newest of them wrote, and
+    /// no reader ever sees a version go back.
+    #[test]
+    fn stale_writers_change_nothing(
+        steps in prop::collection::vec((0..3_u8, 0..12_u64, prop::bool::weighted(0.2)), 1..60),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(check(steps));
+    }
+}
+
+async fn check(steps: Vec<Step>) {
+    let world = World::new().await;
+    let mut newest = [None::<(u64, bool)>; 3];
+    for (key, version, tombstone) in steps {
+        let name = key.to_string();
+        let write = if tombstone {
+            Write::tombstone(name.clone(), version)
+        } else {
+            Write::value(name.clone(), version, version.to_string().as_bytes())
+        };
+        let there = &mut newest[usize::from(key)];
+        let is_newer = there.is_none_or(|(old, _)| version > old || (version == old && tombstone));
+        let kept = world.space.set_if_newer(&[write]).await.unwrap();
+        assert_eq!(kept, usize::from(is_newer));
+        if is_newer {
+            *there = Some((version, tombstone));
+        }
+        let expected = there.filter(|(_, tombstone)| !tombstone);
+        let expected = expected.map(|(version, _)| (version, version.to_string()));
+        assert_eq!(world.get(&name).await, expected);
+    }
+}
+
+/// The same with writers that run at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_writers_at_once_the_newest_wins() {
+    let world = World::new().await;
+    let writers = (0..200_u64).map(|n| {
+        let space = world.space.clone();
+        let version = n * 7_919 % 200;
+        tokio::spawn(async move {
+            let write = Write::value("a".into(), version, version.to_string().as_bytes());
+            space.set_if_newer(&[write]).await
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap().unwrap();
+    }
+    assert_eq!(world.get("a").await, Some(value(199, "199")));
+}

@@ -1,0 +1,70 @@
+//! What a redirect needs to know of a link, and how it looks one up.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{Destination, LinkKey, LinkState, OwnerId, RedirectStatus};
+use hoplog_events::position::Version;
+use hoplog_projections::link_directory::LinkRow;
+use quick_cache::Equivalent;
+
+use crate::domain::link::Link;
+
+/// What a redirect needs to know of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The link.
+    pub key: LinkKey,
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// Where it leads.
+    pub url: Destination,
+    /// The same as bytes, to be sent without a copy.
+    pub location: Bytes,
+    /// The status of the redirect.
+    pub redirect: RedirectStatus,
+    /// Whether it is served at all.
+    pub state: LinkState,
+    /// From this instant on it is not.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// How many events it is the sum of.
+    pub version: Version,
+}
+
+impl From<Link> for Target {
+    fn from(link: Link) -> Self {
+        Target {
+            location: Bytes::copy_from_slice(link.url.as_str().as_bytes()),
+            key: link.key,
+            owner: link.owner,
+            url: link.url,
+            redirect: link.redirect,
+            state: link.state,
+            expires_at: link.expires_at,
+            created_at: link.created_at,
+            version: link.version,
+        }
+    }
+}
+
+impl From<LinkRow> for Target {
+    fn from(row: LinkRow) -> Self {
+        Target::from(Link::from(row))
+    }
+}
+
+/// A link's identity as it stands in a request, to look up without allocating.
+#[derive(Debug, Clone, Copy, Hash)]
+pub struct LinkPath<'a> {
+    /// The domain.
+    pub domain: &'a str,
+    /// The code.
+    pub code: &'a str,
+}
+
+impl Equivalent<LinkKey> for LinkPath<'_> {
+    fn equivalent(&self, key: &LinkKey) -> bool {
+        self.code == key.code.as_str() && self.domain == key.domain.as_str()
+    }
+}

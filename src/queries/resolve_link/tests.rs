@@ -1,0 +1,361 @@
+//! Nodes that share a log and a Redis, each with read models and a cache of its own, held against
+//! what the commands were answered.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use chrono::DateTime;
+use hoplog_events::log::ReadLimit;
+use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::position::Topic;
+use hoplog_projections::lease::Part;
+use hoplog_projections::{Database, ReadModels};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::cache::Level2;
+use crate::cache::redis_server::RedisServer;
+use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::create_link::WantedLink;
+use crate::commands::{Commands, Issuer};
+use crate::config::Codes;
+use crate::domain::link::{EditLink, LinkCommand};
+use crate::execute::Outcome;
+
+/// How long anything may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a call to Redis may take: tests run on machines that are busy.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// One of the nodes.
+struct Node {
+    resolver: Arc<LinkResolver>,
+    shared: SharedCache,
+    models: Arc<ReadModels>,
+    tasks: JoinSet<()>,
+    dir: Arc<TempDir>,
+}
+
+struct World {
+    redis: RedisServer,
+    log: Arc<dyn EventLog>,
+    commands: Commands,
+    nodes: [Node; 2],
+    /// What the last command on each link was answered.
+    links: HashMap<LinkKey, Outcome>,
+    /// Every state that ever was, with the last event that it accounts for.
+    history: Vec<(Arc<Target>, Sequence)>,
+    hits: usize,
+    _dir: TempDir,
+}
+
+fn key(n: u8) -> LinkKey {
+    format!("default/link{n}").parse().unwrap()
+}
+
+async fn eventually(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+impl Node {
+    async fn start(log: &Arc<dyn EventLog>, redis: &RedisServer, dir: Arc<TempDir>) -> Self {
+        let database = Database::open_sqlite(&dir.path().join("read.db")).await.unwrap();
+        let models = ReadModels::open(database, Arc::clone(log), Part::Alone).await.unwrap();
+        let models = Arc::new(models);
+        let level2 = Arc::new(Level2::new(redis.url().parse().unwrap(), DEADLINE));
+        let (shared, writer) = SharedCache::new(level2, log.id());
+        models.tell(Arc::new(shared.clone()));
+        models.run();
+        let clock = Clock::fixed(DateTime::UNIX_EPOCH);
+        let (directory, cache) = (models.link_directory(), Some(shared.clone()));
+        let resolver = LinkResolver::new(Arc::clone(log), directory, cache, clock);
+        let resolver = Arc::new(resolver);
+        let mut tasks = JoinSet::new();
+        let kept = shared.clone();
+        tasks.spawn(async move { kept.level2().keep_connected().await });
+        tasks.spawn(writer.run(models.link_directory(), models.click_statistics()));
+        let head = log.head(Topic::Links).await.unwrap().sequence;
+        let from = resolver.follow_from(head);
+        let changes = log.subscribe(Topic::Links, from, ReadLimit::default()).await.unwrap();
+        let follower = Arc::clone(&resolver);
+        tasks.spawn(async move { follower.follow(changes, from, head).await });
+        let node = Self { resolver, shared, models, tasks, dir };
+        node.connected().await;
+        node
+    }
+
+    /// A new process on the same read models: it remembers nothing.
+    async fn start_again(&mut self, log: &Arc<dyn EventLog>, redis: &RedisServer) {
+        self.tasks.abort_all();
+        self.models.stop().await;
+        *self = Self::start(log, redis, Arc::clone(&self.dir)).await;
+    }
+
+    async fn connected(&self) {
+        eventually("Redis answers", async || self.shared.level2().ping().await.is_ok()).await;
+    }
+
+    async fn resolve(&self, key: &LinkKey) -> Option<Arc<Target>> {
+        let path = LinkPath { domain: key.domain.as_str(), code: key.code.as_str() };
+        self.resolver.resolve(path).await.unwrap()
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let (dir, redis) = (tempfile::tempdir().unwrap(), RedisServer::start());
+        let file = dir.path().join("log.db");
+        let log = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
+        let commands = Commands::new(Arc::clone(&log), codes, Vec::new());
+        let own = || Arc::new(tempfile::tempdir().unwrap());
+        let nodes =
+            [Node::start(&log, &redis, own()).await, Node::start(&log, &redis, own()).await];
+        let (links, history) = (HashMap::new(), Vec::new());
+        Self { redis, log, commands, nodes, links, history, hits: 0, _dir: dir }
+    }
+
+    fn issuer() -> Issuer {
+        Issuer {
+            owner: "ann".parse().unwrap(),
+            admin: false,
+            actor: "key:test".into(),
+            correlation_id: "r1".into(),
+            now: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// A command through one of the nodes. A refusal changes nothing.
+    async fn command(&mut self, node: usize, n: u8, step: &Step) {
+        let issuer = Self::issuer();
+        let command = match step {
+            Step::Create(url) => {
+                let wanted = WantedLink {
+                    alias: Some(format!("link{n}").parse().unwrap()),
+                    url: format!("https://example.com/{url}").parse().unwrap(),
+                    expires_at: None,
+                    redirect: hoplog_events::link::RedirectStatus::Found,
+                    title: None,
+                    tags: hoplog_events::link::Tags::default(),
+                    note: None,
+                    external_id: None,
+                };
+                let created = self.commands.create_link(&issuer, None, None, wanted).await;
+                return self.answered(node, created).await;
+            }
+            Step::Edit(url) => {
+                let url = format!("https://example.com/{url}").parse().unwrap();
+                LinkCommand::Edit(Box::new(EditLink { url: Some(url), ..EditLink::default() }))
+            }
+            Step::Disable => LinkCommand::Disable,
+            Step::Enable => LinkCommand::Enable,
+            _ => LinkCommand::Delete,
+        };
+        let changed = self.commands.change_link(&issuer, None, None, &key(n), None, command).await;
+        self.answered(node, changed).await;
+    }
+
+    async fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
+        let Ok(outcome) = answer else { return };
+        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position).await;
+        let target = Arc::new(Target::from(outcome.link.clone()));
+        self.history.push((target, outcome.position.sequence));
+        self.links.insert(outcome.link.key.clone(), outcome);
+    }
+
+    /// Holds an answer of a node, which has read the log as far as this link goes, against the
+    /// last command's.
+    async fn check(&mut self, node: usize, n: u8) {
+        let (key, node) = (key(n), &self.nodes[node]);
+        let expected = self.links.get(&key).map(|outcome| Target::from(outcome.link.clone()));
+        if let Some(expected) = &expected {
+            let seen = async || node.resolver.newest_version(&key) >= expected.version;
+            eventually("the node sees the change", seen).await;
+        }
+        if let Some(shared) = node.resolver.ask_shared(&key).await {
+            assert_eq!(Some(&shared), expected.as_ref(), "the shared cache is believed");
+            self.hits += 1;
+        }
+        assert_eq!(node.resolve(&key).await.as_deref(), expected.as_ref());
+    }
+
+    /// Waits until the read models have everything, and the shared cache what they were told.
+    async fn settle(&self) {
+        let head = self.log.head(Topic::Links).await.unwrap();
+        for node in &self.nodes {
+            node.models.wait_for_all(head, PATIENCE).await.unwrap();
+        }
+        for outcome in self.links.values() {
+            let expected = Target::from(outcome.link.clone());
+            let is_there = async || {
+                let found = self.nodes[0].shared.link(&expected.key).await;
+                found.is_some_and(|(target, _)| target == expected)
+            };
+            eventually("the shared cache has it", is_there).await;
+        }
+    }
+
+    async fn take(&mut self, node: usize, n: u8, step: Step) {
+        match step {
+            Step::Resolve => self.check(node, n).await,
+            Step::DropLevel1 => self.nodes[node].resolver.cache.clear(),
+            Step::Flush => self.redis.flush(),
+            Step::LateFill => self.late_fill(node, n),
+            Step::StartAgain => self.nodes[node].start_again(&self.log, &self.redis).await,
+            command => self.command(node, n, &command).await,
+        }
+    }
+
+    /// A slow reader of long ago writes what was true then, into a Redis that was just emptied.
+    fn late_fill(&mut self, node: usize, n: u8) {
+        self.redis.flush();
+        let old = self.history.get(usize::from(n) % self.history.len().max(1));
+        if let Some((target, as_of)) = old {
+            self.nodes[node].shared.offer(Arc::clone(target), *as_of);
+        }
+        self.nodes[node].resolver.cache.clear();
+    }
+}
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Step {
+    Create(u16),
+    Edit(u16),
+    Disable,
+    Enable,
+    Delete,
+    Resolve,
+    DropLevel1,
+    Flush,
+    LateFill,
+    StartAgain,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(usize, u8, Step)>> {
+    let step = prop_oneof![
+        4 => any::<u16>().prop_map(Step::Create),
+        6 => any::<u16>().prop_map(Step::Edit),
+        2 => Just(Step::Disable),
+        2 => Just(Step::Enable),
+        1 => Just(Step::Delete),
+        20 => Just(Step::Resolve),
+        6 => Just(Step::DropLevel1),
+        2 => Just(Step::Flush),
+        4 => Just(Step::LateFill),
+        1 => Just(Step::StartAgain),
+    ];
+    prop::collection::vec((0..2_usize, 0..4_u8, step), 40..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Traps 2, C1, C2 and C13: whatever happens to the shared cache and in whatever order its
+    /// writers come, every answer of every node is what the last command was answered.
+    #[test]
+    fn emptying_redis_and_late_writers_change_no_answer(steps in steps()) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new().await;
+            for (node, n, step) in steps {
+                world.take(node, n, step).await;
+            }
+            world.settle_and_check().await;
+        });
+    }
+}
+
+impl World {
+    /// In the end every link is in the shared cache, and both nodes believe it. What was flushed
+    /// comes back when it is asked for.
+    async fn settle_and_check(&mut self) {
+        for (node, key) in
+            self.nodes.iter().flat_map(|node| self.links.keys().map(move |key| (node, key)))
+        {
+            let is_believed = async || {
+                node.resolver.cache.clear();
+                node.resolve(key).await;
+                node.resolver.ask_shared(key).await.is_some()
+            };
+            eventually("the shared cache is believed", is_believed).await;
+        }
+        let (before, links) = (self.hits, self.links.len());
+        for n in 0..4 {
+            self.check(0, n).await;
+            self.check(1, n).await;
+        }
+        assert_eq!(self.hits - before, 2 * links, "every link is found there by both");
+    }
+}
+
+/// A miss in the process is answered by the shared cache, also where nobody has asked before and
+/// the read model is not to be had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_fills_the_shared_cache_for_every_node() {
+    let mut world = World::new().await;
+    world.command(0, 1, &Step::Create(1)).await;
+    world.command(0, 1, &Step::Edit(2)).await;
+    world.settle().await;
+    let other = &world.nodes[1];
+    other.models.stop().await;
+    other.resolver.cache.clear();
+    let expected = Target::from(world.links[&key(1)].link.clone());
+    let seen = async || other.resolver.newest_version(&key(1)) == expected.version;
+    eventually("the node sees the change", seen).await;
+    assert_eq!(other.resolver.ask_shared(&key(1)).await, Some(expected));
+}
+
+/// What a node can't judge it does not believe: a new process has not read the log yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_log_was_read_nothing_shared_is_believed() {
+    let mut world = World::new().await;
+    world.command(0, 1, &Step::Create(1)).await;
+    world.settle().await;
+    let node = &world.nodes[0];
+    let (log, directory) = (Arc::clone(&world.log), node.models.link_directory());
+    let clock = Clock::fixed(DateTime::UNIX_EPOCH);
+    let deaf = LinkResolver::new(log, directory, Some(node.shared.clone()), clock);
+    assert!(node.shared.link(&key(1)).await.is_some());
+    assert_eq!(deaf.ask_shared(&key(1)).await, None);
+    let expected = Target::from(world.links[&key(1)].link.clone());
+    let path = LinkPath { domain: "default", code: "link1" };
+    assert_eq!(deaf.resolve(path).await.unwrap().as_deref(), Some(&expected));
+}
+
+/// Trap C15: without Redis every answer is the same, and only the first one waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
+    let mut world = World::new().await;
+    for n in 0..4 {
+        world.command(0, n, &Step::Create(n.into())).await;
+    }
+    world.settle().await;
+    world.redis.freeze();
+    let started = Instant::now();
+    for round in 0..50 {
+        world.command(round % 2, 1, &Step::Edit(u16::try_from(round).unwrap())).await;
+        for n in 0..4 {
+            world.nodes[0].resolver.cache.clear();
+            world.check(0, n).await;
+            world.check(1, n).await;
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    world.redis.thaw();
+    world.redis.kill();
+    world.command(0, 2, &Step::Disable).await;
+    world.check(1, 2).await;
+    world.redis.start_again();
+    world.nodes[0].connected().await;
+    world.nodes[1].connected().await;
+    world.settle_and_check().await;
+}

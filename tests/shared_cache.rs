@@ -1,0 +1,167 @@
+//! The promise: Redis helps and is never needed. Whatever happens to it, redirects, commands and
+//! numbers are the same.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{NewLink, RedisServer, Server, Settings};
+
+/// How long anything may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a request may take at most while Redis does not answer: far more than the deadline of a
+/// call, far less than a client's patience.
+const BEARABLE: Duration = Duration::from_secs(2);
+
+fn server(redis: &RedisServer) -> Server {
+    Settings::new().with("HOPLOG_CACHE_URL", &redis.url()).start()
+}
+
+/// Waits until the server says this of its cache.
+async fn cache_is(server: &Server, is: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let ready = server.client.visit("/health/ready").await.expect(200).json();
+        if is(ready["cache"].as_str().expect("the cache is told of")) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{ready}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The keys of a kind in Redis.
+fn count(redis: &RedisServer, kind: &str) -> String {
+    let script = format!("return #redis.call('KEYS', 'hoplog:*:{kind}.*')");
+    redis.command(&["EVAL", &script, "0"])
+}
+
+async fn counted(redis: &RedisServer, kind: &str, expected: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while count(redis, kind) != format!(":{expected}") {
+        assert!(Instant::now() < deadline, "{kind}: {}", count(redis, kind));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Creates, edits, visits and ends links, and asks about them. Every answer that shows what
+/// became of them is the same on every server, with or without Redis.
+async fn life(server: &Server, mut between: impl FnMut()) -> Vec<Value> {
+    let client = &server.client;
+    let mut answers = Vec::new();
+    for n in 0..12 {
+        let alias = format!("life{n}");
+        let path = format!("/api/v1/links/{alias}");
+        let to = |what: &str| format!("https://example.com/{what}/{n}");
+        client.create(NewLink::to(&to("first")).with("alias", alias.as_str())).await;
+        for what in ["visit", "edit", "visit", "end", "visit"] {
+            between();
+            let started = Instant::now();
+            let answer = match (what, n % 4) {
+                ("visit", _) => client.visit(&format!("/{alias}")).await,
+                ("edit", _) => client.patch(&path, &json!({ "url": to("second") })).await,
+                (_, 0) => client.post(&format!("{path}/disable"), &json!({})).await,
+                (_, 1) => client.delete(&path).await,
+                (_, 2) => {
+                    let body = json!({ "expiresAt": "2999-01-01T00:00:00Z" });
+                    client.patch(&path, &body).await
+                }
+                _ => client.get(&path).await,
+            };
+            let took = started.elapsed();
+            assert!(took < BEARABLE, "{what} took {took:?}");
+            let (status, location) = (answer.status.as_u16(), answer.header("location"));
+            answers.push(json!([alias, what, status, location]));
+        }
+    }
+    client.caught_up("click_statistics").await;
+    for n in 0..12 {
+        let link = client.get(&format!("/api/v1/links/life{n}")).await;
+        let link = if link.status == 200 { link.json() } else { Value::Null };
+        answers.push(json!([n, link["url"], link["state"], link["clicks"]]));
+    }
+    answers
+}
+
+/// Emptying Redis at any moment changes no answer.
+#[tokio::test]
+async fn an_emptied_redis_changes_no_answer() {
+    let redis = RedisServer::start();
+    let (with, without) = (server(&redis), Server::start());
+    cache_is(&with, |cache| cache == "ok").await;
+    let emptied = life(&with, || redis.flush()).await;
+    assert_eq!(emptied, life(&without, || {}).await);
+    with.client.verify_read_models().await;
+}
+
+/// Trap C15: an outage is nobody's error, and nobody waits for its end.
+#[tokio::test]
+async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
+    let mut redis = RedisServer::start();
+    let (with, without) = (server(&redis), Server::start());
+    let expected = life(&without, || {}).await;
+    cache_is(&with, |cache| cache == "ok").await;
+    redis.freeze();
+    assert_eq!(life(&with, || {}).await, expected);
+    cache_is(&with, |cache| cache != "ok").await;
+    redis.thaw();
+    cache_is(&with, |cache| cache == "ok").await;
+    redis.kill();
+    let link = with.client.code(NewLink::to("https://example.com/killed")).await;
+    with.client.visit(&format!("/{link}")).await.expect(302);
+    cache_is(&with, |cache| cache != "ok").await;
+    redis.start_again();
+    cache_is(&with, |cache| cache == "ok").await;
+    // What is committed from now on is there again.
+    let link = with.client.code(NewLink::to("https://example.com/back")).await;
+    with.client.visit(&format!("/{link}")).await.expect(302);
+    counted(&redis, "l1", 1).await;
+    counted(&redis, "c1", 1).await;
+    let metrics = with.client.visit("/metrics").await.expect(200).body;
+    assert!(metrics.contains("hoplog_shared_cache_errors_total"), "{metrics}");
+    with.client.verify_read_models().await;
+}
+
+/// A server starts without Redis, and says so.
+#[tokio::test]
+async fn a_server_starts_while_redis_is_away() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let with = server(&redis);
+    cache_is(&with, |cache| cache == "away").await;
+    let link = with.client.code(NewLink::to("https://example.com/")).await;
+    with.client.visit(&format!("/{link}")).await.expect(302);
+    redis.start_again();
+    cache_is(&with, |cache| cache == "ok").await;
+}
+
+/// Clicks in Redis are used where they are as new as was asked for, and not otherwise.
+#[tokio::test]
+async fn live_clicks_are_as_new_as_asked_for() {
+    let redis = RedisServer::start();
+    let with = server(&redis);
+    cache_is(&with, |cache| cache == "ok").await;
+    let client = &with.client;
+    let code = client.code(NewLink::to("https://example.com/")).await;
+    let path = format!("/api/v1/links/{code}");
+    for visits in 1..=5 {
+        client.visit(&format!("/{code}")).await.expect(302);
+        let clicked = client.heads().await.swap_remove(1);
+        let request = client.authorized(reqwest::Method::GET, &path);
+        let link =
+            client.send(request.header("hoplog-position", &clicked)).await.expect(200).json();
+        assert_eq!(link["clicks"]["total"], visits, "{link}");
+        if visits == 3 {
+            redis.flush();
+        }
+    }
+    counted(&redis, "c1", 1).await;
+    // What stands in Redis is believed only for the position it carries.
+    client.post("/api/v1/projections/click_statistics/pause", &json!({})).await.expect(200);
+    client.visit(&format!("/{code}")).await.expect(302);
+    let clicked = client.heads().await.swap_remove(1);
+    let request = client.authorized(reqwest::Method::GET, &path);
+    let behind = client.send(request.header("hoplog-position", &clicked)).await;
+    assert_eq!(behind.status, 503, "{}", behind.body);
+}
