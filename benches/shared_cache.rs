@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up ends")]
 
 use std::hint::black_box;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -40,6 +40,8 @@ const URL: &str = "https://example.com/landing?utm_source=mail&utm_campaign=laun
 
 fn main() {
     divan::main();
+    // A static is never dropped: a Redis and a directory would stay behind.
+    drop(WORLD.kept.lock().expect("nobody panicked").take());
 }
 
 /// A log with links, read models of it, and a Redis that has been told of them.
@@ -49,8 +51,7 @@ struct World {
     models: ReadModels,
     shared: SharedCache,
     keys: Vec<LinkKey>,
-    _redis: redis_server::RedisServer,
-    _dir: tempfile::TempDir,
+    kept: Mutex<Option<(redis_server::RedisServer, tempfile::TempDir)>>,
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -58,7 +59,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
     let redis = redis_server::RedisServer::start();
     let (log, models, shared, keys) = runtime.block_on(fill(dir.path(), &redis.url()));
-    World { runtime, log, models, shared, keys, _redis: redis, _dir: dir }
+    let kept = Mutex::new(Some((redis, dir)));
+    World { runtime, log, models, shared, keys, kept }
 });
 
 async fn fill(
