@@ -2,13 +2,15 @@
 
 use clap::Args;
 
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::runtime::Runtime;
 
 use super::error::CliError;
 use crate::config::RawSettings;
-
-/// How far projectors step back (0 to 19): 10 leaves them about a tenth of a busy processor.
-const PROJECTOR_NICENESS: i32 = 10;
 
 /// `hoplog serve`.
 #[derive(Debug, Args)]
@@ -34,9 +36,11 @@ fn projector_runtime() -> std::io::Result<Runtime> {
         .worker_threads(1)
         .thread_name("projector")
         .on_thread_start(|| {
-            // On Linux this is about the calling thread, and those it starts (SQLite's) inherit
-            // it. Where it is refused, projectors are as important as redirects.
-            let _ = rustix::process::setpriority_process(None, PROJECTOR_NICENESS);
+            // The threads that these start (SQLite's) inherit it. Where it is refused, projectors
+            // are as important as redirects.
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let lowest = ThreadPriority::Min;
+            let _ = set_thread_priority_and_policy(thread_native_id(), lowest, idle);
         })
         .enable_all()
         .build()
