@@ -4,7 +4,7 @@
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError, Transaction};
+use crate::database::{Database, DatabaseError, Purpose, Transaction};
 use crate::table_set::TableSet;
 
 /// The tables that this crate keeps about the projections themselves.
@@ -66,7 +66,7 @@ impl Checkpoint {
         let sql = "select log_id, sequence from checkpoints \
                    where projection = $1 and table_set = $2 and topic = $3";
         let values = [set.projection.into(), set.number.into(), topic.name().into()];
-        let rows = database.fetch(sql.to_owned(), &values, |row| {
+        let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
             let log = LogId(row.parse::<Uuid>(0)?);
             Ok(Self { set, topic, log, sequence: Sequence(row.count(1)?) })
         });
@@ -90,5 +90,7 @@ pub(crate) async fn set_numbers(
     projection: &'static str,
 ) -> Result<Vec<i64>, DatabaseError> {
     let sql = "select table_set from checkpoints where projection = $1 order by table_set";
-    database.fetch(sql.to_owned(), &[projection.into()], |row| row.int(0)).await
+    database
+        .fetch(Purpose::Projection, sql.to_owned(), &[projection.into()], |row| row.int(0))
+        .await
 }

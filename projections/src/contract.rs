@@ -7,6 +7,7 @@ mod clicks;
 mod commits;
 mod links;
 mod runner;
+mod texts;
 mod turns;
 mod world;
 
@@ -14,8 +15,9 @@ pub(crate) use clicks::*;
 pub(crate) use commits::*;
 pub(crate) use links::*;
 pub(crate) use runner::*;
+pub(crate) use texts::*;
 pub(crate) use turns::*;
-pub(crate) use world::World;
+pub(crate) use world::{World, at, click, key};
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
 /// expression that gives something to keep alive and a `Database`).
@@ -44,6 +46,12 @@ macro_rules! read_model_contract {
             a_pause_holds_for_every_member,
             a_rebuild_by_one_is_read_by_all,
             live_commits_are_told_and_rebuilds_are_not,
+            texts_are_ordered_and_compared_byte_by_byte,
+            nul_in_a_text_breaks_nothing,
+            the_longest_texts_are_kept,
+            clicks_of_any_age_are_kept,
+            many_that_open_at_once_agree_on_the_tables,
+            a_database_that_went_back_is_caught_up_with,
         );
     };
     ($factory:expr, $($promise:ident,)*) => {$(

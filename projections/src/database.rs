@@ -1,21 +1,31 @@
 //! The database of the read models, and the only place where dialects differ.
 //!
 //! Statements are one text for every database: `$1` parameters, `on conflict`, BIGINT
-//! microseconds for times. Four things are written by the dialect: `{rows}` (where a
-//! statement reads a batch of rows from, see [`Rows`]), `{clustered}` (a table kept in the
-//! order of its primary key), `{bytes}` (the type of a byte string) and `{now}` (the database's
-//! clock).
+//! microseconds for times. What the dialect writes:
+//!
+//! | word | stands for |
+//! |---|---|
+//! | `{rows}` | where a statement reads a batch of rows from, see [`Rows`] |
+//! | `{now}` | the database's clock |
+//! | `{text}` | the type of a text that is compared byte by byte |
+//! | `{bytes}` | the type of a byte string |
+//! | `{clustered}` | a table kept in the order of its primary key, where there is such a thing |
+//! | `{by_month}`, `{, month}` | the same, or a table in parts by the month of its column `at`, and what its primary key needs for that |
 
+mod postgres;
 mod row;
 mod rows;
 mod sqlite;
+mod transaction;
 
 use std::path::Path;
 
+pub use postgres::PostgresOptions;
+use postgres::{Opening, PostgresDatabase};
 pub(crate) use row::{Row, bad_row};
 pub(crate) use rows::{Column, Rows};
 use sqlite::SqliteDatabase;
-pub(crate) use sqlite::Transaction;
+pub(crate) use transaction::Transaction;
 
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +40,8 @@ pub enum DatabaseError {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        if sqlite::is_transient(&error) { Self::Unavailable(error) } else { Self::Broken(error) }
+        let transient = postgres::is_transient(&error) || sqlite::is_transient(&error);
+        if transient { Self::Unavailable(error) } else { Self::Broken(error) }
     }
 }
 
@@ -51,14 +62,34 @@ impl From<i64> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::Text(Some(value.to_owned()))
+        value.to_owned().into()
     }
 }
 
 impl From<String> for Value {
+    /// NUL becomes what it became in the tables, see [`Rows`].
     fn from(value: String) -> Self {
-        Self::Text(Some(value))
+        Self::Text(Some(if value.contains('\0') { without_nul(&value) } else { value }))
     }
+}
+
+/// The text as the tables hold it: PostgreSQL can't keep NUL in a text, so the replacement
+/// character stands for it in every database, and their rows are the same.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// What an answer is for: where it may come from, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// People wait for it. It may come from a replica.
+    Answer,
+    /// A redirect or a command waits for a few rows by their key, as they are now.
+    Lookup,
+    /// A projector needs it to go on.
+    Projection,
+    /// Whole tables are compared.
+    Comparison,
 }
 
 /// A database that holds read models. Cheap to clone.
@@ -66,6 +97,19 @@ impl From<String> for Value {
 pub enum Database {
     /// One file, this process its only writer.
     Sqlite(SqliteDatabase),
+    /// A server that several processes share.
+    Postgres(PostgresDatabase),
+}
+
+/// A turn at defining tables: held while a process opens its read models, so that two that start
+/// at once don't both make the first tables.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, never read: dropping it ends the turn")]
+pub(crate) enum DefinitionTurn {
+    /// Among the tasks of this process.
+    Sqlite(tokio::sync::OwnedMutexGuard<()>),
+    /// Among all processes.
+    Postgres(Opening),
 }
 
 impl Database {
@@ -77,10 +121,20 @@ impl Database {
         SqliteDatabase::open(path).await.map(Self::Sqlite)
     }
 
+    /// Opens a PostgreSQL database (14 or newer, encoding UTF8), and makes the schema that the
+    /// options name if there is none.
+    ///
+    /// # Errors
+    /// When the options can't be used, the server can't be reached, or its encoding is another.
+    pub async fn open_postgres(options: PostgresOptions) -> Result<Self, DatabaseError> {
+        PostgresDatabase::open(options).await.map(Self::Postgres)
+    }
+
     /// Calls `each` with every row of the answer, one at a time; memory stays bounded however
     /// long the answer is.
     pub(crate) async fn for_each<F>(
         &self,
+        purpose: Purpose,
         sql: String,
         values: &[Value],
         each: F,
@@ -90,18 +144,23 @@ impl Database {
     {
         match self {
             Self::Sqlite(database) => database.for_each(sql, values, each).await,
+            // Large: not to be carried by those who ask SQLite.
+            Self::Postgres(database) => {
+                Box::pin(database.for_each(purpose, sql, values, each)).await
+            }
         }
     }
 
     /// All rows of a short answer.
     pub(crate) async fn fetch<T: Send>(
         &self,
+        purpose: Purpose,
         sql: String,
         values: &[Value],
         mut read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
     ) -> Result<Vec<T>, DatabaseError> {
         let mut rows = Vec::new();
-        self.for_each(sql, values, |row| {
+        self.for_each(purpose, sql, values, |row| {
             rows.push(read(row)?);
             Ok(())
         })
@@ -109,10 +168,22 @@ impl Database {
         Ok(rows)
     }
 
-    /// Begins a transaction; waits while another one is open. Dropping it changes nothing.
+    /// Begins a transaction. On SQLite it waits while another one is open. Dropping it changes
+    /// nothing.
     pub(crate) async fn begin(&self) -> Result<Transaction, DatabaseError> {
         match self {
-            Self::Sqlite(database) => database.begin().await,
+            Self::Sqlite(database) => database.begin().await.map(Transaction::Sqlite),
+            Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
+        }
+    }
+
+    /// Waits for this process's turn at defining tables.
+    pub(crate) async fn definition_turn(&self) -> Result<DefinitionTurn, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => Ok(DefinitionTurn::Sqlite(database.definition_turn().await)),
+            Self::Postgres(database) => {
+                database.definition_turn().await.map(DefinitionTurn::Postgres)
+            }
         }
     }
 
@@ -120,6 +191,7 @@ impl Database {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(database) => database.close().await,
+            Self::Postgres(database) => database.close().await,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError, Value};
+use crate::database::{Database, DatabaseError, Purpose, Value};
 use crate::table_set::TableSet;
 
 /// How long a lease lasts: a projector that was killed is replaced after this, and a poll.
@@ -54,12 +54,13 @@ pub(crate) async fn standing(
     database: &Database,
     projection: &'static str,
 ) -> Result<Option<Standing>, DatabaseError> {
-    let sql = "select p.active_set, case when s.projection is null then 0 else 1 end, \
-               case when l.ends > {now} then 0 else 1 end from projections p \
+    let sql = "select p.active_set, \
+               cast(case when s.projection is null then 0 else 1 end as bigint), \
+               cast(case when l.ends > {now} then 0 else 1 end as bigint) from projections p \
                left join pauses s on s.projection = p.name \
                left join leases l on l.projection = p.name where p.name = $1";
     let values = [projection.into()];
-    let rows = database.fetch(sql.to_owned(), &values, |row| {
+    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
         let active = TableSet { projection, number: row.int(0)? };
         Ok(Standing { active, paused: row.int(1)? != 0, vacant: row.int(2)? != 0 })
     });

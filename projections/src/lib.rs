@@ -26,8 +26,12 @@ pub mod sketch;
 pub mod table_set;
 pub mod user_agents;
 
-pub use database::{Database, DatabaseError};
+pub use database::{Database, DatabaseError, PostgresOptions};
 pub use read_models::ReadModels;
+
+#[cfg(any(test, feature = "postgres-server"))]
+#[expect(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "for tests")]
+pub mod postgres_server;
 
 #[cfg(test)]
 mod contract;

@@ -13,7 +13,7 @@ use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
 use crate::clicks::{Clicks, ClicksProjection};
 use crate::commit::{CommitListener, Listener};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Purpose};
 use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
 use crate::projection::Projection;
@@ -89,6 +89,7 @@ impl ReadModels {
         log: Arc<dyn EventLog>,
         part: Part,
     ) -> Result<Self, WorkerError> {
+        let _turn = database.definition_turn().await?;
         let mut transaction = database.begin().await?;
         transaction.define(DEFINITION).await?;
         transaction.commit().await?;
@@ -345,7 +346,7 @@ async fn active_set(
 ) -> Result<(TableSet, Option<i64>), DatabaseError> {
     let sql = "select active_set, version from projections where name = $1";
     let values = [projection.into()];
-    let rows = database.fetch(sql.to_owned(), &values, |row| {
+    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
         Ok((TableSet { projection, number: row.int(0)? }, Some(row.int(1)?)))
     });
     let none = (TableSet { projection, number: 0 }, None);

@@ -4,6 +4,7 @@
 use hoplog_events::position::{Position, Sequence};
 
 use crate::checkpoint::Checkpoint;
+use crate::database::Purpose;
 use crate::lease::{self, Part, RENEWAL};
 use crate::projection::Table;
 use crate::runner::{BATCH, Worker, WorkerError};
@@ -159,7 +160,11 @@ impl Worker {
              union select {key} as k from (select * from {b} except select * from {a}) as y"
         );
         let count = |sql: String| async move {
-            let counts = self.applier.database.fetch(sql, &[], |row| row.count(0)).await?;
+            let counts = self
+                .applier
+                .database
+                .fetch(Purpose::Comparison, sql, &[], |row| row.count(0))
+                .await?;
             Ok::<u64, WorkerError>(counts.into_iter().next().unwrap_or_default())
         };
         let listed = format!("select k from ({differing}) as d order by k limit {DIFFERENCES_MAX}");
@@ -169,7 +174,11 @@ impl Worker {
             live_rows: count(format!("select count(*) from {a}")).await?,
             rebuilt_rows: count(format!("select count(*) from {b}")).await?,
             differing_rows: count(format!("select count(*) from ({differing}) as d")).await?,
-            differences: self.applier.database.fetch(listed, &[], text).await?,
+            differences: self
+                .applier
+                .database
+                .fetch(Purpose::Comparison, listed, &[], text)
+                .await?,
         })
     }
 }

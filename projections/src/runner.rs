@@ -61,6 +61,10 @@ pub enum WorkerError {
     /// Somebody else has taken over. Nothing is lost.
     #[error("another worker holds the lease of {0}")]
     LeaseLost(String),
+    /// The database is back at an earlier checkpoint, rows and all: a crash, a failover or a
+    /// restored backup lost what came after. Tried again, from there.
+    #[error("the tables of {0} are back at an earlier checkpoint")]
+    WentBack(String),
     /// The tables were made from another log. Rebuild, or bring the right log back.
     #[error("the tables of {projection} were made from log {theirs}, not from {ours}")]
     OtherLog {
@@ -90,7 +94,9 @@ impl WorkerError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Database(DatabaseError::Unavailable(_)) | Self::Log(ReadError::Unavailable(_))
+            Self::Database(DatabaseError::Unavailable(_))
+                | Self::Log(ReadError::Unavailable(_))
+                | Self::WentBack(_)
         )
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::database::{Database, DatabaseError, Row, Value};
+use crate::database::{Database, DatabaseError, Purpose, Row, Value};
 
 /// One set of tables of one projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,21 +85,12 @@ impl Tables {
         &self,
         sql: &str,
         values: &[Value],
-        mut each: F,
+        each: F,
     ) -> Result<(), DatabaseError>
     where
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
-        let rendered = self.sets.render(sql);
-        let answer = self.database.for_each(rendered.clone(), values, &mut each).await;
-        // A rebuild that ends between the two lines above has dropped the tables that were
-        // named: the statement failed before its first row, and names others now.
-        match answer {
-            Err(DatabaseError::Broken(_)) if self.sets.render(sql) != rendered => {
-                self.database.for_each(self.sets.render(sql), values, each).await
-            }
-            answer => answer,
-        }
+        self.ask(Purpose::Answer, sql, values, each).await
     }
 
     /// All rows of a short answer.
@@ -107,15 +98,70 @@ impl Tables {
         &self,
         sql: &str,
         values: &[Value],
+        read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
+    ) -> Result<Vec<T>, DatabaseError> {
+        self.collect(Purpose::Answer, sql, values, read).await
+    }
+
+    /// A few rows as they are now: never from a replica.
+    pub(crate) async fn look_up<T: Send>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
+    ) -> Result<Vec<T>, DatabaseError> {
+        self.collect(Purpose::Lookup, sql, values, read).await
+    }
+
+    async fn collect<T: Send>(
+        &self,
+        purpose: Purpose,
+        sql: &str,
+        values: &[Value],
         mut read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
     ) -> Result<Vec<T>, DatabaseError> {
         let mut rows = Vec::new();
-        self.for_each(sql, values, |row| {
+        let each = |row: &Row| {
             rows.push(read(row)?);
             Ok(())
-        })
-        .await?;
+        };
+        self.ask(purpose, sql, values, each).await?;
         Ok(rows)
+    }
+
+    async fn ask<F>(
+        &self,
+        purpose: Purpose,
+        sql: &str,
+        values: &[Value],
+        mut each: F,
+    ) -> Result<(), DatabaseError>
+    where
+        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+    {
+        let rendered = self.sets.render(sql);
+        let answer = self.database.for_each(purpose, rendered.clone(), values, &mut each).await;
+        let Err(DatabaseError::Broken(_)) = answer else { return answer };
+        // A rebuild, here or in another process, has dropped the tables that were named; or it
+        // has not reached the replica yet. The statement failed before its first row: once more
+        // with the tables of whoever answered.
+        let again = Box::pin(self.there(purpose)).await?.render(sql);
+        if again == rendered {
+            return answer;
+        }
+        Box::pin(self.database.for_each(purpose, again, values, each)).await
+    }
+
+    /// The sets that are read where answers come from.
+    async fn there(&self, purpose: Purpose) -> Result<ActiveSets, DatabaseError> {
+        let sql = "select name, active_set from projections".to_owned();
+        let read = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+        let there = self.database.fetch(purpose, sql, &[], read).await?;
+        Ok(ActiveSets::new(self.sets.0.iter().map(|(projection, number)| {
+            let found = there.iter().find(|(name, _)| name == projection);
+            let number = found.map_or_else(|| number.load(Ordering::Acquire), |found| found.1);
+            TableSet { projection, number }
+        })))
     }
 }
 

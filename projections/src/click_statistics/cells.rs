@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use hashbrown::{Equivalent, HashMap};
 
 use super::ALL_LINKS;
+use crate::database::without_nul;
 use crate::dimension::{Dimension, Values};
 use crate::sketch::{Place, Sketch};
 
@@ -119,7 +120,7 @@ impl Cells {
             Some(number) => *number,
             // The tables hold no NUL: two values that are one there must be one here.
             None if cell.value.contains('\0') => {
-                let value = &cell.value.replace('\0', "\u{fffd}");
+                let value = &without_nul(cell.value);
                 return self.tally(CellRef { value, ..cell });
             }
             None => self.add_cell(cell),

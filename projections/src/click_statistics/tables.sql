@@ -1,14 +1,14 @@
 create table {click_statistics.totals} (
-    link text primary key,
+    link {text} primary key,
     humans bigint not null,
     bots bigint not null
 ) {clustered};
 
 create table {click_statistics.buckets} (
-    link text not null,
+    link {text} not null,
     bucket bigint not null,
     dimension bigint not null,
-    value text not null,
+    value {text} not null,
     bot bigint not null,
     clicks bigint not null,
     visitors {bytes} not null,

@@ -142,6 +142,6 @@ impl Changes for NewClicks {
         transaction: &mut Transaction,
         set: TableSet,
     ) -> Result<(), DatabaseError> {
-        transaction.write(&set.render(INSERT), self.rows).await
+        transaction.write_by_month(&set.table("clicks"), &set.render(INSERT), self.rows).await
     }
 }

@@ -118,3 +118,24 @@ pub(crate) async fn a_rebuild_gives_the_same_tables(world: World) {
     world.verified().await;
     assert!(world.models.rebuild("nobody").await.is_err());
 }
+
+/// A crash, a failover or a restored backup may take the last transactions back, rows and
+/// checkpoint alike, while the worker goes on.
+pub(crate) async fn a_database_that_went_back_is_caught_up_with(world: World) {
+    let visit = || vec![click("a", "2026-03-01T00:00:00Z", json!({}))];
+    for _ in 0..3 {
+        world.clicks(visit()).await;
+        world.caught_up().await;
+    }
+    let mut transaction = world.database.begin().await.unwrap();
+    for sql in [
+        "delete from clicks_1_clicks where sequence > 1",
+        "update checkpoints set sequence = 1 where projection = 'clicks'",
+    ] {
+        assert!(transaction.execute(sql.to_owned(), &[]).await.unwrap() > 0, "{sql}");
+    }
+    transaction.commit().await.unwrap();
+    let position = world.clicks(visit()).await;
+    world.models.wait_for("clicks", position, PATIENCE).await.unwrap();
+    world.verified().await;
+}

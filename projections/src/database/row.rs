@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::DatabaseError;
@@ -11,19 +12,29 @@ use super::DatabaseError;
 pub(crate) enum Row {
     /// As SQLite gave it.
     Sqlite(SqliteRow),
+    /// As PostgreSQL gave it.
+    Postgres(PgRow),
+}
+
+/// Reads a column of either row as what the caller returns.
+macro_rules! column {
+    ($row:expr, $column:expr) => {
+        match $row {
+            Row::Sqlite(row) => Ok(row.try_get($column)?),
+            Row::Postgres(row) => Ok(row.try_get($column)?),
+        }
+    };
 }
 
 impl Row {
     /// A BIGINT.
     pub(crate) fn int(&self, column: usize) -> Result<i64, DatabaseError> {
-        let Self::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        column!(self, column)
     }
 
     /// A BIGINT that may be missing.
     pub(crate) fn optional_int(&self, column: usize) -> Result<Option<i64>, DatabaseError> {
-        let Self::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        column!(self, column)
     }
 
     /// A count: a BIGINT that is never negative.
@@ -33,20 +44,17 @@ impl Row {
 
     /// A TEXT.
     pub(crate) fn text(&self, column: usize) -> Result<&str, DatabaseError> {
-        let Self::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        column!(self, column)
     }
 
     /// A TEXT that may be missing.
     pub(crate) fn optional_text(&self, column: usize) -> Result<Option<&str>, DatabaseError> {
-        let Self::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        column!(self, column)
     }
 
     /// A byte string.
     pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], DatabaseError> {
-        let Self::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        column!(self, column)
     }
 
     /// An instant, kept as microseconds since 1970.

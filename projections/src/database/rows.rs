@@ -1,13 +1,15 @@
 //! A batch of rows that few statements write, however many rows there are.
 //!
 //! On SQLite the rows are bound as values, some hundred to a statement: binding is several times
-//! cheaper than reading them back out of one JSON text. (On PostgreSQL it will be one array
-//! parameter per column.) The statement says `from {rows}` and names the columns.
+//! cheaper than reading them back out of one JSON text. On PostgreSQL each column is one array,
+//! and a batch is one statement. The statement says `from {rows}` and names the columns.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
+
+use super::without_nul;
 
 /// Rows in one statement: a few fixed sizes, so that the prepared statements are reused.
 const ROWS_PER_STATEMENT: [usize; 4] = [256, 32, 4, 1];
@@ -24,7 +26,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Int(name) | Self::Text(name) | Self::Bytes(name) => name,
         }
@@ -40,6 +42,20 @@ pub(super) enum Cell {
     Text(Option<Arc<str>>),
     /// A byte string.
     Bytes(Arc<[u8]>),
+}
+
+impl Cell {
+    pub(super) fn as_int(&self) -> Option<i64> {
+        if let Self::Int(value) = self { *value } else { None }
+    }
+
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { text.as_deref() } else { None }
+    }
+
+    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
 }
 
 /// Rows to be written, in the order of their columns.
@@ -67,6 +83,31 @@ impl Rows {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.cells.is_empty()
+    }
+
+    /// What `{rows}` stands for in PostgreSQL.
+    pub(super) fn postgres_source(&self) -> String {
+        let mut sql = String::from("unnest(");
+        for (place, column) in self.columns.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            let array = match column {
+                Column::Int(_) => "bigint[]",
+                Column::Text(_) => "text[]",
+                Column::Bytes(_) => "bytea[]",
+            };
+            // Writing to a string can't fail.
+            let _ = write!(sql, "{separator}${}::{array}", place + 1);
+        }
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
+        let _ = write!(sql, ") as batch({})", names.join(", "));
+        sql
+    }
+
+    /// The columns with the cells of each, from the first row to the last.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (Column, impl Iterator<Item = &Cell>)> {
+        let width = self.columns.len();
+        let column = move |place| self.cells.iter().skip(place).step_by(width);
+        self.columns.iter().enumerate().map(move |(place, name)| (*name, column(place)))
     }
 
     /// The rows cut into statements: what `{rows}` stands for in SQLite, and its values.
@@ -128,11 +169,10 @@ impl RowWriter<'_> {
         self
     }
 
-    /// The text, allocated once for each batch. NUL, which PostgreSQL can't keep in a text,
-    /// becomes the replacement character in every database, so that their rows stay the same.
+    /// The text, allocated once for each batch.
     fn shared(&mut self, value: &str) -> Arc<str> {
         if value.contains('\0') {
-            return value.replace('\0', "\u{fffd}").into();
+            return without_nul(value).into();
         }
         self.0.texts.get_or_insert_with(value, |text| Arc::from(text)).clone()
     }

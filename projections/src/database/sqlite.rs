@@ -1,15 +1,17 @@
 //! SQLite: one writer connection, some readers that never wait for it (WAL).
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode,
+    SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Sqlite};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::Cell;
 use super::{DatabaseError, Row, Rows, Value};
@@ -35,6 +37,7 @@ const STATEMENTS_MAX: usize = 256;
 pub struct SqliteDatabase {
     writer: SqlitePool,
     readers: SqlitePool,
+    defining: Arc<Mutex<()>>,
 }
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
@@ -76,7 +79,7 @@ impl SqliteDatabase {
         let readers = pool
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.create_if_missing(false).read_only(true));
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, defining: Arc::default() })
     }
 
     pub(super) async fn for_each<F>(
@@ -99,6 +102,11 @@ impl SqliteDatabase {
         let mut transaction = Transaction(Some(self.writer.acquire().await?));
         transaction.run("begin immediate").await?;
         Ok(transaction)
+    }
+
+    /// Waits while somebody else opens read models: only this process writes the file.
+    pub(super) async fn definition_turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.defining).lock_owned().await
     }
 
     pub(super) async fn close(&self) {
@@ -191,7 +199,10 @@ impl Transaction {
 /// Writes the few words that differ between databases.
 fn render(sql: &str) -> String {
     sql.replace("{clustered}", "without rowid")
+        .replace("{by_month}", "without rowid")
+        .replace("{, month}", "")
         .replace("{bytes}", "blob")
+        .replace("{text}", "text")
         .replace("{now}", "cast(unixepoch('subsec') * 1000000 as integer)")
 }
 
@@ -199,7 +210,7 @@ fn render(sql: &str) -> String {
 pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(error) => {
+        sqlx::Error::Database(error) if error.try_downcast_ref::<SqliteError>().is_some() => {
             let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
             // The low byte is the primary code: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
             matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, LinkState, OwnerId, Tag};
 
-use super::queries::LinkDirectory;
+use super::queries::{LinkDirectory, SAME_URL};
 use super::row::{LinkRow, SELECTED};
 use crate::click_statistics::ClickTotals;
 use crate::cursor::{QueryError, decode, encode};
@@ -115,7 +115,7 @@ impl Conditions {
     fn filter(&mut self, filter: &LinkFilter) {
         let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
         self.add_some("l.owner = ?", filter.owner.as_ref().map(OwnerId::as_str));
-        self.add_some("l.url = ?", filter.url.as_ref().map(Destination::as_str));
+        self.add_some(SAME_URL, filter.url.as_ref().map(Destination::as_str));
         self.add_some("l.created_at >= ?", micros(filter.created_after));
         self.add_some("l.created_at < ?", micros(filter.created_before));
         let tag = "l.link in (select link from {link_directory.tags} where tag = ?)";

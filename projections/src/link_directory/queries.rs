@@ -12,6 +12,10 @@ use crate::database::{DatabaseError, Row, Value};
 use crate::runner::Progress;
 use crate::table_set::Tables;
 
+/// Links to the URL `?`. Its index holds the beginnings of URLs: no database takes entries as long
+/// as a URL can be.
+pub(super) const SAME_URL: &str = "(substr(l.url, 1, 500) = substr(?, 1, 500) and l.url = ?)";
+
 /// Answers questions about links. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LinkDirectory {
@@ -37,7 +41,7 @@ impl LinkDirectory {
     /// When the database can't answer.
     pub async fn get(&self, key: &LinkKey) -> Result<Option<LinkRow>, DatabaseError> {
         let sql = format!("select {SELECTED} from {{link_directory.links}} l where l.link = $1");
-        let rows = self.tables.fetch(&sql, &[key.to_string().into()], LinkRow::read).await?;
+        let rows = self.tables.look_up(&sql, &[key.to_string().into()], LinkRow::read).await?;
         Ok(rows.into_iter().next())
     }
 
@@ -78,12 +82,13 @@ impl LinkDirectory {
         now: DateTime<Utc>,
     ) -> Result<Vec<LinkRow>, DatabaseError> {
         let sql = format!(
-            "select {SELECTED} from {{link_directory.links}} l where l.url = $1 and l.owner = $2 \
+            "select {SELECTED} from {{link_directory.links}} l where {} and l.owner = $2 \
              and l.state = 'active' and (l.expires_at is null or l.expires_at > $3) \
-             order by l.created_at desc, l.link limit {REUSE_CANDIDATES_MAX}"
+             order by l.created_at desc, l.link limit {REUSE_CANDIDATES_MAX}",
+            SAME_URL.replace('?', "$1")
         );
         let values = [url.as_str().into(), owner.as_str().into(), now.timestamp_micros().into()];
-        self.tables.fetch(&sql, &values, LinkRow::read).await
+        self.tables.look_up(&sql, &values, LinkRow::read).await
     }
 
     /// Active links whose expiry instant has passed, longest past first.
@@ -97,10 +102,10 @@ impl LinkDirectory {
     ) -> Result<Vec<LinkRow>, DatabaseError> {
         let sql = format!(
             "select {SELECTED} from {{link_directory.links}} l where l.state = 'active' \
-             and l.expires_at is not null and l.expires_at <= $1 order by l.expires_at limit $2"
+             and l.expires_at is not null and l.expires_at <= $1 order by l.expires_at, l.link limit $2"
         );
         let values = [now.timestamp_micros().into(), i64::from(limit).into()];
-        self.tables.fetch(&sql, &values, LinkRow::read).await
+        self.tables.look_up(&sql, &values, LinkRow::read).await
     }
 }
 

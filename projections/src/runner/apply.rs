@@ -63,7 +63,8 @@ impl Applier {
         let mut transaction = self.database.begin().await?;
         // First the checkpoint: a worker that lost its place writes nothing.
         if !from.advance(&mut transaction, to).await? {
-            return Err(WorkerError::CheckpointLost(from.set.projection.to_owned()));
+            drop(transaction);
+            return Err(self.lost(from).await);
         }
         changes.write(&mut transaction, from.set).await?;
         transaction.commit().await?;
@@ -83,6 +84,18 @@ impl Applier {
         let listener = self.listener.get().filter(|_| set == self.active())?;
         let links = changes.links();
         (!links.is_empty()).then_some((listener.as_ref(), links))
+    }
+
+    /// Why a checkpoint is not where it was.
+    async fn lost(&self, from: Checkpoint) -> WorkerError {
+        let name = from.set.projection.to_owned();
+        match Checkpoint::load(&self.database, from.set, from.topic).await {
+            Ok(Some(here)) if here.log == from.log && here.sequence < from.sequence => {
+                WorkerError::WentBack(name)
+            }
+            Ok(_) => WorkerError::CheckpointLost(name),
+            Err(error) => error.into(),
+        }
     }
 
     /// Makes an empty set of tables, with a checkpoint before the first event.

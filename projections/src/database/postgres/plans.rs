@@ -1,0 +1,215 @@
+//! Fills a database and writes down how the server answers every question: the statements are
+//! the real ones, the plans are what `auto_explain` saw.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use chrono_tz::Tz;
+use serde_json::json;
+
+use crate::click_statistics::{DimensionFilter, Interval, Scope, StatisticsQuery};
+use crate::clicks::{BotFilter, ClickQuery};
+use crate::contract::{World, at, click, key};
+use crate::dimension::Dimension;
+use crate::link_directory::{LinkFilter, LinkQuery, LinkSort};
+use crate::postgres_server::PostgresServer;
+use crate::{Database, PostgresOptions};
+
+const LOGGED: &str = "&options[session_preload_libraries]=auto_explain\
+    &options[auto_explain.log_min_duration]=0&options[auto_explain.log_analyze]=on\
+    &options[auto_explain.log_timing]=off&options[log_min_messages]=log";
+
+/// 100,000 links, 1,000,000 clicks in 24 months, 2,700,000 rows of buckets: a fifth of the clicks
+/// are `c0`'s, the others are spread evenly.
+const FILL: &str = "
+insert into link_directory_1_links
+    select 'default/c' || n, 'default', 'c' || n, 'https://example.com/' || n, 'owner' || n % 100,
+        1700000000000000 + n * 600000000, case when n % 50 = 0 then 1764547200000000 + n end, 302,
+        'active', 'Title ' || n, null, null, '', 1, n + 100
+    from generate_series(0::bigint, 99999) n;
+insert into link_directory_1_tags select 'default/c' || n, 'tag' || n % 500 from generate_series(0::bigint, 99999) n;
+create temporary table visits as
+    select n, 'default/c' || case when n % 5 = 0 then 0 else n % 99991 end as link,
+        1701388800000000 + n * 63071999 as at
+    from generate_series(0, 999999::bigint) n;
+insert into clicks_1_clicks
+    select n + 1000, 0, c.event_id, v.link, v.at, v.at, 0, n * 7919, class,
+        (array['DE', 'IN', 'US', 'FR'])[1 + n % 4], region, city, device, browser, system,
+        referrer, referrer_url, language, utm_source, utm_medium, utm_campaign, utm_term,
+        utm_content, user_agent, address, import_id
+    from visits v cross join (select * from clicks_1_clicks order by sequence limit 1) c;
+insert into click_statistics_1_buckets
+    select v.link, v.at / 900000000, b.dimension, b.value, 0, count(*), b.visitors from visits v
+    cross join (select dimension, value, visitors from click_statistics_1_buckets
+                where link = 'default/seed' and dimension < 3
+                order by bucket limit 3) b
+    group by 1, 2, 3, 4, b.visitors on conflict do nothing;
+insert into click_statistics_1_buckets
+    select '', bucket, dimension, value, bot, sum(clicks), min(visitors::text)::bytea
+    from click_statistics_1_buckets where link <> '' group by 2, 3, 4, 5 on conflict do nothing;
+insert into click_statistics_1_totals select link, count(*), 0 from visits group by link
+    on conflict do nothing;
+";
+
+/// Sections of the document.
+struct Plans<'a> {
+    server: &'a PostgresServer,
+    text: String,
+}
+
+impl Plans<'_> {
+    /// Writes down what the server logs while a question is asked; twice, so that it is warm.
+    async fn add<T>(&mut self, title: &str, ask: impl AsyncFn() -> T) {
+        let _ = ask().await;
+        let before = self.server.log().len();
+        let _ = ask().await;
+        let log = self.server.log();
+        let lines = log[before..].lines().map(|line| match line.split_once("LOG:  ") {
+            Some((_, entry)) => entry,
+            None => line.trim_start_matches('\t'),
+        });
+        let _ = write!(self.text, "\n## {title}\n\n```text\n");
+        let mut skipping = false;
+        for line in lines {
+            if line.contains("->") {
+                skipping = line.contains("(never executed)");
+            }
+            if !skipping {
+                let _ = writeln!(self.text, "{}", line.trim_end());
+            }
+        }
+        self.text.push_str("```\n");
+    }
+}
+
+async fn filled(server: &PostgresServer) -> World {
+    let options = PostgresOptions::new(server.url() + LOGGED);
+    let world = World::new(Database::open_postgres(options).await.unwrap()).await;
+    // One click of each month: their parts are made as they always are.
+    for month in 0..24 {
+        let at = format!("{}-{:02}-01T00:00:00Z", 2024 + month / 12, 1 + month % 12);
+        world.clicks(vec![click("seed", &at, json!({ "country": "DE" }))]).await;
+    }
+    world.clicks(vec![click("seed", "2023-12-01T00:00:00Z", json!({ "country": "DE" }))]).await;
+    world.caught_up().await;
+    let mut transaction = world.database.begin().await.unwrap();
+    transaction
+        .define("set local auto_explain.log_min_duration = -1; set local statement_timeout = 0")
+        .await
+        .unwrap();
+    // One by one: each has to end in time.
+    for statement in FILL.split(';') {
+        transaction.define(statement).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let mut transaction = world.database.begin().await.unwrap();
+    transaction.define("analyze").await.unwrap();
+    transaction.commit().await.unwrap();
+    world
+}
+
+fn statistics(scope: Scope) -> StatisticsQuery {
+    StatisticsQuery {
+        scope,
+        from: Some(at("2025-11-01T00:00:00Z")),
+        to: Some(at("2025-12-01T00:00:00Z")),
+        tz: Tz::Europe__Berlin,
+        interval: Interval::Day,
+        bots: BotFilter::Exclude,
+        filters: Vec::new(),
+    }
+}
+
+async fn links(plans: &mut Plans<'_>, world: &World) {
+    let directory = world.models.link_directory();
+    let (owner, url) = ("owner7".parse().unwrap(), "https://example.com/7".parse().unwrap());
+    plans.add("One link", async || directory.get(&key("c7")).await.unwrap()).await;
+    let now = at("2025-12-01T00:00:00Z");
+    let reusable = async || directory.find_reusable(&owner, &url, now).await.unwrap();
+    plans.add("A link to reuse", reusable).await;
+    plans
+        .add("Links that are due", async || directory.due_for_expiry(now, 100).await.unwrap())
+        .await;
+    let filters = [
+        (
+            "An owner's newest links",
+            LinkSort::NewestFirst,
+            LinkFilter { owner: Some(owner.clone()), ..LinkFilter::default() },
+        ),
+        ("The newest links", LinkSort::NewestFirst, LinkFilter::default()),
+        (
+            "Links with a tag, by code",
+            LinkSort::Code,
+            LinkFilter { tag: "tag7".parse().ok(), ..LinkFilter::default() },
+        ),
+        (
+            "Links with a text",
+            LinkSort::NewestFirst,
+            LinkFilter { text: Some("Title 777".into()), ..LinkFilter::default() },
+        ),
+        (
+            "The most clicked links of an owner",
+            LinkSort::MostClicked,
+            LinkFilter { owner: Some(owner.clone()), ..LinkFilter::default() },
+        ),
+    ];
+    for (title, sort, filter) in filters {
+        let query = LinkQuery { filter, sort, cursor: None, limit: 50 };
+        plans.add(title, async || directory.list(&query).await.unwrap()).await;
+    }
+}
+
+async fn clicks(plans: &mut Plans<'_>, world: &World) {
+    let statistics_of = world.models.click_statistics();
+    let mut page = ClickQuery {
+        link: key("c0"),
+        from: None,
+        to: None,
+        bots: BotFilter::Include,
+        cursor: None,
+        limit: 100,
+    };
+    let clicks = world.models.clicks();
+    plans
+        .add("The newest clicks of a link with 200,000", async || clicks.list(&page).await.unwrap())
+        .await;
+    page.cursor = clicks.list(&page).await.unwrap().next_cursor;
+    plans.add("The page after that", async || clicks.list(&page).await.unwrap()).await;
+    page.from = Some(at("2024-06-10T00:00:00Z"));
+    page.to = Some(at("2024-06-11T00:00:00Z"));
+    page.cursor = None;
+    plans.add("Its clicks of one day", async || clicks.list(&page).await.unwrap()).await;
+    let keys: Vec<_> = (0..50).map(|n| key(&format!("c{n}"))).collect();
+    plans.add("Totals of 50 links", async || statistics_of.totals(&keys).await.unwrap()).await;
+    let link = statistics(Scope::Link(key("c0")));
+    let ever = StatisticsQuery { from: None, to: None, ..link.clone() };
+    let owner = statistics(Scope::Owner("owner7".parse().unwrap()));
+    let filter = DimensionFilter {
+        dimension: Dimension::Country,
+        include: vec!["DE".into()],
+        exclude: vec![],
+    };
+    let filtered = StatisticsQuery { filters: vec![filter], ..link.clone() };
+    for (title, query) in [
+        ("A month's statistics of a link with 200,000 clicks", link),
+        ("The same from the first click on", ever),
+        ("A month's statistics of an owner", owner),
+        ("A month's statistics of all links", statistics(Scope::All)),
+        ("A month's statistics of a link with a filter: from the clicks", filtered),
+    ] {
+        plans.add(title, async || statistics_of.statistics(&query).await.unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes docs/postgres-queries.md: run it when a question or an index changes"]
+async fn write_down_the_plan_of_every_question() {
+    let server = PostgresServer::start();
+    let world = filled(&server).await;
+    let text = include_str!("plans.md").to_owned();
+    let mut plans = Plans { server: &server, text };
+    links(&mut plans, &world).await;
+    clicks(&mut plans, &world).await;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/postgres-queries.md");
+    std::fs::write(file, plans.text).unwrap();
+}

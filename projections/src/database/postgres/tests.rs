@@ -1,0 +1,164 @@
+//! What happens to read models while their server is ended, frozen, or not what it should be.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::PROJECTION_TIMEOUT;
+use crate::contract::{World, click, key};
+use crate::database::{Purpose, Row};
+use crate::postgres_server::PostgresServer;
+use crate::{Database, DatabaseError, PostgresOptions};
+
+async fn open(server: &PostgresServer) -> Database {
+    Database::open_postgres(PostgresOptions::new(server.url())).await.unwrap()
+}
+
+async fn visits(world: &World, count: usize) {
+    for n in 0..count {
+        let visitor = json!({ "visitor": format!("{n:016x}") });
+        world.clicks(vec![click("a", "2026-03-01T00:00:00Z", visitor)]).await;
+    }
+}
+
+async fn total(world: &World) -> Result<u64, DatabaseError> {
+    let totals = world.models.click_statistics().totals(&[key("a")]).await?;
+    Ok(totals.values().map(|totals| totals.total).sum())
+}
+
+/// While the server is away, questions get an error in bounded time, and nobody has to do
+/// anything when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_of_the_server_is_survived() {
+    let mut server = PostgresServer::start_durable();
+    let world = World::new(open(&server).await).await;
+    visits(&world, 20).await;
+    for round in 1..3 {
+        server.crash();
+        visits(&world, 20).await;
+        let asked = Instant::now();
+        let answer = world.models.link_directory().get(&key("a")).await;
+        assert!(matches!(answer, Err(DatabaseError::Unavailable(_))), "{answer:?}");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        server.go_on();
+        world.verified().await;
+        assert_eq!(total(&world).await.unwrap(), 20 + round * 20);
+    }
+}
+
+/// The connections stay and nothing is answered: no time-out of the server helps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_is_survived() {
+    let server = PostgresServer::start();
+    let options = PostgresOptions::new(server.url());
+    let options = PostgresOptions { query_timeout: Duration::from_secs(2), ..options };
+    let world = World::new(Database::open_postgres(options).await.unwrap()).await;
+    visits(&world, 20).await;
+    world.caught_up().await;
+    server.freeze();
+    visits(&world, 20).await;
+    for _ in 0..2 {
+        let asked = Instant::now();
+        let answer = total(&world).await;
+        assert!(matches!(answer, Err(DatabaseError::Unavailable(_))), "{answer:?}");
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    }
+    server.thaw();
+    world.verified().await;
+    assert_eq!(total(&world).await.unwrap(), 40);
+}
+
+/// A process that stops in the middle of a transaction holds the others up no longer than the
+/// server allows; what it had written is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_stands_still_is_ended_by_the_server() {
+    let server = PostgresServer::start();
+    let database = open(&server).await;
+    let mut still = database.begin().await.unwrap();
+    still.define("create table t (n bigint); create table u (n bigint)").await.unwrap();
+    still.commit().await.unwrap();
+    let mut still = database.begin().await.unwrap();
+    still.define("set idle_in_transaction_session_timeout = 100").await.unwrap();
+    still.execute("insert into t values ($1)".to_owned(), &[1.into()]).await.unwrap();
+    // Waits for the lock that the first one holds.
+    let mut next = database.begin().await.unwrap();
+    next.define("lock table t in exclusive mode; insert into t values (2)").await.unwrap();
+    next.commit().await.unwrap();
+    let lost = still.execute("insert into t values ($1)".to_owned(), &[3.into()]).await;
+    assert!(matches!(lost, Err(DatabaseError::Unavailable(_))), "{lost:?}");
+    drop(still);
+    let int = |row: &Row| row.int(0);
+    let rows = database.fetch(Purpose::Projection, "select n from t".to_owned(), &[], int);
+    assert_eq!(rows.await.unwrap(), [2]);
+}
+
+/// Queries can't write, end in time, and say who they are; projectors have more time.
+#[tokio::test]
+async fn every_connection_is_set_up_for_its_use() {
+    let server = PostgresServer::start();
+    let options =
+        PostgresOptions { schema: Some("links".into()), ..PostgresOptions::new(server.url()) };
+    let database = Database::open_postgres(options).await.unwrap();
+    let setting = async |purpose: Purpose, name: &str| {
+        let sql = format!("select current_setting('{name}')");
+        let text = |row: &Row| row.text(0).map(str::to_owned);
+        database.fetch(purpose, sql, &[], text).await.unwrap().remove(0)
+    };
+    for (purpose, name, expected) in [
+        (Purpose::Answer, "statement_timeout", "10s"),
+        (Purpose::Answer, "default_transaction_read_only", "on"),
+        (Purpose::Lookup, "application_name", "hoplog-query"),
+        (Purpose::Projection, "application_name", "hoplog-projector"),
+        (Purpose::Projection, "statement_timeout", "1min"),
+        (Purpose::Projection, "lock_timeout", "10s"),
+        (Purpose::Projection, "idle_in_transaction_session_timeout", "10s"),
+        (Purpose::Projection, "search_path", "links"),
+        (Purpose::Comparison, "statement_timeout", "0"),
+    ] {
+        assert_eq!(setting(purpose, name).await, expected, "{purpose:?} {name}");
+    }
+    assert_eq!(PROJECTION_TIMEOUT, Duration::from_mins(1));
+    let late = "select 1::bigint from pg_sleep(2)".to_owned();
+    let late = database.fetch(Purpose::Lookup, late, &[], |row| row.int(0)).await;
+    assert!(matches!(late, Err(DatabaseError::Unavailable(_))), "{late:?}");
+}
+
+/// Lists may come from elsewhere; what redirects and commands depend on may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_answers_lists_and_nothing_else() {
+    let (primary, mut replica) = (PostgresServer::start(), PostgresServer::start());
+    let options = PostgresOptions::new(primary.url());
+    let options = PostgresOptions {
+        read_replica: Some(replica.url()),
+        query_timeout: Duration::from_secs(2),
+        ..options
+    };
+    let world = World::new(Database::open_postgres(options).await.unwrap()).await;
+    world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
+    visits(&world, 3).await;
+    replica.crash();
+    world.caught_up().await;
+    assert!(world.models.link_directory().get(&key("a")).await.unwrap().is_some());
+    assert!(total(&world).await.is_err(), "asked of the replica");
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn options_that_can_not_be_used_are_refused() {
+    let server = PostgresServer::start();
+    for schema in ["", "Links", "a b", "a;drop", "1a", &"a".repeat(64)] {
+        let options = PostgresOptions::new(server.url());
+        let options = PostgresOptions { schema: Some(schema.to_owned()), ..options };
+        let refused = Database::open_postgres(options).await;
+        assert!(matches!(refused, Err(DatabaseError::Broken(_))), "{schema:?}: {refused:?}");
+    }
+    for url in ["", "mysql://a/b", &server.url().replace("/postgres?", "/nothing?")] {
+        let refused = Database::open_postgres(PostgresOptions::new(url)).await;
+        assert!(refused.is_err(), "{url:?}");
+    }
+    let shown = format!("{:?}", PostgresOptions::new("postgres://a:secret@b/c"));
+    assert!(!shown.contains("secret"), "{shown}");
+    let database = open(&server).await;
+    let no_tables = database.fetch(Purpose::Answer, "select 1 from t".to_owned(), &[], |_| Ok(()));
+    assert!(matches!(no_tables.await, Err(DatabaseError::Broken(_))));
+}

@@ -1,0 +1,82 @@
+//! A transaction on either database.
+
+use super::{DatabaseError, Row, Rows, Value, postgres, sqlite};
+
+/// A transaction that writes. Dropped without `commit`, it changed nothing.
+#[derive(Debug)]
+pub(crate) enum Transaction {
+    /// On the one connection that writes the file.
+    Sqlite(sqlite::Transaction),
+    /// On one of several connections.
+    Postgres(postgres::Transaction),
+}
+
+impl Transaction {
+    /// Runs a statement; the number of rows it changed.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: String,
+        values: &[Value],
+    ) -> Result<u64, DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.execute(sql, values).await,
+            Self::Postgres(transaction) => transaction.execute(sql, values).await,
+        }
+    }
+
+    /// Runs a statement with a batch of rows in the place of `{rows}`; none: does nothing.
+    pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.write(sql, rows).await,
+            Self::Postgres(transaction) => transaction.write(sql, rows).await,
+        }
+    }
+
+    /// The same for a table that is `{by_month}`: the parts that the rows fall in are made first.
+    pub(crate) async fn write_by_month(
+        &mut self,
+        table: &str,
+        sql: &str,
+        rows: Rows,
+    ) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.write(sql, rows).await,
+            Self::Postgres(transaction) => {
+                transaction.make_months(table, &rows).await?;
+                transaction.write(sql, rows).await
+            }
+        }
+    }
+
+    /// Reads what matches a batch of rows in the place of `{rows}`.
+    pub(crate) async fn read<F>(
+        &mut self,
+        sql: &str,
+        rows: Rows,
+        each: F,
+    ) -> Result<(), DatabaseError>
+    where
+        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+    {
+        match self {
+            Self::Sqlite(transaction) => transaction.read(sql, rows, each).await,
+            Self::Postgres(transaction) => transaction.read(sql, rows, each).await,
+        }
+    }
+
+    /// Runs several statements without parameters: the definition of tables.
+    pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.define(sql).await,
+            Self::Postgres(transaction) => transaction.define(sql).await,
+        }
+    }
+
+    /// Makes everything done so far last.
+    pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
