@@ -14,10 +14,14 @@ use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
+
+mod deadline;
+
+use deadline::{Deadlines, look_now_and_then};
 
 use super::method_not_allowed;
 use super::visit::visit;
@@ -73,7 +77,7 @@ fn is_code(path: &str) -> bool {
 /// Serves connections until `shutdown` resolves, then drains.
 pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+    builder.timer(Deadlines).header_read_timeout(HEADERS_TIMEOUT);
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -112,7 +116,7 @@ fn spawn(
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = look_now_and_then(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }
     });

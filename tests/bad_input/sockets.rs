@@ -174,3 +174,17 @@ async fn clients_that_say_nothing_hold_nobody_up() {
     server.client.visit(&format!("/{code}")).await.expect(302);
     drop(idle);
 }
+
+/// A connection that never says what it wants is closed by the server, whether it has said
+/// nothing, half of a request, or one request and half of the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_does_not_end_is_cut_off() {
+    let server = Server::start();
+    let whole = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+    let half = "GET /health/live HTTP/1.1\r\nhos";
+    let [nothing, cut, behind] = [String::new(), half.to_owned(), format!("{whole}{half}")];
+    let answers = [&nothing, &cut, &behind].map(|bytes| exchange(&server, bytes.as_bytes(), false));
+    let answers = futures::future::join_all(answers).await;
+    assert!(answers[2].starts_with("HTTP/1.1 200 OK"), "{answers:?}");
+    assert!(answers[..2].iter().all(|answer| !answer.contains("200")), "{answers:?}");
+}
