@@ -159,7 +159,10 @@ impl ClickRecorder {
     /// # Errors
     /// When it is not, and the redirect must not be answered.
     pub async fn record(&self, visit: Visit) -> Result<(), RecordError> {
-        self.take_place().await?;
+        if !self.take_place()? {
+            // Boxed: hardly anybody waits, and everybody would carry what waiting takes.
+            Box::pin(self.wait_for_place()).await?;
+        }
         let fate = {
             let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.visits.push(visit);
@@ -172,14 +175,19 @@ impl ClickRecorder {
         }
     }
 
-    async fn take_place(&self) -> Result<(), RecordError> {
+    /// A place in the queue, if there is one at once.
+    fn take_place(&self) -> Result<bool, RecordError> {
         if self.shared.closing.is_cancelled() {
             return Err(RecordError::Unavailable);
         }
-        if let Ok(place) = self.shared.places.try_acquire() {
+        let place = self.shared.places.try_acquire();
+        Ok(place.is_ok_and(|place| {
             place.forget();
-            return Ok(());
-        }
+            true
+        }))
+    }
+
+    async fn wait_for_place(&self) -> Result<(), RecordError> {
         match timeout(PLACE_TIMEOUT, self.shared.places.acquire()).await {
             Ok(Ok(place)) => {
                 place.forget();

@@ -43,10 +43,10 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
 async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Problem> {
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
     if let Some(code) = path.strip_suffix('+') {
-        return preview(app, request, code).await;
+        return Box::pin(preview(app, request, code)).await;
     }
     if let Some(code) = path.strip_suffix(".qr") {
-        return qr_code(app, request, code).await;
+        return Box::pin(qr_code(app, request, code)).await;
     }
     let target = served(app, path).await?;
     record(app, peer, request, &target).await?;

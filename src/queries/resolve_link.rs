@@ -121,7 +121,7 @@ impl LinkResolver {
         let (Ok(domain), Ok(code)) = (path.domain.parse(), path.code.parse()) else {
             return Ok(None);
         };
-        self.load(&LinkKey { domain, code }).await
+        Box::pin(self.load(&LinkKey { domain, code })).await
     }
 
     async fn load(&self, key: &LinkKey) -> Result<Option<Arc<Target>>, ResolveError> {
