@@ -10,10 +10,10 @@ use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Position, Topic};
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
-use hoplog_projections::lease::Part;
+use hoplog_projections::lease::{Member, Part};
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
-use hoplog_projections::{Database, DatabaseError, ReadModels};
+use hoplog_projections::{DatabaseError, ReadModels};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
@@ -32,7 +32,7 @@ use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code::{CodeMaker, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{LogSettings, Settings};
+use crate::config::{LogSettings, ReadSettings, Role, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
@@ -47,7 +47,7 @@ mod shared_cache;
 pub use serve::serve;
 pub use shared_cache::Shared;
 
-use backends::{LogBackend, LogOpenError};
+use backends::{LogBackend, LogOpenError, open_database};
 
 /// What every handler is given.
 pub type AppState = Arc<App>;
@@ -55,6 +55,8 @@ pub type AppState = Arc<App>;
 /// The application: one per process.
 #[derive(Debug)]
 pub struct App {
+    /// What this copy does.
+    pub roles: Roles,
     /// The facts.
     pub log: Arc<dyn EventLog>,
     /// What they mean.
@@ -153,8 +155,8 @@ impl App {
         let clock = Clock::system();
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
-        let read_models = open_read_models(dir.clone(), Arc::clone(&log));
-        let read_models = projectors.spawn(read_models).await.map_err(StartError::Task)??;
+        let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));
+        let read_models = projectors.spawn(open).await.map_err(StartError::Task)??;
         let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
         let enricher = Arc::new(enricher(settings, &dir)?);
         let outlet = Outlet {
@@ -165,13 +167,14 @@ impl App {
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
-        let codes = CodeMaker::new(settings.codes, WorkerId::ONLY);
+        let codes = CodeMaker::new(settings.codes, worker(settings, &outlet.node));
         let open_shared = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(open_shared);
         let cache = shared.as_ref().map(|shared| shared.cache.clone());
         let directory = read_models.link_directory();
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
+            roles: settings.roles,
             commands: Commands::new(Arc::clone(&log), codes, own_hosts),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
             spool: outlet.spool,
@@ -289,9 +292,18 @@ impl App {
 }
 
 /// Runs on the projectors' threads, so that the database's own threads have their priority.
-async fn open_read_models(dir: DataDir, log: Arc<dyn EventLog>) -> Result<ReadModels, StartError> {
-    let database = Database::open_sqlite(&dir.read_models_file()).await?;
-    Ok(ReadModels::open(database, log, Part::Alone).await?)
+async fn open_read_models(
+    settings: Settings,
+    dir: DataDir,
+    log: Arc<dyn EventLog>,
+) -> Result<ReadModels, StartError> {
+    let database = open_database(&settings.read_models, &dir).await?;
+    let part = match (&settings.read_models, settings.roles.has(Role::Projector)) {
+        (ReadSettings::Sqlite, _) => Part::Alone,
+        (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
+        (ReadSettings::Postgres(_), false) => Part::Reader,
+    };
+    Ok(ReadModels::open(database, log, part).await?)
 }
 
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before
@@ -312,4 +324,14 @@ fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> 
     let locator = Locator::open(settings.geoip_db.clone())?;
     let salts = VisitorSalts::open(&dir.visitor_salts_file()).map_err(StartError::VisitorSalts)?;
     Ok(Enricher::new(locator, salts, settings.keep_addresses))
+}
+
+/// The embedded log has one node. Of others, each draws a number from its own identity: two that
+/// draw the same meet on the log, which gives a code to one of them.
+fn worker(settings: &Settings, node: &NodeId) -> WorkerId {
+    if settings.log == LogSettings::Embedded {
+        WorkerId::ONLY
+    } else {
+        WorkerId::drawn_by(node.id())
+    }
 }

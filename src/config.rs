@@ -8,15 +8,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hoplog_events::log::jetstream::JetStreamOptions;
+use hoplog_projections::database::PostgresOptions;
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
 use crate::cache::Level2Address;
 
+mod backends;
 mod parse;
+mod roles;
 
-pub use parse::{SettingsError, log_url};
+pub use backends::log_url;
+pub use parse::SettingsError;
+pub use roles::{Role, Roles};
 
 /// The longest `max-age` a redirect may be given: a day.
 pub const REDIRECT_MAX_AGE_S_MAX: u32 = 86_400;
@@ -48,15 +53,20 @@ pub struct RawSettings {
     pub data_dir: Option<String>,
     /// Where the log is: `embedded:` or `nats://host:4222`, several with commas, with settings of
     /// the streams behind `?` (see docs/operations.md) [default: embedded:]
-    #[arg(long, env = "HOPLOG_LOG_URL", value_name = "URL")]
+    #[arg(long, env = "HOPLOG_LOG_URL", value_name = "URL", hide_env_values = true)]
     pub log_url: Option<String>,
-    /// Where the read models are; this version knows `sqlite:` only [default: sqlite:]
-    #[arg(long, env = "HOPLOG_READ_URL", value_name = "URL")]
+    /// Where the read models are: `sqlite:` (in the data directory) or `postgres://…`, with
+    /// `?schema=` for a schema of their own [default: sqlite:]
+    #[arg(long, env = "HOPLOG_READ_URL", value_name = "URL", hide_env_values = true)]
     pub read_url: Option<String>,
+    /// A replica of the PostgreSQL server, for lists and statistics [default: none]
+    #[arg(long, env = "HOPLOG_READ_REPLICA_URL", value_name = "URL", hide_env_values = true)]
+    pub read_replica_url: Option<String>,
     /// A Redis that all copies share, such as `redis://host:6379`; `none`: in process only [default: none]
     #[arg(long, env = "HOPLOG_CACHE_URL", value_name = "URL", hide_env_values = true)]
     pub cache_url: Option<String>,
-    /// What this copy does; the embedded log needs all three [default: command,query,projector]
+    /// What this copy does; the embedded log needs all three, `sqlite:` the projector
+    /// [default: command,query,projector]
     #[arg(long, env = "HOPLOG_ROLES", value_name = "LIST")]
     pub roles: Option<String>,
     /// An API key with every scope, 32 characters or more [default: generated at the first start]
@@ -106,6 +116,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the log is.
     pub log: LogSettings,
+    /// Where the read models are.
+    pub read_models: ReadSettings,
+    /// What this copy does.
+    pub roles: Roles,
     /// The cache that all copies share.
     pub cache: Option<Level2Address>,
     /// The operator's own admin key.
@@ -137,6 +151,15 @@ pub enum LogSettings {
     Embedded,
     /// On servers.
     JetStream(Box<JetStreamOptions>),
+}
+
+/// Where the read models are.
+#[derive(Debug, Clone)]
+pub enum ReadSettings {
+    /// In the data directory, for this copy alone.
+    Sqlite,
+    /// On a server, for any number of copies.
+    Postgres(Box<PostgresOptions>),
 }
 
 /// When a redirect is answered.

@@ -40,6 +40,7 @@ pub mod problem;
 pub mod projections;
 pub mod qr;
 pub mod range;
+pub mod roles;
 pub mod server;
 pub mod shorten;
 pub mod stats;
@@ -74,6 +75,7 @@ pub fn router(app: AppState) -> Router {
         .merge(docs::routes())
         .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(AppState::clone(&app), roles::guard))
         .layer(middleware::from_fn(describe))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()

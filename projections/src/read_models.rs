@@ -170,6 +170,14 @@ impl ReadModels {
         ClickStatistics::new(self.tables())
     }
 
+    /// Whether this process, and no other, keeps the link directory up to date just now. What has
+    /// to be done once for all nodes is done where this is so.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        let state = |found: &Running| found.progress.borrow().state;
+        self.find(link_directory::NAME).is_ok_and(|found| state(found) == State::Live)
+    }
+
     /// How every projection is. Also sets the metrics `hoplog_projection_lag_events` and
     /// `hoplog_projection_lag_seconds`.
     pub async fn status(&self, now: DateTime<Utc>) -> Vec<Status> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError};
+use hoplog_projections::{Database, DatabaseError};
 
-use crate::config::LogSettings;
+use crate::config::{LogSettings, ReadSettings};
 use crate::data_dir::DataDir;
 
 /// The log, whichever it is.
@@ -65,5 +66,19 @@ impl LogBackend {
             Self::Embedded(log) => log.close().await,
             Self::JetStream(log) => log.close().await,
         }
+    }
+}
+
+/// Opens the database that the settings name.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub async fn open_database(
+    settings: &ReadSettings,
+    dir: &DataDir,
+) -> Result<Database, DatabaseError> {
+    match settings {
+        ReadSettings::Sqlite => Database::open_sqlite(&dir.read_models_file()).await,
+        ReadSettings::Postgres(options) => Database::open_postgres((**options).clone()).await,
     }
 }

@@ -86,11 +86,15 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     jobs
 }
 
-/// Notes the end of links, one sweep after the other (never two at once). One process holds the
-/// data directory, so that no other node does the same.
+/// Notes the end of links, one sweep after the other, on the node that keeps the link directory.
+/// For a moment two nodes may both think that they do: expiry is a command like any other, which
+/// the log takes once.
 async fn sweep(app: &App) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
+        if !app.read_models.leads() {
+            continue;
+        }
         let limit = u32::try_from(SWEEP_LINKS_MAX).unwrap_or(u32::MAX);
         let due = app.read_models.link_directory().due_for_expiry(app.clock.now(), limit).await;
         match due {

@@ -43,6 +43,12 @@ impl NodeId {
         Ok(Self { path: path.to_owned(), current: Mutex::new(current) })
     }
 
+    /// The identity as it is now.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).id
+    }
+
     /// The stream of one of this node's lanes, and its version if that is known without asking.
     pub(super) fn stream(&self, lane: u32) -> (StreamId, Option<Version>) {
         let current = *self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::ShortCode;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::config::Codes;
 use crate::domain::alias::is_reserved;
@@ -42,6 +43,13 @@ pub struct WorkerId(u16);
 impl WorkerId {
     /// The only node of an embedded log.
     pub const ONLY: WorkerId = WorkerId(0);
+
+    /// One of the 1,024 numbers, from a node's identity.
+    #[must_use]
+    pub fn drawn_by(node: Uuid) -> Self {
+        let [.., high, low] = *node.as_bytes();
+        WorkerId(u16::from_be_bytes([high, low]) % 1_024)
+    }
 }
 
 /// Makes codes.

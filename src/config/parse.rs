@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hoplog_events::log::jetstream::OptionsError;
 use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
 use url::Url;
 
 use crate::cache::Level2Address;
 
+use super::backends::{log_url, read_url, roles};
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, LogSettings, REDIRECT_MAX_AGE_S_MAX, RawSettings,
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings,
     SPOOL_BYTES_DEFAULT, Secret, Settings,
 };
 
@@ -49,6 +49,8 @@ impl RawSettings {
     pub fn resolve(mut self) -> Result<Settings, SettingsError> {
         self.fill_from(Self::read_file(self.config.as_deref())?);
         self.check_backends()?;
+        let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
+        let read_models = read_url(self.read_url.as_deref(), self.read_replica_url)?;
         Ok(Settings {
             listen: value(
                 "HOPLOG_LISTEN",
@@ -57,7 +59,9 @@ impl RawSettings {
             )?
             .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
-            log: log_url(self.log_url.as_deref().unwrap_or("embedded:"))?,
+            roles: roles(self.roles.as_deref(), &log, &read_models)?,
+            log,
+            read_models,
             data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
             cache: cache(self.cache_url.as_deref())?,
             admin_key: self.admin_key.map(admin_key).transpose()?,
@@ -117,7 +121,7 @@ impl RawSettings {
         macro_rules! fill {
             ($($field:ident)*) => { $(self.$field = self.$field.take().or(file.$field);)* };
         }
-        fill!(listen base_url data_dir log_url read_url cache_url roles admin_key geoip_db
+        fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles admin_key geoip_db
             trusted_proxies clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
             rate_limits log_format);
     }
@@ -132,19 +136,7 @@ impl RawSettings {
                 allowed,
             )
         };
-        only("HOPLOG_READ_URL", &mut self.read_url, "sqlite:", &["sqlite:"])?;
-        only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])?;
-        self.roles = self.roles.take().map(|roles| {
-            let mut roles: Vec<&str> = roles.split(',').map(str::trim).collect();
-            roles.sort_unstable();
-            roles.join(",")
-        });
-        only(
-            "HOPLOG_ROLES",
-            &mut self.roles,
-            "command,query,projector (the embedded log needs all three in one copy)",
-            &["command,projector,query"],
-        )
+        only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])
     }
 }
 
@@ -176,7 +168,11 @@ fn text_of(value: &toml::Value) -> String {
     }
 }
 
-fn wrong<T>(name: &'static str, value: &str, allowed: &'static str) -> Result<T, SettingsError> {
+pub(super) fn wrong<T>(
+    name: &'static str,
+    value: &str,
+    allowed: &'static str,
+) -> Result<T, SettingsError> {
     Err(SettingsError::Value { name, value: value.to_owned(), allowed })
 }
 
@@ -202,26 +198,6 @@ fn choice<T: Copy>(
         Some((_, meaning)) => Ok(*meaning),
         None => wrong(name, given.unwrap_or_default(), allowed),
     }
-}
-
-/// Where a log is.
-///
-/// # Errors
-/// Names the part that is wrong; passwords are not repeated.
-pub fn log_url(text: &str) -> Result<LogSettings, SettingsError> {
-    let scheme = text.split(':').next().unwrap_or_default();
-    match scheme {
-        "embedded" if text == "embedded:" => Ok(LogSettings::Embedded),
-        "nats" | "tls" => {
-            text.parse().map(|options| LogSettings::JetStream(Box::new(options))).map_err(wrong_log)
-        }
-        _ => wrong("HOPLOG_LOG_URL", text, "embedded:, nats://host:4222, tls://host:4222"),
-    }
-}
-
-fn wrong_log(error: OptionsError) -> SettingsError {
-    let OptionsError { name, value, allowed } = error;
-    SettingsError::Value { name: "HOPLOG_LOG_URL", value: format!("{name}={value}"), allowed }
 }
 
 fn base_url(text: &str) -> Result<Url, SettingsError> {

@@ -25,8 +25,10 @@ mod deadline;
 use deadline::{Deadlines, look_now_and_then};
 
 use super::method_not_allowed;
+use super::roles::wrong_role;
 use super::visit::visit;
 use crate::app::AppState;
+use crate::config::Role;
 
 /// How long a client may take to send its request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +69,9 @@ impl Edge {
         }
         let (request, _) = request.into_parts();
         Ok(match request.method {
+            _ if !self.app.roles.has(Role::Query) => {
+                wrong_role(&self.app, Role::Query).into_response()
+            }
             Method::GET | Method::HEAD => visit(&self.app, peer, &request).await,
             _ => method_not_allowed()
                 .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))

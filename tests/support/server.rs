@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use hoplog_events::log::contract::nats_server::NatsServer;
+use hoplog_projections::postgres_server::PostgresServer;
 
 use super::client::Client;
+use super::redis::RedisServer;
 
 /// The admin key of every test server.
 pub const ADMIN_KEY: &str = "test-admin-key-0123456789-0123456789";
@@ -27,36 +29,81 @@ pub struct Settings {
     data_dir: Arc<tempfile::TempDir>,
     environment: Vec<(String, String)>,
     without: Vec<String>,
-    /// The log's server, if the log is not the embedded one.
+    backends: Backends,
+}
+
+/// The servers that this server, or several, keep things on.
+#[derive(Clone, Default)]
+struct Backends {
     broker: Option<Arc<Mutex<NatsServer>>>,
+    postgres: Option<Arc<Mutex<PostgresServer>>>,
+    redis: Option<Arc<Mutex<RedisServer>>>,
 }
 
 impl Settings {
-    /// The defaults, with a fresh data directory, on the log that the tests are run on.
+    /// The defaults, with a fresh data directory, on the backends that the tests are run on.
     pub fn new() -> Self {
-        match std::env::var("HOPLOG_TEST_LOG").as_deref() {
-            Ok("jetstream") => Self::embedded().on_jetstream(),
+        match std::env::var("HOPLOG_TEST_BACKENDS").as_deref() {
+            Ok("production") => Self::production(),
             _ => Self::embedded(),
         }
     }
 
-    /// The defaults, whatever log the tests are run on.
+    /// The defaults, whatever backends the tests are run on.
     pub fn embedded() -> Self {
         let data_dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self { data_dir, environment: Vec::new(), without: Vec::new(), broker: None }
+        let backends = Backends::default();
+        Self { data_dir, environment: Vec::new(), without: Vec::new(), backends }
+    }
+
+    /// Everything on servers of its own.
+    pub fn production() -> Self {
+        Self::embedded().on_jetstream().on_postgres().on_redis()
+    }
+
+    /// The same for another node: a data directory of its own, the same servers.
+    pub fn another_node(&self) -> Self {
+        let data_dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self { data_dir, ..self.clone() }
     }
 
     /// Moves the log to a broker of this server's own.
     pub fn on_jetstream(mut self) -> Self {
         let broker = NatsServer::start();
         self = self.with("HOPLOG_LOG_URL", &broker.url());
-        self.broker = Some(Arc::new(Mutex::new(broker)));
+        self.backends.broker = Some(Arc::new(Mutex::new(broker)));
+        self
+    }
+
+    /// Moves the read models to a database server of this server's own.
+    pub fn on_postgres(mut self) -> Self {
+        let postgres = PostgresServer::start();
+        self = self.with("HOPLOG_READ_URL", &postgres.url());
+        self.backends.postgres = Some(Arc::new(Mutex::new(postgres)));
+        self
+    }
+
+    /// Shares the cache on a Redis of this server's own.
+    pub fn on_redis(mut self) -> Self {
+        let redis = RedisServer::start();
+        self = self.with("HOPLOG_CACHE_URL", &redis.url());
+        self.backends.redis = Some(Arc::new(Mutex::new(redis)));
         self
     }
 
     /// The log's server: to be killed, and started again.
     pub fn broker(&self) -> MutexGuard<'_, NatsServer> {
-        self.broker.as_ref().expect("the log is on a broker").lock().expect("no test panicked")
+        held(self.backends.broker.as_ref())
+    }
+
+    /// The read models' server.
+    pub fn postgres(&self) -> MutexGuard<'_, PostgresServer> {
+        held(self.backends.postgres.as_ref())
+    }
+
+    /// The shared cache's server.
+    pub fn redis(&self) -> MutexGuard<'_, RedisServer> {
+        held(self.backends.redis.as_ref())
     }
 
     /// Sets an environment variable.
@@ -143,6 +190,10 @@ impl Settings {
         let client = Client::new(&url, ADMIN_KEY);
         Server { child, client, url, more, settings: self }
     }
+}
+
+fn held<S>(server: Option<&Arc<Mutex<S>>>) -> MutexGuard<'_, S> {
+    server.expect("the settings have such a server").lock().expect("no test panicked")
 }
 
 /// A running server; killed when it is dropped.

@@ -1,0 +1,136 @@
+//! Where things are kept, and which copy may do what there.
+
+use hoplog_events::log::jetstream::OptionsError;
+use hoplog_projections::database::PostgresOptions;
+use url::Url;
+
+use super::parse::wrong;
+use super::{LogSettings, ReadSettings, Role, Roles, SettingsError};
+
+/// Where a log is.
+///
+/// # Errors
+/// Names the part that is wrong; passwords are not repeated.
+pub fn log_url(text: &str) -> Result<LogSettings, SettingsError> {
+    let scheme = text.split(':').next().unwrap_or_default();
+    match scheme {
+        "embedded" if text == "embedded:" => Ok(LogSettings::Embedded),
+        "nats" | "tls" => {
+            text.parse().map(|options| LogSettings::JetStream(Box::new(options))).map_err(wrong_log)
+        }
+        _ => wrong("HOPLOG_LOG_URL", text, "embedded:, nats://host:4222, tls://host:4222"),
+    }
+}
+
+fn wrong_log(error: OptionsError) -> SettingsError {
+    let OptionsError { name, value, allowed } = error;
+    SettingsError::Value { name: "HOPLOG_LOG_URL", value: format!("{name}={value}"), allowed }
+}
+
+/// Where the read models are.
+pub(super) fn read_url(
+    text: Option<&str>,
+    replica: Option<String>,
+) -> Result<ReadSettings, SettingsError> {
+    let text = text.unwrap_or("sqlite:");
+    if text == "sqlite:" {
+        return match replica {
+            None => Ok(ReadSettings::Sqlite),
+            Some(_) => wrong("HOPLOG_READ_REPLICA_URL", "…", "nothing, as sqlite: has no replicas"),
+        };
+    }
+    let allowed = "sqlite:, postgres://user:password@host:5432/database?schema=name";
+    let is_postgres = |url: &Url| matches!(url.scheme(), "postgres" | "postgresql");
+    let Some(url) = Url::parse(text).ok().filter(is_postgres) else {
+        // What is no URL may hold a password all the same.
+        return wrong("HOPLOG_READ_URL", "…", allowed);
+    };
+    let (schema, url) = take_schema(url);
+    let mut options = PostgresOptions::new(url);
+    options.schema = schema;
+    options.read_replica = replica;
+    Ok(ReadSettings::Postgres(Box::new(options)))
+}
+
+/// `schema` is ours; what else stands behind `?` is the driver's.
+fn take_schema(mut url: Url) -> (Option<String>, Url) {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let schema = pairs.iter().find(|(name, _)| name == "schema").map(|(_, value)| value.clone());
+    if schema.is_some() {
+        let others = pairs.iter().filter(|(name, _)| name != "schema");
+        url.query_pairs_mut().clear().extend_pairs(others);
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+    }
+    (schema, url)
+}
+
+/// What this copy does, as far as its backends allow it.
+pub(super) fn roles(
+    text: Option<&str>,
+    log: &LogSettings,
+    read_models: &ReadSettings,
+) -> Result<Roles, SettingsError> {
+    let text = text.unwrap_or("command,query,projector");
+    let name = "HOPLOG_ROLES";
+    match text.parse::<Roles>() {
+        Ok(roles) if *log == LogSettings::Embedded && roles != Roles::ALL => wrong(
+            name,
+            text,
+            "command,query,projector (the embedded log needs all three in one copy)",
+        ),
+        Ok(roles) if matches!(read_models, ReadSettings::Sqlite) && !roles.has(Role::Projector) => {
+            wrong(
+                name,
+                text,
+                "a list with projector (sqlite: is kept up to date by this copy alone)",
+            )
+        }
+        Ok(roles) => Ok(roles),
+        Err(()) => wrong(name, text, "command,query,projector, or some of them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_taken_out_of_the_address() {
+        let url = "postgres://u:p@h/db?sslmode=require&schema=two";
+        let Ok(ReadSettings::Postgres(options)) = read_url(Some(url), None) else {
+            panic!("{url}")
+        };
+        assert_eq!(options.url, "postgres://u:p@h/db?sslmode=require");
+        assert_eq!(options.schema.as_deref(), Some("two"));
+        let Ok(ReadSettings::Postgres(options)) =
+            read_url(Some("postgresql://h/db?schema=a"), None)
+        else {
+            panic!("the other scheme")
+        };
+        assert_eq!(options.url, "postgresql://h/db");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_passwords() {
+        for text in ["mysql://u:secret@h/db", "u:secret@h", "sqlite:/somewhere"] {
+            let error = read_url(Some(text), None).unwrap_err().to_string();
+            assert!(error.starts_with("HOPLOG_READ_URL") && !error.contains("secret"), "{error}");
+        }
+        let error = read_url(None, Some("postgres://u:secret@h".to_owned())).unwrap_err();
+        assert!(error.to_string().starts_with("HOPLOG_READ_REPLICA_URL is"), "{error}");
+    }
+
+    #[test]
+    fn a_copy_does_what_its_backends_allow() {
+        let nats = log_url("nats://h").unwrap();
+        let postgres = read_url(Some("postgres://h/db"), None).unwrap();
+        let (embedded, sqlite) = (LogSettings::Embedded, ReadSettings::Sqlite);
+        assert!(roles(Some("query"), &nats, &postgres).is_ok());
+        assert!(roles(Some("command,query"), &nats, &sqlite).is_err());
+        assert!(roles(Some("query,projector"), &nats, &sqlite).is_ok());
+        assert!(roles(Some("query,projector"), &embedded, &postgres).is_err());
+        assert!(roles(None, &embedded, &sqlite).is_ok());
+    }
+}
