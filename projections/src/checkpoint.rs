@@ -60,13 +60,14 @@ impl Checkpoint {
     /// The checkpoint of a set; `None`: there is no such set.
     pub(crate) async fn load(
         database: &Database,
+        purpose: Purpose,
         set: TableSet,
         topic: Topic,
     ) -> Result<Option<Self>, DatabaseError> {
         let sql = "select log_id, sequence from checkpoints \
                    where projection = $1 and table_set = $2 and topic = $3";
         let values = [set.projection.into(), set.number.into(), topic.name().into()];
-        let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
+        let rows = database.fetch(purpose, sql.to_owned(), &values, |row| {
             let log = LogId(row.parse::<Uuid>(0)?);
             Ok(Self { set, topic, log, sequence: Sequence(row.count(1)?) })
         });

@@ -130,6 +130,14 @@ impl Database {
         PostgresDatabase::open(options).await.map(Self::Postgres)
     }
 
+    /// Whether [`Purpose::Answer`] may be behind what this process has written.
+    pub(crate) fn has_replica(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(database) => database.has_replica(),
+        }
+    }
+
     /// Calls `each` with every row of the answer, one at a time; memory stays bounded however
     /// long the answer is.
     pub(crate) async fn for_each<F>(

@@ -60,21 +60,38 @@ impl PostgresServer {
         Self::start_with(true)
     }
 
+    /// Starts a server that follows another one: what is written there appears here.
+    #[must_use]
+    pub fn start_replica_of(primary: &Self) -> Self {
+        let mut server = Self::at_home(false);
+        let mut copy = server.program("pg_basebackup");
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host=127.0.0.1"]);
+        copy.args(["--username=hoplog", "--port"]).arg(primary.port.to_string());
+        made(copy.arg("-D").arg(server.home.join("data")));
+        server.go_on();
+        server
+    }
+
     fn start_with(fsync: bool) -> Self {
-        let programs = programs();
+        let mut server = Self::at_home(fsync);
+        let mut initdb = server.program("initdb");
+        initdb.args(["--username=hoplog", "--auth=trust", "--encoding=UTF8", "--locale=C"]);
+        made(initdb.args(["--no-sync", "--wal-segsize=1", "-D"]).arg(server.home.join("data")));
+        server.go_on();
+        server
+    }
+
+    fn at_home(fsync: bool) -> Self {
         let home = std::env::temp_dir().join(format!("hoplog-postgres-{}", Uuid::new_v4()));
         fs::create_dir(&home).unwrap();
         if let Some(user) = other_user() {
             std::os::unix::fs::chown(&home, Some(user.uid), Some(user.gid)).unwrap();
         }
-        let mut initdb = command(&programs.join("initdb"));
-        initdb.args(["--username=hoplog", "--auth=trust", "--encoding=UTF8", "--locale=C"]);
-        initdb.args(["--no-sync", "--wal-segsize=1", "-D"]).arg(home.join("data"));
-        let made = initdb.output().unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { home, programs, port: free_port(), fsync, keeper: None };
-        server.go_on();
-        server
+        Self { home, programs: programs(), port: free_port(), fsync, keeper: None }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        command(&self.programs.join(name))
     }
 
     /// How to reach it.
@@ -141,7 +158,7 @@ impl PostgresServer {
     /// interface where nobody listens may meet himself.
     fn is_ready(&self) -> bool {
         let status = fs::read_to_string(self.home.join("data/postmaster.pid")).unwrap_or_default();
-        status.lines().last().is_some_and(|status| status.trim() == "ready")
+        status.lines().last().is_some_and(|status| matches!(status.trim(), "ready" | "standby"))
     }
 
     fn end(&mut self, order: &str) {
@@ -160,6 +177,11 @@ impl Drop for PostgresServer {
         // After a crash there was nobody left to do it.
         let _ = fs::remove_dir_all(&self.home);
     }
+}
+
+fn made(command: &mut Command) {
+    let made = command.output().unwrap();
+    assert!(made.status.success(), "{command:?}: {}", String::from_utf8_lossy(&made.stderr));
 }
 
 /// A port that nobody listens on, below those that the system gives to clients: while a server is

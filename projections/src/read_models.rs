@@ -1,13 +1,12 @@
 //! All read models of a process: opened, kept up to date, asked, rebuilt, stopped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Position;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
@@ -18,9 +17,13 @@ use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
-use crate::runner::{Applier, COMMANDS_MAX, Command, Progress, State, Status, Worker, WorkerError};
+use crate::runner::{Applier, Command, Progress, State, Status, WorkerError};
 use crate::table_set::{ActiveSets, TableSet, Tables};
 use crate::user_agents::UserAgents;
+
+mod running;
+
+use running::Running;
 
 /// Why an operator's command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -48,25 +51,6 @@ pub enum WaitError {
     /// Name one of the projections that the status lists.
     #[error("no projection is called {0:?}")]
     Unknown(String),
-}
-
-/// One projection of this process.
-#[derive(Debug)]
-struct Running {
-    applier: Applier,
-    progress: watch::Receiver<Progress>,
-    hurry: Arc<Notify>,
-    /// Taken away to stop it.
-    commands: Mutex<Option<mpsc::Sender<Command>>>,
-    task: Mutex<Task>,
-}
-
-/// A worker before, while and after it runs.
-#[derive(Debug)]
-enum Task {
-    Ready(Box<Worker>),
-    Running(JoinHandle<()>),
-    Over,
 }
 
 /// The read models. Share it in an `Arc`.
@@ -137,16 +121,9 @@ impl ReadModels {
 
     /// Ends every task after what it is writing.
     pub(crate) async fn stop_projecting(&self) {
+        self.projections.iter().for_each(Running::end);
         for projection in &self.projections {
-            drop(lock(&projection.commands).take());
-        }
-        for projection in &self.projections {
-            let task = std::mem::replace(&mut *lock(&projection.task), Task::Over);
-            if let Task::Running(task) = task
-                && let Err(error) = task.await
-            {
-                tracing::error!(%error, "a projection's task ended badly");
-            }
+            projection.ended().await;
         }
     }
 
@@ -260,93 +237,6 @@ impl ReadModels {
     }
 }
 
-impl Running {
-    async fn open(applier: Applier, version: Option<i64>) -> Result<Self, WorkerError> {
-        if version != Some(applier.projection.version()) {
-            let empty = applier.create().await?;
-            applier.activate(empty.set).await?;
-        }
-        applier.drop_inactive().await?;
-        let (told, progress) = watch::channel(Progress::default());
-        let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        let hurry = Arc::new(Notify::new());
-        let worker = Worker {
-            applier: applier.clone(),
-            progress: told,
-            commands: received,
-            hurry: Arc::clone(&hurry),
-        };
-        let task = Mutex::new(Task::Ready(Box::new(worker)));
-        Ok(Self { applier, progress, hurry, commands: Mutex::new(Some(commands)), task })
-    }
-
-    fn start(&self) {
-        let mut task = lock(&self.task);
-        *task = match std::mem::replace(&mut *task, Task::Over) {
-            Task::Ready(worker) => Task::Running(tokio::spawn(worker.run())),
-            other => other,
-        };
-    }
-
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Result<T, OperationError> {
-        if !matches!(*lock(&self.task), Task::Running(_)) {
-            return Err(OperationError::NotRunning);
-        }
-        let commands = lock(&self.commands).clone().ok_or(OperationError::NotRunning)?;
-        let (answer, answered) = oneshot::channel();
-        commands.send(command(answer)).await.map_err(|_| OperationError::NotRunning)?;
-        // Held no longer than this: the worker stops when nobody can send.
-        drop(commands);
-        answered.await.map_err(|_| OperationError::NotRunning)
-    }
-
-    async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
-        if position.log != self.applier.log.id() {
-            return Err(WaitError::OtherLog);
-        }
-        let mut progress = self.progress.clone();
-        let reached = |progress: &Progress| progress.sequence >= position.sequence;
-        if position.topic != self.applier.projection.topic() || reached(&progress.borrow()) {
-            return Ok(());
-        }
-        self.hurry.notify_one();
-        match tokio::time::timeout(timeout, progress.wait_for(reached)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(WaitError::TimedOut),
-        }
-    }
-
-    async fn status(&self, now: DateTime<Utc>) -> Status {
-        let projection = &self.applier.projection;
-        let (name, topic, log) = (projection.name(), projection.topic(), self.applier.log.id());
-        let progress = self.progress.borrow().clone();
-        let head = self.applier.log.head(topic).await.ok();
-        let lag_events = head.map(|head| head.sequence.0.saturating_sub(progress.sequence.0));
-        let behind = lag_events.is_some_and(|lag| lag > 0);
-        let age = progress.recorded_at.filter(|_| behind).map(|at| now - at);
-        let lag_seconds = age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        metrics::gauge!("hoplog_projection_lag_events", "projection" => name)
-            .set(lag_events.unwrap_or_default() as f64);
-        metrics::gauge!("hoplog_projection_lag_seconds", "projection" => name).set(lag_seconds);
-        metrics::gauge!("hoplog_projection_failed", "projection" => name)
-            .set(f64::from(u8::from(progress.state == State::Failed)));
-        Status {
-            name,
-            version: projection.version(),
-            state: progress.state,
-            position: Position { log, topic, sequence: progress.sequence },
-            lag_events,
-            lag_seconds,
-            rate: progress.rate(),
-            last_error: progress.last_error,
-        }
-    }
-}
-
 /// The set of a projection that is read now, and the version that made it; 0 and none at first.
 async fn active_set(
     database: &Database,
@@ -359,9 +249,4 @@ async fn active_set(
     });
     let none = (TableSet { projection, number: 0 }, None);
     Ok(rows.await?.into_iter().next().unwrap_or(none))
-}
-
-/// What a panic elsewhere left in a lock is still whole: each holds one value.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -96,6 +96,10 @@ impl PostgresDatabase {
         Ok(database)
     }
 
+    pub(super) fn has_replica(&self) -> bool {
+        self.replica.is_some()
+    }
+
     pub(super) async fn for_each<F>(
         &self,
         purpose: Purpose,

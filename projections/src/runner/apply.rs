@@ -10,7 +10,7 @@ use hoplog_events::position::{Position, Sequence};
 use super::WorkerError;
 use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, CommitListener, Listener};
-use crate::database::Database;
+use crate::database::{Database, Purpose};
 use crate::lease::Part;
 use crate::projection::{Changes, Projection};
 use crate::table_set::{ActiveSets, TableSet};
@@ -35,7 +35,9 @@ impl Applier {
     /// The checkpoint of the set that is read now, if it was made from this log.
     pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, WorkerError> {
         let set = self.active();
-        let checkpoint = Checkpoint::load(&self.database, set, self.projection.topic()).await?;
+        let checkpoint =
+            Checkpoint::load(&self.database, Purpose::Projection, set, self.projection.topic())
+                .await?;
         let checkpoint =
             checkpoint.ok_or_else(|| WorkerError::CheckpointLost(set.projection.to_owned()))?;
         if checkpoint.log == self.log.id() {
@@ -89,7 +91,7 @@ impl Applier {
     /// Why a checkpoint is not where it was.
     async fn lost(&self, from: Checkpoint) -> WorkerError {
         let name = from.set.projection.to_owned();
-        match Checkpoint::load(&self.database, from.set, from.topic).await {
+        match Checkpoint::load(&self.database, Purpose::Projection, from.set, from.topic).await {
             Ok(Some(here)) if here.log == from.log && here.sequence < from.sequence => {
                 WorkerError::WentBack(name)
             }

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use hoplog_events::position::Topic;
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::PROJECTION_TIMEOUT;
 use crate::contract::{World, click, key};
 use crate::database::{Purpose, Row};
 use crate::postgres_server::PostgresServer;
+use crate::read_models::WaitError;
 use crate::{Database, DatabaseError, PostgresOptions};
 
 async fn open(server: &PostgresServer) -> Database {
@@ -126,7 +129,8 @@ async fn every_connection_is_set_up_for_its_use() {
 /// Lists may come from elsewhere; what redirects and commands depend on may not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_answers_lists_and_nothing_else() {
-    let (primary, mut replica) = (PostgresServer::start(), PostgresServer::start());
+    let primary = PostgresServer::start();
+    let mut replica = PostgresServer::start_replica_of(&primary);
     let options = PostgresOptions::new(primary.url());
     let options = PostgresOptions {
         read_replica: Some(replica.url()),
@@ -136,11 +140,45 @@ async fn a_replica_answers_lists_and_nothing_else() {
     let world = World::new(Database::open_postgres(options).await.unwrap()).await;
     world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
     visits(&world, 3).await;
+    world.verified().await;
     replica.crash();
-    world.caught_up().await;
     assert!(world.models.link_directory().get(&key("a")).await.unwrap().is_some());
     assert!(total(&world).await.is_err(), "asked of the replica");
-    world.verified().await;
+}
+
+/// Who asks for a position gets nothing older, even if a replica answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_is_waited_for_at_the_replica_too() {
+    let primary = PostgresServer::start();
+    let replica = PostgresServer::start_replica_of(&primary);
+    let replaying = async |function: &str| {
+        let options = PostgresOptions::new(replica.url());
+        let PostgresOptions { url, .. } = options;
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("select {function}()")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    };
+    let options = PostgresOptions {
+        read_replica: Some(replica.url()),
+        ..PostgresOptions::new(primary.url())
+    };
+    let world = World::new(Database::open_postgres(options).await.unwrap()).await;
+    world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
+    visits(&world, 3).await;
+    world.caught_up().await;
+    assert_eq!(total(&world).await.unwrap(), 3);
+    replaying("pg_wal_replay_pause").await;
+    visits(&world, 2).await;
+    let position = world.log.head(Topic::Clicks).await.unwrap();
+    let reached = |limit| world.models.wait_for("click_statistics", position, limit);
+    let waited = reached(Duration::from_millis(500)).await;
+    assert_eq!(waited, Err(WaitError::TimedOut), "the replica stands still");
+    assert_eq!(total(&world).await.unwrap(), 3);
+    replaying("pg_wal_replay_resume").await;
+    reached(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(total(&world).await.unwrap(), 5);
 }
 
 #[tokio::test]

@@ -1,0 +1,170 @@
+//! One projection of this process, and the task that keeps it up to date.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::position::Position;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::{OperationError, WaitError};
+use crate::checkpoint::Checkpoint;
+use crate::database::Purpose;
+use crate::runner::{Applier, COMMANDS_MAX, Command, Progress, State, Status, Worker, WorkerError};
+
+/// How often a replica is asked how far it is, while somebody waits for that.
+const REPLICA_POLL: Duration = Duration::from_millis(10);
+
+/// One projection of this process.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) applier: Applier,
+    pub(super) progress: watch::Receiver<Progress>,
+    hurry: Arc<Notify>,
+    /// Taken away to stop it.
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    task: Mutex<Task>,
+}
+
+/// A worker before, while and after it runs.
+#[derive(Debug)]
+enum Task {
+    Ready(Box<Worker>),
+    Running(JoinHandle<()>),
+    Over,
+}
+
+impl Running {
+    pub(super) async fn open(applier: Applier, version: Option<i64>) -> Result<Self, WorkerError> {
+        if version != Some(applier.projection.version()) {
+            let empty = applier.create().await?;
+            applier.activate(empty.set).await?;
+        }
+        applier.drop_inactive().await?;
+        let (told, progress) = watch::channel(Progress::default());
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let hurry = Arc::new(Notify::new());
+        let worker = Worker {
+            applier: applier.clone(),
+            progress: told,
+            commands: received,
+            hurry: Arc::clone(&hurry),
+        };
+        let task = Mutex::new(Task::Ready(Box::new(worker)));
+        Ok(Self { applier, progress, hurry, commands: Mutex::new(Some(commands)), task })
+    }
+
+    pub(super) fn start(&self) {
+        let mut task = lock(&self.task);
+        *task = match std::mem::replace(&mut *task, Task::Over) {
+            Task::Ready(worker) => Task::Running(tokio::spawn(worker.run())),
+            other => other,
+        };
+    }
+
+    /// Ends the task after what it is writing.
+    pub(super) fn end(&self) {
+        drop(lock(&self.commands).take());
+    }
+
+    /// Waits until the task has ended.
+    pub(super) async fn ended(&self) {
+        let task = std::mem::replace(&mut *lock(&self.task), Task::Over);
+        if let Task::Running(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "a projection's task ended badly");
+        }
+    }
+
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, OperationError> {
+        if !matches!(*lock(&self.task), Task::Running(_)) {
+            return Err(OperationError::NotRunning);
+        }
+        let commands = lock(&self.commands).clone().ok_or(OperationError::NotRunning)?;
+        let (answer, answered) = oneshot::channel();
+        commands.send(command(answer)).await.map_err(|_| OperationError::NotRunning)?;
+        // Held no longer than this: the worker stops when nobody can send.
+        drop(commands);
+        answered.await.map_err(|_| OperationError::NotRunning)
+    }
+
+    pub(super) async fn wait_for(
+        &self,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        if position.log != self.applier.log.id() {
+            return Err(WaitError::OtherLog);
+        }
+        if position.topic != self.applier.projection.topic() {
+            return Ok(());
+        }
+        let reached = async {
+            self.reached_here(position).await?;
+            self.reached_at_replica(position).await
+        };
+        tokio::time::timeout(timeout, reached).await.unwrap_or(Err(WaitError::TimedOut))
+    }
+
+    async fn reached_here(&self, position: Position) -> Result<(), WaitError> {
+        let reached = |progress: &Progress| progress.sequence >= position.sequence;
+        if reached(&self.progress.borrow()) {
+            return Ok(());
+        }
+        self.hurry.notify_one();
+        let mut progress = self.progress.clone();
+        progress.wait_for(reached).await.map(|_| ()).map_err(|_| WaitError::TimedOut)
+    }
+
+    /// A replica, where there is one, gives the answers: what the primary has is not enough.
+    async fn reached_at_replica(&self, position: Position) -> Result<(), WaitError> {
+        let Applier { database, projection, .. } = &self.applier;
+        while database.has_replica() {
+            let set = self.applier.active();
+            match Checkpoint::load(database, Purpose::Answer, set, projection.topic()).await {
+                Ok(Some(there)) if there.sequence >= position.sequence => break,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the replica can't be asked how far it is"),
+            }
+            tokio::time::sleep(REPLICA_POLL).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn status(&self, now: DateTime<Utc>) -> Status {
+        let projection = &self.applier.projection;
+        let (name, topic, log) = (projection.name(), projection.topic(), self.applier.log.id());
+        let progress = self.progress.borrow().clone();
+        let head = self.applier.log.head(topic).await.ok();
+        let lag_events = head.map(|head| head.sequence.0.saturating_sub(progress.sequence.0));
+        let behind = lag_events.is_some_and(|lag| lag > 0);
+        let age = progress.recorded_at.filter(|_| behind).map(|at| now - at);
+        let lag_seconds = age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        metrics::gauge!("hoplog_projection_lag_events", "projection" => name)
+            .set(lag_events.unwrap_or_default() as f64);
+        metrics::gauge!("hoplog_projection_lag_seconds", "projection" => name).set(lag_seconds);
+        metrics::gauge!("hoplog_projection_failed", "projection" => name)
+            .set(f64::from(u8::from(progress.state == State::Failed)));
+        Status {
+            name,
+            version: projection.version(),
+            state: progress.state,
+            position: Position { log, topic, sequence: progress.sequence },
+            lag_events,
+            lag_seconds,
+            rate: progress.rate(),
+            last_error: progress.last_error,
+        }
+    }
+}
+
+/// What a panic elsewhere left in a lock is still whole: each holds one value.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
