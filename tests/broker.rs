@@ -16,13 +16,7 @@ async fn visits(client: &Client, code: &str, marks: std::ops::Range<u32>) {
 
 /// Every mark once, in the events and in the numbers.
 async fn counted_once(client: &Client, code: &str, marks: u32) {
-    loop {
-        let ready = client.visit("/health/ready").await;
-        if ready.status == 200 && ready.json()["spool"] == "empty" {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    client.recovered().await;
     let mut seen = client.click_marks().await;
     seen.sort_unstable();
     let mut expected: Vec<String> = (0..marks).map(|mark| format!("m{mark}")).collect();

@@ -2,12 +2,14 @@
 
 mod client;
 mod live;
+mod load;
 mod mmdb;
 mod redis;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
 pub use live::{Live, Sent, events};
+pub use load::{Ledger, Load};
 pub use mmdb::Mmdb;
 pub(crate) use redis::RedisServer;
 pub use server::{ADMIN_KEY, Server, Settings, checkout};

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// How long a read model may take to catch up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a request was answered with.
 #[derive(Debug, Clone)]
@@ -155,12 +155,34 @@ impl Client {
         loop {
             let status =
                 self.get(&format!("/api/v1/projections/{projection}")).await.expect(200).json();
-            if status["state"] == "live" && status["lagEvents"] == 0 {
+            let is_kept = status["state"] == "live" || status["state"] == "standby";
+            if is_kept && status["lagEvents"] == 0 {
                 return;
             }
             assert!(Instant::now() < deadline, "{projection} does not catch up: {status}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits until the node is ready and has no clicks of its own left to deliver.
+    pub async fn recovered(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ready = self.visit("/health/ready").await;
+            let spool = &ready.json()["spool"];
+            if ready.status == 200 && (spool.is_null() || spool == "empty") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the node does not recover: {ready:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// How a projection is, seen by this node: `live` where it is kept, `standby` elsewhere.
+    pub async fn projection_state(&self, projection: &str) -> String {
+        let path = format!("/api/v1/projections/{projection}");
+        let status = self.get(&path).await.expect(200).json();
+        status["state"].as_str().expect("a state").to_owned()
     }
 
     /// Where each topic of the log ends, as opaque tokens.
