@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use hoplog_events::log::jetstream::JetStreamOptions;
@@ -25,6 +26,12 @@ pub use roles::{Role, Roles};
 
 /// The longest `max-age` a redirect may be given: a day.
 pub const REDIRECT_MAX_AGE_S_MAX: u32 = 86_400;
+
+/// The longest that clients may be given to leave: five minutes.
+const DRAIN_S_MAX: u64 = 300;
+
+/// How long clients are given unless the settings say otherwise.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(2);
 
 /// The spool's bound where none is set: an hour of 1,000 clicks a second.
 pub const SPOOL_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
@@ -97,6 +104,10 @@ pub struct RawSettings {
     /// How long a browser may keep a redirect, in seconds [default: 0]
     #[arg(long, env = "HOPLOG_REDIRECT_MAX_AGE", value_name = "SECONDS")]
     pub redirect_max_age: Option<String>,
+    /// How long clients may go on after SIGTERM before their connections are closed, in seconds
+    /// [default: 2]
+    #[arg(long, env = "HOPLOG_DRAIN_SECONDS", value_name = "SECONDS")]
+    pub drain_seconds: Option<String>,
     /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
     pub rate_limits: Option<String>,
@@ -140,6 +151,8 @@ pub struct Settings {
     pub disabled_is_forbidden: bool,
     /// `max-age` of redirects, in seconds.
     pub redirect_max_age_s: u32,
+    /// How long clients may go on after SIGTERM before their connections are closed.
+    pub drain: Duration,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

@@ -17,11 +17,13 @@ mod broker;
 mod durability;
 mod events;
 mod expiry;
+mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod idempotency;
 mod import;
 mod links;
+mod nodes;
 mod operations;
 mod own_ground;
 mod redirect;

@@ -10,10 +10,10 @@ use crate::database::{Database, DatabaseError, Purpose, Value};
 use crate::table_set::TableSet;
 
 /// How long a lease lasts: a projector that was killed is replaced after this, and a poll.
-pub const LEASE: Duration = Duration::from_secs(3);
+pub const LEASE: Duration = Duration::from_secs(2);
 
 /// How often the holder renews it; two renewals may fail.
-pub(crate) const RENEWAL: Duration = Duration::from_secs(1);
+pub(crate) const RENEWAL: Duration = Duration::from_millis(600);
 
 /// What a process does for the read models of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -186,7 +186,8 @@ fn made(command: &mut Command) {
 
 /// A port that nobody listens on, below those that the system gives to clients: while a server is
 /// away, its port stays free.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     loop {
         let (random, _) = Uuid::new_v4().as_u64_pair();
         let port = u16::try_from(15_000 + random % 17_000).unwrap();

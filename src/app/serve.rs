@@ -44,7 +44,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
         shutdown.cancel();
     });
     let edge = Edge::new(Arc::clone(&app));
-    http::server::serve(listener, edge, app.shutdown.cancelled()).await;
+    http::server::serve(listener, edge, app.shutdown.cancelled(), settings.drain).await;
     stop(&app, jobs).await;
     Ok(())
 }

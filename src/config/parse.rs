@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
@@ -11,8 +12,8 @@ use crate::cache::Level2Address;
 
 use super::backends::{log_url, read_url, roles};
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, REDIRECT_MAX_AGE_S_MAX, RawSettings,
-    SPOOL_BYTES_DEFAULT, Secret, Settings,
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, REDIRECT_MAX_AGE_S_MAX,
+    RawSettings, SPOOL_BYTES_DEFAULT, Secret, Settings,
 };
 
 /// A setting that is wrong. The text is one line: the setting, its value, what is allowed.
@@ -93,6 +94,7 @@ impl RawSettings {
                 "403, 404",
             )?,
             redirect_max_age_s: max_age(self.redirect_max_age)?,
+            drain: drain(self.drain_seconds)?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -123,7 +125,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles admin_key geoip_db
             trusted_proxies clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            rate_limits log_format);
+            drain_seconds rate_limits log_format);
     }
 
     /// The settings that have one meaning in this version: anything else is refused, not ignored.
@@ -268,11 +270,27 @@ fn spool_bytes_max(given: Option<String>) -> Result<u64, SettingsError> {
 }
 
 fn max_age(given: Option<String>) -> Result<u32, SettingsError> {
-    let text = given.clone().unwrap_or_default();
     let allowed = "whole seconds from 0 to 86400";
-    let seconds = value("HOPLOG_REDIRECT_MAX_AGE", given, allowed)?.unwrap_or(0);
-    if seconds > REDIRECT_MAX_AGE_S_MAX {
-        return wrong("HOPLOG_REDIRECT_MAX_AGE", &text, allowed);
+    let most = u64::from(REDIRECT_MAX_AGE_S_MAX);
+    let seconds = seconds("HOPLOG_REDIRECT_MAX_AGE", given, most, allowed)?.unwrap_or(0);
+    Ok(u32::try_from(seconds).unwrap_or(REDIRECT_MAX_AGE_S_MAX))
+}
+
+fn drain(given: Option<String>) -> Result<Duration, SettingsError> {
+    let allowed = "whole seconds from 0 to 300";
+    let seconds = seconds("HOPLOG_DRAIN_SECONDS", given, DRAIN_S_MAX, allowed)?;
+    Ok(seconds.map_or(DRAIN_DEFAULT, Duration::from_secs))
+}
+
+fn seconds(
+    name: &'static str,
+    given: Option<String>,
+    most: u64,
+    allowed: &'static str,
+) -> Result<Option<u64>, SettingsError> {
+    let text = given.clone().unwrap_or_default();
+    match value(name, given, allowed)? {
+        Some(seconds) if seconds > most => wrong(name, &text, allowed),
+        seconds => Ok(seconds),
     }
-    Ok(seconds)
 }

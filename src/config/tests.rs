@@ -49,6 +49,10 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             RawSettings { redirect_max_age: text("86401"), ..raw() },
             "HOPLOG_REDIRECT_MAX_AGE is \"86401\"",
         ),
+        (
+            RawSettings { drain_seconds: text("301"), ..raw() },
+            "HOPLOG_DRAIN_SECONDS is \"301\"; allowed: whole seconds from 0 to 300",
+        ),
         (RawSettings { geoip_db: text("/nowhere.mmdb"), ..raw() }, "HOPLOG_GEOIP_DB is"),
         (
             RawSettings { cache_url: text("memcached://host"), ..raw() },

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use std::convert::Infallible;
@@ -36,6 +37,9 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often connections are counted while clients leave.
+const LEAVING_POLL: Duration = Duration::from_millis(10);
+
 /// How long accepting pauses when the machine is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,17 +51,32 @@ const ROUTES: [&str; 3] = ["docs", "metrics", "openapi.json"];
 pub struct Edge {
     app: AppState,
     router: Router,
+    /// Whether this process is about to stop: every answer tells its client to go elsewhere.
+    leaving: AtomicBool,
 }
 
 impl Edge {
     /// Redirects of an application, and its API.
     #[must_use]
     pub fn new(app: AppState) -> Self {
-        Self { router: super::router(AppState::clone(&app)), app }
+        let router = super::router(AppState::clone(&app));
+        Self { router, app, leaving: AtomicBool::new(false) }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        peer: IpAddr,
+        request: hyper::Request<Incoming>,
+    ) -> Result<Response, Infallible> {
+        let mut answer = Arc::clone(&self).respond(peer, request).await?;
+        if self.leaving.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer)
     }
 
     /// The answer to a request; there always is one.
-    async fn answer(
+    async fn respond(
         self: Arc<Self>,
         peer: IpAddr,
         request: hyper::Request<Incoming>,
@@ -86,30 +105,55 @@ fn is_code(path: &str) -> bool {
     !segment.is_empty() && !segment.contains('/') && !ROUTES.contains(&segment)
 }
 
-/// Serves connections until `shutdown` resolves, then drains.
-pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
+/// Serves connections until `shutdown` resolves, then drains: whoever is connected, or still comes,
+/// has this long to be answered and told to go elsewhere, so that no request meets a connection
+/// that closes under it.
+pub async fn serve(
+    listener: TcpListener,
+    edge: Edge,
+    shutdown: impl Future<Output = ()>,
+    drain: Duration,
+) {
     let edge = Arc::new(edge);
     let mut builder = http1::Builder::new();
     builder.timer(Deadlines).header_read_timeout(HEADERS_TIMEOUT);
     let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => spawn(&builder, &graceful, Arc::clone(&edge), stream, peer.ip()),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    spawn(&builder, &graceful, Arc::clone(&edge), stream, peer.ip());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    };
+    let ending = async {
+        shutdown.await;
+        edge.leaving.store(true, Ordering::Relaxed);
+        everybody_has_left(&graceful, drain).await;
+    };
+    tokio::select! {
+        () = ending => {}
+        () = accepting => {}
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::warn!(timeout_s = DRAIN_TIMEOUT.as_secs(), "connections were cut off at shutdown");
     }
+}
+
+async fn everybody_has_left(connections: &GracefulShutdown, limit: Duration) {
+    let left = async {
+        while connections.count() > 0 {
+            tokio::time::sleep(LEAVING_POLL).await;
+        }
+    };
+    // Who is connected still has not asked for anything lately.
+    let _ = tokio::time::timeout(limit, left).await;
 }
 
 /// One task per connection; `graceful` owns its end.

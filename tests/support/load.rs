@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,6 +28,10 @@ pub struct Ledger {
     pub created: Vec<(String, String)>,
     /// Answers that refused something, and requests that nobody answered.
     pub refused: Vec<String>,
+    /// Visits that were answered and have no mark, because the test made them itself.
+    pub unmarked: usize,
+    /// A mark that the test itself gave to more than one visit.
+    pub repeated: Option<&'static str>,
 }
 
 /// The clients; they go on until they are stopped.
@@ -52,7 +56,13 @@ struct Shared {
 impl Load {
     /// Starts clients that visit a code, and clients that create links. The name makes their marks
     /// different from those of other loads.
-    pub fn start(nodes: &[Client], code: &str, name: &str, visitors: usize, creators: usize) -> Self {
+    pub fn start(
+        nodes: &[Client],
+        code: &str,
+        name: &str,
+        visitors: usize,
+        creators: usize,
+    ) -> Self {
         let shared = Arc::new(Shared {
             nodes: nodes.to_vec(),
             code: code.to_owned(),
@@ -119,9 +129,10 @@ impl Shared {
             let mark = format!("{}v{number}n{n}", self.name);
             self.ledger().visits_sent.insert(mark.clone());
             match self.visit(node, &mark).await {
-                Ok(()) => {
+                Ok(next) => {
                     self.ledger().visits_answered.insert(mark);
                     self.visits.send_modify(|count| *count += 1);
+                    node = next;
                 }
                 Err(refusal) => node = self.refused(node, refusal).await,
             }
@@ -139,9 +150,10 @@ impl Shared {
                     return;
                 }
                 match self.create(node, &url, &mark).await {
-                    Ok(code) => {
+                    Ok((code, next)) => {
                         self.ledger().created.push((code, url));
                         self.creations.send_modify(|count| *count += 1);
+                        node = next;
                         break;
                     }
                     Err(refusal) => node = self.refused(node, refusal).await,
@@ -154,6 +166,12 @@ impl Shared {
         self.turn.fetch_add(1, Ordering::Relaxed) % self.nodes.len()
     }
 
+    /// Where a client goes on: elsewhere, if the node is about to stop, as a balancer would.
+    fn next_node(&self, node: usize, response: &Response) -> usize {
+        let leaving = response.headers().get("connection").is_some_and(|value| value == "close");
+        (node + usize::from(leaving)) % self.nodes.len()
+    }
+
     async fn refused(&self, node: usize, refusal: String) -> usize {
         self.ledger().refused.push(refusal);
         tokio::time::sleep(REFUSED_PAUSE).await;
@@ -161,18 +179,18 @@ impl Shared {
     }
 
     /// A visit with a mark of its own, so that it is known again among the clicks.
-    async fn visit(&self, node: usize, mark: &str) -> Result<(), String> {
+    async fn visit(&self, node: usize, mark: &str) -> Result<usize, String> {
         let path = format!("/{}?utm_content={mark}", self.code);
         let sent = self.nodes[node].request(Method::GET, &path).send().await;
         let response = sent.map_err(|error| format!("visit: {error:?}"))?;
         match response.status() {
-            StatusCode::FOUND => Ok(()),
+            StatusCode::FOUND => Ok(self.next_node(node, &response)),
             StatusCode::SERVICE_UNAVAILABLE => Err("visit: 503".to_owned()),
             status => panic!("a visit was answered {status}"),
         }
     }
 
-    async fn create(&self, node: usize, url: &str, key: &str) -> Result<String, String> {
+    async fn create(&self, node: usize, url: &str, key: &str) -> Result<(String, usize), String> {
         let request = self.nodes[node].authorized(Method::POST, "/api/v1/links");
         let request = request.header("idempotency-key", key).json(&json!({ "url": url }));
         let response = request.send().await.map_err(|error| format!("creation: {error:?}"))?;
@@ -180,7 +198,8 @@ impl Shared {
             StatusCode::CREATED => {
                 // The status was read, so that it counts, even if the body does not arrive.
                 let location = response.headers()["location"].to_str().expect("a location");
-                Ok(location.rsplit('/').next().expect("a code").to_owned())
+                let code = location.rsplit('/').next().expect("a code").to_owned();
+                Ok((code, self.next_node(node, &response)))
             }
             StatusCode::SERVICE_UNAVAILABLE => Err("creation: 503".to_owned()),
             status => panic!("a creation was answered {status}"),
@@ -199,14 +218,18 @@ impl Ledger {
 
     /// Every visit that was answered is on the log once and counted once; nothing is made up.
     pub async fn check_clicks(&self, client: &Client, code: &str) {
-        let marks = client.click_marks().await;
+        let mut marks = client.click_marks().await;
+        let all = marks.len();
+        marks.retain(|mark| !mark.is_empty());
+        assert_eq!(all - marks.len(), self.unmarked, "clicks without a mark");
+        marks.retain(|mark| self.repeated != Some(mark));
         let unique: HashSet<String> = marks.iter().cloned().collect();
         assert_eq!(unique.len(), marks.len(), "no click is recorded twice");
         let lost: Vec<_> = self.visits_answered.difference(&unique).collect();
         assert!(lost.is_empty(), "answered and not recorded: {lost:?}");
         assert!(unique.is_subset(&self.visits_sent), "nothing is made up");
         let stats = client.stats(code, "").await;
-        assert_eq!(stats["totalClicks"], marks.len(), "each is counted, none twice");
+        assert_eq!(stats["totalClicks"], all, "each is counted, none twice");
     }
 
     /// Every link that was created leads where it should.

@@ -142,6 +142,8 @@ impl Settings {
             .env("HOPLOG_ADMIN_KEY", ADMIN_KEY)
             .env("HOPLOG_DATA_DIR", self.data_dir())
             .env("HOPLOG_API_KEY", ADMIN_KEY)
+            // The tests' clients keep connections open that they do not use.
+            .env("HOPLOG_DRAIN_SECONDS", "0")
             .envs(self.environment.iter().cloned())
             .current_dir(self.data_dir.path())
             .stdin(Stdio::null());

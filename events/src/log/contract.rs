@@ -1,6 +1,7 @@
 //! The conformance suite of [`EventLog`]: one function per obligation of the trait. A backend
 //! runs all of it with [`log_contract!`](crate::log_contract) and a factory of empty logs.
 
+pub mod nats_cluster;
 pub mod nats_server;
 
 use std::collections::HashSet;

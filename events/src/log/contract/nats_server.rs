@@ -22,11 +22,16 @@ impl NatsServer {
     /// Starts an empty server that syncs every message before it acknowledges it.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with more lines in its configuration.
+    pub(super) fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("nats.conf");
         let store = dir.path().join("store");
         let text = format!(
-            "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n",
+            "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n{more}",
             store.display()
         );
         fs::write(&config, text).expect("a configuration");

@@ -1,0 +1,89 @@
+//! Three NATS servers that are one cluster, each with its own directory, on free ports.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::nats_server::NatsServer;
+
+/// How long a cluster may take to have a leader on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long one question may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running cluster; it ends with this value.
+#[derive(Debug)]
+pub struct NatsCluster {
+    servers: Vec<NatsServer>,
+}
+
+impl NatsCluster {
+    /// Starts three empty servers and waits until streams can be made on them.
+    pub async fn start() -> Self {
+        let ports = free_ports();
+        let routes: Vec<_> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let routes = routes.join(", ");
+        let servers = ports.iter().enumerate().map(|(number, port)| {
+            NatsServer::start_with(&format!(
+                "server_name: n{number}\ncluster {{ name: test, listen: '127.0.0.1:{port}', \
+                 routes: [{routes}] }}\n"
+            ))
+        });
+        let cluster = Self { servers: servers.collect() };
+        cluster.ask_until("$JS.API.INFO", |answer| answer.get("error").is_none()).await;
+        cluster
+    }
+
+    /// The addresses of all three, and that events are kept on each.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let servers: Vec<String> = self.servers.iter().map(NatsServer::url).collect();
+        format!("{}?replicas=3", servers.join(","))
+    }
+
+    /// One of the servers.
+    pub fn server(&mut self, number: usize) -> &mut NatsServer {
+        &mut self.servers[number]
+    }
+
+    /// Which server leads a stream now.
+    pub async fn leader(&self, stream: &str) -> usize {
+        let leader = |answer: &Value| {
+            let name = answer["cluster"]["leader"].as_str()?;
+            name.strip_prefix('n')?.parse().ok()
+        };
+        let subject = format!("$JS.API.STREAM.INFO.{stream}");
+        let answer = self.ask_until(&subject, |answer| leader(answer).is_some()).await;
+        leader(&answer).expect("it has one")
+    }
+
+    /// Asks whoever is there until the answer will do.
+    async fn ask_until(&self, subject: &str, will_do: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.ask(subject).await;
+            if let Some(answer) = answer.as_ref().filter(|answer| will_do(answer)) {
+                return answer.clone();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the cluster says {answer:?} to {subject}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn ask(&self, subject: &str) -> Option<Value> {
+        let urls: Vec<String> = self.servers.iter().map(NatsServer::url).collect();
+        let client = async_nats::ConnectOptions::new().connection_timeout(ANSWER_TIMEOUT);
+        let client = client.connect(urls).await.ok()?;
+        let asked = client.request(subject.to_owned(), "".into());
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await.ok()?.ok()?;
+        serde_json::from_slice(&answer.payload).ok()
+    }
+}
+
+/// Three ports that nobody listens on.
+fn free_ports() -> Vec<u16> {
+    let listeners = [0; 3].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("a port"));
+    listeners.iter().map(|it| it.local_addr().expect("an address").port()).collect()
+}
