@@ -14,6 +14,7 @@ mod access;
 mod architecture;
 mod bad_input;
 mod broker;
+mod compose;
 mod durability;
 mod events;
 mod expiry;

@@ -110,7 +110,8 @@ fn spawn(dir: &TempDir, port: &str) -> Child {
 }
 
 /// Where `./test` puts the server, unless the environment says otherwise.
-fn program() -> PathBuf {
+#[must_use]
+pub fn program() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin/nats-server");
     match std::env::var_os("HOPLOG_NATS_SERVER") {
         Some(named) => named.into(),
