@@ -19,6 +19,7 @@
 
 mod api;
 mod append;
+mod login;
 mod options;
 mod read;
 mod streams;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 
 use api::{Api, ApiError};
 use append::Writer;
+use login::with_login;
 pub use options::{JetStreamOptions, OptionsError};
 use read::Reader;
 use subject::Subjects;
@@ -107,8 +109,9 @@ impl JetStreamLog {
     ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
         let connect =
             |error: &dyn std::fmt::Display| JetStreamOpenError::Connect(error.to_string());
-        let mut connection =
+        let connection =
             ConnectOptions::new().name("hoplog").request_timeout(Some(options.timeout));
+        let mut connection = with_login(connection, &options.servers);
         if let Some(path) = &options.credentials {
             connection =
                 connection.credentials_file(path).await.map_err(|error| connect(&error))?;

@@ -26,7 +26,8 @@ impl NatsServer {
     }
 
     /// The same with more lines in its configuration.
-    pub(super) fn start_with(more: &str) -> Self {
+    #[must_use]
+    pub fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("nats.conf");
         let store = dir.path().join("store");

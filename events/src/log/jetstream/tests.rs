@@ -162,3 +162,19 @@ async fn the_end_of_a_long_stream_is_read_without_its_beginning() {
         assert_eq!(versions, (after + 1..=400).collect::<Vec<u64>>(), "after {after}");
     }
 }
+
+#[tokio::test]
+async fn who_logs_in_stands_before_the_host() {
+    for (rule, before, wrong) in [
+        ("user: u, password: 'p@ss/ä'", "u:p%40ss%2F%C3%A4@", "u:p@"),
+        ("token: 't0ken/1'", "t0ken%2F1@", ""),
+    ] {
+        let server = NatsServer::start_with(&format!("authorization {{ {rule} }}\n"));
+        let url = |before| server.url().replace("nats://", &format!("nats://{before}"));
+        let options: JetStreamOptions = url(before).parse().unwrap();
+        JetStreamLog::open(&options).await.unwrap();
+        let options: JetStreamOptions = url(wrong).parse().unwrap();
+        let refused = JetStreamLog::open(&options).await.err();
+        assert!(matches!(refused, Some(JetStreamOpenError::Connect(_))), "{refused:?}");
+    }
+}
