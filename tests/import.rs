@@ -189,10 +189,13 @@ async fn a_log_that_has_grown_adds_its_new_lines() {
     // The last line is there twice: two requests in one second may look the same.
     let grown = [&lines[..], &lines[lines.len() - 1..]].concat();
     for (count, added) in [(200, 200), (350, 150), (500, 150), (501, 1)] {
-        let part = grown[..count].join("\n") + "\n";
+        // The next line is being written: what is there of it would be another line.
+        let next = grown.get(count).map_or("", |line| &line[..line.len() - 40]);
+        let part = grown[..count].join("\n") + "\n" + next;
         fs::write(&file, &part).unwrap();
         let summary = import(&server, &file);
         assert_eq!(summary["added"], added, "{summary}");
+        assert_eq!(summary["bad"], u64::from(!next.is_empty()), "{summary}");
     }
     compare(&server, &Expected::of(&grown.join("\n"))).await;
 }
@@ -204,15 +207,18 @@ async fn lines_that_are_no_requests_are_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("access.log");
     let good = br#"192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 1 "-" "A""#;
-    let broken = [&b"nonsense\n\xff\xfe\n\"\"\n"[..], good, b"\n[x] \"GET\n"].concat();
+    let reset = br#"192.0.2.1 - - [01/Jan/1970:00:00:07 +0000] "GET /a HTTP/1.1" 200 1 "-" "A""#;
+    let broken = [&b"nonsense\n\xff\xfe\n\"\"\n"[..], good, b"\n[x] \"GET\n", reset, b"\n"];
+    let broken = broken.concat();
     fs::write(&file, broken).unwrap();
     let output =
         server.cli(&["import", "access-log", file.to_str().unwrap(), "--site", SITE, "--json"]);
     assert!(output.status.success(), "{output:?}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&summary["added"], &summary["bad"]), (&1.into(), &4.into()), "{summary}");
+    assert_eq!((&summary["added"], &summary["bad"]), (&1.into(), &5.into()), "{summary}");
     let told = String::from_utf8(output.stderr).unwrap();
-    for line in ["line 1:", "line 2:", "line 3:", "line 5:"] {
+    for line in ["line 1:", "line 2:", "line 3:", "line 5:", "line 6: must be a time from 1990 on"]
+    {
         assert!(told.contains(line), "{told}");
     }
 }

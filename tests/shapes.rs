@@ -35,6 +35,7 @@ const STATISTICS: &[&str] = &[
     "classes",
     "countries",
     "devices",
+    "interval",
     "languages",
     "referrerUrls",
     "referrers",

@@ -11,7 +11,7 @@ mod queries;
 mod totals;
 
 pub use fold::ClickStatisticsProjection;
-pub use intervals::{Interval, POINTS_MAX};
+pub use intervals::{Interval, POINTS_MAX, midnight};
 pub use queries::{
     ClickStatistics, DimensionFilter, Point, Scope, Slice, Statistics, StatisticsQuery,
 };

@@ -35,7 +35,7 @@ const BREAKDOWNS: [(&str, &str); 9] = [
 /// `hoplog stats`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-06-01 --tz Asia/Kolkata --interval day"
+    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-05-31 --tz Asia/Kolkata --interval day"
 )]
 pub(super) struct StatsArgs {
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) struct StatsArgs {
     /// First instant or day of the range
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// End of the range, not part of it
+    /// Last day of the range, or the instant at which it ends
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Time zone of days, such as Asia/Kolkata

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::click::{Click, ClickEvent};
 use hoplog_events::log::{AppendError, EventLog, ReadError};
@@ -24,6 +25,25 @@ const ATTEMPTS_MAX: u32 = 16;
 
 /// Clicks that one request may bring.
 pub const IMPORT_CLICKS_MAX: usize = 1_000;
+
+/// The first year that clicks can be of: before that there was no web.
+const YEAR_MIN: i32 = 1990;
+
+/// How far a clock may be ahead of this one.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
+
+/// Whether a click can have happened then. One time that is far out would stretch every series
+/// that has no range of its own, and events can't be taken back.
+///
+/// # Errors
+/// What is allowed.
+pub fn click_time(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), &'static str> {
+    if at.year() >= YEAR_MIN && at <= now + AHEAD_MAX {
+        Ok(())
+    } else {
+        Err("must be a time from 1990 on, and not in the future")
+    }
+}
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

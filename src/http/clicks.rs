@@ -1,5 +1,7 @@
 //! `…/clicks`: single clicks of a link, and clicks of the past.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -22,10 +24,11 @@ use super::path::{Segment, link_key};
 use super::problem::{FieldError, Problem};
 use super::range::TimeRange;
 use super::stats::bots;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::clicks::enrichment::HistoricalClick;
-use crate::clicks::import::IMPORT_CLICKS_MAX;
+use crate::clicks::import::{IMPORT_CLICKS_MAX, click_time};
 use crate::queries::get_link::find_link;
+use crate::queries::resolve_link::{LinkPath, ResolveError};
 
 /// Clicks on a page when the request does not say.
 const PAGE_CLICKS: usize = 50;
@@ -223,14 +226,16 @@ pub async fn import_clicks(
             Vec::new()
         }
     };
+    let now = app.clock.now();
     let mut errors = fields.finish().err().unwrap_or_default();
     let mut past = Vec::with_capacity(clicks.len());
     for (place, click) in clicks.into_iter().enumerate() {
-        match historical_click(place, click) {
+        match historical_click(place, click, now) {
             Ok(click) => past.push(click),
             Err(more) => errors.extend(more),
         }
     }
+    errors.extend(unknown_links(&app, &past).await?);
     let Some(Text(source)) = source.filter(|_| errors.is_empty()) else {
         return Err(Problem::validation(errors));
     };
@@ -243,7 +248,36 @@ pub async fn import_clicks(
     Ok(response)
 }
 
-fn historical_click(place: usize, click: Value) -> Result<HistoricalClick, Vec<FieldError>> {
+/// Clicks of links that nobody has created: whoever took such a code later would inherit them.
+async fn unknown_links(
+    app: &App,
+    clicks: &[HistoricalClick],
+) -> Result<Vec<FieldError>, ResolveError> {
+    let mut errors = Vec::new();
+    let mut known = HashMap::new();
+    for (place, HistoricalClick { link, .. }) in clicks.iter().enumerate() {
+        let is_known = if let Some(is_known) = known.get(link) {
+            *is_known
+        } else {
+            let path = LinkPath { domain: link.domain.as_str(), code: link.code.as_str() };
+            let is_known = app.links.resolve(path).await?.is_some();
+            known.insert(link, is_known);
+            is_known
+        };
+        if !is_known {
+            let (pointer, code) = (format!("/clicks/{place}/code"), "link_not_found");
+            let detail = "must be the code of a link; create it first".to_owned();
+            errors.push(FieldError { pointer, code, detail });
+        }
+    }
+    Ok(errors)
+}
+
+fn historical_click(
+    place: usize,
+    click: Value,
+    now: DateTime<Utc>,
+) -> Result<HistoricalClick, Vec<FieldError>> {
     let pointer = format!("/clicks/{place}");
     let Value::Object(object) = click else {
         let detail = format!("must be an object, not {}", kind(&click));
@@ -252,6 +286,9 @@ fn historical_click(place: usize, click: Value) -> Result<HistoricalClick, Vec<F
     let mut fields = Fields::new(pointer, object);
     let code = fields.required::<ShortCode>("code");
     let at = fields.required::<Rfc3339>("at");
+    if let Some(Err(detail)) = at.as_ref().map(|Rfc3339(at)| click_time(*at, now)) {
+        fields.wrong("at", "out_of_range", detail);
+    }
     let import_id = fields.required::<Text<IMPORT_ID_CHARS_MAX>>("importId");
     let method = fields.optional::<String>("method").unwrap_or_else(|| "GET".to_owned());
     let address = fields.optional("address");

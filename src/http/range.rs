@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
+use hoplog_projections::click_statistics::midnight;
 
 use super::fields::Parameters;
 use super::links::request::Rfc3339;
@@ -31,8 +32,8 @@ impl TimeRange {
                 Tz::UTC
             }
         };
-        let from = query.optional::<Moment>("from").and_then(|moment| moment.start(tz));
-        let to = query.optional::<Moment>("to").and_then(|moment| moment.end(tz));
+        let from = query.optional::<Moment>("from").map(|moment| moment.start(tz));
+        let to = query.optional::<Moment>("to").map(|moment| moment.end(tz));
         Self { from, to, tz }
     }
 }
@@ -48,35 +49,38 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let instant = text.parse::<Rfc3339>().map(|Rfc3339(instant)| Moment::Instant(instant));
-        instant
-            .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Moment::Day))
-            .map_err(|_| "must be a time such as 2030-01-31T00:00:00Z or a day such as 2030-01-31")
+        let moment =
+            instant.or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Moment::Day));
+        moment.ok().filter(Moment::is_of_these_times).ok_or(
+            "must be a time such as 2030-01-31T00:00:00Z or a day such as 2030-01-31, \
+             of the years 1970 to 9999",
+        )
     }
 }
 
 impl Moment {
-    fn start(self, tz: Tz) -> Option<DateTime<Utc>> {
+    /// Far enough from the ends of the calendar for every sum below.
+    fn is_of_these_times(&self) -> bool {
+        let year = match self {
+            Moment::Instant(instant) => instant.year(),
+            Moment::Day(day) => day.year(),
+        };
+        (1970..=9_999).contains(&year)
+    }
+
+    fn start(self, tz: Tz) -> DateTime<Utc> {
         match self {
-            Moment::Instant(instant) => Some(instant),
+            Moment::Instant(instant) => instant,
             Moment::Day(day) => midnight(day, tz),
         }
     }
 
-    fn end(self, tz: Tz) -> Option<DateTime<Utc>> {
+    fn end(self, tz: Tz) -> DateTime<Utc> {
         match self {
-            Moment::Instant(instant) => Some(instant),
-            Moment::Day(day) => midnight(day.checked_add_days(Days::new(1))?, tz),
+            Moment::Instant(instant) => instant,
+            Moment::Day(day) => midnight(day + Days::new(1), tz),
         }
     }
-}
-
-/// The first instant of a day; where clocks go forward at midnight, it is not 00:00.
-fn midnight(day: NaiveDate, tz: Tz) -> Option<DateTime<Utc>> {
-    let local = day.and_time(NaiveTime::MIN);
-    let at = |hour: u32| {
-        tz.from_local_datetime(&(local + chrono::TimeDelta::hours(hour.into()))).earliest()
-    };
-    (0..=3).find_map(at).map(|instant| instant.to_utc())
 }
 
 #[cfg(test)]
@@ -104,6 +108,16 @@ mod tests {
         // In Beirut clocks go from 00:00 to 01:00 on the last Sunday of March.
         let (from, _) = range("from=2026-03-29&tz=Asia/Beirut");
         assert_eq!(from.as_deref(), Some("2026-03-28T22:00:00+00:00"));
+        // In Kathmandu they once went forward by a quarter of an hour.
+        let (from, _) = range("from=1986-01-01&tz=Asia/Kathmandu");
+        assert_eq!(from.as_deref(), Some("1985-12-31T18:30:00+00:00"));
+    }
+
+    #[test]
+    fn a_day_that_a_zone_left_out_is_empty() {
+        let day = range("from=2011-12-30&to=2011-12-30&tz=Pacific/Apia");
+        let instant = Some("2011-12-30T10:00:00+00:00".to_owned());
+        assert_eq!(day, (instant.clone(), instant));
     }
 
     #[test]
@@ -115,6 +129,10 @@ mod tests {
             "from=1",
             "from=2026-01-01T00:00:00",
             "from=",
+            "from=-262143-01-01",
+            "to=%2B262142-12-31",
+            "to=1969-12-31",
+            "to=10000-01-01",
         ] {
             let mut parameters = Parameters::new(Some(query));
             TimeRange::take(&mut parameters);

@@ -25,6 +25,14 @@ use super::range::TimeRange;
 use crate::app::{App, AppState};
 use crate::queries::get_link::find_link;
 
+/// The lengths of intervals.
+const INTERVALS: [(&str, Interval); 4] = [
+    ("hour", Interval::Hour),
+    ("day", Interval::Day),
+    ("week", Interval::Week),
+    ("month", Interval::Month),
+];
+
 /// Values in one filter at most.
 const FILTER_VALUES_MAX: usize = 50;
 
@@ -37,6 +45,8 @@ pub struct StatisticsAnswer {
     pub total_clicks: u64,
     /// About how many visitors they came from.
     pub unique_visitors: u64,
+    /// How long the intervals of `series` are: hour, day, week or month.
+    pub interval: &'static str,
     /// Interval by interval.
     pub series: Vec<PointAnswer>,
     /// `human`, `bot`, `preview`, `prefetch`, `head`.
@@ -113,7 +123,7 @@ pub struct SliceAnswer {
         ("from" = Option<String>, Query, description = "first instant or day of the range; default: the first click"),
         ("to" = Option<String>, Query, description = "the instant before which the range ends, or its last day; default: the last click"),
         ("tz" = Option<String>, Query, description = "IANA time zone of days and intervals; default UTC"),
-        ("interval" = Option<String>, Query, description = "hour, day (default), week or month"),
+        ("interval" = Option<String>, Query, description = "hour, day, week or month; default: day, or longer where a range has too many days"),
         ("bots" = Option<String>, Query, description = "include (default), exclude or only"),
         ("country" = Option<String>, Query, description = "and class, region, city, device, browser, system, referrer, referrerUrl, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content: filters"),
         ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
@@ -181,20 +191,20 @@ async fn answer(
 }
 
 fn statistics_query(query: Option<&str>, scope: Scope) -> Result<StatisticsQuery, Problem> {
-    let intervals = [
-        ("hour", Interval::Hour),
-        ("day", Interval::Day),
-        ("week", Interval::Week),
-        ("month", Interval::Month),
-    ];
     let mut query = Parameters::new(query);
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
-    let interval = query.choice("interval", &intervals, Interval::Day);
+    let interval =
+        query.choice("interval", &INTERVALS.map(|(name, interval)| (name, Some(interval))), None);
     let bots = bots(&mut query);
     let filters =
         Dimension::ALL.into_iter().filter_map(|dimension| filter(&mut query, dimension)).collect();
     query.finish()?;
     Ok(StatisticsQuery { scope, from, to, tz, interval, bots, filters })
+}
+
+fn name_of(interval: Interval) -> &'static str {
+    let found = INTERVALS.iter().find(|(_, other)| *other == interval);
+    found.map_or("", |(name, _)| name)
 }
 
 /// Which clicks count: all of them, unless the request says otherwise, so that a total is the
@@ -235,6 +245,7 @@ impl From<Statistics> for StatisticsAnswer {
         Self {
             total_clicks: statistics.total_clicks,
             unique_visitors: statistics.unique_visitors,
+            interval: name_of(statistics.interval),
             series,
             classes: slices(breakdowns, Dimension::Class),
             countries: slices(breakdowns, Dimension::Country),

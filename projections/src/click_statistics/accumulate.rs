@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::BUCKET_MICROS;
 use super::cells::Tally;
-use super::intervals::starts;
+use super::intervals::{Interval, starts_of_any};
 use super::queries::{Point, Slice, Statistics, StatisticsQuery};
 use crate::cursor::QueryError;
 use crate::dimension::{Dimension, Values};
@@ -59,12 +59,13 @@ impl Accumulator {
 
     /// The answer.
     pub(super) fn finish(self, query: &StatisticsQuery) -> Result<Statistics, QueryError> {
-        let series = series(&self.buckets, query)?;
+        let (interval, series) = series(&self.buckets, query)?;
         let mut total = Tally::default();
         self.buckets.values().for_each(|tally| total.add(tally.clicks, &tally.visitors));
         let breakdowns =
             self.values.into_iter().map(|(dimension, values)| (dimension, slices(values)));
         Ok(Statistics {
+            interval,
             total_clicks: total.clicks,
             unique_visitors: total.visitors.count(),
             series,
@@ -91,14 +92,14 @@ fn slices(values: HashMap<Box<str>, Tally>) -> Vec<Slice> {
 fn series(
     buckets: &BTreeMap<i64, Tally>,
     query: &StatisticsQuery,
-) -> Result<Vec<Point>, QueryError> {
+) -> Result<(Interval, Vec<Point>), QueryError> {
     let (first, last) = (buckets.first_key_value(), buckets.last_key_value());
     let from = query.first_bucket().or(first.map(|(bucket, _)| *bucket));
     let to = query.end_bucket().or(last.map(|(bucket, _)| bucket + 1));
     let (Some(from), Some(to)) = (from.and_then(instant), to.and_then(instant)) else {
-        return Ok(Vec::new());
+        return Ok((query.interval.unwrap_or_default(), Vec::new()));
     };
-    let starts = starts(from, to, query.tz, query.interval)?;
+    let (interval, starts) = starts_of_any(from, to, query.tz, query.interval)?;
     let mut tallies = vec![Tally::default(); starts.len()];
     for (bucket, tally) in buckets {
         let Some(at) = instant(*bucket) else { continue };
@@ -112,7 +113,7 @@ fn series(
         clicks: tally.clicks,
         visitors: tally.visitors.count(),
     };
-    Ok(starts.into_iter().zip(tallies).map(point).collect())
+    Ok((interval, starts.into_iter().zip(tallies).map(point).collect()))
 }
 
 fn instant(bucket: i64) -> Option<DateTime<Utc>> {

@@ -25,6 +25,27 @@ pub enum Interval {
     Month,
 }
 
+/// The same for the given length, or for the shortest from a day on that gives few enough.
+pub(super) fn starts_of_any(
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    tz: Tz,
+    interval: Option<Interval>,
+) -> Result<(Interval, Vec<DateTime<Utc>>), QueryError> {
+    let lengths = match &interval {
+        Some(interval) => std::slice::from_ref(interval),
+        None => &[Interval::Day, Interval::Week, Interval::Month],
+    };
+    let mut last = Err(QueryError::TooManyPoints { max: POINTS_MAX });
+    for length in lengths {
+        last = starts(from, to, tz, *length).map(|starts| (*length, starts));
+        if !matches!(last, Err(QueryError::TooManyPoints { .. })) {
+            break;
+        }
+    }
+    last
+}
+
 /// Where the intervals begin that touch a range, the first one at or before `from`.
 pub(super) fn starts(
     from: DateTime<Utc>,
@@ -80,9 +101,10 @@ impl Interval {
     }
 }
 
-/// The first instant of a local date. Where midnight is skipped, that is the end of the gap;
+/// The first instant of a local date of the years that the calendar here knows. Where midnight is skipped, that is the end of the gap;
 /// where it comes twice, the first.
-fn midnight(date: NaiveDate, tz: Tz) -> DateTime<Utc> {
+#[must_use]
+pub fn midnight(date: NaiveDate, tz: Tz) -> DateTime<Utc> {
     let midnight = date.and_time(NaiveTime::MIN);
     let mut quarters = (0..=96).map(|quarter| midnight + TimeDelta::minutes(15 * quarter));
     let first = quarters.find_map(|local| tz.from_local_datetime(&local).earliest());
@@ -163,6 +185,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn without_a_length_a_long_range_has_longer_intervals() {
+        let length = |to: &str| {
+            let any = starts_of_any(at("1990-01-01T00:00:00Z"), at(to), Tz::UTC, None);
+            any.map(|(interval, _)| interval).ok()
+        };
+        assert_eq!(length("2010-01-01T00:00:00Z"), Some(Interval::Day));
+        assert_eq!(length("2026-01-01T00:00:00Z"), Some(Interval::Week));
+        assert_eq!(length("2300-01-01T00:00:00Z"), Some(Interval::Month));
+        assert_eq!(length("9000-01-01T00:00:00Z"), None);
     }
 
     #[test]

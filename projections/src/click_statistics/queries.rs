@@ -60,8 +60,8 @@ pub struct StatisticsQuery {
     pub to: Option<DateTime<Utc>>,
     /// The time zone of the series' intervals.
     pub tz: Tz,
-    /// The length of the series' intervals.
-    pub interval: Interval,
+    /// The length of the series' intervals; `None`: a day, or longer where those would be too many.
+    pub interval: Option<Interval>,
     /// Which clicks count.
     pub bots: BotFilter,
     /// All of them must admit a click.
@@ -104,6 +104,8 @@ pub struct Slice {
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statistics {
+    /// The length of the series' intervals.
+    pub interval: Interval,
     /// All of them.
     pub total_clicks: u64,
     /// About how many visitors they came from.

@@ -26,7 +26,7 @@ fn query(scope: Scope) -> StatisticsQuery {
         from: None,
         to: None,
         tz: Tz::UTC,
-        interval: Interval::Day,
+        interval: Some(Interval::Day),
         bots: BotFilter::Include,
         filters: Vec::new(),
     }
@@ -94,7 +94,8 @@ pub(crate) async fn days_add_up_to_the_total_in_every_zone(world: World) {
     let count = world.some_clicks("a").await as u64;
     for tz in [Tz::UTC, Tz::Asia__Kolkata, Tz::Asia__Kathmandu, Tz::America__St_Johns] {
         for interval in [Interval::Hour, Interval::Day, Interval::Week, Interval::Month] {
-            let query = StatisticsQuery { tz, interval, ..query(Scope::Link(key("a"))) };
+            let query =
+                StatisticsQuery { tz, interval: Some(interval), ..query(Scope::Link(key("a"))) };
             let statistics = world.statistics(&query).await;
             assert_eq!(statistics.total_clicks, count);
             let sum: u64 = statistics.series.iter().map(|point| point.clicks).sum();

@@ -20,7 +20,7 @@ fn all(scope: Scope) -> StatisticsQuery {
         from: None,
         to: None,
         tz: Tz::UTC,
-        interval: Interval::Month,
+        interval: Some(Interval::Month),
         bots: BotFilter::Include,
         filters: Vec::new(),
     }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ use super::{input, progress};
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::cli::{Out, table};
+use crate::clicks::import::click_time;
+use crate::clock::Clock;
 
 pub(super) const ABOUT: &str = "Record the clicks of an access log (combined format).
 
@@ -59,7 +62,11 @@ pub(super) async fn run(
         if read == 0 {
             break;
         }
-        import.take(line.trim_ascii_end())?;
+        if line.ends_with(b"\n") {
+            import.take(line.trim_ascii_end())?;
+        } else {
+            import.unfinished()?;
+        }
         import.bar.inc(read as u64);
         if import.waiting.len() >= BATCH_CLICKS {
             import.send().await?;
@@ -106,13 +113,15 @@ struct Import<'a> {
     /// How often each line has been seen: two requests in one second may look the same.
     seen: HashMap<u64, u32>,
     summary: Summary,
+    started: DateTime<Utc>,
 }
 
 impl<'a> Import<'a> {
     fn new(client: &'a Client, site: String, bar: ProgressBar) -> Self {
         let (codes, seen) = (HashMap::new(), HashMap::new());
         let (waiting, summary) = (Vec::with_capacity(BATCH_CLICKS), Summary::default());
-        Self { client, site, bar, waiting, codes, seen, summary }
+        let started = Clock::system().now();
+        Self { client, site, bar, waiting, codes, seen, summary, started }
     }
 
     /// Reads one line; its click waits for the next batch.
@@ -125,6 +134,9 @@ impl<'a> Import<'a> {
             Ok(parsed) => parsed,
             Err(error) => return self.bad(line, &error.to_string()),
         };
+        if let Err(reason) = click_time(parsed.at.to_utc(), self.started) {
+            return self.bad(line, reason);
+        }
         // As the server will store it, so that two spellings of one URL are one link.
         let url = match Url::parse(&format!("{}{}", self.site, parsed.target)) {
             Ok(url) => url.to_string(),
@@ -132,6 +144,12 @@ impl<'a> Import<'a> {
         };
         self.waiting.push(Waiting { line, url, click: click(&parsed, &import_id) });
         Ok(())
+    }
+
+    /// A last line that may still be written: half of it would be another line than the whole.
+    fn unfinished(&mut self) -> Result<(), CliError> {
+        self.summary.lines += 1;
+        self.bad(self.summary.lines, "has no line end yet; import again when it has")
     }
 
     /// What the server knows a line by: its bytes, and which of its equals it is.

@@ -114,7 +114,7 @@ fn statistics(scope: Scope) -> StatisticsQuery {
         from: Some(at("2025-11-01T00:00:00Z")),
         to: Some(at("2025-12-01T00:00:00Z")),
         tz: Tz::Europe__Berlin,
-        interval: Interval::Day,
+        interval: Some(Interval::Day),
         bots: BotFilter::Exclude,
         filters: Vec::new(),
     }
