@@ -9,6 +9,7 @@ mod links;
 mod runner;
 mod texts;
 mod turns;
+mod verification;
 mod world;
 
 pub(crate) use clicks::*;
@@ -17,6 +18,7 @@ pub(crate) use links::*;
 pub(crate) use runner::*;
 pub(crate) use texts::*;
 pub(crate) use turns::*;
+pub(crate) use verification::*;
 pub(crate) use world::{World, at, click, key};
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
@@ -40,6 +42,9 @@ macro_rules! read_model_contract {
             a_second_worker_changes_nothing,
             tables_of_another_log_are_not_written,
             a_paused_projection_waits_and_goes_on,
+            a_pause_outlives_a_restart,
+            lag_is_the_age_of_the_first_event_that_waits,
+            a_verification_finds_every_kind_of_difference,
             a_rebuild_gives_the_same_tables,
             the_turn_of_a_killed_member_goes_to_another,
             a_reader_learns_how_far_others_are,

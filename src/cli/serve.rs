@@ -10,7 +10,7 @@ use thread_priority::unix::{
 use tokio::runtime::Runtime;
 
 use super::error::CliError;
-use crate::config::RawSettings;
+use crate::config::{RawSettings, ReadSettings};
 
 /// `hoplog serve`.
 #[derive(Debug, Args)]
@@ -24,26 +24,38 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
     let settings = args.settings.resolve().map_err(|error| CliError::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let projectors = projector_runtime()?;
+    let projectors = projector_runtime(&settings.read_models)?;
     let served = runtime.block_on(crate::app::serve(settings, projectors.handle()));
     served.map_err(|error| CliError::Failed(error.to_string()))
 }
 
 /// The threads of the projectors. They yield to everybody else: when the machine is busy,
 /// redirects and commands keep their pace and the read models get older for a while.
-fn projector_runtime() -> std::io::Result<Runtime> {
+fn projector_runtime(read_models: &ReadSettings) -> std::io::Result<Runtime> {
+    let policy = projector_policy(read_models);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("projector")
-        .on_thread_start(|| {
+        .on_thread_start(move || {
             // The threads that these start (SQLite's) inherit it. Where it is refused, projectors
             // are as important as redirects.
-            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-            let lowest = ThreadPriority::Min;
-            let _ = set_thread_priority_and_policy(thread_native_id(), lowest, idle);
+            let (priority, policy) = policy;
+            let policy = ThreadSchedulePolicy::Normal(policy);
+            let _ = set_thread_priority_and_policy(thread_native_id(), priority, policy);
         })
         .enable_all()
         .build()
+}
+
+/// SQLite's work is done here: it waits for an idle core. That of PostgreSQL is done elsewhere, and
+/// whoever takes turns has a lease to renew, however busy the machine is.
+fn projector_policy(read_models: &ReadSettings) -> (ThreadPriority, NormalThreadSchedulePolicy) {
+    // Nice 9.
+    let nice = 25.try_into().map_or(ThreadPriority::Min, ThreadPriority::Crossplatform);
+    match read_models {
+        ReadSettings::Sqlite => (ThreadPriority::Min, NormalThreadSchedulePolicy::Idle),
+        ReadSettings::Postgres(_) => (nice, NormalThreadSchedulePolicy::Other),
+    }
 }
 
 #[cfg(test)]

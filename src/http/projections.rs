@@ -30,8 +30,8 @@ pub struct ProjectionAnswer {
     pub position: String,
     /// Events on the log behind that; `null`: the log is away.
     pub lag_events: Option<u64>,
-    /// How old the last of them is, while there are more.
-    pub lag_seconds: f64,
+    /// For how long the first of them has been on the log; `null`: the log is away.
+    pub lag_seconds: Option<f64>,
     /// Facts a second, lately.
     pub rate: f64,
     /// Events that are set aside because they can't be handled; this version stops instead.

@@ -106,6 +106,49 @@ pub(crate) async fn a_paused_projection_waits_and_goes_on(world: World) {
     world.verified().await;
 }
 
+pub(crate) async fn a_pause_outlives_a_restart(world: World) {
+    world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+    world.caught_up().await;
+    let before = world.log.head(hoplog_events::position::Topic::Clicks).await.unwrap();
+    world.models.pause("clicks").await.unwrap();
+    world.models.stop_projecting().await;
+    let position = world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+    let again = world.opened_again().await;
+    world.becomes(&again, "clicks", State::Paused).await;
+    again.wait_for("click_statistics", position, PATIENCE).await.unwrap();
+    let status = again.status(chrono::DateTime::UNIX_EPOCH).await;
+    let clicks = status.iter().find(|status| status.name == "clicks").unwrap();
+    assert_eq!((clicks.position, clicks.lag_events), (before, Some(1)));
+    again.resume("clicks").await.unwrap();
+    again.wait_for("clicks", position, PATIENCE).await.unwrap();
+}
+
+/// Not of the last one that was applied: on a quiet server that may be days old.
+pub(crate) async fn lag_is_the_age_of_the_first_event_that_waits(world: World) {
+    let stream = || super::world::key("a").stream();
+    let event: hoplog_events::link::LinkCreated = serde_json::from_value(json!({
+        "domain": "default", "code": "a", "url": "https://example.com/", "owner": "ann", "redirect": 302,
+    }))
+    .unwrap();
+    let lag = async |now: &str| {
+        let status = world.models.status(super::world::at(now)).await;
+        let found = status.iter().find(|status| status.name == "link_directory").unwrap();
+        (found.lag_events, found.lag_seconds)
+    };
+    let written = async |time: &str| {
+        world.append(stream(), event.clone().into(), super::world::at(time)).await;
+    };
+    written("2026-03-01T00:00:00Z").await;
+    world.caught_up().await;
+    assert_eq!(lag("2026-03-05T00:00:00Z").await, (Some(0), Some(0.0)));
+    world.models.pause("link_directory").await.unwrap();
+    written("2026-03-05T00:00:00Z").await;
+    written("2026-03-05T00:00:08Z").await;
+    assert_eq!(lag("2026-03-05T00:00:10Z").await, (Some(2), Some(10.0)));
+    // A clock that is behind the writer's.
+    assert_eq!(lag("2026-03-04T00:00:00Z").await, (Some(2), Some(0.0)));
+}
+
 pub(crate) async fn a_rebuild_gives_the_same_tables(world: World) {
     world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "t" })).await;
     world.clicks((0..50).map(|_| click("a", "2026-03-01T00:00:00Z", json!({}))).collect()).await;

@@ -103,17 +103,20 @@ pub(crate) async fn a_reader_learns_how_far_others_are(world: World) {
 pub(crate) async fn a_pause_holds_for_every_member(world: World) {
     world.models.stop_projecting().await;
     let (one, other) = (Node::member(&world).await, Node::member(&world).await);
-    one.models.pause("clicks").await.unwrap();
-    for node in [&one, &other] {
-        node.is("clicks", &[State::Paused]).await;
-    }
-    let position = world.clicks(clicks(0)).await;
-    other.models.wait_for("click_statistics", position, PATIENCE).await.unwrap();
-    let moment = Duration::from_millis(200);
-    assert!(other.models.wait_for("clicks", position, moment).await.is_err());
-    other.models.resume("clicks").await.unwrap();
-    for node in [&one, &other] {
-        node.models.wait_for("clicks", position, PATIENCE).await.unwrap();
+    // Whoever is in the middle of taking over meets the pause as well.
+    for n in 0..5 {
+        one.models.pause("clicks").await.unwrap();
+        for node in [&one, &other] {
+            node.is("clicks", &[State::Paused]).await;
+        }
+        let position = world.clicks(clicks(n)).await;
+        other.models.wait_for("click_statistics", position, PATIENCE).await.unwrap();
+        let moment = Duration::from_millis(200);
+        assert!(other.models.wait_for("clicks", position, moment).await.is_err());
+        other.models.resume("clicks").await.unwrap();
+        for node in [&one, &other] {
+            node.models.wait_for("clicks", position, PATIENCE).await.unwrap();
+        }
     }
 }
 

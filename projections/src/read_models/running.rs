@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::position::Position;
+use hoplog_events::log::ReadLimit;
+use hoplog_events::position::{Position, Sequence};
+use serde::Deserialize;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -15,6 +17,9 @@ use crate::runner::{Applier, COMMANDS_MAX, Command, Progress, State, Status, Wor
 
 /// How often a replica is asked how far it is, while somebody waits for that.
 const REPLICA_POLL: Duration = Duration::from_millis(10);
+
+/// One event.
+const FIRST: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
 
 /// One projection of this process.
 #[derive(Debug)]
@@ -136,19 +141,37 @@ impl Running {
         Ok(())
     }
 
+    /// When the first event after a sequence was written down; `None`: it can't be read, or is
+    /// gone from the log.
+    async fn waiting_since(&self, after: Sequence) -> Option<DateTime<Utc>> {
+        #[derive(Deserialize)]
+        struct Recorded {
+            recordedtime: DateTime<Utc>,
+        }
+        let topic = self.applier.projection.topic();
+        let events = self.applier.log.read_all(topic, after, FIRST).await.ok()?;
+        // Its other fields are of no interest here, and of any version.
+        serde_json::from_slice(&events.first()?.body).ok().map(|it: Recorded| it.recordedtime)
+    }
+
     pub(super) async fn status(&self, now: DateTime<Utc>) -> Status {
         let projection = &self.applier.projection;
         let (name, topic, log) = (projection.name(), projection.topic(), self.applier.log.id());
         let progress = self.progress.borrow().clone();
         let head = self.applier.log.head(topic).await.ok();
         let lag_events = head.map(|head| head.sequence.0.saturating_sub(progress.sequence.0));
-        let behind = lag_events.is_some_and(|lag| lag > 0);
-        let age = progress.recorded_at.filter(|_| behind).map(|at| now - at);
-        let lag_seconds = age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        metrics::gauge!("hoplog_projection_lag_events", "projection" => name)
-            .set(lag_events.unwrap_or_default() as f64);
-        metrics::gauge!("hoplog_projection_lag_seconds", "projection" => name).set(lag_seconds);
+        let lag_seconds = match lag_events {
+            Some(0) => Some(0.0),
+            Some(_) => self.waiting_since(progress.sequence).await.map(|since| age(since, now)),
+            None => None,
+        };
+        // A gauge keeps its value while the log is away.
+        if let Some((events, seconds)) = lag_events.zip(lag_seconds) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::gauge!("hoplog_projection_lag_events", "projection" => name)
+                .set(events as f64);
+            metrics::gauge!("hoplog_projection_lag_seconds", "projection" => name).set(seconds);
+        }
         metrics::gauge!("hoplog_projection_failed", "projection" => name)
             .set(f64::from(u8::from(progress.state == State::Failed)));
         Status {
@@ -162,6 +185,11 @@ impl Running {
             last_error: progress.last_error,
         }
     }
+}
+
+/// Seconds; none where the clocks of nodes disagree.
+fn age(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+    (now - since).as_seconds_f64().max(0.0)
 }
 
 /// What a panic elsewhere left in a lock is still whole: each holds one value.

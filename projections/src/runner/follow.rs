@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use hoplog_events::envelope::RecordedEvent;
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
 use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
@@ -79,7 +77,6 @@ impl Follower<'_> {
         batch: Vec<RecordedEvent>,
     ) -> Result<Checkpoint, WorkerError> {
         let started = Instant::now();
-        let recorded_at = batch.last().and_then(recorded_time);
         let events = batch.len() as u64;
         let (checkpoint, facts) = self.applier.apply(checkpoint, batch).await?;
         let name = self.applier.projection.name();
@@ -91,7 +88,6 @@ impl Follower<'_> {
         let rate = facts as f64 / started.elapsed().as_secs_f64().max(LINGER.as_secs_f64());
         self.progress.send_modify(|progress| {
             progress.sequence = checkpoint.sequence;
-            progress.recorded_at = recorded_at.or(progress.recorded_at);
             progress.last_error = None;
             progress.rate = Some((rate, Instant::now()));
         });
@@ -111,13 +107,4 @@ impl Follower<'_> {
 fn is_full(batch: &[RecordedEvent]) -> bool {
     let bytes: usize = batch.iter().map(|event| event.body.len()).sum();
     batch.len() >= BATCH.events_max || bytes >= BATCH.bytes_max / 8 * 7
-}
-
-/// When an event was written down, without reading its data.
-fn recorded_time(event: &RecordedEvent) -> Option<DateTime<Utc>> {
-    #[derive(Deserialize)]
-    struct Recorded {
-        recordedtime: DateTime<Utc>,
-    }
-    serde_json::from_slice::<Recorded>(&event.body).ok().map(|recorded| recorded.recordedtime)
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use hoplog_events::position::{Position, Sequence};
 
 /// What a projection does now.
@@ -48,8 +47,6 @@ pub struct Progress {
     pub state: State,
     /// The last event that its tables account for.
     pub sequence: Sequence,
-    /// When that event was written down, if one was applied since the start.
-    pub recorded_at: Option<DateTime<Utc>>,
     /// The last thing that went wrong; empty again after the next batch.
     pub last_error: Option<String>,
     /// Facts folded per second in the last batch, and when that was.
@@ -81,8 +78,9 @@ pub struct Status {
     pub position: Position,
     /// How many sequences lie between that and the head of the topic; `None`: the log is away.
     pub lag_events: Option<u64>,
-    /// How old the last applied event is, if there are newer ones; 0 otherwise.
-    pub lag_seconds: f64,
+    /// For how long the first event that the tables don't account for has been on the log; 0 if
+    /// there is none. `None`: the log is away.
+    pub lag_seconds: Option<f64>,
     /// Links' events or single clicks per second.
     pub rate: f64,
     /// The last thing that went wrong.

@@ -19,9 +19,22 @@ impl Follower<'_> {
     /// Does this process's part until something ends it.
     pub(super) async fn take_part(&self, backoff: &mut Backoff) -> WorkerError {
         match self.applier.part {
-            Part::Alone => self.follow(backoff).await,
+            Part::Alone => self.follow_unless_paused(backoff).await,
             Part::Reader => self.watch(None).await.err().unwrap_or_else(|| self.lease_lost()),
             Part::Member(member) => self.take_turn(member, backoff).await,
+        }
+    }
+
+    /// An operator's command ends the wait.
+    async fn follow_unless_paused(&self, backoff: &mut Backoff) -> WorkerError {
+        match self.look().await {
+            Ok(Standing { paused: true, .. }) => {
+                let projection = self.applier.projection.name();
+                tracing::warn!(projection, "paused: nothing is applied until it is resumed");
+                std::future::pending().await
+            }
+            Ok(_) => self.follow(backoff).await,
+            Err(error) => error,
         }
     }
 
@@ -46,8 +59,12 @@ impl Follower<'_> {
                 && lease::take(&self.applier.database, self.applier.projection.name(), member)
                     .await?
             {
-                // What the last holder wrote until now.
-                return self.look().await.map(|_| ());
+                // What the last holder wrote until now; and a pause that came just before.
+                if !self.look().await?.paused {
+                    return Ok(());
+                }
+                lease::give_back(&self.applier.database, self.applier.projection.name(), member)
+                    .await?;
             }
             pause = match timeout(pause, self.hurry.notified()).await {
                 Ok(()) => WATCH_INTERVAL_HURRY,
@@ -66,7 +83,11 @@ impl Follower<'_> {
             applier.sets.swap(standing.active);
         }
         let Checkpoint { sequence, .. } = applier.checkpoint().await?;
-        let state = if standing.paused { State::Paused } else { State::Standby };
+        let state = match applier.part {
+            _ if standing.paused => State::Paused,
+            Part::Alone => State::CatchingUp,
+            Part::Member(_) | Part::Reader => State::Standby,
+        };
         progress.send_if_modified(|progress| {
             let before = (progress.sequence, progress.state);
             (progress.sequence, progress.state) = (sequence, state);

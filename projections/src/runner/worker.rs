@@ -52,12 +52,7 @@ impl Worker {
     /// Follows the log, if it may, until there is a command; `None`: stop. What is cut off is a
     /// transaction, which then changed nothing.
     async fn next_command(&mut self) -> Option<Command> {
-        let stopped = match self.state() {
-            State::Failed => true,
-            State::Paused => !self.applier.part.takes_turns(),
-            _ => false,
-        };
-        if stopped {
+        if self.state() == State::Failed {
             return self.commands.recv().await;
         }
         let Self { applier, progress, commands, hurry } = self;
@@ -98,13 +93,11 @@ impl Worker {
         }
     }
 
-    /// Among those that take turns, for all of them; alone, until the process ends.
+    /// For every process that shares the database, and until an operator says otherwise.
     async fn set_paused(&self, paused: bool) -> Result<(), WorkerError> {
-        if self.applier.part.takes_turns() {
-            let (database, name) = (&self.applier.database, self.applier.projection.name());
-            lease::set_paused(database, name, paused).await?;
-            self.hand_over().await;
-        }
+        let (database, name) = (&self.applier.database, self.applier.projection.name());
+        lease::set_paused(database, name, paused).await?;
+        self.hand_over().await;
         self.enter(if paused { State::Paused } else { State::CatchingUp });
         Ok(())
     }

@@ -1,0 +1,65 @@
+//! A comparison that never found a difference would prove nothing: here it has some to find.
+
+use serde_json::json;
+
+use super::world::{World, click};
+use crate::database::Purpose;
+use crate::table_set::TableSet;
+
+/// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
+const CHANGES: [(&str, &str, &str); 8] = [
+    ("link_directory", "links", "update {t} set title = 'other' where link = 'default/a'"),
+    ("link_directory", "links", "delete from {t} where link = 'default/a'"),
+    ("link_directory", "tags", "insert into {t} (link, tag) values ('default/a', 'new')"),
+    ("clicks", "clicks", "update {t} set country = 'XX' where link = 'default/a'"),
+    ("clicks", "clicks", "delete from {t} where link = 'default/a'"),
+    ("click_statistics", "totals", "update {t} set humans = humans + 1 where link = 'default/a'"),
+    ("click_statistics", "buckets", "update {t} set clicks = clicks - 1 where link = 'default/a'"),
+    ("click_statistics", "buckets", "delete from {t} where link = 'default/a' and dimension = 0"),
+];
+
+impl World {
+    async fn change_behind_the_back(
+        &self,
+        projection: &'static str,
+        table: &str,
+        sql: &str,
+    ) -> u64 {
+        let active = "select active_set from projections where name = $1".to_owned();
+        let numbers = self
+            .database
+            .fetch(Purpose::Projection, active, &[projection.into()], |row| row.int(0))
+            .await
+            .unwrap();
+        let set = TableSet { projection, number: numbers[0] };
+        let mut transaction = self.database.begin().await.unwrap();
+        let sql = sql.replace("{t}", &set.table(table));
+        let rows = transaction.execute(sql, &[]).await.unwrap();
+        transaction.commit().await.unwrap();
+        rows
+    }
+}
+
+pub(crate) async fn a_verification_finds_every_kind_of_difference(world: World) {
+    for code in ["a", "b"] {
+        world.link(code, "2026-01-01T00:00:00Z", json!({ "tags": ["old"] })).await;
+    }
+    let visit = |code| click(code, "2026-03-01T00:00:00Z", json!({}));
+    world.clicks(vec![visit("a"), visit("b"), visit("a"), visit("a")]).await;
+    world.verified().await;
+    for (projection, table, sql) in CHANGES {
+        let rows = world.change_behind_the_back(projection, table, sql).await;
+        assert!(rows > 0, "{sql}");
+        let report = world.models.verify(projection).await.unwrap();
+        assert!(!report.is_equal(), "{sql}");
+        for found in &report.tables {
+            let expected = if found.table == table { rows } else { 0 };
+            assert_eq!(found.differing_rows, expected, "{sql}: {found:?}");
+            assert_eq!(found.differences.len() as u64, expected, "{sql}: {found:?}");
+        }
+        // It only looks; a rebuild mends.
+        assert!(!world.models.verify(projection).await.unwrap().is_equal(), "{sql}");
+        world.models.rebuild(projection).await.unwrap();
+        world.verified().await;
+    }
+}
