@@ -36,6 +36,7 @@ macro_rules! read_model_contract {
             days_add_up_to_the_total_in_every_zone,
             a_range_holds_for_every_number_alike,
             buckets_and_single_clicks_give_the_same_numbers,
+            a_filter_counts_what_it_admits,
             owners_and_everybody_are_counted_together,
             other_batches_give_the_same_tables,
             a_restart_goes_on_where_it_stopped,

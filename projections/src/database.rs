@@ -36,6 +36,12 @@ pub enum DatabaseError {
     /// A statement or a row is not what this version expects. Trying again is no use: rebuild.
     #[error("the read models can't be used: {0}")]
     Broken(#[source] sqlx::Error),
+    /// Ask for less: a shorter range, one link instead of all.
+    #[error("the answer takes too long")]
+    TooLong,
+    /// Ask again a little later: others wait for long answers already.
+    #[error("too many long answers are under way")]
+    Busy,
 }
 
 impl From<sqlx::Error> for DatabaseError {
@@ -138,6 +144,15 @@ impl Database {
         }
     }
 
+    /// How many answers that read many rows may be under way at once, so that those that read few
+    /// find a free connection.
+    pub(crate) fn scans_max(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => sqlite::SCANS_MAX,
+            Self::Postgres(database) => database.scans_max(),
+        }
+    }
+
     /// Calls `each` with every row of the answer, one at a time; memory stays bounded however
     /// long the answer is.
     pub(crate) async fn for_each<F>(
@@ -151,7 +166,7 @@ impl Database {
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
         match self {
-            Self::Sqlite(database) => database.for_each(sql, values, each).await,
+            Self::Sqlite(database) => database.for_each(purpose, sql, values, each).await,
             // Large: not to be carried by those who ask SQLite.
             Self::Postgres(database) => {
                 Box::pin(database.for_each(purpose, sql, values, each)).await

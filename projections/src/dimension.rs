@@ -92,6 +92,14 @@ impl Dimension {
         })
     }
 
+    /// The column of the clicks that holds the value.
+    pub(crate) fn column(self) -> Option<&'static str> {
+        match self {
+            Self::ReferrerUrl => Some("referrer_url"),
+            other => other.name(),
+        }
+    }
+
     /// Whether a click without a value is left out of the breakdown.
     fn skips_empty(self) -> bool {
         matches!(

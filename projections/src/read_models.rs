@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Position;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
@@ -60,6 +60,7 @@ pub struct ReadModels {
     sets: ActiveSets,
     projections: Vec<Running>,
     listener: Listener,
+    long_answers: Arc<Semaphore>,
 }
 
 impl ReadModels {
@@ -96,7 +97,8 @@ impl ReadModels {
             let applier = Applier { projection, database, log, sets, part, listener };
             projections.push(Running::open(applier, version).await?);
         }
-        Ok(Self { database, sets, projections, listener })
+        let long_answers = Arc::new(Semaphore::new(database.scans_max()));
+        Ok(Self { database, sets, projections, listener, long_answers })
     }
 
     /// From now on somebody is told of every commit of live work of this process. There can be
@@ -144,7 +146,7 @@ impl ReadModels {
     /// Questions about numbers of clicks.
     #[must_use]
     pub fn click_statistics(&self) -> ClickStatistics {
-        ClickStatistics::new(self.tables())
+        ClickStatistics::new(self.tables(), Arc::clone(&self.long_answers))
     }
 
     /// Whether this process, and no other, keeps the link directory up to date just now. What has

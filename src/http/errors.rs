@@ -127,9 +127,20 @@ impl From<ReadError> for Problem {
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
-        tracing::error!(%error, "the read models are away");
-        let detail = "the read models are away; redirects and commands work on";
-        Self::unavailable("read_models_unavailable", detail, RETRY_AFTER_S)
+        match error {
+            DatabaseError::TooLong => {
+                let detail = "the answer takes too long; ask for a shorter range, or for one link";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "answer_too_long", detail)
+            }
+            DatabaseError::Busy => {
+                Self::unavailable("too_many_long_answers", error.to_string(), RETRY_AFTER_S)
+            }
+            DatabaseError::Unavailable(_) | DatabaseError::Broken(_) => {
+                tracing::error!(%error, "the read models are away");
+                let detail = "the read models are away; redirects and commands work on";
+                Self::unavailable("read_models_unavailable", detail, RETRY_AFTER_S)
+            }
+        }
     }
 }
 

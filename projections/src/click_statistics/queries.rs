@@ -2,11 +2,15 @@
 //! cost grows with time, not with clicks); with filters from the clicks themselves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use hoplog_events::click::VisitorHash;
 use hoplog_events::link::{LinkKey, OwnerId};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
@@ -41,10 +45,21 @@ pub struct DimensionFilter {
 }
 
 impl DimensionFilter {
-    fn admits(&self, values: &Values<'_>) -> bool {
-        let value = values.get(self.dimension);
-        let is = |other: &String| other == value;
-        (self.include.is_empty() || self.include.iter().any(is)) && !self.exclude.iter().any(is)
+    /// Adds a condition to a statement on the clicks, and its parameters.
+    fn demand(&self, sql: &mut String, values: &mut Vec<Value>) {
+        let Some(column) = self.dimension.column() else { return };
+        for (listed, verb) in [(&self.include, "in"), (&self.exclude, "not in")] {
+            for (place, value) in listed.iter().enumerate() {
+                values.push(value.as_str().into());
+                let before =
+                    if place == 0 { format!(" and {column} {verb} (") } else { ",".into() };
+                // Writing to a string can't fail.
+                let _ = write!(sql, "{before}${}", values.len());
+            }
+            if !listed.is_empty() {
+                sql.push(')');
+            }
+        }
     }
 }
 
@@ -69,6 +84,11 @@ pub struct StatisticsQuery {
 }
 
 impl StatisticsQuery {
+    /// Whether the rows to be read are many: single clicks, or the buckets of many links.
+    fn reads_much(&self) -> bool {
+        !self.filters.is_empty() || !matches!(self.scope, Scope::Link(_))
+    }
+
     pub(super) fn first_bucket(&self) -> Option<i64> {
         self.from.map(|from| from.timestamp_micros().div_euclid(BUCKET_MICROS))
     }
@@ -120,13 +140,18 @@ pub struct Statistics {
 #[derive(Debug, Clone)]
 pub struct ClickStatistics {
     pub(super) tables: Tables,
+    turns: Arc<Semaphore>,
 }
+
+/// How long an answer that reads many rows waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
 
 impl ClickStatistics {
-    pub(crate) fn new(tables: Tables) -> Self {
-        Self { tables }
+    /// As many long answers may be under way at once as there are turns.
+    pub(crate) fn new(tables: Tables, turns: Arc<Semaphore>) -> Self {
+        Self { tables, turns }
     }
 
     /// The numbers.
@@ -137,12 +162,18 @@ impl ClickStatistics {
         if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
             return Err(QueryError::EmptyRange);
         }
+        let _turn = if query.reads_much() { Some(self.turn().await?) } else { None };
         let accumulator = if query.filters.is_empty() {
             self.sum_buckets(query).await?
         } else {
             self.sum_clicks(query).await?
         };
         accumulator.finish(query)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, DatabaseError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(DatabaseError::Busy)
     }
 
     async fn sum_buckets(&self, query: &StatisticsQuery) -> Result<Accumulator, DatabaseError> {
@@ -181,7 +212,7 @@ impl ClickStatistics {
             Scope::Owner(owner) => (OWNED, owner.to_string()),
             Scope::All => ("link >= $1", String::new()),
         };
-        let sql = format!(
+        let mut sql = format!(
             "select at, visitor, class, country, region, city, device, browser, system, referrer, \
              referrer_url, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content \
              from {{clicks.clicks}} \
@@ -191,14 +222,12 @@ impl ClickStatistics {
         let micros =
             |bucket: Option<i64>| bucket.map(|bucket| bucket.saturating_mul(BUCKET_MICROS));
         let range = [micros(query.first_bucket()), micros(query.end_bucket())];
-        let values = parameters(subject, range, query.bots);
+        let mut values = parameters(subject, range, query.bots);
+        query.filters.iter().for_each(|filter| filter.demand(&mut sql, &mut values));
         self.tables
             .for_each(&sql, &values, |row| {
-                let values = dimensions(row)?;
-                if query.filters.iter().all(|filter| filter.admits(&values)) {
-                    let visitor = Place::of(VisitorHash(row.count(1)?));
-                    sum.count(row.int(0)?.div_euclid(BUCKET_MICROS), &values, visitor);
-                }
+                let visitor = Place::of(VisitorHash(row.count(1)?));
+                sum.count(row.int(0)?.div_euclid(BUCKET_MICROS), &dimensions(row)?, visitor);
                 Ok(())
             })
             .await?;
@@ -208,9 +237,9 @@ impl ClickStatistics {
 
 /// The parameters that both ways share: `$1` whose clicks, `$2` and `$3` the range, `$4` and
 /// `$5` people or bots.
-fn parameters(subject: String, [from, to]: [Option<i64>; 2], bots: BotFilter) -> [Value; 5] {
+fn parameters(subject: String, [from, to]: [Option<i64>; 2], bots: BotFilter) -> Vec<Value> {
     let (lowest, highest) = bots.range();
-    [
+    vec![
         subject.into(),
         from.unwrap_or(i64::MIN).into(),
         to.unwrap_or(i64::MAX).into(),

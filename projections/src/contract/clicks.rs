@@ -166,6 +166,32 @@ pub(crate) async fn buckets_and_single_clicks_give_the_same_numbers(world: World
     }
 }
 
+pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
+    world.some_clicks("a").await;
+    let filter = |dimension, include: &[&str], exclude: &[&str]| DimensionFilter {
+        dimension,
+        include: include.iter().map(|value| (*value).to_owned()).collect(),
+        exclude: exclude.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let (country, source) = (Dimension::Country, Dimension::UtmSource);
+    let cases = [
+        (vec![filter(country, &["DE"], &[])], 20),
+        (vec![filter(country, &["DE", "IN", "FR"], &[])], 40),
+        (vec![filter(country, &["FR"], &[])], 0),
+        (vec![filter(country, &[], &["IN"])], 20),
+        (vec![filter(country, &["DE"], &["DE"])], 0),
+        (vec![filter(country, &["DE"], &[]), filter(source, &["mail"], &[])], 10),
+        (vec![filter(source, &[""], &[])], 30),
+        (vec![filter(Dimension::ReferrerUrl, &["https://news0.example.com/a\u{0}b"], &[])], 14),
+        (vec![filter(Dimension::Class, &["bot"], &[])], 6),
+        (vec![filter(country, &["' or 1 = 1 --"], &[])], 0),
+    ];
+    for (filters, expected) in cases {
+        let query = StatisticsQuery { filters, ..query(Scope::Link(key("a"))) };
+        assert_eq!(world.statistics(&query).await.total_clicks, expected, "{:?}", query.filters);
+    }
+}
+
 pub(crate) async fn owners_and_everybody_are_counted_together(world: World) {
     world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;

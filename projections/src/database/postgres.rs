@@ -28,6 +28,7 @@ use sqlx::postgres::{PgConnection, PgPoolOptions};
 
 use super::{DatabaseError, Purpose, Row, Value};
 use connection::{Held, query, within};
+use errors::is_cancelled;
 pub(super) use errors::is_transient;
 pub use options::PostgresOptions;
 use options::{PROJECTION_TIMEOUT, Use};
@@ -49,8 +50,11 @@ const COMPARISON_TIMEOUT: Duration = Duration::from_hours(6);
 /// A connection that was idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// What an answer takes longer here than on the server, at most.
+/// What a projector's answer takes longer here than on the server, at most.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
+
+/// The same where people wait: the server tells that it took too long, unless it can't.
+const ANSWER_ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
 /// What every process that opens read models in a database takes first.
 const DEFINITION_LOCK: &str = "set lock_timeout = '60s'; \
@@ -63,6 +67,7 @@ pub struct PostgresDatabase {
     readers: PgPool,
     replica: Option<PgPool>,
     query_timeout: Duration,
+    scans_max: usize,
 }
 
 /// The lock of whoever opens its read models; the end of the connection frees it.
@@ -90,6 +95,7 @@ impl PostgresDatabase {
             replica: replica.map(|replica| readers.clone().connect_lazy_with(replica)),
             readers: readers.connect_lazy_with(options.primary(Use::Querying)?),
             query_timeout: options.query_timeout,
+            scans_max: (options.query_connections_max as usize / 2).max(1),
         };
         let Opening(mut connection) = database.definition_turn().await?;
         within(PROJECTION_TIMEOUT, options.prepare(&mut connection)).await?;
@@ -98,6 +104,10 @@ impl PostgresDatabase {
 
     pub(super) fn has_replica(&self) -> bool {
         self.replica.is_some()
+    }
+
+    pub(super) fn scans_max(&self) -> usize {
+        self.scans_max
     }
 
     pub(super) async fn for_each<F>(
@@ -111,12 +121,15 @@ impl PostgresDatabase {
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
         let (pool, limit) = match purpose {
-            Purpose::Answer => (self.replica.as_ref().unwrap_or(&self.readers), self.query_timeout),
+            Purpose::Answer => (
+                self.replica.as_ref().unwrap_or(&self.readers),
+                self.query_timeout + ANSWER_ROUND_TRIP_MAX,
+            ),
             Purpose::Lookup => (&self.readers, LOOKUP_TIMEOUT.min(self.query_timeout)),
             Purpose::Projection => (&self.projectors, PROJECTION_TIMEOUT + ROUND_TRIP_MAX),
             Purpose::Comparison => (&self.projectors, COMPARISON_TIMEOUT),
         };
-        within(limit, async {
+        let answer = within(limit, async {
             let mut held = Held::acquire(pool).await?;
             if purpose == Purpose::Comparison {
                 held.run("set statement_timeout = 0").await?;
@@ -131,8 +144,15 @@ impl PostgresDatabase {
                 held.release();
             }
             Ok(())
-        })
-        .await
+        });
+        match answer.await {
+            Err(DatabaseError::Unavailable(error))
+                if purpose == Purpose::Answer && is_cancelled(&error) =>
+            {
+                Err(DatabaseError::TooLong)
+            }
+            other => other,
+        }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {

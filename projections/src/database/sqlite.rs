@@ -1,8 +1,14 @@
-//! SQLite: one writer connection, some readers that never wait for it (WAL).
+//! SQLite: one writer connection, and readers that never wait for it (WAL).
+//!
+//! ```text
+//! redirects, commands   ──► lookups' pool   the next one is answered in microseconds
+//! lists, statistics     ──► answers' pool   interrupted after a time, or when nobody waits
+//! projectors, operators ──► workers' pool   their threads yield to the others
+//! ```
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use sqlx::pool::PoolConnection;
@@ -10,14 +16,27 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode,
     SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Sqlite};
+use sqlx::{AssertSqlSafe, Executor, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::Cell;
-use super::{DatabaseError, Row, Rows, Value};
+use super::{DatabaseError, Purpose, Row, Rows, Value};
 
-/// Connections for queries; each is a thread, and two cores answer no more at once.
+/// Connections of each pool of readers; each is a thread.
 const READERS_MAX: u32 = 4;
+
+/// How many long answers may be under way at once; the other connections are for short ones.
+pub(super) const SCANS_MAX: usize = 2;
+
+/// How long people wait for an answer at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many of SQLite's instructions (well below a microsecond each) run between two looks at the
+/// clock.
+const STEPS: i32 = 10_000;
+
+/// The code of a statement that was interrupted.
+const INTERRUPTED: &str = "9";
 
 /// How long a query waits for a connection, or a statement for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +55,10 @@ const STATEMENTS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct SqliteDatabase {
     writer: SqlitePool,
-    readers: SqlitePool,
+    lookups: SqlitePool,
+    answers: SqlitePool,
+    workers: SqlitePool,
+    answer_timeout: Duration,
     defining: Arc<Mutex<()>>,
 }
 
@@ -76,26 +98,52 @@ impl SqliteDatabase {
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
         let writer = writer.connect_with(options.clone()).await?;
         // Opened by whoever asks first, on a thread of their priority.
-        let readers = pool
-            .max_connections(READERS_MAX)
-            .connect_lazy_with(options.create_if_missing(false).read_only(true));
-        Ok(Self { writer, readers, defining: Arc::default() })
+        let options = options.create_if_missing(false).read_only(true);
+        let pool = pool.max_connections(READERS_MAX);
+        let readers = || pool.clone().connect_lazy_with(options.clone());
+        let (lookups, answers, workers) = (readers(), readers(), readers());
+        let (answer_timeout, defining) = (ANSWER_TIMEOUT, Arc::default());
+        Ok(Self { writer, lookups, answers, workers, answer_timeout, defining })
     }
 
     pub(super) async fn for_each<F>(
         &self,
+        purpose: Purpose,
         sql: String,
         values: &[Value],
-        mut each: F,
+        each: F,
     ) -> Result<(), DatabaseError>
     where
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
-        let mut rows = query(render(&sql), values).fetch(&self.readers);
-        while let Some(row) = rows.try_next().await? {
-            each(&Row::Sqlite(row))?;
+        let query = query(render(&sql), values);
+        match purpose {
+            Purpose::Lookup => read(query, &self.lookups, each).await,
+            Purpose::Projection | Purpose::Comparison => read(query, &self.workers, each).await,
+            Purpose::Answer => self.answer(query, each).await,
         }
-        Ok(())
+    }
+
+    /// SQLite is told to stop when the time is over, and when the caller has gone: it would hold
+    /// the connection, and a core, to the end.
+    async fn answer<F>(&self, query: Query<'_>, each: F) -> Result<(), DatabaseError>
+    where
+        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+    {
+        let deadline = Instant::now() + self.answer_timeout;
+        let caller = Arc::new(());
+        let waits = Arc::downgrade(&caller);
+        let mut connection = self.answers.acquire().await?;
+        let goes_on = move || waits.strong_count() > 0 && Instant::now() < deadline;
+        connection.lock_handle().await?.set_progress_handler(STEPS, goes_on);
+        match read(query, &mut *connection, each).await {
+            Err(DatabaseError::Broken(sqlx::Error::Database(error)))
+                if error.code().is_some_and(|code| code == INTERRUPTED) =>
+            {
+                Err(DatabaseError::TooLong)
+            }
+            other => other,
+        }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
@@ -110,9 +158,26 @@ impl SqliteDatabase {
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close().await;
+        for readers in [&self.lookups, &self.answers, &self.workers] {
+            readers.close().await;
+        }
         self.writer.close().await;
     }
+}
+
+async fn read<'c, F>(
+    query: Query<'_>,
+    connection: impl Executor<'c, Database = Sqlite>,
+    mut each: F,
+) -> Result<(), DatabaseError>
+where
+    F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
+{
+    let mut rows = query.fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        each(&Row::Sqlite(row))?;
+    }
+    Ok(())
 }
 
 /// A transaction on the one writer connection. Dropped without `commit`, it changed nothing, and
@@ -216,5 +281,51 @@ pub(super) fn is_transient(error: &sqlx::Error) -> bool {
             matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives no row, and never ends by itself.
+    const ENDLESS: &str = "with recursive n(x) as (select 1 union all select x + 1 from n) select x from n where x < 0";
+
+    async fn ask(
+        database: &SqliteDatabase,
+        purpose: Purpose,
+        sql: &str,
+    ) -> Result<i64, DatabaseError> {
+        let mut number = 0;
+        let each = |row: &Row| row.int(0).map(|read| number = read);
+        database.for_each(purpose, sql.to_owned(), &[], each).await.map(|()| number)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn endless_answers_hold_nobody_else_up_and_are_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = SqliteDatabase::open(&dir.path().join("r.db")).await.unwrap();
+        database.answer_timeout = Duration::from_mins(10);
+        let endless: Vec<_> = (0..READERS_MAX)
+            .map(|_| {
+                let database = database.clone();
+                tokio::spawn(async move { ask(&database, Purpose::Answer, ENDLESS).await })
+            })
+            .collect();
+        while database.answers.size() < READERS_MAX || database.answers.num_idle() > 0 {
+            tokio::task::yield_now().await;
+        }
+        for purpose in [Purpose::Lookup, Purpose::Projection, Purpose::Comparison] {
+            assert_eq!(ask(&database, purpose, "select 1").await.unwrap(), 1, "{purpose:?}");
+        }
+        // Nobody waits for them any more: their connections are free at once.
+        endless.iter().for_each(tokio::task::JoinHandle::abort);
+        assert_eq!(ask(&database, Purpose::Answer, "select 2").await.unwrap(), 2);
+        database.answer_timeout = Duration::from_millis(20);
+        let late = ask(&database, Purpose::Answer, ENDLESS).await;
+        assert!(matches!(late, Err(DatabaseError::TooLong)), "{late:?}");
+        // The time of one is not that of the next on the same connection.
+        database.answer_timeout = Duration::from_mins(10);
+        assert_eq!(ask(&database, Purpose::Answer, "select 3").await.unwrap(), 3);
     }
 }

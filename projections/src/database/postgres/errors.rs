@@ -14,6 +14,11 @@ pub(in crate::database) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a statement took longer than it may.
+pub(super) fn is_cancelled(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|it| it == "57014"))
+}
+
 fn passes(code: &str) -> bool {
     // Connections, resources (disk, memory, too many connections), the operator (shutdown,
     // starting up, cancelled), the system.

@@ -71,6 +71,22 @@ async fn a_frozen_server_is_survived() {
     assert_eq!(total(&world).await.unwrap(), 40);
 }
 
+/// The server ends it, and its connection serves the next one.
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_told_so() {
+    let server = PostgresServer::start();
+    let options = PostgresOptions::new(server.url());
+    let options = PostgresOptions { query_timeout: Duration::from_millis(500), ..options };
+    let database = Database::open_postgres(options).await.unwrap();
+    let endless =
+        "with recursive n(x) as (select 1 union all select x from n) select x from n where x < 0";
+    let int = |row: &Row| row.int(0);
+    let late = database.fetch(Purpose::Answer, endless.to_owned(), &[], int).await;
+    assert!(matches!(late, Err(DatabaseError::TooLong)), "{late:?}");
+    let next = "select cast(2 as bigint)".to_owned();
+    assert_eq!(database.fetch(Purpose::Answer, next, &[], int).await.unwrap(), [2]);
+}
+
 /// A process that stops in the middle of a transaction holds the others up no longer than the
 /// server allows; what it had written is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
