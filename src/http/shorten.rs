@@ -18,7 +18,7 @@ use super::links::request::NewLink;
 use super::origin::Origin;
 use super::path::Segment;
 use super::problem::{FieldError, Problem};
-use super::stats::{PointAnswer, SliceAnswer, link_statistics};
+use super::stats::{PointAnswer, SliceAnswer, StatisticsParameters, link_statistics};
 use crate::app::AppState;
 
 /// The body of `POST /api/shorten`.
@@ -143,7 +143,11 @@ pub struct AnalyticsAnswer {
 /// Analytics of a link (short form). Takes the parameters of the long form.
 #[utoipa::path(
     get, path = "/api/analytics/{code}", tag = "short forms",
-    params(("code" = String, Path, description = "the link's code")),
+    params(
+        ("code" = String, Path, description = "the link's code"),
+        StatisticsParameters,
+        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+    ),
     responses(
         (status = 200, description = "the numbers", body = AnalyticsAnswer),
         (status = 404, description = "no such link of yours", body = Problem, content_type = "application/problem+json"),

@@ -6,35 +6,25 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
 use hoplog_events::position::Position;
-use hoplog_projections::click_statistics::{
-    self, DimensionFilter, Interval, Scope, Slice, Statistics, StatisticsQuery,
-};
-use hoplog_projections::clicks::{self, BotFilter};
+use hoplog_projections::click_statistics::{self, Scope, Slice, Statistics, StatisticsQuery};
+use hoplog_projections::clicks;
 use hoplog_projections::dimension::Dimension;
 use hoplog_projections::link_directory;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::StatsReader;
-use super::fields::Parameters;
 use super::headers::AtLeast;
-use super::links::answer::instant;
+use super::links::answer::{instant, optional_instant};
 use super::path::{Segment, link_key};
 use super::problem::Problem;
-use super::range::TimeRange;
 use crate::app::{App, AppState};
 use crate::queries::get_link::find_link;
 
-/// The lengths of intervals.
-const INTERVALS: [(&str, Interval); 4] = [
-    ("hour", Interval::Hour),
-    ("day", Interval::Day),
-    ("week", Interval::Week),
-    ("month", Interval::Month),
-];
+mod parameters;
 
-/// Values in one filter at most.
-const FILTER_VALUES_MAX: usize = 50;
+pub use parameters::{StatisticsParameters, bots};
+use parameters::{name_of, statistics_query};
 
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %); one visitor is
 /// one address (of IPv6: one /64 network) and user agent on one UTC day.
@@ -45,6 +35,14 @@ pub struct StatisticsAnswer {
     pub total_clicks: u64,
     /// About how many visitors they came from.
     pub unique_visitors: u64,
+    /// From here on clicks were counted: `from`, or the quarter of an hour of the first click.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub from: Option<DateTime<Utc>>,
+    /// And before this. `null` where no end was given and there are no clicks.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub to: Option<DateTime<Utc>>,
     /// How long the intervals of `series` are: hour, day, week or month.
     pub interval: &'static str,
     /// Interval by interval.
@@ -115,17 +113,12 @@ pub struct SliceAnswer {
 /// Statistics of one link.
 ///
 /// A parameter that is called like a dimension filters: `country=IN,DE` admits either,
-/// `browser=-Firefox` all others. Range and filters hold for every number of the answer.
+/// `browser=-Firefox` all others. Range (by whole quarters of an hour) and filters hold for every number of the answer.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/stats", tag = "statistics",
     params(
         ("code" = String, Path, description = "the link's code"),
-        ("from" = Option<String>, Query, description = "first instant or day of the range; default: the first click"),
-        ("to" = Option<String>, Query, description = "the instant before which the range ends, or its last day; default: the last click"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of days and intervals; default UTC"),
-        ("interval" = Option<String>, Query, description = "hour, day, week or month; default: day, or longer where a range has too many days"),
-        ("bots" = Option<String>, Query, description = "include (default), exclude or only"),
-        ("country" = Option<String>, Query, description = "and class, region, city, device, browser, system, referrer, referrerUrl, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content: filters"),
+        StatisticsParameters,
         ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
     ),
     responses(
@@ -152,11 +145,7 @@ pub async fn link_statistics(
 #[utoipa::path(
     get, path = "/api/v1/stats", tag = "statistics",
     params(
-        ("from" = Option<String>, Query, description = "as for one link, like all others"),
-        ("to" = Option<String>, Query, description = "see there"),
-        ("tz" = Option<String>, Query, description = "see there"),
-        ("interval" = Option<String>, Query, description = "see there"),
-        ("bots" = Option<String>, Query, description = "see there"),
+        StatisticsParameters,
         ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
     ),
     responses(
@@ -190,49 +179,6 @@ async fn answer(
     Ok(Json(statistics.into()))
 }
 
-fn statistics_query(query: Option<&str>, scope: Scope) -> Result<StatisticsQuery, Problem> {
-    let mut query = Parameters::new(query);
-    let TimeRange { from, to, tz } = TimeRange::take(&mut query);
-    let interval =
-        query.choice("interval", &INTERVALS.map(|(name, interval)| (name, Some(interval))), None);
-    let bots = bots(&mut query);
-    let filters =
-        Dimension::ALL.into_iter().filter_map(|dimension| filter(&mut query, dimension)).collect();
-    query.finish()?;
-    Ok(StatisticsQuery { scope, from, to, tz, interval, bots, filters })
-}
-
-fn name_of(interval: Interval) -> &'static str {
-    let found = INTERVALS.iter().find(|(_, other)| *other == interval);
-    found.map_or("", |(name, _)| name)
-}
-
-/// Which clicks count: all of them, unless the request says otherwise, so that a total is the
-/// total of the link.
-pub fn bots(query: &mut Parameters) -> BotFilter {
-    let choices = [
-        ("include", BotFilter::Include),
-        ("exclude", BotFilter::Exclude),
-        ("only", BotFilter::Only),
-    ];
-    query.choice("bots", &choices, BotFilter::Include)
-}
-
-/// `country=IN,DE` admits either; a leading `-` turns a value away.
-fn filter(query: &mut Parameters, dimension: Dimension) -> Option<DimensionFilter> {
-    let name = dimension.name()?;
-    let given = query.raw(name)?;
-    let values: Vec<&str> = given.split(',').collect();
-    if values.len() > FILTER_VALUES_MAX {
-        query.wrong(name, "invalid", format!("must have at most {FILTER_VALUES_MAX} values"));
-    }
-    let (exclude, include): (Vec<&str>, Vec<&str>) =
-        values.into_iter().partition(|value| value.starts_with('-'));
-    let include = include.into_iter().map(str::to_owned).collect();
-    let exclude = exclude.into_iter().map(|value| value[1..].to_owned()).collect();
-    Some(DimensionFilter { dimension, include, exclude })
-}
-
 impl From<Statistics> for StatisticsAnswer {
     fn from(mut statistics: Statistics) -> Self {
         let point = |point: click_statistics::Point| PointAnswer {
@@ -245,6 +191,8 @@ impl From<Statistics> for StatisticsAnswer {
         Self {
             total_clicks: statistics.total_clicks,
             unique_visitors: statistics.unique_visitors,
+            from: statistics.from,
+            to: statistics.to,
             interval: name_of(statistics.interval),
             series,
             classes: slices(breakdowns, Dimension::Class),

@@ -95,6 +95,40 @@ async fn every_operation_of_the_contract_answers_as_it_says() {
     }
 }
 
+/// Every query parameter that any operation has is tried on every other: one that is not in its
+/// contract is not read, one that is in it is.
+#[tokio::test]
+async fn the_contract_names_every_query_parameter() {
+    let server = Server::start();
+    server.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+    let contract = server.client.visit("/openapi.json").await.json();
+    let parameters = |operation: &Value| -> BTreeSet<String> {
+        let all = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let all = all.iter().filter(|parameter| parameter["in"] == "query");
+        all.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let operations = operations(&contract);
+    let every: BTreeSet<String> = operations.iter().flat_map(|(_, _, op)| parameters(op)).collect();
+    assert!(every.len() > 25, "{every:?}");
+    let strict = operations.iter().filter(|(method, path, operation)| {
+        method == "get" && path != "/{code}" && !parameters(operation).is_empty()
+    });
+    let mut operations_tried = 0;
+    for (_, path, operation) in strict {
+        let concrete = path.replace("{code}", "a");
+        let query = every.iter().fold(String::new(), |query, name| query + name + "=%00&");
+        let answer = server.client.get(&format!("{concrete}?{query}")).await.expect(400).json();
+        let unknown = answer["errors"].as_array().unwrap().iter();
+        let unknown = unknown.filter(|error| error["code"] == "unknown_parameter");
+        let unknown: BTreeSet<String> =
+            unknown.map(|error| error["pointer"].as_str().unwrap()[1..].to_owned()).collect();
+        let read: BTreeSet<String> = every.difference(&unknown).cloned().collect();
+        assert_eq!(read, parameters(operation), "{path}");
+        operations_tried += 1;
+    }
+    assert!(operations_tried >= 5, "{operations_tried}");
+}
+
 #[tokio::test]
 async fn health_says_what_is_ready() {
     let server = crate::support::Settings::embedded().start();

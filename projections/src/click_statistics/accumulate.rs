@@ -59,12 +59,17 @@ impl Accumulator {
 
     /// The answer.
     pub(super) fn finish(self, query: &StatisticsQuery) -> Result<Statistics, QueryError> {
-        let (interval, series) = series(&self.buckets, query)?;
+        let (first, last) = (self.buckets.first_key_value(), self.buckets.last_key_value());
+        let from = query.first_bucket().or(first.map(|(bucket, _)| *bucket)).and_then(instant);
+        let to = query.end_bucket().or(last.map(|(bucket, _)| bucket + 1)).and_then(instant);
+        let (interval, series) = series(&self.buckets, from.zip(to), query)?;
         let mut total = Tally::default();
         self.buckets.values().for_each(|tally| total.add(tally.clicks, &tally.visitors));
         let breakdowns =
             self.values.into_iter().map(|(dimension, values)| (dimension, slices(values)));
         Ok(Statistics {
+            from,
+            to,
             interval,
             total_clicks: total.clicks,
             unique_visitors: total.visitors.count(),
@@ -87,16 +92,13 @@ fn slices(values: HashMap<Box<str>, Tally>) -> Vec<Slice> {
     values.into_iter().map(slice).collect()
 }
 
-/// A point for every interval of the range, those without clicks included. A range without an
-/// end goes as far as the clicks.
+/// A point for every interval of the range, those without clicks included.
 fn series(
     buckets: &BTreeMap<i64, Tally>,
+    range: Option<(DateTime<Utc>, DateTime<Utc>)>,
     query: &StatisticsQuery,
 ) -> Result<(Interval, Vec<Point>), QueryError> {
-    let (first, last) = (buckets.first_key_value(), buckets.last_key_value());
-    let from = query.first_bucket().or(first.map(|(bucket, _)| *bucket));
-    let to = query.end_bucket().or(last.map(|(bucket, _)| bucket + 1));
-    let (Some(from), Some(to)) = (from.and_then(instant), to.and_then(instant)) else {
+    let Some((from, to)) = range else {
         return Ok((query.interval.unwrap_or_default(), Vec::new()));
     };
     let (interval, starts) = starts_of_any(from, to, query.tz, query.interval)?;

@@ -124,6 +124,11 @@ pub struct Slice {
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statistics {
+    /// The beginning of the first quarter that was counted; `None`: no clicks, and no beginning
+    /// was asked for.
+    pub from: Option<DateTime<Utc>>,
+    /// The end of the last quarter that was counted; `None` likewise.
+    pub to: Option<DateTime<Utc>>,
     /// The length of the series' intervals.
     pub interval: Interval,
     /// All of them.

@@ -192,6 +192,29 @@ pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
     }
 }
 
+/// Unaligned bounds are widened, to the same for every number, and the answer says to which.
+pub(crate) async fn the_answer_says_which_range_was_counted(world: World) {
+    let minutes = ["09:59", "10:00", "10:04", "10:14", "10:15"];
+    let clicks = minutes.map(|time| click("a", &format!("2026-03-01T{time}:00Z"), json!({})));
+    world.clicks(clicks.to_vec()).await;
+    let time = |time: &str| at(&format!("2026-03-01T{time}:00Z"));
+    for (from, to, counted_from, counted_to, clicks) in [
+        (Some("10:01"), Some("10:05"), "10:00", "10:15", 3),
+        (Some("10:05"), Some("10:16"), "10:00", "10:30", 4),
+        (Some("10:00"), Some("10:15"), "10:00", "10:15", 3),
+        (None, Some("10:01"), "09:45", "10:15", 4),
+        (None, None, "09:45", "10:30", 5),
+    ] {
+        let (from, to) = (from.map(time), to.map(time));
+        let query = StatisticsQuery { from, to, ..query(Scope::Link(key("a"))) };
+        let found = world.statistics(&query).await;
+        assert_eq!(found.total_clicks, clicks, "{query:?}");
+        assert_eq!((found.from, found.to), (Some(time(counted_from)), Some(time(counted_to))));
+    }
+    let nothing = world.statistics(&query(Scope::Link(key("none")))).await;
+    assert_eq!((nothing.from, nothing.to), (None, None));
+}
+
 pub(crate) async fn owners_and_everybody_are_counted_together(world: World) {
     world.link("a", "2026-01-01T00:00:00Z", json!({})).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;

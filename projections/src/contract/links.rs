@@ -116,6 +116,44 @@ pub(crate) async fn every_sort_shows_every_link_once_page_by_page(world: World) 
     }
 }
 
+/// The order moves while clicks come in: nothing comes twice, and only what overtakes the cursor
+/// is left out.
+pub(crate) async fn links_by_clicks_come_once_while_clicks_come_in(world: World) {
+    let visits = async |code: String, count: usize| {
+        let visit = click(&code, "2026-03-01T00:00:00Z", json!({}));
+        world.clicks(vec![visit; count]).await;
+        world.caught_up().await;
+    };
+    for n in 1..=10 {
+        world.link(&format!("c{n}"), "2026-01-01T00:00:00Z", json!({})).await;
+        visits(format!("c{n}"), n).await;
+    }
+    let mut query = LinkQuery {
+        filter: LinkFilter::default(),
+        sort: LinkSort::MostClicked,
+        cursor: None,
+        limit: 4,
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = world.models.link_directory().list(&query).await.unwrap();
+        let codes = page.links.iter().map(|(row, _)| row.key.code.to_string());
+        pages.push(codes.collect::<Vec<_>>());
+        let Some(next) = page.next_cursor else { break };
+        query.cursor = Some(next);
+        if pages.len() == 1 {
+            // One that was shown, one that overtakes the cursor, one that stays behind it.
+            visits("c9".into(), 5).await;
+            visits("c1".into(), 50).await;
+            visits("c2".into(), 2).await;
+        }
+    }
+    let pages: Vec<Vec<&str>> =
+        pages.iter().map(|page| page.iter().map(String::as_str).collect()).collect();
+    assert_eq!(pages[0], ["c10", "c9", "c8", "c7"]);
+    assert_eq!(pages[1..].concat(), ["c6", "c5", "c4", "c2", "c3"]);
+}
+
 /// Trap 5: somebody else's, an expired or a disabled link is none to reuse.
 pub(crate) async fn a_link_is_reused_only_by_its_owner_while_it_lives(world: World) {
     world.link("live", "2026-01-01T00:00:00Z", json!({})).await;

@@ -91,7 +91,7 @@ pub async fn show_link(
         ("url" = Option<String>, Query, description = "only links to exactly this URL"),
         ("createdAfter" = Option<String>, Query, description = "created at this instant or later"),
         ("createdBefore" = Option<String>, Query, description = "created before this instant"),
-        ("sort" = Option<String>, Query, description = "-createdAt (default), createdAt, code or -clicks"),
+        ("sort" = Option<String>, Query, description = "-createdAt (default), createdAt, code or -clicks (an order that moves while clicks come in: no link comes twice, one that overtakes the cursor is left out)"),
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
         ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
