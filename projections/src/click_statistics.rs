@@ -21,7 +21,7 @@ pub use totals::ClickTotals;
 pub const NAME: &str = "click_statistics";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// The `link` of the rows that count all links together; no link is called that.
 const ALL_LINKS: &str = "";

@@ -26,7 +26,6 @@ const PREVIEWERS: &[&str] = &[
     "microsoftpreview",
     "googlemessages",
     "google-pagerenderer",
-    "viber",
     "redditbot",
     "pinterestbot",
     "embedly",
@@ -40,6 +39,9 @@ const PREVIEWERS: &[&str] = &[
     "zoombot",
     "notionembedder",
 ];
+
+/// Televisions, whose agents are otherwise those of Android tablets. Compared in lower case.
+const TELEVISIONS: &[&str] = &["android tv", "smart-tv", "smarttv", "googletv", "bravia", "; aft"];
 
 /// What a click is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,27 +135,41 @@ impl UserAgents {
 }
 
 fn recognise(agent: &str) -> Agent {
-    let parsed = woothee::parser::Parser::new().parse(agent).unwrap_or_default();
     let lower = agent.to_ascii_lowercase();
+    // A maker of telephones, whose name looks like a crawler's.
+    let without_maker = lower.contains("cubot").then(|| agent.replace("CUBOT", "Phone"));
+    let agent = without_maker.as_deref().unwrap_or(agent);
+    let parsed = woothee::parser::Parser::new().parse(agent).unwrap_or_default();
     let class = classify(agent, &lower, parsed.category);
     let device = if class.is_bot() { "bot" } else { device(&lower, parsed.category) };
     Agent { device, browser: known(parsed.name), system: system(parsed.os), class }
 }
 
 fn classify(agent: &str, lower: &str, category: &str) -> Class {
-    if PREVIEWERS.iter().any(|previewer| lower.contains(previewer)) {
+    // Viber's own browser names it too, but later.
+    let previews =
+        lower.starts_with("viber") || PREVIEWERS.iter().any(|previewer| lower.contains(previewer));
+    if previews {
         Class::Preview
-    } else if category == "crawler" || iscrawl::is_crawler(agent) {
+    } else if category == "crawler"
+        || lower.contains("headlesschrome")
+        || iscrawl::is_crawler(agent)
+    {
         Class::Bot
     } else {
         Class::Human
     }
 }
 
-/// Android tablets leave `Mobile` out of their agent.
+/// Android tablets leave `Mobile` out of their agent; `Tablet PC` is a part of Windows that
+/// desktops have as well.
 fn device(lower: &str, category: &str) -> &'static str {
+    if TELEVISIONS.iter().any(|television| lower.contains(television)) {
+        return "other";
+    }
     let android_tablet = lower.contains("android") && !lower.contains("mobile");
-    if lower.contains("ipad") || lower.contains("tablet") || android_tablet {
+    let tablet = lower.contains("tablet") && !lower.contains("tablet pc");
+    if lower.contains("ipad") || tablet || android_tablet {
         return "tablet";
     }
     match category {
@@ -188,6 +204,43 @@ mod tests {
                           (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
     const TABLET: &str = "Mozilla/5.0 (Linux; Android 13; SM-X710) AppleWebKit/537.36 \
                           (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
+
+    #[test]
+    fn what_only_looks_like_something_else_is_told_apart() {
+        let agents = UserAgents::default();
+        let told = |text: &str| {
+            let agent = agents.recognise(text);
+            (agent.class(None, None), agent.device)
+        };
+        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0";
+        for (agent, expected) in [
+            (
+                format!("Mozilla/5.0 (Linux; Android 10; CUBOT_X30) {webkit} Mobile Safari/537.36"),
+                (Class::Human, "mobile"),
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, \
+                 like Gecko) Mobile/15E148 Viber/22.0"
+                    .to_owned(),
+                (Class::Human, "mobile"),
+            ),
+            ("Viber/13.3".to_owned(), (Class::Preview, "bot")),
+            (
+                format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} HeadlessChrome/130.0.0.0"),
+                (Class::Bot, "bot"),
+            ),
+            (
+                "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Trident/4.0; Tablet PC 2.0)".to_owned(),
+                (Class::Human, "desktop"),
+            ),
+            (
+                format!("Mozilla/5.0 (Linux; Android 12; BRAVIA 4K VH2) {webkit} Safari/537.36"),
+                (Class::Human, "other"),
+            ),
+        ] {
+            assert_eq!(told(&agent), expected, "{agent}");
+        }
+    }
 
     #[test]
     fn devices_browsers_and_systems_are_named() {

@@ -69,7 +69,7 @@ impl Projection for ClicksProjection {
     }
 
     fn version(&self) -> i64 {
-        1
+        2
     }
 
     fn topic(&self) -> Topic {
