@@ -26,6 +26,22 @@ async fn empty() -> (NatsServer, Arc<dyn EventLog>) {
 
 log_contract!(empty());
 
+/// The same on three servers that keep every event three times, and of which one leads a stream.
+mod on_a_cluster {
+    use super::*;
+    use crate::log::contract::nats_cluster::NatsCluster;
+
+    async fn empty() -> (NatsCluster, Arc<dyn EventLog>) {
+        let cluster = NatsCluster::start().await;
+        let options = cluster.url().parse().unwrap();
+        let (log, differences) = JetStreamLog::open(&options).await.unwrap();
+        assert!(differences.is_empty(), "{differences:?}");
+        (cluster, Arc::new(log))
+    }
+
+    log_contract!(empty());
+}
+
 fn click(n: u64) -> Append {
     let stream = StreamId::new(Topic::Clicks, "node/0");
     contract::append(&stream, ExpectedVersion::Exact(Version(n)), 1)
