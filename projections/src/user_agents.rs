@@ -137,7 +137,8 @@ impl UserAgents {
 fn recognise(agent: &str) -> Agent {
     let lower = agent.to_ascii_lowercase();
     // A maker of telephones, whose name looks like a crawler's.
-    let without_maker = lower.contains("cubot").then(|| agent.replace("CUBOT", "Phone"));
+    let without_maker =
+        lower.contains("cubot").then(|| agent.replace("CUBOT", "Phone").replace("Cubot", "Phone"));
     let agent = without_maker.as_deref().unwrap_or(agent);
     let parsed = woothee::parser::Parser::new().parse(agent).unwrap_or_default();
     let class = classify(agent, &lower, parsed.category);
@@ -216,6 +217,10 @@ mod tests {
         for (agent, expected) in [
             (
                 format!("Mozilla/5.0 (Linux; Android 10; CUBOT_X30) {webkit} Mobile Safari/537.36"),
+                (Class::Human, "mobile"),
+            ),
+            (
+                format!("Mozilla/5.0 (Linux; Android 9; Cubot P30) {webkit} Mobile Safari/537.36"),
                 (Class::Human, "mobile"),
             ),
             (

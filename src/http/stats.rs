@@ -113,7 +113,8 @@ pub struct SliceAnswer {
 /// Statistics of one link.
 ///
 /// A parameter that is called like a dimension filters: `country=IN,DE` admits either,
-/// `browser=-Firefox` all others. Range (by whole quarters of an hour) and filters hold for every number of the answer.
+/// `browser=-Firefox` all others. Range (by whole quarters of an hour) and filters hold for every
+/// number of the answer.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/stats", tag = "statistics",
     params(

@@ -110,23 +110,28 @@ async fn the_contract_names_every_query_parameter() {
     let operations = operations(&contract);
     let every: BTreeSet<String> = operations.iter().flat_map(|(_, _, op)| parameters(op)).collect();
     assert!(every.len() > 25, "{every:?}");
-    let strict = operations.iter().filter(|(method, path, operation)| {
-        method == "get" && path != "/{code}" && !parameters(operation).is_empty()
-    });
-    let mut operations_tried = 0;
-    for (_, path, operation) in strict {
+    // What a visitor adds to a short link is the destination's.
+    let queries =
+        operations.iter().filter(|(method, path, _)| method == "get" && path != "/{code}");
+    let mut strict = 0;
+    for (_, path, operation) in queries {
         let concrete = path.replace("{code}", "a");
         let query = every.iter().fold(String::new(), |query, name| query + name + "=%00&");
-        let answer = server.client.get(&format!("{concrete}?{query}")).await.expect(400).json();
+        let answer = server.client.get(&format!("{concrete}?{query}")).await;
+        if answer.status != 400 {
+            assert!(parameters(operation).is_empty(), "{path}: {answer:?}");
+            continue;
+        }
+        let answer = answer.json();
         let unknown = answer["errors"].as_array().unwrap().iter();
         let unknown = unknown.filter(|error| error["code"] == "unknown_parameter");
         let unknown: BTreeSet<String> =
             unknown.map(|error| error["pointer"].as_str().unwrap()[1..].to_owned()).collect();
         let read: BTreeSet<String> = every.difference(&unknown).cloned().collect();
         assert_eq!(read, parameters(operation), "{path}");
-        operations_tried += 1;
+        strict += 1;
     }
-    assert!(operations_tried >= 5, "{operations_tried}");
+    assert!(strict >= 5, "{strict}");
 }
 
 #[tokio::test]

@@ -166,10 +166,12 @@ impl Running {
             None => None,
         };
         // A gauge keeps its value while the log is away.
-        if let Some((events, seconds)) = lag_events.zip(lag_seconds) {
+        if let Some(events) = lag_events {
             #[expect(clippy::cast_precision_loss, reason = "a gauge")]
             metrics::gauge!("hoplog_projection_lag_events", "projection" => name)
                 .set(events as f64);
+        }
+        if let Some(seconds) = lag_seconds {
             metrics::gauge!("hoplog_projection_lag_seconds", "projection" => name).set(seconds);
         }
         metrics::gauge!("hoplog_projection_failed", "projection" => name)
