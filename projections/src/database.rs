@@ -146,10 +146,10 @@ impl Database {
 
     /// How many answers that read many rows may be under way at once, so that those that read few
     /// find a free connection.
-    pub(crate) fn scans_max(&self) -> usize {
+    pub(crate) fn long_answers_max(&self) -> usize {
         match self {
-            Self::Sqlite(_) => sqlite::SCANS_MAX,
-            Self::Postgres(database) => database.scans_max(),
+            Self::Sqlite(_) => sqlite::LONG_ANSWERS_MAX,
+            Self::Postgres(database) => database.long_answers_max(),
         }
     }
 

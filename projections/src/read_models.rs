@@ -97,7 +97,7 @@ impl ReadModels {
             let applier = Applier { projection, database, log, sets, part, listener };
             projections.push(Running::open(applier, version).await?);
         }
-        let long_answers = Arc::new(Semaphore::new(database.scans_max()));
+        let long_answers = Arc::new(Semaphore::new(database.long_answers_max()));
         Ok(Self { database, sets, projections, listener, long_answers })
     }
 
@@ -240,7 +240,7 @@ impl ReadModels {
 }
 
 /// The set of a projection that is read now, and the version that made it; 0 and none at first.
-async fn active_set(
+pub(crate) async fn active_set(
     database: &Database,
     projection: &'static str,
 ) -> Result<(TableSet, Option<i64>), DatabaseError> {

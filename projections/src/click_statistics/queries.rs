@@ -85,7 +85,7 @@ pub struct StatisticsQuery {
 
 impl StatisticsQuery {
     /// Whether the rows to be read are many: single clicks, or the buckets of many links.
-    fn reads_much(&self) -> bool {
+    fn is_long(&self) -> bool {
         !self.filters.is_empty() || !matches!(self.scope, Scope::Link(_))
     }
 
@@ -145,7 +145,7 @@ pub struct Statistics {
 #[derive(Debug, Clone)]
 pub struct ClickStatistics {
     pub(super) tables: Tables,
-    turns: Arc<Semaphore>,
+    long_answers: Arc<Semaphore>,
 }
 
 /// How long an answer that reads many rows waits for its turn.
@@ -154,9 +154,9 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
 
 impl ClickStatistics {
-    /// As many long answers may be under way at once as there are turns.
-    pub(crate) fn new(tables: Tables, turns: Arc<Semaphore>) -> Self {
-        Self { tables, turns }
+    /// As many long answers may be under way at once as there are permits.
+    pub(crate) fn new(tables: Tables, long_answers: Arc<Semaphore>) -> Self {
+        Self { tables, long_answers }
     }
 
     /// The numbers.
@@ -167,7 +167,7 @@ impl ClickStatistics {
         if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
             return Err(QueryError::EmptyRange);
         }
-        let _turn = if query.reads_much() { Some(self.turn().await?) } else { None };
+        let _turn = if query.is_long() { Some(self.turn().await?) } else { None };
         let accumulator = if query.filters.is_empty() {
             self.sum_buckets(query).await?
         } else {
@@ -177,7 +177,7 @@ impl ClickStatistics {
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, DatabaseError> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.long_answers.acquire()).await;
         turn.ok().and_then(Result::ok).ok_or(DatabaseError::Busy)
     }
 

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::world::{World, click};
-use crate::database::Purpose;
-use crate::table_set::TableSet;
+use crate::read_models::active_set;
 
 /// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
 const CHANGES: [(&str, &str, &str); 8] = [
@@ -25,13 +24,7 @@ impl World {
         table: &str,
         sql: &str,
     ) -> u64 {
-        let active = "select active_set from projections where name = $1".to_owned();
-        let numbers = self
-            .database
-            .fetch(Purpose::Projection, active, &[projection.into()], |row| row.int(0))
-            .await
-            .unwrap();
-        let set = TableSet { projection, number: numbers[0] };
+        let (set, _) = active_set(&self.database, projection).await.unwrap();
         let mut transaction = self.database.begin().await.unwrap();
         let sql = sql.replace("{t}", &set.table(table));
         let rows = transaction.execute(sql, &[]).await.unwrap();

@@ -67,7 +67,7 @@ pub struct PostgresDatabase {
     readers: PgPool,
     replica: Option<PgPool>,
     query_timeout: Duration,
-    scans_max: usize,
+    long_answers_max: usize,
 }
 
 /// The lock of whoever opens its read models; the end of the connection frees it.
@@ -95,7 +95,7 @@ impl PostgresDatabase {
             replica: replica.map(|replica| readers.clone().connect_lazy_with(replica)),
             readers: readers.connect_lazy_with(options.primary(Use::Querying)?),
             query_timeout: options.query_timeout,
-            scans_max: (options.query_connections_max as usize / 2).max(1),
+            long_answers_max: (options.query_connections_max as usize / 2).max(1),
         };
         let Opening(mut connection) = database.definition_turn().await?;
         within(PROJECTION_TIMEOUT, options.prepare(&mut connection)).await?;
@@ -106,8 +106,8 @@ impl PostgresDatabase {
         self.replica.is_some()
     }
 
-    pub(super) fn scans_max(&self) -> usize {
-        self.scans_max
+    pub(super) fn long_answers_max(&self) -> usize {
+        self.long_answers_max
     }
 
     pub(super) async fn for_each<F>(

@@ -26,7 +26,7 @@ use super::{DatabaseError, Purpose, Row, Rows, Value};
 const READERS_MAX: u32 = 4;
 
 /// How many long answers may be under way at once; the other connections are for short ones.
-pub(super) const SCANS_MAX: usize = 2;
+pub(super) const LONG_ANSWERS_MAX: usize = 2;
 
 /// How long people wait for an answer at most.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

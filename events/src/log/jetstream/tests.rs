@@ -9,7 +9,11 @@ use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
 
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
-    let (log, differences) = JetStreamLog::open(&options(server)).await.unwrap();
+    open_with(&options(server)).await
+}
+
+async fn open_with(options: &JetStreamOptions) -> Arc<dyn EventLog> {
+    let (log, differences) = JetStreamLog::open(options).await.unwrap();
     assert!(differences.is_empty(), "{differences:?}");
     Arc::new(log)
 }
@@ -33,10 +37,8 @@ mod on_a_cluster {
 
     async fn empty() -> (NatsCluster, Arc<dyn EventLog>) {
         let cluster = NatsCluster::start().await;
-        let options = cluster.url().parse().unwrap();
-        let (log, differences) = JetStreamLog::open(&options).await.unwrap();
-        assert!(differences.is_empty(), "{differences:?}");
-        (cluster, Arc::new(log))
+        let log = open_with(&cluster.url().parse().unwrap()).await;
+        (cluster, log)
     }
 
     log_contract!(empty());
