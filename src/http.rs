@@ -36,6 +36,7 @@ pub mod links;
 pub mod origin;
 pub mod page;
 pub mod path;
+pub mod preview;
 pub mod problem;
 pub mod projections;
 pub mod qr;
@@ -55,7 +56,7 @@ use crate::app::AppState;
 /// The contract's head.
 #[derive(OpenApi)]
 #[openapi(
-    paths(visit::visit),
+    paths(visit::visit, preview::preview, qr::qr_code, docs::page, docs::contract),
     info(
         title = "hoplog",
         description = "An event-sourced link platform. Errors are problem+json with a stable code; \
@@ -69,9 +70,8 @@ pub fn router(app: AppState) -> Router {
     let (api, contract) = api().split_for_parts();
     let contract = with_security(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
-    let json = [(header::CONTENT_TYPE, "application/json")];
     let api = api
-        .route("/openapi.json", get(move || async move { (json, contract) }))
+        .route("/openapi.json", get(move || docs::contract(contract)))
         .merge(docs::routes())
         .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

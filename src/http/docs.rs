@@ -2,6 +2,7 @@
 //! from elsewhere.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -13,15 +14,26 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// The routes of the page.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
-        .route(
-            "/docs",
-            get(|| async { file("text/html; charset=utf-8", include_str!("docs/page.html")) }),
-        )
+        .route("/docs", get(page))
         .route("/docs/page.css", get(|| async { file("text/css", include_str!("docs/page.css")) }))
         .route(
             "/docs/page.js",
             get(|| async { file("text/javascript", include_str!("docs/page.js")) }),
         )
+}
+
+/// A page to read this contract and try it on.
+#[utoipa::path(get, path = "/docs", tag = "operations",
+    responses((status = 200, description = "the page", content_type = "text/html", body = String)))]
+pub async fn page() -> impl IntoResponse {
+    file("text/html; charset=utf-8", include_str!("docs/page.html"))
+}
+
+/// This contract.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations",
+    responses((status = 200, description = "an OpenAPI document", content_type = "application/json")))]
+pub async fn contract(document: Bytes) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document)
 }
 
 fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {

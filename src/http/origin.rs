@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use hoplog_events::link::ShortCode;
 
-use crate::app::AppState;
+use crate::app::{App, AppState};
 
 /// The scheme and host that short links are shown with, and the host that was asked for one.
 #[derive(Debug, Clone)]
@@ -17,6 +17,16 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The origin that a request's answer names.
+    #[must_use]
+    pub fn of(app: &App, request: &Parts) -> Self {
+        let asked = Self::of_request(&request.headers, &request.uri);
+        match app.origin.clone() {
+            Some(public) => Self { asked: asked.asked, ..public },
+            None => asked,
+        }
+    }
+
     /// The origin of a request, when no base URL is set. A `Host` that is no host is not echoed.
     #[must_use]
     pub fn of_request(headers: &HeaderMap, uri: &Uri) -> Self {
@@ -75,11 +85,7 @@ impl FromRequestParts<AppState> for Origin {
         parts: &mut Parts,
         app: &AppState,
     ) -> Result<Self, Self::Rejection> {
-        let asked = Origin::of_request(&parts.headers, &parts.uri);
-        Ok(match app.origin.clone() {
-            Some(public) => Origin { asked: asked.asked, ..public },
-            None => asked,
-        })
+        Ok(Self::of(app, parts))
     }
 }
 

@@ -1,10 +1,63 @@
-//! QR codes of short links.
+//! `GET /{code}.qr`: the QR code of a short link.
 
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use fast_qr::convert::{Builder, Shape, image::ImageBuilder, svg::SvgBuilder};
 use fast_qr::{ECL, QRBuilder, QRCode};
 
+use super::fields::Parameters;
+use super::origin::Origin;
+use super::problem::Problem;
+use super::visit::served;
+use crate::app::App;
+
 /// How wide the PNG is, in pixels.
 const PNG_WIDTH_PX: u32 = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Svg,
+    Png,
+}
+
+/// Draws the QR code of a link.
+#[utoipa::path(
+    get, path = "/{code}.qr", tag = "redirect",
+    params(
+        ("code" = String, Path, description = "a link's code"),
+        ("format" = Option<String>, Query, description = "`svg` or `png`; otherwise PNG where `Accept` names it and not SVG"),
+    ),
+    responses(
+        (status = 200, description = "the picture", content(
+            (String = "image/svg+xml"),
+            (Vec<u8> = "image/png"),
+        )),
+        (status = 400, description = "a parameter that is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
+    let mut parameters = Parameters::new(request.uri.query());
+    let choices = [("svg", Format::Svg), ("png", Format::Png)];
+    let format = parameters.choice("format", &choices, accepted(request));
+    parameters.finish()?;
+    let target = served(app, code).await?;
+    let text = Origin::of(app, request).short_url(&target.key.code);
+    let (content_type, picture) = match format {
+        Format::Png => ("image/png", png(&text)),
+        Format::Svg => ("image/svg+xml", svg(&text).map(String::into_bytes)),
+    };
+    let picture = picture.ok_or_else(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, content_type), (header::VARY, "Accept")], picture).into_response())
+}
+
+fn accepted(request: &Parts) -> Format {
+    let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let only_png = |accept: &str| accept.contains("image/png") && !accept.contains("image/svg");
+    if accept.is_some_and(only_png) { Format::Png } else { Format::Svg }
+}
 
 /// A picture of a text that cameras can read; level M repairs 15 % damage.
 /// `None`: the text is too long for any QR code.

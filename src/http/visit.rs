@@ -1,4 +1,4 @@
-//! `GET /{code}`: the redirect, and what hangs on it (`+` preview, `.qr` code).
+//! `GET /{code}`: the redirect. What hangs on it (`+`, `.qr`) is answered elsewhere.
 //!
 //! This is the hot path: one cache look-up, one hand-over to the click recorder, one small
 //! answer. No rate-limit fields and no request id are sent here: clients may delay following.
@@ -9,14 +9,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use hoplog_events::envelope::rfc3339;
+use axum::response::Response;
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
-use super::origin::Origin;
 use super::page;
+use super::preview::preview;
 use super::problem::Problem;
-use super::qr;
+use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
@@ -25,7 +24,7 @@ use crate::queries::resolve_link::{LinkPath, Target};
 /// Follows a short link.
 #[utoipa::path(
     get, path = "/{code}", tag = "redirect",
-    params(("code" = String, Path, description = "a code; with `+`: where it leads; with `.qr`: its QR code")),
+    params(("code" = String, Path, description = "a link's code")),
     responses(
         (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)"),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
@@ -54,7 +53,7 @@ async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Pr
 }
 
 /// The link, if it is served at this instant.
-async fn served(app: &App, code: &str) -> Result<Arc<Target>, Problem> {
+pub(super) async fn served(app: &App, code: &str) -> Result<Arc<Target>, Problem> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
     let target = app.links.resolve(path).await?.ok_or_else(Problem::link_not_found)?;
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
@@ -95,43 +94,4 @@ fn redirect(app: &App, target: &Target) -> Result<Response, Problem> {
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     Ok(response)
-}
-
-/// Where a link leads, without a click.
-async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
-    let target = served(app, code).await?;
-    let origin = origin(app, request);
-    let short_url = origin.short_url(&target.key.code);
-    if page::wants_html(&request.headers) {
-        return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));
-    }
-    let answer = serde_json::json!({
-        "shortUrl": short_url,
-        "url": target.url.as_str(),
-        "createdAt": rfc3339(target.created_at),
-        "expiresAt": target.expires_at.map(rfc3339),
-        "redirect": u16::from(target.redirect),
-    });
-    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
-}
-
-/// The QR code of a link: SVG, or PNG where the client asks for it.
-async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
-    let target = served(app, code).await?;
-    let text = origin(app, request).short_url(&target.key.code);
-    let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let as_png = request.uri.query() == Some("format=png")
-        || accept
-            .is_some_and(|accept| accept.contains("image/png") && !accept.contains("image/svg"));
-    let (content_type, picture) = if as_png {
-        ("image/png", qr::png(&text))
-    } else {
-        ("image/svg+xml", qr::svg(&text).map(String::into_bytes))
-    };
-    let picture = picture.ok_or_else(Problem::internal)?;
-    Ok(([(header::CONTENT_TYPE, content_type), (header::VARY, "Accept")], picture).into_response())
-}
-
-fn origin(app: &App, request: &Parts) -> Origin {
-    app.origin.clone().unwrap_or_else(|| Origin::of_request(&request.headers, &request.uri))
 }

@@ -10,6 +10,8 @@ use crate::support::{NewLink, Server};
 /// Every operation that other programs were promised.
 const PROMISED: &[(&str, &str)] = &[
     ("get", "/{code}"),
+    ("get", "/{code}+"),
+    ("get", "/{code}.qr"),
     ("post", "/api/v1/links"),
     ("get", "/api/v1/links"),
     ("post", "/api/v1/links/bulk"),
@@ -38,6 +40,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/health/live"),
     ("get", "/health/ready"),
     ("get", "/metrics"),
+    ("get", "/docs"),
+    ("get", "/openapi.json"),
 ];
 
 /// Method, path and description of every operation of a contract.

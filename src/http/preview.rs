@@ -1,0 +1,57 @@
+//! `GET /{code}+`: where a link leads, without a click.
+
+use axum::Json;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use hoplog_events::envelope::rfc3339;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::origin::Origin;
+use super::page;
+use super::problem::Problem;
+use super::visit::served;
+use crate::app::App;
+
+/// Where a link leads.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// The short link.
+    short_url: String,
+    /// Where it leads.
+    url: String,
+    /// Since when there is such a link (RFC 3339, UTC).
+    created_at: String,
+    /// When it ends (RFC 3339, UTC); `null`: it does not.
+    expires_at: Option<String>,
+    /// The status of its redirects.
+    redirect: u16,
+}
+
+/// Says where a link leads, without counting a click.
+#[utoipa::path(
+    get, path = "/{code}+", tag = "redirect",
+    params(("code" = String, Path, description = "a link's code")),
+    responses(
+        (status = 200, description = "where the link leads; a page for browsers", body = Preview),
+        (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
+    let target = served(app, code).await?;
+    let short_url = Origin::of(app, request).short_url(&target.key.code);
+    if page::wants_html(&request.headers) {
+        return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));
+    }
+    let answer = Preview {
+        short_url,
+        url: target.url.as_str().to_owned(),
+        created_at: rfc3339(target.created_at),
+        expires_at: target.expires_at.map(rfc3339),
+        redirect: target.redirect.into(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
