@@ -159,6 +159,7 @@ impl App {
         let read_models = projectors.spawn(open).await.map_err(StartError::Task)??;
         let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
         let enricher = Arc::new(enricher(settings, &dir)?);
+        enricher.salts().prepare(log.as_ref(), clock.now()).await;
         let outlet = Outlet {
             log: Arc::clone(&log),
             node: Arc::new(NodeId::open(&dir.node_id_file()).map_err(StartError::NodeId)?),

@@ -30,6 +30,7 @@
 
 use async_trait::async_trait;
 
+use crate::day_secret::DaySecrets;
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -141,6 +142,11 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// were begun, also on one stream. An import sends them one by one where they are not.
     fn keeps_order_of_appends_under_way(&self) -> bool {
         false
+    }
+
+    /// Where all who write to this log agree on secrets; `None`: only this process writes to it.
+    fn day_secrets(&self) -> Option<&dyn DaySecrets> {
+        None
     }
 
     /// Appends events to one stream.

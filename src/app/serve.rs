@@ -81,6 +81,10 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     jobs.spawn(async move { keys.keys.follow(&keys.log).await });
     let addresses = Arc::clone(app);
     jobs.spawn(async move { addresses.enricher.locator().reload_on_change().await });
+    let salts = Arc::clone(app);
+    jobs.spawn(async move {
+        salts.enricher.salts().look_after(salts.log.as_ref(), &salts.clock).await;
+    });
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     jobs

@@ -58,6 +58,12 @@ impl Enricher {
         &self.locator
     }
 
+    /// What visitors are hashed with.
+    #[must_use]
+    pub fn salts(&self) -> &VisitorSalts {
+        &self.salts
+    }
+
     /// Makes ready for the clicks that visits are: after this they can be computed at `now`.
     ///
     /// # Errors

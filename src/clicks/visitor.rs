@@ -3,9 +3,9 @@
 //! A **unique visitor** is a distinct pair of address and user agent on one UTC day; of an IPv6
 //! address the first 64 bits count, which is what one household gets. The hash is the first 64
 //! bits of SHA-256 over the day's salt, the address and the user agent. A salt is random, made
-//! when its day begins, and destroyed by the first visit that comes more than an hour after the
-//! day's end, unless visits of that day still wait to be recorded; from then on nobody, the
-//! operator included, can tell whose hash it was or recognise a visitor again.
+//! before its day begins ([`keeper`]), and destroyed an hour after the day's end; from then on
+//! nobody, the operator included, can tell whose hash it was or recognise a visitor again.
+//! (Visits of a day that are recorded later than that share another salt.)
 //!
 //! Clicks that are imported from old logs get a salt per day that is derived from one secret, so
 //! that importing again gives the same hashes. (Who has the old log knows the addresses anyway.)
@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use hoplog_events::click::VisitorHash;
@@ -31,6 +31,8 @@ const GRACE: TimeDelta = TimeDelta::hours(1);
 const NETWORK_BYTES: usize = 8;
 
 type Salt = [u8; 32];
+
+mod keeper;
 
 /// What is kept in the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -88,7 +90,7 @@ impl VisitorSalts {
         address: Option<IpAddr>,
         user_agent: &str,
     ) -> VisitorHash {
-        let secret = self.kept.lock().unwrap_or_else(PoisonError::into_inner).import;
+        let secret = self.kept().import;
         let day = Sha256::new().chain_update(secret).chain_update(at.date_naive().to_string());
         visitor_hash(&day.finalize().into(), address, user_agent)
     }
@@ -102,9 +104,9 @@ impl VisitorSalts {
     }
 
     fn salt(&self, day: NaiveDate, now: DateTime<Utc>) -> io::Result<Salt> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // A visit that waited longer than that still needs the salt of its day.
-        let oldest = (now - GRACE).date_naive().min(day);
+        let mut kept = self.kept();
+        // A visit that waited longer than that still needs a salt of its day.
+        let oldest = oldest(now).min(day);
         let outdated = kept.days.first_key_value().is_some_and(|(day, _)| *day < oldest);
         if let (false, Some(salt)) = (outdated, kept.days.get(&day)) {
             return Ok(*salt);
@@ -112,13 +114,50 @@ impl VisitorSalts {
         let mut days = kept.days.clone();
         days.retain(|day, _| *day >= oldest);
         let salt = *days.entry(day).or_insert_with(rand::random);
-        // Only what is on the disk is used: a salt that is not would make other visitors of the
-        // same people after a restart.
+        self.replace(&mut kept, days)?;
+        Ok(salt)
+    }
+
+    fn has(&self, day: NaiveDate) -> bool {
+        self.kept().days.contains_key(&day)
+    }
+
+    /// Takes a salt for a day that has none.
+    fn adopt(&self, day: NaiveDate, salt: Salt) -> io::Result<()> {
+        let mut kept = self.kept();
+        let mut days = kept.days.clone();
+        days.entry(day).or_insert(salt);
+        self.replace(&mut kept, days)
+    }
+
+    /// Destroys the salts of days that are over, and tells which.
+    fn destroy_outdated(&self, now: DateTime<Utc>) -> io::Result<Vec<NaiveDate>> {
+        let mut kept = self.kept();
+        let (over, days): (BTreeMap<_, _>, _) =
+            kept.days.iter().partition(|(day, _)| **day < oldest(now));
+        if !over.is_empty() {
+            self.replace(&mut kept, days)?;
+        }
+        Ok(over.into_keys().collect())
+    }
+
+    /// Only what is on the disk is used: a salt that is not would make other visitors of the same
+    /// people after a restart.
+    fn replace(&self, kept: &mut Kept, days: BTreeMap<NaiveDate, Salt>) -> io::Result<()> {
         let changed = Kept { days, import: kept.import };
         write(&self.path, &changed)?;
         *kept = changed;
-        Ok(salt)
+        Ok(())
     }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first day that is not over.
+fn oldest(now: DateTime<Utc>) -> NaiveDate {
+    (now - GRACE).date_naive()
 }
 
 fn write(path: &Path, kept: &Kept) -> io::Result<()> {

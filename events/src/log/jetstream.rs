@@ -3,6 +3,7 @@
 //! ```text
 //!  topic LINKS = stream LINKS     links.<partition>.<domain>.<code>     one subject per link
 //!  topic CLICKS = stream CLICKS   clicks.<partition>.<recorder>         a batch per message
+//!                 stream SECRETS  secrets.<day>                         no facts: they end
 //! ```
 //!
 //! - The **version check** is the servers': `Nats-Expected-Last-Subject-Sequence` names the last
@@ -22,6 +23,7 @@ mod append;
 mod login;
 mod options;
 mod read;
+mod secrets;
 mod streams;
 mod subject;
 mod subscription;
@@ -36,10 +38,12 @@ use append::Writer;
 use login::with_login;
 pub use options::{JetStreamOptions, OptionsError};
 use read::Reader;
+use secrets::Secrets;
 use subject::Subjects;
 use subscription::TopicSubscription;
 
 use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use crate::day_secret::DaySecrets;
 use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -96,6 +100,7 @@ impl From<ApiError> for JetStreamOpenError {
 pub struct JetStreamLog {
     reader: Reader,
     writer: Writer,
+    secrets: Secrets,
 }
 
 impl JetStreamLog {
@@ -124,9 +129,10 @@ impl JetStreamLog {
         }
         let api = Api { client, timeout: options.timeout };
         let (log, differences) = streams::open(&api, options).await?;
+        let secrets = Secrets::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
         let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
-        Ok((Self { writer: Writer::new(reader.clone()), reader }, differences))
+        Ok((Self { writer: Writer::new(reader.clone()), reader, secrets }, differences))
     }
 
     /// Sends what is on its way and closes the connection.
@@ -140,6 +146,10 @@ impl JetStreamLog {
 impl EventLog for JetStreamLog {
     fn id(&self) -> LogId {
         self.reader.log
+    }
+
+    fn day_secrets(&self) -> Option<&dyn DaySecrets> {
+        Some(&self.secrets)
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {

@@ -29,8 +29,8 @@ const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 
 const EVENTS_SKIPPED_MAX: u64 = 64;
 
 /// How often a replica that is behind is asked again, and the pause before that.
-const REPLICA_ATTEMPTS: u32 = 50;
-const REPLICA_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const REPLICA_ATTEMPTS: u32 = 50;
+pub(super) const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 
 /// The status behind the last message of a batch.
 const END_OF_BATCH: u16 = 204;
@@ -273,7 +273,7 @@ impl Reader {
     }
 }
 
-fn status(message: &Message) -> Option<u16> {
+pub(super) fn status(message: &Message) -> Option<u16> {
     message.status.map(|status| status.as_u16())
 }
 
