@@ -151,6 +151,7 @@ fn json_of(report: &Report) -> Value {
     json!({
         "events": report.events,
         "streams": report.streams,
+        "trimmedStreams": report.trimmed,
         "unknownTypes": report.unknown_types,
         "problems": report.problems,
         "problemCount": report.problem_count,
@@ -160,6 +161,9 @@ fn json_of(report: &Report) -> Value {
 fn print_report(report: &Report, out: &mut Out) -> Result<(), CliError> {
     print_counts("verified", report.events, false, out)?;
     writeln!(out, "streams: {}", report.streams)?;
+    if report.trimmed > 0 {
+        writeln!(out, "streams of clicks without their beginning: {}", report.trimmed)?;
+    }
     for (event_type, count) in &report.unknown_types {
         writeln!(out, "unknown here: {count} of {}", plain(event_type))?;
     }

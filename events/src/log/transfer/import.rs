@@ -1,6 +1,8 @@
 //! From NDJSON to a log.
 
+use std::collections::HashMap;
 use std::io::BufRead;
+use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -75,6 +77,8 @@ struct Lines<R> {
     line: u64,
     counts: Counts,
     last: Option<(Topic, u64)>,
+    /// The versions of each stream of clicks: retention may have taken its beginning.
+    clicks: HashMap<Box<str>, Range<u64>>,
     /// The first event of the next append.
     ahead: Option<(u64, Append)>,
     ended: bool,
@@ -87,8 +91,8 @@ fn wrong(line: u64, reason: impl Into<String>) -> TransferError {
 impl<R: BufRead> Lines<R> {
     fn open(input: R) -> Result<Self, TransferError> {
         let (hash, counts) = (Sha256::new(), Counts::default());
-        let mut lines =
-            Self { input, hash, line: 0, counts, last: None, ahead: None, ended: false };
+        let (last, clicks, ahead) = (None, HashMap::new(), None);
+        let mut lines = Self { input, hash, line: 0, counts, last, clicks, ahead, ended: false };
         let text = lines.read()?;
         let header: Header = serde_json::from_slice(&text).map_err(|_| wrong(1, "no export"))?;
         if header.hoplog_export > FORMAT {
@@ -141,7 +145,28 @@ impl<R: BufRead> Lines<R> {
         }
         self.last = Some((event.topic, event.sequence));
         *self.counts.of(event.topic) += 1;
-        append_of(&event).map(|append| Some((line, append))).map_err(|reason| wrong(line, reason))
+        let before = self.version_before(&event).map_err(|reason| wrong(line, reason))?;
+        let append = append_of(&event, before).map_err(|reason| wrong(line, reason))?;
+        Ok(Some((line, append)))
+    }
+
+    /// The version that the event's stream has before it in the log that is filled. Streams of
+    /// clicks are counted anew there from the first event that is left of them.
+    fn version_before(&mut self, event: &EventLine<'_>) -> Result<Version, &'static str> {
+        let version = event.version.0;
+        if version == 0 {
+            return Err("version 0 is before the first event");
+        }
+        if event.topic != Topic::Clicks {
+            return Ok(Version(version - 1));
+        }
+        let stream = self.clicks.entry(event.stream.as_ref().into());
+        let versions = stream.or_insert(version..version);
+        if versions.end != version {
+            return Err("an event of its stream is missing before it");
+        }
+        versions.end += 1;
+        Ok(Version(version - versions.start))
     }
 
     fn end(&mut self, text: &[u8]) -> Result<(), TransferError> {
@@ -156,16 +181,15 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-fn append_of(event: &EventLine<'_>) -> Result<Append, String> {
+fn append_of(event: &EventLine<'_>, before: Version) -> Result<Append, String> {
     let body = event.body.get().as_bytes();
     let identity = Identity::of(body).map_err(|error| error.to_string())?;
     if identity.subject != event.stream {
         return Err(format!("the event is of {}, not of {}", identity.subject, event.stream));
     }
-    let before = event.version.0.checked_sub(1).ok_or("version 0 is before the first event")?;
     Ok(Append {
         stream: StreamId::new(event.topic, event.stream.as_ref()),
-        expected: ExpectedVersion::Exact(Version(before)),
+        expected: ExpectedVersion::Exact(before),
         command_id: event.command_id,
         events: vec![NewEvent {
             id: identity.id,

@@ -67,6 +67,50 @@ async fn an_imported_log_exports_the_same_events() {
     assert_eq!(exported(&copy).await, second);
 }
 
+/// The export without some of its lines, sealed anew: as of a log that forgets.
+fn without(export: &str, gone: impl Fn(&str) -> bool) -> String {
+    let lines = export.lines().filter(|line| !line.contains(r#""end":true"#) && !gone(line));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let mut events = Counts::default();
+    for line in events_of(&text) {
+        *events.of(serde_json::from_str::<EventLine<'_>>(line).unwrap().topic) += 1;
+    }
+    let sha256 = hex(Sha256::new_with_prefix(&text));
+    let trailer = serde_json::to_string(&Trailer { end: true, events, sha256 }).unwrap();
+    format!("{text}{trailer}\n")
+}
+
+/// Clicks may be kept for a time only: what is left of a stream begins at any version.
+#[tokio::test]
+async fn a_log_that_forgets_old_clicks_can_be_moved_and_is_no_broken_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = exported(&filled(&directory).await).await;
+    let is_click = |line: &str, version: u64| {
+        line.contains(r#""topic":"clicks""#) && line.contains(&format!(r#""version":{version},"#))
+    };
+    let trimmed = without(&whole, |line| is_click(line, 1));
+    let copy = log(&directory, "copy").await;
+    assert_eq!(check(trimmed.as_bytes()).unwrap().clicks, 3);
+    assert_eq!(import(&copy, trimmed.as_bytes()).await.unwrap().clicks, 3);
+    assert_eq!(verify(&copy).await.unwrap().problem_count, 0);
+    let bodies = |export: &str| -> Vec<String> {
+        let lines = events_of(export).into_iter();
+        lines.map(|line| line.split_once(r#""body":"#).unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(bodies(&exported(&copy).await), bodies(&trimmed), "byte for byte");
+    let source = log(&directory, "source").await;
+    let limit = crate::log::ReadLimit::default();
+    let clicks = source.read_all(Topic::Clicks, Default::default(), limit).await.unwrap();
+    let (mut report, mut versions) = (Report::default(), Default::default());
+    for event in &clicks[1..] {
+        report.look_at(event, Default::default(), &mut versions);
+    }
+    assert_eq!((report.trimmed, report.problem_count), (1, 0), "{:?}", report.problems);
+    // A hole is none of retention's doing, and a link keeps its beginning for ever.
+    let hole = without(&whole, |line| is_click(line, 2));
+    assert!(matches!(check(hole.as_bytes()), Err(TransferError::Line { line: 7, .. })));
+}
+
 #[tokio::test]
 async fn the_order_is_kept_however_many_appends_are_under_way() {
     let directory = tempfile::tempdir().unwrap();
