@@ -12,13 +12,14 @@ use chrono::DateTime;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use hoplog::cache::Level1;
-use hoplog::clicks::address::client_address;
+use hoplog::clicks::address::{TrustedProxies, client_address};
 use hoplog::clicks::country::Locator;
 use hoplog::clicks::enrichment::Enricher;
 use hoplog::clicks::visit::Visit;
 use hoplog::clicks::visitor::VisitorSalts;
 use hoplog::clock::Clock;
-use hoplog::commands::code::{CodeMaker, WorkerId};
+use hoplog::commands::code::CodeMaker;
+use hoplog::commands::worker::WorkerId;
 use hoplog::config::Codes;
 use hoplog::domain::link::{CreateLink, LinkCommand, Request, Requester, decide, evolve};
 use hoplog::queries::resolve_link::{LinkPath, Target};
@@ -112,7 +113,8 @@ fn find_a_link_in_the_cache(bencher: Bencher<'_, '_>) {
 fn find_the_clients_address(bencher: Bencher<'_, '_>) {
     let mut headers = HeaderMap::new();
     headers.insert("x-forwarded-for", "203.0.113.9, 10.0.0.2".parse().expect("a value"));
-    let trusted = ["10.0.0.0/8".parse().expect("a network")];
+    let networks = vec!["10.0.0.0/8".parse().expect("a network")];
+    let trusted = TrustedProxies { networks, ..TrustedProxies::default() };
     let peer = "10.0.0.1".parse().expect("an address");
     bencher.bench(|| client_address(peer, black_box(&headers), &trusted));
 }

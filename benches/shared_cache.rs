@@ -13,16 +13,17 @@ use divan::counter::ItemsCount;
 use futures::future::join_all;
 use hoplog::cache::Level2;
 use hoplog::clock::Clock;
-use hoplog::commands::code::{CodeMaker, WorkerId};
+use hoplog::commands::code::CodeMaker;
+use hoplog::commands::code_secret::CodeSecret;
 use hoplog::commands::create_link::WantedLink;
+use hoplog::commands::worker::WorkerId;
 use hoplog::commands::{Commands, Issuer};
 use hoplog::config::Codes;
 use hoplog::queries::resolve_link::{LinkPath, LinkResolver};
 use hoplog::queries::shared_cache::SharedCache;
 use hoplog_events::link::{LinkKey, RedirectStatus, Tags};
+use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
-use hoplog_events::log::{EventLog, ReadLimit};
-use hoplog_events::position::Topic;
 use hoplog_projections::lease::Part;
 use hoplog_projections::{Database, ReadModels};
 use tokio::runtime::Runtime;
@@ -92,7 +93,8 @@ async fn fill(
 
 async fn create_links(log: &Arc<dyn EventLog>) -> Vec<LinkKey> {
     let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
-    let commands = Commands::new(Arc::clone(log), codes, Vec::new());
+    let secret = CodeSecret::of(log, DateTime::UNIX_EPOCH).await.expect("a secret");
+    let commands = Commands::new(Arc::clone(log), codes, secret, Vec::new());
     let issuer = Issuer {
         owner: "ann".parse().expect("an owner"),
         admin: false,
@@ -141,12 +143,7 @@ fn resolve_a_link_at_hand_with_redis(bencher: Bencher<'_, '_>) {
     let resolver = WORLD.resolver(Some(WORLD.shared.clone()));
     WORLD.runtime.block_on(async {
         // As in a server: the log is followed meanwhile.
-        let head = WORLD.log.head(Topic::Links).await.expect("a head").sequence;
-        let from = resolver.follow_from(head);
-        let changes = WORLD.log.subscribe(Topic::Links, from, ReadLimit::default()).await;
-        let changes = changes.expect("a subscription");
-        let followed = resolver.follow(changes, from, head);
-        let _ = tokio::time::timeout(Duration::from_millis(200), followed).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), resolver.follow()).await;
     });
     World::warm(bencher, &resolver, &WORLD.keys[500]);
 }

@@ -1,6 +1,6 @@
 //! API keys: made, listed, revoked as events; held in memory to be checked on every request.
 
-use hoplog_events::account::Scope;
+use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::OwnerId;
 
 use crate::domain::link::Requester;
@@ -21,6 +21,8 @@ pub const ADMIN_OWNER: &str = "admin";
 /// Whose key a request carries, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
+    /// The key, unless it is the configured one, which never ends.
+    key: Option<ApiKeyId>,
     /// Written with the events of its commands: `key:<id>`.
     pub actor: Box<str>,
     /// Whose links it reaches.

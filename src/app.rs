@@ -6,21 +6,21 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::{LinkKey, OwnerId};
-use hoplog_events::log::{EventLog, ReadError, ReadLimit};
-use hoplog_events::position::{Position, Topic};
+use hoplog_events::log::{EventLog, ReadError};
+use hoplog_events::position::Position;
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
 use hoplog_projections::lease::{Member, Part};
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
 use hoplog_projections::{DatabaseError, ReadModels};
-use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
+use crate::clicks::address::TrustedProxies;
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
 use crate::clicks::import::ClickImport;
@@ -30,9 +30,11 @@ use crate::clicks::recorder::ClickRecorder;
 use crate::clicks::spool::Spool;
 use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
-use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::code::CodeMaker;
+use crate::commands::code_secret::{CodeSecret, CodeSecretError};
+use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{LogSettings, ReadSettings, Role, Roles, Settings};
+use crate::config::{Codes, LogSettings, ReadSettings, Role, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
@@ -67,6 +69,8 @@ pub struct App {
     pub commands: Commands,
     /// Records redirects.
     pub clicks: ClickRecorder,
+    /// Who writes.
+    node: Arc<NodeId>,
     /// Where clicks wait while the log is away; none where the log is on the same disk.
     pub spool: Option<Arc<Spool>>,
     /// Records clicks of the past.
@@ -76,7 +80,7 @@ pub struct App {
     /// The time.
     pub clock: Clock,
     /// Whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// The public origin, if it is set.
     pub origin: Option<Origin>,
     /// What has been measured.
@@ -85,6 +89,8 @@ pub struct App {
     pub shutdown: CancellationToken,
     shared: Option<Shared>,
     disabled_is_forbidden: bool,
+    /// Codes are numbers, and this node's is leased.
+    numbers_codes: bool,
     redirect_max_age_s: u32,
     enricher: Arc<Enricher>,
     log_backend: LogBackend,
@@ -118,6 +124,12 @@ pub enum StartError {
     /// See [`WorkerError`].
     #[error("the read models can't be opened: {0}")]
     ReadModels(#[from] WorkerError),
+    /// See [`WorkerLeaseError`].
+    #[error("a number for HOPLOG_CODES=snowflake can't be leased: {0}")]
+    Worker(#[from] WorkerLeaseError),
+    /// See [`CodeSecretError`].
+    #[error("the secret behind codes can't be read or made: {0}")]
+    CodeSecret(#[from] CodeSecretError),
     /// Give the path of a database in `MaxMind` format.
     #[error("HOPLOG_GEOIP_DB: {0}")]
     Locator(#[from] maxminddb::MaxMindDbError),
@@ -168,7 +180,9 @@ impl App {
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
-        let codes = CodeMaker::new(settings.codes, worker(settings, &outlet.node));
+        let worker = worker(settings, log.as_ref(), &outlet.node).await?;
+        let codes = CodeMaker::new(settings.codes, worker);
+        let secret = CodeSecret::of(&log, clock.now()).await?;
         let open_shared = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(open_shared);
         let cache = shared.as_ref().map(|shared| shared.cache.clone());
@@ -176,8 +190,9 @@ impl App {
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
             roles: settings.roles,
-            commands: Commands::new(Arc::clone(&log), codes, own_hosts),
+            commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
+            node: outlet.node,
             spool: outlet.spool,
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
@@ -189,6 +204,7 @@ impl App {
             shutdown: CancellationToken::new(),
             shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,
+            numbers_codes: settings.codes == Codes::Snowflake,
             redirect_max_age_s: settings.redirect_max_age_s,
             enricher,
             log,
@@ -217,8 +233,13 @@ impl App {
             now: self.clock.now(),
         };
         let new = NewKey { owner, name, scopes: vec![Scope::Admin], expires_at: None };
-        let (key, _) = create_key(&self.log, &issuer, ApiKeyId(Uuid::now_v7()), new).await?;
-        Ok(Some(key))
+        // Of nodes that start together on an empty log, one makes the key and shows it.
+        let id = ApiKeyId(Uuid::new_v5(&Uuid::NAMESPACE_OID, b"hoplog: the first admin key"));
+        match create_key(&self.log, &issuer, id, new).await {
+            Ok((key, ..)) => Ok(Some(key)),
+            Err(KeyError::AlreadyCreated) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Who gives a command with this key in this request.
@@ -281,15 +302,6 @@ impl App {
         let max_age = self.redirect_max_age_s.min(left);
         crate::http::headers::ascii(&format!("private, max-age={max_age}"))
     }
-
-    /// Where the link changes begin that the cache has to follow.
-    async fn follow_links(&self) -> Result<(), ReadError> {
-        let head = self.log.head(Topic::Links).await?.sequence;
-        let from = self.links.follow_from(head);
-        let changes = self.log.subscribe(Topic::Links, from, ReadLimit::default()).await?;
-        self.links.follow(changes, from, head).await;
-        Ok(())
-    }
 }
 
 /// Runs on the projectors' threads, so that the database's own threads have their priority.
@@ -321,18 +333,20 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
 }
 
+/// Only numbered codes need a number.
+async fn worker(
+    settings: &Settings,
+    log: &dyn EventLog,
+    node: &NodeId,
+) -> Result<WorkerId, WorkerLeaseError> {
+    match settings.codes {
+        Codes::Snowflake => WorkerId::lease(log, node.id()).await,
+        Codes::Random => Ok(WorkerId::ONLY),
+    }
+}
+
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {
     let locator = Locator::open(settings.geoip_db.clone())?;
     let salts = VisitorSalts::open(&dir.visitor_salts_file()).map_err(StartError::VisitorSalts)?;
     Ok(Enricher::new(locator, salts, settings.keep_addresses))
-}
-
-/// The embedded log has one node. Of others, each draws a number from its own identity: two that
-/// draw the same meet on the log, which gives a code to one of them.
-fn worker(settings: &Settings, node: &NodeId) -> WorkerId {
-    if settings.log == LogSettings::Embedded {
-        WorkerId::ONLY
-    } else {
-        WorkerId::drawn_by(node.id())
-    }
 }

@@ -16,14 +16,19 @@ use crate::execute::{ExecuteError, Origin, Outcome, execute};
 
 pub mod change_link;
 pub mod code;
+pub mod code_secret;
 pub mod create_link;
 pub mod expire_links;
+pub mod worker;
+
+use code_secret::CodeSecret;
 
 /// Everything commands need.
 #[derive(Debug)]
 pub struct Commands {
     log: Arc<dyn EventLog>,
     codes: code::CodeMaker,
+    secret: CodeSecret,
     own_hosts: Vec<Box<str>>,
 }
 
@@ -52,10 +57,21 @@ pub struct IdempotencyKey {
 }
 
 impl Commands {
+    /// Makes codes.
+    #[must_use]
+    pub fn codes(&self) -> &code::CodeMaker {
+        &self.codes
+    }
+
     /// Commands that append to a log. `own_hosts`: where no link may lead.
     #[must_use]
-    pub fn new(log: Arc<dyn EventLog>, codes: code::CodeMaker, own_hosts: Vec<Box<str>>) -> Self {
-        Self { log, codes, own_hosts }
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        codes: code::CodeMaker,
+        secret: CodeSecret,
+        own_hosts: Vec<Box<str>>,
+    ) -> Self {
+        Self { log, codes, secret, own_hosts }
     }
 
     fn request(

@@ -10,11 +10,11 @@ use std::time::Duration;
 use clap::Args;
 use hoplog_events::log::jetstream::JetStreamOptions;
 use hoplog_projections::database::PostgresOptions;
-use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
 use crate::cache::Level2Address;
+use crate::clicks::address::TrustedProxies;
 
 mod backends;
 mod parse;
@@ -85,6 +85,10 @@ pub struct RawSettings {
     /// Networks whose X-Forwarded-For and Forwarded headers are believed [default: none]
     #[arg(long, env = "HOPLOG_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<String>,
+    /// The header that those proxies write: `x-forwarded-for`, `forwarded`, or `either` (the first
+    /// where it is there) [default: either]
+    #[arg(long, env = "HOPLOG_FORWARDED_HEADER", value_name = "HEADER")]
+    pub forwarded_header: Option<String>,
     /// When a redirect is answered: `durable` (its click is on disk) or `queued` [default: durable]
     #[arg(long, env = "HOPLOG_CLICKS_ACK", value_name = "ACK")]
     pub clicks_ack: Option<String>,
@@ -138,7 +142,7 @@ pub struct Settings {
     /// A country or city database.
     pub geoip_db: Option<PathBuf>,
     /// Whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// When a redirect is answered.
     pub clicks_ack: ClicksAck,
     /// How large the spool's file may get, in bytes.

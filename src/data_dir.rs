@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directory that holds everything of an embedded server.
@@ -39,7 +39,8 @@ impl DataDir {
     /// When another process has it, or the directory can't be made.
     pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let failed = |error| DataDirError::Io(self.0.display().to_string(), error);
-        fs::create_dir_all(&self.0).map_err(failed)?;
+        // What it holds is nobody else's business: clicks, secrets.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
         let file = File::create(self.0.join("lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(DataDirLock { _file: file }),
@@ -85,22 +86,25 @@ impl DataDir {
     }
 }
 
-/// Replaces a small file at once, readable by its owner only.
+/// Replaces a small file at once, readable by its owner only. Afterwards it outlives the loss of
+/// power: its name is on the disk, too.
 ///
 /// # Errors
-/// When it can't be written; the old file stays.
+/// When it can't be written; the old file stays, or the new one is there and may not last.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn one_writer_has_the_directory_at_a_time() {
@@ -110,5 +114,7 @@ mod tests {
         assert!(matches!(directory.lock(), Err(DataDirError::InUse(_))));
         drop(lock);
         directory.lock().unwrap();
+        let mode = fs::metadata(parent.path().join("new")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "nobody else may look into it");
     }
 }

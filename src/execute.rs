@@ -108,6 +108,15 @@ struct Done {
 }
 
 impl Loaded {
+    /// Takes over events that were appended.
+    fn add(&mut self, key: &LinkKey, events: &[LinkEvent], at: DateTime<Utc>) {
+        for event in events {
+            self.link = evolve(self.link.take(), key, event, at);
+        }
+        self.version = Version(self.version.0 + events.len() as u64);
+        self.count();
+    }
+
     /// Gives the link the stream's version: events of types that are unknown here count too.
     fn count(&mut self) {
         if let Some(link) = &mut self.link {
@@ -141,8 +150,8 @@ pub async fn execute(
         }
         match append(log, key, loaded.version, &events, request.now, origin).await {
             Ok((position, false)) => {
-                let link = evolve_all(loaded.link, key, &events, request.now);
-                let link = link.ok_or(LinkError::NotFound)?;
+                loaded.add(key, &events, request.now);
+                let link = loaded.link.ok_or(LinkError::NotFound)?;
                 return Ok(Outcome { link, position, repeated: false });
             }
             // It was appended by an earlier attempt that got no answer, or somebody was faster:
@@ -274,15 +283,6 @@ fn unchanged(loaded: Loaded, key: &LinkKey) -> Result<Outcome, ExecuteError> {
         (Some(link), Some(position)) => Ok(Outcome { link, position, repeated: false }),
         _ => Err(LinkError::CodeTaken(key.clone()).into()),
     }
-}
-
-fn evolve_all(
-    link: Option<Link>,
-    key: &LinkKey,
-    events: &[LinkEvent],
-    at: DateTime<Utc>,
-) -> Option<Link> {
-    events.iter().fold(link, |link, event| evolve(link, key, event, at))
 }
 
 async fn append(

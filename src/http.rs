@@ -71,7 +71,7 @@ pub fn router(app: AppState) -> Router {
     let contract = with_security(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
     let api = api
-        .route("/openapi.json", get(move || docs::contract(contract)))
+        .route("/openapi.json", get(move || async { docs::contract(contract) }))
         .merge(docs::routes())
         .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

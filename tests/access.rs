@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{NewLink, Server, now};
+use crate::support::{Live, NewLink, Server, now};
 
 /// What each scope opens; every other key is turned away with 403.
 const OPENS: &[(&str, &str, &str)] = &[
@@ -147,4 +147,37 @@ async fn an_expired_key_works_no_more() {
         }
         assert!(asked < expires, "accepted after the instant");
     }
+}
+
+/// A stream that was opened with a key ends with it, also where nothing happens meanwhile.
+#[tokio::test]
+async fn a_live_stream_ends_when_its_key_is_revoked() {
+    let server = Server::start();
+    let admin = &server.client;
+    let body = json!({ "name": "reader", "owner": "reader", "scopes": ["events:read"] });
+    let made = admin.post("/api/v1/keys", &body).await.expect(201).json();
+    let reader = admin.with_key(made["key"].as_str().unwrap());
+    let mut live = Live::open(&reader, "topic=links", None).await;
+    admin.code(NewLink::to("https://example.com/")).await;
+    live.next().await;
+    admin.delete(&format!("/api/v1/keys/{}", made["id"].as_str().unwrap())).await.expect(204);
+    live.ends().await;
+    admin.code(NewLink::to("https://example.com/")).await;
+    reader.get("/api/v1/events").await.expect(401);
+}
+
+/// So does one whose key comes to its end.
+#[tokio::test]
+async fn a_live_stream_ends_when_its_key_expires() {
+    let server = Server::start();
+    let end = now() + chrono::Duration::seconds(2);
+    let body = json!({
+        "name": "reader", "owner": "reader", "scopes": ["events:read"],
+        "expiresAt": end.to_rfc3339(),
+    });
+    let made = server.client.post("/api/v1/keys", &body).await.expect(201).json();
+    let reader = server.client.with_key(made["key"].as_str().unwrap());
+    let mut live = Live::open(&reader, "topic=links", None).await;
+    live.ends().await;
+    assert!(now() >= end, "not before its end");
 }

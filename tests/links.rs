@@ -200,15 +200,51 @@ async fn trap_5_a_link_is_reused_only_where_it_is_the_same() {
     };
     let (status, first) = reuse(one.clone(), wanted.clone()).await;
     assert_eq!(status, 201);
-    server.client.caught_up("link_directory").await;
-    assert_eq!(reuse(one.clone(), wanted.clone()).await, (200, first.clone()));
+    assert_eq!(reuse(one.clone(), wanted.clone()).await, (200, first.clone()), "at once");
     assert_eq!(reuse(other, wanted.clone()).await.0, 201, "somebody else's");
-    let expiring = json!({ "url": URL, "reuse": true, "expiresIn": "1d" });
-    assert_eq!(reuse(one.clone(), expiring).await.0, 201, "another end");
-    let path = format!("/api/v1/links/{first}/disable");
-    one.post(&path, &json!({})).await.expect(200);
-    server.client.caught_up("link_directory").await;
-    assert_eq!(reuse(one.clone(), wanted).await.0, 201, "a disabled one");
+    let expiring = json!({ "url": URL, "reuse": true, "expiresAt": "2100-01-01T00:00:00Z" });
+    let (status, ending) = reuse(one.clone(), expiring.clone()).await;
+    assert_eq!(status, 201, "another end");
+    assert_eq!(reuse(one.clone(), expiring).await, (200, ending), "the same end");
+    for previous in 0..3 {
+        let (status, code) = reuse(one.clone(), wanted.clone()).await;
+        assert_eq!(status, if previous == 0 { 200 } else { 201 }, "a disabled one");
+        assert_eq!(reuse(one.clone(), wanted.clone()).await, (200, code.clone()));
+        one.post(&format!("/api/v1/links/{code}/disable"), &json!({})).await.expect(200);
+    }
+    // One that leads elsewhere by now is another link.
+    let (_, code) = reuse(one.clone(), wanted.clone()).await;
+    let change = json!({ "url": "https://example.org/" });
+    one.patch(&format!("/api/v1/links/{code}"), &change).await.expect(200);
+    assert_eq!(reuse(one.clone(), wanted).await.0, 201, "an edited one");
+}
+
+/// Trap 5 (U14): to look and then to make is no race either.
+#[tokio::test]
+async fn trap_5_of_many_who_want_to_reuse_one_makes_the_link() {
+    let server = Server::start();
+    let client = &server.client;
+    let body = json!({ "url": URL, "reuse": true });
+    let all = (0..32).map(|_| client.post("/api/v1/links", &body));
+    let all = futures::future::join_all(all).await;
+    let code = |answer: &Answer| answer.json()["code"].as_str().unwrap().to_owned();
+    let codes: HashSet<String> = all.iter().map(code).collect();
+    assert_eq!(codes.len(), 1, "{codes:?}");
+    assert_eq!(all.iter().filter(|answer| answer.status == 201).count(), 1);
+    // In one request, too; and what is found has its clicks and a position.
+    let twice = json!({ "links": [body, body, { "url": format!("{URL}2"), "reuse": true }] });
+    let results =
+        client.post("/api/v1/links/bulk", &twice).await.expect(200).json()["results"].clone();
+    let statuses: Vec<u64> =
+        results.as_array().unwrap().iter().map(|it| it["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 200, 201]);
+    for _ in 0..3 {
+        client.visit(&format!("/{}", code(&all[0]))).await.expect(302);
+    }
+    client.caught_up("click_statistics").await;
+    let found = client.post("/api/v1/links", &body).await.expect(200);
+    assert_eq!(found.json()["clicks"]["total"], 3);
+    assert!(!found.position().is_empty());
 }
 
 /// Trap 3: one atomic claim.

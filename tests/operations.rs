@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Output;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{NewLink, Server, Settings};
+use crate::support::{Client, NewLink, Server, Settings};
 
 mod contract;
 
@@ -33,6 +34,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_ADMIN_KEY", "short"),
         ("HOPLOG_GEOIP_DB", "/nowhere/geo.mmdb"),
         ("HOPLOG_TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("HOPLOG_FORWARDED_HEADER", "x-real-ip"),
         ("HOPLOG_CLICKS_ACK", "maybe"),
         ("HOPLOG_SPOOL_MAX_BYTES", "1000"),
         ("HOPLOG_KEEP_ADDRESSES", "perhaps"),
@@ -135,6 +137,13 @@ async fn a_log_is_verified_exported_and_imported() {
         client.visit(&format!("/{code}")).await.expect(302);
     }
     client.keyed("one", &["links:read"]).await;
+    let once = async |client: &Client| {
+        let request = client.authorized(Method::POST, "/api/v1/links");
+        let request = request.json(&json!({ "url": "https://example.com/" }));
+        let answer = client.send(request.header("idempotency-key", "order-9")).await.expect(201);
+        answer.json()["code"].as_str().unwrap().to_owned()
+    };
+    let ordered = once(client).await;
     let stats = client.stats(&code, "").await;
     let events = client.events("links").await;
     let settings = server.settings.clone();
@@ -145,7 +154,7 @@ async fn a_log_is_verified_exported_and_imported() {
     // A server is running meanwhile.
     let verified = log(&settings.data_dir(), &settings, &["verify", "--json"]);
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
-    assert_eq!((&report["problemCount"], &report["events"]["links"]), (&json!(0), &json!(1)));
+    assert_eq!((&report["problemCount"], &report["events"]["links"]), (&json!(0), &json!(2)));
     assert!(log(&settings.data_dir(), &settings, &["export", backup]).status.success());
     let busy = log(&settings.data_dir(), &settings, &["import", backup]);
     assert_eq!(busy.status.code(), Some(1), "not where a server writes: {}", stderr(&busy));
@@ -160,6 +169,7 @@ async fn a_log_is_verified_exported_and_imported() {
     let [before, after] = [events, server.client.events("links").await]
         .map(|events| events.into_iter().map(|e| e["data"].clone()).collect::<Vec<_>>());
     assert_eq!(before, after);
+    assert_eq!(once(&server.client).await, ordered, "idempotency keys move with the log");
     let settings = server.stop();
     assert!(log(&settings.data_dir(), &settings, &["export", again]).status.success());
     let lines = |file: &str| {

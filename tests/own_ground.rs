@@ -21,8 +21,10 @@ async fn routes(client: &Client) -> BTreeSet<String> {
     let contract = client.visit("/openapi.json").await.expect(200).json();
     let paths = contract["paths"].as_object().unwrap().keys();
     let words = paths.map(|path| path.split('/').nth(1).unwrap().to_owned());
+    // No alias has a dot: what stands before it is reserved as well.
+    let words = words.map(|word| word.split('.').next().unwrap().to_owned());
     let words = words.filter(|word| !word.starts_with('{'));
-    words.chain(["docs", "openapi", "asyncapi"].map(str::to_owned)).collect()
+    words.chain(["asyncapi".to_owned()]).collect()
 }
 
 /// The words that the source reserves.

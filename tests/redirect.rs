@@ -93,6 +93,28 @@ async fn trap_2_a_change_is_seen_by_the_very_next_redirect() {
     }
 }
 
+/// The read model may be behind when a node starts, and what it lacks happened before the node
+/// followed the log.
+#[tokio::test]
+async fn trap_2_a_change_that_the_read_model_lacks_is_seen_after_a_restart() {
+    let server = Server::start();
+    let client = &server.client;
+    let deleted = client.code(NewLink::to("https://example.com/")).await;
+    let edited = client.code(NewLink::to("https://example.com/old")).await;
+    client.caught_up("link_directory").await;
+    client.post("/api/v1/projections/link_directory/pause", &json!({})).await.expect(200);
+    client.delete(&format!("/api/v1/links/{deleted}")).await.expect(204);
+    let change = json!({ "url": "https://example.com/new" });
+    client.patch(&format!("/api/v1/links/{edited}"), &change).await.expect(200);
+    let server = server.kill().start();
+    let client = &server.client;
+    for _ in 0..3 {
+        client.visit(&format!("/{deleted}")).await.expect(410);
+        let answer = client.visit(&format!("/{edited}")).await.expect(302);
+        assert_eq!(answer.header("location"), "https://example.com/new");
+    }
+}
+
 #[tokio::test]
 async fn a_code_that_was_unknown_a_moment_ago_leads_somewhere_once_it_is_created() {
     let server = Server::start();

@@ -1,4 +1,5 @@
-//! What happens to API keys. Only hashes of keys are ever written down.
+//! What happens to API keys, of which only hashes are ever written down, and what else belongs to
+//! the service as a whole.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -84,9 +85,17 @@ impl Scope {
 #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
 pub struct KeyHash(pub Box<str>);
 
-/// One fact about one API key.
+/// The stream that holds the secret behind codes.
+#[must_use]
+pub fn code_secret_stream() -> StreamId {
+    StreamId::new(Topic::Accounts, "service/code-secret")
+}
+
+/// One fact about one API key, or about the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountEvent {
+    /// Codes that idempotency keys stand for are made with this secret.
+    CodeSecretMade(CodeSecretMade),
     /// The key works from now on.
     ApiKeyCreated(ApiKeyCreated),
     /// The key works no more.
@@ -120,4 +129,19 @@ pub struct ApiKeyCreated {
 pub struct ApiKeyRevoked {
     /// Which key.
     pub id: ApiKeyId,
+}
+
+/// The codes that idempotency keys stand for are made with this secret from now on: nobody can
+/// compute them from keys that are easy to guess, and a log that is moved keeps them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeSecretMade {
+    /// The secret: 64 hexadecimal digits, or the identity of a log that has links from before.
+    pub secret: Box<str>,
+}
+
+impl std::fmt::Debug for CodeSecretMade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CodeSecretMade(…)")
+    }
 }

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked};
+use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksRecorded};
 use crate::link::{
     LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
@@ -21,7 +21,7 @@ pub enum Event {
     Link(LinkEvent),
     /// Clicks were recorded.
     Click(ClickEvent),
-    /// Something happened to an API key.
+    /// Something happened to an API key, or to the service.
     Account(AccountEvent),
 }
 
@@ -108,6 +108,7 @@ catalogue! {
     "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
     "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
     "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));
+    "hoplog.code-secret.made.v1", Accounts: Account(AccountEvent::CodeSecretMade(CodeSecretMade));
 }
 
 impl From<LinkEvent> for Event {

@@ -8,13 +8,13 @@
 //! 3. [`upcast`]: how an event written years ago is read today.
 //! 4. [`log`]: the [`log::EventLog`] trait and its obligations; its backends are beside it.
 //! 5. [`spool`]: where appends wait for a log that is away.
-//! 6. [`day_secret`]: what writers of one log share for a day and no longer.
+//! 6. [`agreement`]: what the nodes of one log agree on for some days.
 //! 7. [`position`]: where an event is, and the opaque token that clients see.
 
 pub mod account;
+pub mod agreement;
 pub mod catalogue;
 pub mod click;
-pub mod day_secret;
 pub mod envelope;
 pub mod link;
 pub mod log;

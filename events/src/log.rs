@@ -30,7 +30,7 @@
 
 use async_trait::async_trait;
 
-use crate::day_secret::DaySecrets;
+use crate::agreement::Agreements;
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -144,8 +144,8 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         false
     }
 
-    /// Where all who write to this log agree on secrets; `None`: only this process writes to it.
-    fn day_secrets(&self) -> Option<&dyn DaySecrets> {
+    /// Where all who write to this log agree; `None`: only this process writes to it.
+    fn agreements(&self) -> Option<&dyn Agreements> {
         None
     }
 

@@ -12,13 +12,18 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Sequence, Topic};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use super::api_key::{hash_of, is_well_formed};
 use super::{ADMIN_OWNER, Principal, Scopes};
+use crate::clock::Clock;
 use crate::config::Secret;
 
 /// How long to wait before a log that can't be read is tried again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long whoever waits for a key's end waits between two looks at the clock.
+const LOOK_MAX: Duration = Duration::from_mins(1);
 
 /// A key as it can be listed.
 #[derive(Debug, Clone)]
@@ -29,6 +34,13 @@ pub struct KeyRecord {
     pub created_at: DateTime<Utc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl KeyRecord {
+    fn works(&self, now: DateTime<Utc>) -> bool {
+        let expired = self.created.expires_at.is_some_and(|expires_at| expires_at <= now);
+        !expired && self.revoked_at.is_none()
+    }
 }
 
 /// A request's key does not work.
@@ -50,6 +62,8 @@ pub struct KeyRing {
     /// The key from the settings, which is on no log.
     configured: Option<[u8; 32]>,
     keys: RwLock<Keys>,
+    /// Told of every change.
+    changes: watch::Sender<()>,
 }
 
 impl KeyRing {
@@ -62,7 +76,7 @@ impl KeyRing {
         configured: Option<&Secret>,
     ) -> Result<Self, ReadError> {
         let configured = configured.map(|secret| hash_of(&secret.0));
-        let ring = Self { configured, keys: RwLock::default() };
+        let ring = Self { configured, keys: RwLock::default(), changes: watch::Sender::default() };
         while ring.read_on(log).await? {}
         Ok(ring)
     }
@@ -119,6 +133,8 @@ impl KeyRing {
                 keys.applied = event.position.sequence;
             }
         }
+        drop(keys);
+        self.changes.send_replace(());
     }
 
     /// Whose key this is.
@@ -130,7 +146,8 @@ impl KeyRing {
         if self.configured.is_some_and(|configured| configured.ct_eq(&hash).into()) {
             let owner = ADMIN_OWNER.parse().map_err(|_| AuthError)?;
             let actor = "key:configured".into();
-            return Ok(Principal { actor, owner, scopes: Scopes::of(&[Scope::Admin]) });
+            let scopes = Scopes::of(&[Scope::Admin]);
+            return Ok(Principal { key: None, actor, owner, scopes });
         }
         if !is_well_formed(key) {
             return Err(AuthError);
@@ -139,15 +156,43 @@ impl KeyRing {
         // What is looked up is a hash of 178 random bits: how long the look-up takes tells
         // nothing about any key.
         let record = keys.by_hash.get(&hash).and_then(|id| keys.by_id.get(id)).ok_or(AuthError)?;
-        let expired = record.created.expires_at.is_some_and(|expires_at| expires_at <= now);
-        if expired || record.revoked_at.is_some() {
+        if !record.works(now) {
             return Err(AuthError);
         }
         Ok(Principal {
+            key: Some(record.created.id),
             actor: format!("key:{}", record.created.id).into(),
             owner: record.created.owner.clone(),
             scopes: Scopes::of(&record.created.scopes),
         })
+    }
+
+    /// Whether a key that a request came with still works.
+    #[must_use]
+    pub fn works(&self, principal: &Principal, now: DateTime<Utc>) -> bool {
+        self.left(principal, now).is_some()
+    }
+
+    /// Resolves when a key that works stops working: it was revoked, or its end has come.
+    pub async fn ended(&self, principal: &Principal, clock: &Clock) {
+        // Before the first look, so that nothing is missed between that and the wait.
+        let mut changes = self.changes.subscribe();
+        while let Some(left) = self.left(principal, clock.now()) {
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(left) => {}
+            }
+        }
+    }
+
+    /// How long a key may still be used, looked at again at the latest after [`LOOK_MAX`]; `None`:
+    /// no longer.
+    fn left(&self, principal: &Principal, now: DateTime<Utc>) -> Option<Duration> {
+        let Some(id) = principal.key else { return Some(LOOK_MAX) };
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let record = keys.by_id.get(&id).filter(|record| record.works(now))?;
+        let left = record.created.expires_at.map_or(Ok(LOOK_MAX), |end| (end - now).to_std());
+        Some(left.unwrap_or_default().min(LOOK_MAX))
     }
 
     /// All keys, the newest first.
@@ -206,7 +251,7 @@ impl Keys {
                     record.revoked_at = Some(at);
                 }
             }
-            Event::Link(_) | Event::Click(_) => {}
+            Event::Account(AccountEvent::CodeSecretMade(_)) | Event::Link(_) | Event::Click(_) => {}
         }
     }
 }

@@ -58,7 +58,7 @@ pub async fn create_key(
     issuer: &Issuer,
     id: ApiKeyId,
     new: NewKey,
-) -> Result<(ApiKey, Position), KeyError> {
+) -> Result<(ApiKey, ApiKeyCreated, Position), KeyError> {
     if new.expires_at.is_some_and(|expires_at| expires_at <= issuer.now) {
         return Err(KeyError::ExpiryPassed);
     }
@@ -72,8 +72,9 @@ pub async fn create_key(
         prefix: key.shown().into(),
         expires_at: new.expires_at,
     };
-    match append(log, issuer, id, created.into(), ExpectedVersion::Exact(Version::NONE)).await {
-        Ok(position) => Ok((key, position)),
+    let event = created.clone().into();
+    match append(log, issuer, id, event, ExpectedVersion::Exact(Version::NONE)).await {
+        Ok(position) => Ok((key, created, position)),
         Err(AppendError::Conflict { .. }) => Err(KeyError::AlreadyCreated),
         Err(error) => Err(KeyError::Unavailable(error.to_string())),
     }

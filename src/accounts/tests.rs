@@ -58,7 +58,7 @@ async fn world() -> World {
 impl World {
     async fn create(&self, new: NewKey) -> (ApiKeyId, ApiKey) {
         let id = ApiKeyId(Uuid::now_v7());
-        let (key, position) = create_key(&self.log, &issuer(), id, new).await.unwrap();
+        let (key, _, position) = create_key(&self.log, &issuer(), id, new).await.unwrap();
         self.ring.catch_up(&self.log, position.sequence).await.unwrap();
         (id, key)
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hoplog_events::link::LinkKey;
+use hoplog_events::position::{Position, Topic};
+use hoplog_projections::link_directory;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +15,7 @@ use tokio::task::JoinSet;
 use super::{App, AppState, StartError, shared_cache};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
+use crate::commands::worker::WorkerId;
 use crate::config::Settings;
 use crate::http::{self, server::Edge};
 use crate::telemetry;
@@ -72,11 +75,7 @@ async fn stop(app: &App, mut jobs: JoinSet<()>) {
 fn start_jobs(app: &AppState) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     let links = Arc::clone(app);
-    jobs.spawn(async move {
-        if let Err(error) = links.follow_links().await {
-            tracing::error!(%error, "link changes can't be followed");
-        }
-    });
+    jobs.spawn(async move { links.links.follow().await });
     let keys = Arc::clone(app);
     jobs.spawn(async move { keys.keys.follow(&keys.log).await });
     let addresses = Arc::clone(app);
@@ -85,6 +84,12 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     jobs.spawn(async move {
         salts.enricher.salts().look_after(salts.log.as_ref(), &salts.clock).await;
     });
+    if app.numbers_codes {
+        let codes = Arc::clone(app);
+        jobs.spawn(async move {
+            WorkerId::keep(codes.log.as_ref(), codes.node.id(), codes.commands.codes()).await;
+        });
+    }
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     jobs
@@ -96,21 +101,29 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
 async fn sweep(app: &App) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        if !app.read_models.leads() {
-            continue;
-        }
-        let limit = u32::try_from(SWEEP_LINKS_MAX).unwrap_or(u32::MAX);
-        let due = app.read_models.link_directory().due_for_expiry(app.clock.now(), limit).await;
-        match due {
-            Ok(due) => {
-                let due: Vec<LinkKey> = due.into_iter().map(|row| row.key).collect();
-                for outcome in app.commands.expire_links(due, &app.clock).await {
-                    app.links.remember(outcome.link, outcome.position).await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "due links can't be looked for"),
-        }
+        while app.read_models.leads() && sweep_once(app).await {}
     }
+}
+
+/// Whether there may be more to note at once.
+async fn sweep_once(app: &App) -> bool {
+    let limit = u32::try_from(SWEEP_LINKS_MAX).unwrap_or(u32::MAX);
+    let due = app.read_models.link_directory().due_for_expiry(app.clock.now(), limit).await;
+    let due = due.unwrap_or_else(|error| {
+        tracing::warn!(%error, "due links can't be looked for");
+        Vec::new()
+    });
+    let is_full = due.len() == SWEEP_LINKS_MAX;
+    let due: Vec<LinkKey> = due.into_iter().map(|row| row.key).collect();
+    let mut last = None;
+    for outcome in app.commands.expire_links(due, &app.clock).await {
+        last = last.max(Some(outcome.position.sequence));
+        app.links.remember(outcome.link, outcome.position).await;
+    }
+    // Those that were noted are due in the directory until it has read so.
+    let Some(sequence) = last.filter(|_| is_full) else { return false };
+    let position = Position { log: app.log.id(), topic: Topic::Links, sequence };
+    app.wait_for(link_directory::NAME, Some(position)).await.is_ok()
 }
 
 /// What a person (or a script) needs to know: where, and the first key.

@@ -2,24 +2,47 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
 
 /// Hops that are looked at; a longer list is cut off, as no real chain is that long.
 const HOPS_MAX: usize = 32;
 
+/// Who is believed, and what of theirs.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies {
+    /// Where they are.
+    pub networks: Vec<IpNet>,
+    /// What they write.
+    pub header: ForwardedHeader,
+}
+
+/// The header that trusted proxies write. A visitor can bring along the one that they don't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, or `Forwarded` where there is none: right for proxies that always write
+    /// the former.
+    #[default]
+    Either,
+    /// `X-Forwarded-For`.
+    Legacy,
+    /// `Forwarded`.
+    Standard,
+}
+
 /// The client's address. Forwarding headers are read from the right, hop by hop, for as long as
 /// the hop that wrote them is trusted; the first address that is not is the client's. Anybody
 /// can write whatever they like further left.
 #[must_use]
-pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
+    let trusted = &proxies.networks;
     let peer = peer.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if trusted.is_empty() || !is_trusted(&peer) {
         return peer;
     }
     let mut client = peer;
-    for hop in hops(headers) {
+    for hop in hops(headers, proxies.header) {
         // A hop that is not an address was written by nobody who can be believed further.
         let Some(hop) = hop else { break };
         client = hop;
@@ -31,22 +54,28 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
 }
 
 /// The hops from the nearest to the furthest: `X-Forwarded-For` where it is there, otherwise
-/// `Forwarded` (RFC 7239).
-fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines: Vec<&str> = values(headers, "x-forwarded-for");
-    let mut hops: Vec<_> = if lines.is_empty() {
-        let lines = values(headers, header::FORWARDED.as_str());
-        lines.iter().flat_map(|line| line.split(',')).map(forwarded_for).collect()
+/// `Forwarded` (RFC 7239). What a line says is looked at byte by byte, since a visitor may have
+/// written the beginning of a line that a proxy then finished.
+fn hops(headers: &HeaderMap, which: ForwardedHeader) -> Vec<Option<IpAddr>> {
+    let lines = |name: &str| -> Vec<&[u8]> {
+        headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
+    };
+    let hops_of = |lines: &[&[u8]], read: fn(&str) -> Option<IpAddr>| -> Vec<Option<IpAddr>> {
+        let hops = lines.iter().flat_map(|line| line.split(|byte| *byte == b','));
+        hops.map(|hop| read(std::str::from_utf8(hop).ok()?)).collect()
+    };
+    let legacy = match which {
+        ForwardedHeader::Standard => Vec::new(),
+        ForwardedHeader::Either | ForwardedHeader::Legacy => lines("x-forwarded-for"),
+    };
+    let mut hops = if legacy.is_empty() && which != ForwardedHeader::Legacy {
+        hops_of(&lines(header::FORWARDED.as_str()), forwarded_for)
     } else {
-        lines.iter().flat_map(|line| line.split(',')).map(address).collect()
+        hops_of(&legacy, address)
     };
     hops.reverse();
     hops.truncate(HOPS_MAX);
     hops
-}
-
-fn values<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
 }
 
 /// The `for` parameter of one element of `Forwarded`.
@@ -70,13 +99,24 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(peer: &str, header: (&'static str, &[&str])) -> String {
+    type Line = (&'static str, &'static [u8]);
+
+    fn proxies(header: ForwardedHeader) -> TrustedProxies {
+        let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        TrustedProxies { networks, header }
+    }
+
+    fn of(peer: &str, lines: &[Line], header: ForwardedHeader) -> String {
         let mut headers = HeaderMap::new();
-        for value in header.1 {
-            headers.append(header.0, value.parse().unwrap());
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        client_address(peer.parse().unwrap(), &headers, &proxies(header)).to_string()
+    }
+
+    fn client(peer: &str, (name, values): (&'static str, &[&'static str])) -> String {
+        let lines: Vec<_> = values.iter().map(|value| (name, value.as_bytes())).collect();
+        of(peer, &lines, ForwardedHeader::Either)
     }
 
     /// Trap 15 (R16): only what a trusted proxy wrote is believed.
@@ -111,11 +151,34 @@ mod tests {
         }
     }
 
+    /// Trap 15 (R16): a byte that is no text hides nothing that a proxy wrote behind it.
+    #[test]
+    fn trap_15_a_visitor_can_t_make_a_proxys_header_unreadable() {
+        let visitor: &[Line] =
+            &[("x-forwarded-for", b"\xe9, 203.0.113.9"), ("forwarded", b"for=6.6.6.6")];
+        for header in [ForwardedHeader::Either, ForwardedHeader::Legacy] {
+            assert_eq!(of("10.0.0.1", visitor, header), "203.0.113.9");
+        }
+        let garbage: &[Line] = &[("x-forwarded-for", b"\xe9"), ("forwarded", b"for=6.6.6.6")];
+        assert_eq!(of("10.0.0.1", garbage, ForwardedHeader::Either), "10.0.0.1");
+    }
+
+    /// Trap 15 (R16): behind a proxy that writes the one, the other is the visitor's.
+    #[test]
+    fn trap_15_only_the_header_that_the_proxy_writes_is_read() {
+        let both: &[Line] = &[("forwarded", b"for=203.0.113.9"), ("x-forwarded-for", b"7.7.7.7")];
+        assert_eq!(of("10.0.0.1", both, ForwardedHeader::Standard), "203.0.113.9");
+        assert_eq!(of("10.0.0.1", both, ForwardedHeader::Legacy), "7.7.7.7");
+        let standard_only = &both[..1];
+        assert_eq!(of("10.0.0.1", standard_only, ForwardedHeader::Legacy), "10.0.0.1");
+        assert_eq!(of("10.0.0.1", standard_only, ForwardedHeader::Either), "203.0.113.9");
+    }
+
     #[test]
     fn without_trusted_proxies_nothing_is_believed() {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "1.1.1.1".parse().unwrap());
         let peer: IpAddr = "10.0.0.1".parse().unwrap();
-        assert_eq!(client_address(peer, &headers, &[]), peer);
+        assert_eq!(client_address(peer, &headers, &TrustedProxies::default()), peer);
     }
 }

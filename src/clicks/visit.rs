@@ -22,6 +22,12 @@ pub(super) const REFERRER_CHARS_MAX: usize = 1_024;
 /// Characters kept of a list of languages.
 const LANGUAGES_CHARS_MAX: usize = 256;
 
+/// A query up to this length is kept as it is.
+const QUERY_BYTES_KEPT: usize = 512;
+
+/// The bytes kept of a longer one: five parameters of 128 characters, each written as `%XX`, twice.
+const QUERY_BYTES_MAX: usize = 4 * 1_024;
+
 /// Characters kept of a purpose.
 const PURPOSE_CHARS_MAX: usize = 64;
 
@@ -36,7 +42,7 @@ pub struct Visit {
     pub address: Option<IpAddr>,
     /// The HTTP method.
     pub method: Method,
-    /// The query string of the short link.
+    /// The query string of the short link; of a long one, the parameters of campaigns.
     pub query: Option<Box<str>>,
     /// `User-Agent`
     pub user_agent: Option<Box<str>>,
@@ -65,13 +71,28 @@ impl Visit {
             at,
             address,
             method: method.clone(),
-            query: query.map(Into::into),
+            query: query.map(campaign_of),
             user_agent: kept(headers.get(header::USER_AGENT), USER_AGENT_CHARS_MAX),
             referrer: kept(headers.get(header::REFERER), REFERRER_CHARS_MAX),
             accept_language: kept(headers.get(header::ACCEPT_LANGUAGE), LANGUAGES_CHARS_MAX),
             purpose: kept(purpose, PURPOSE_CHARS_MAX),
         }
     }
+}
+
+/// What of a query a campaign may be in: all of it where that is short, as nearly always.
+fn campaign_of(query: &str) -> Box<str> {
+    if query.len() <= QUERY_BYTES_KEPT {
+        return query.into();
+    }
+    let mut kept = String::new();
+    for pair in query.split('&').filter(|pair| pair.starts_with("utm_")) {
+        if kept.len() + pair.len() < QUERY_BYTES_MAX {
+            kept.push_str(pair);
+            kept.push('&');
+        }
+    }
+    kept.into()
 }
 
 /// A header as text: bytes that are not UTF-8 are replaced, and what is too long is cut.
@@ -93,6 +114,19 @@ pub(super) fn cut(text: Cow<'_, str>, chars_max: usize) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Queries wait in the queue: 64 KiB each would be gigabytes.
+    #[test]
+    fn of_a_long_query_the_campaign_is_kept_and_no_more() {
+        let short = "utm_source=mail&ref=x";
+        assert_eq!(&*campaign_of(short), short);
+        let long = format!("fbclid={}&utm_source=mail&x=1&utm_term=t", "f".repeat(60_000));
+        assert_eq!(&*campaign_of(&long), "utm_source=mail&utm_term=t&");
+        let hostile = format!("utm_source={}&utm_medium=m", "s".repeat(60_000));
+        assert_eq!(&*campaign_of(&hostile), "utm_medium=m&");
+        let many = "utm_source=mail&".repeat(4_000);
+        assert!(campaign_of(&many).len() <= QUERY_BYTES_MAX);
+    }
 
     #[test]
     fn what_is_too_long_is_cut_between_characters() {

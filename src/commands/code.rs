@@ -2,16 +2,17 @@
 //!
 //! `random` codes are claimed on the log like any other: the log decides whether a code is free,
 //! so two nodes that draw the same one can't both have it. `snowflake` codes are 63-bit numbers
-//! of time, node and count; they are unique by construction and claimed all the same.
+//! of time, worker and count, and claimed all the same.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::ShortCode;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
+use super::worker::WorkerId;
 use crate::config::Codes;
 use crate::domain::alias::is_reserved;
 use crate::domain::base62::{ALPHABET, encode};
@@ -35,23 +36,6 @@ const NODE_AND_SEQUENCE_BITS: u32 = 22;
 /// Codes per millisecond and worker.
 const SEQUENCE_MAX: u64 = (1 << 12) - 1;
 
-/// Which of 1,024 nodes this is; given by whoever holds the lease. The embedded log's lease is
-/// the exclusive lock of its data directory, which makes it node 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkerId(u16);
-
-impl WorkerId {
-    /// The only node of an embedded log.
-    pub const ONLY: WorkerId = WorkerId(0);
-
-    /// One of the 1,024 numbers, from a node's identity.
-    #[must_use]
-    pub fn drawn_by(node: Uuid) -> Self {
-        let [.., high, low] = *node.as_bytes();
-        WorkerId(u16::from_be_bytes([high, low]) % 1_024)
-    }
-}
-
 /// Makes codes.
 #[derive(Debug)]
 pub enum CodeMaker {
@@ -68,6 +52,13 @@ impl CodeMaker {
         match codes {
             Codes::Random => CodeMaker::Random,
             Codes::Snowflake => CodeMaker::Snowflake(Snowflake::new(worker)),
+        }
+    }
+
+    /// Goes on as another worker.
+    pub fn become_worker(&self, worker: WorkerId) {
+        if let CodeMaker::Snowflake(snowflake) = self {
+            snowflake.worker.store(worker.0, Ordering::Relaxed);
         }
     }
 
@@ -114,7 +105,7 @@ pub fn seeded(seed: &[u8]) -> Option<ShortCode> {
 /// Time-ordered numbers: 41 bits of milliseconds, 10 of the node, 12 of a count.
 #[derive(Debug)]
 pub struct Snowflake {
-    worker: WorkerId,
+    worker: AtomicU16,
     /// The last millisecond that was used and how many of its numbers are gone.
     last: Mutex<(u64, u64)>,
 }
@@ -123,7 +114,7 @@ impl Snowflake {
     /// A maker that has made nothing yet.
     #[must_use]
     pub fn new(worker: WorkerId) -> Self {
-        Self { worker, last: Mutex::new((0, SEQUENCE_MAX)) }
+        Self { worker: AtomicU16::new(worker.0), last: Mutex::new((0, SEQUENCE_MAX)) }
     }
 
     /// The next number: always greater than the one before. When the clock stands still or goes
@@ -139,7 +130,8 @@ impl Snowflake {
         } else {
             (last_ms + 1, 0)
         };
-        (last.0 << NODE_AND_SEQUENCE_BITS) | (u64::from(self.worker.0) << 12) | last.1
+        let worker = u64::from(self.worker.load(Ordering::Relaxed));
+        (last.0 << NODE_AND_SEQUENCE_BITS) | (worker << 12) | last.1
     }
 }
 

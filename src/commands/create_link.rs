@@ -118,10 +118,9 @@ impl Commands {
         match (alias, idempotency) {
             (Some(alias), _) => Some(alias.clone().into_code()),
             (None, Some(idempotency)) => {
-                // The log's identity is told to nobody without an API key: visitors can't compute
-                // the codes of keys that are easy to guess.
-                let (log, owner) = (self.log.id(), &issuer.owner);
-                code::seeded(format!("{log}\n{owner}\n{}\n{attempt}", idempotency.key).as_bytes())
+                let (secret, owner) = (self.secret.reveal(), &issuer.owner);
+                let seed = format!("{secret}\n{owner}\n{}\n{attempt}", idempotency.key);
+                code::seeded(seed.as_bytes())
             }
             (None, None) => self.codes.make(issuer.now),
         }

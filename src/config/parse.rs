@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::cache::Level2Address;
+use crate::clicks::address::{ForwardedHeader, TrustedProxies};
 
 use super::backends::{log_url, read_url, roles};
 use super::{
@@ -67,7 +68,19 @@ impl RawSettings {
             cache: cache(self.cache_url.as_deref())?,
             admin_key: self.admin_key.map(admin_key).transpose()?,
             geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
-            trusted_proxies: networks(self.trusted_proxies.as_deref().unwrap_or_default())?,
+            trusted_proxies: TrustedProxies {
+                networks: networks(self.trusted_proxies.as_deref().unwrap_or_default())?,
+                header: choice(
+                    "HOPLOG_FORWARDED_HEADER",
+                    self.forwarded_header.as_deref(),
+                    &[
+                        ("either", ForwardedHeader::Either),
+                        ("x-forwarded-for", ForwardedHeader::Legacy),
+                        ("forwarded", ForwardedHeader::Standard),
+                    ],
+                    "either, x-forwarded-for, forwarded",
+                )?,
+            },
             clicks_ack: choice(
                 "HOPLOG_CLICKS_ACK",
                 self.clicks_ack.as_deref(),
@@ -124,7 +137,7 @@ impl RawSettings {
             ($($field:ident)*) => { $(self.$field = self.$field.take().or(file.$field);)* };
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles admin_key geoip_db
-            trusted_proxies clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
+            trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
             drain_seconds rate_limits log_format);
     }
 

@@ -104,7 +104,7 @@ fn the_file_may_use_tables_numbers_booleans_and_lists() {
     let settings = RawSettings { config: Some(file), ..raw() }.resolve().unwrap();
     assert!(settings.keep_addresses);
     assert_eq!(settings.redirect_max_age_s, 60);
-    assert_eq!(settings.trusted_proxies.len(), 2);
+    assert_eq!(settings.trusted_proxies.networks.len(), 2);
     assert_eq!(settings.clicks_ack, ClicksAck::Queued);
 }
 

@@ -13,8 +13,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::code::CodeMaker;
+use crate::commands::code_secret::CodeSecret;
 use crate::commands::create_link::WantedLink;
+use crate::commands::worker::WorkerId;
 use crate::commands::{Commands, IdempotencyKey, Issuer};
 use crate::config::Codes;
 use crate::domain::link::{EditLink, LinkCommand};
@@ -30,7 +32,8 @@ async fn world() -> World {
     let log = EmbeddedLog::open(&dir.path().join("log.db"), OpenOptions::default()).await.unwrap();
     let log: Arc<dyn EventLog> = Arc::new(log);
     let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
-    World { _dir: dir, commands: Commands::new(Arc::clone(&log), codes, Vec::new()), log }
+    let secret = CodeSecret::of(&log, DateTime::UNIX_EPOCH).await.unwrap();
+    World { _dir: dir, commands: Commands::new(Arc::clone(&log), codes, secret, Vec::new()), log }
 }
 
 fn issuer(owner: &str) -> Issuer {

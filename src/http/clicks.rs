@@ -150,7 +150,7 @@ pub async fn list_clicks(
     let (bots, cursor) = (bots(&mut query), query.raw("cursor"));
     let limit = query.limit(PAGE_CLICKS, PAGE_CLICKS_MAX);
     query.finish()?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
     find_link(app.log.as_ref(), &directory, newest, &key, &principal.requester()).await?;
     app.wait_for(clicks::NAME, position).await?;
     let query = ClickQuery { link: key, from, to, bots, cursor, limit };

@@ -32,7 +32,7 @@ pub async fn page() -> impl IntoResponse {
 /// This contract.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations",
     responses((status = 200, description = "an OpenAPI document", content_type = "application/json")))]
-pub async fn contract(document: Bytes) -> impl IntoResponse {
+pub fn contract(document: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document)
 }
 

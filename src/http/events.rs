@@ -19,6 +19,7 @@ use super::auth::EventsReader;
 use super::fields::Parameters;
 use super::headers::{HOPLOG_POSITION, LastEventId, ascii};
 use super::problem::Problem;
+use crate::accounts::Principal;
 use crate::app::AppState;
 
 /// Events on a page when the request does not say.
@@ -35,6 +36,17 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The media type of one page.
 const BATCH_JSON: &str = "application/cloudevents-batch+json";
+
+/// Why a bulk answer is cut off: whoever reads it must not take it for everything.
+#[derive(Debug, thiserror::Error)]
+enum BulkError {
+    /// Go on from the last event with another key.
+    #[error("the API key has ended")]
+    KeyEnded,
+    /// Go on from the last event later.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
 
 /// Which events a reader wants.
 struct Selection {
@@ -87,9 +99,9 @@ pub async fn read_events(
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
-        live(&app, selection).await
+        live(&app, principal, selection).await
     } else if accept.contains("application/x-ndjson") {
-        bulk(&app.log, selection).await
+        bulk(&app, principal, selection).await
     } else if accept.is_empty() || accept.contains("*/*") || accept.contains("json") {
         page(&app.log, selection).await
     } else {
@@ -163,22 +175,33 @@ async fn page(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Response,
     Ok(response)
 }
 
-async fn bulk(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Response, Problem> {
+async fn bulk(
+    app: &AppState,
+    principal: Principal,
+    selection: Selection,
+) -> Result<Response, Problem> {
+    let log = &app.log;
     let head = log.head(selection.topic).await?.sequence;
     let limit = ReadLimit { events_max: PAGE_EVENTS_MAX, bytes_max: READ_BYTES_MAX };
-    let log = Arc::clone(log);
-    let start = (log, Selection { limit, ..selection });
-    let pages = stream::try_unfold(start, move |(log, mut selection)| async move {
-        if selection.after >= head {
-            return Ok::<_, ReadError>(None);
+    let start = (Arc::clone(app), Selection { limit, ..selection });
+    let pages = stream::try_unfold(start, move |(app, mut selection)| {
+        let principal = principal.clone();
+        async move {
+            if !app.keys.works(&principal, app.clock.now()) {
+                return Err(BulkError::KeyEnded);
+            }
+            if selection.after >= head {
+                return Ok(None);
+            }
+            let events =
+                app.log.read_all(selection.topic, selection.after, selection.limit).await?;
+            let Some(last) = events.last() else { return Ok(None) };
+            let last = last.position.sequence;
+            let lines =
+                lines(events.iter().filter(|e| e.position.sequence <= head && selection.wants(e)));
+            selection.after = last;
+            Ok(Some((lines, (app, selection))))
         }
-        let events = log.read_all(selection.topic, selection.after, selection.limit).await?;
-        let Some(last) = events.last() else { return Ok(None) };
-        let last = last.position.sequence;
-        let lines =
-            lines(events.iter().filter(|e| e.position.sequence <= head && selection.wants(e)));
-        selection.after = last;
-        Ok(Some((lines, (log, selection))))
     });
     let content_type = HeaderValue::from_static("application/x-ndjson");
     Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(pages)).into_response())
@@ -194,17 +217,28 @@ fn lines<'a>(events: impl Iterator<Item = &'a RecordedEvent>) -> Bytes {
 }
 
 /// A live reader holds one batch of its own at a time; one that does not read costs the
-/// connection's buffer and nothing else. It ends at shutdown, to be resumed elsewhere.
-async fn live(app: &AppState, selection: Selection) -> Result<Response, Problem> {
+/// connection's buffer and nothing else. It ends at shutdown, to be resumed elsewhere, and with
+/// its key.
+async fn live(
+    app: &AppState,
+    principal: Principal,
+    selection: Selection,
+) -> Result<Response, Problem> {
     let Selection { topic, after, limit, .. } = selection;
     let subscription = app.log.subscribe(topic, after, limit).await?;
     let events = follow(subscription)
         .flat_map(stream::iter)
         .filter(move |event| std::future::ready(selection.wants(event)))
         .map(|event| Ok::<_, Infallible>(server_sent(&event)))
-        .take_until(app.shutdown.clone().cancelled_owned());
+        .take_until(app.shutdown.clone().cancelled_owned())
+        .take_until(key_ended(Arc::clone(app), principal));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     Ok(([(header::CACHE_CONTROL, "no-store")], stream).into_response())
+}
+
+/// A stream is for as long as the key works that it was asked for with.
+async fn key_ended(app: AppState, principal: Principal) {
+    app.keys.ended(&principal, &app.clock).await;
 }
 
 /// The stream ends when the log can't be read; the client comes back with its last position.

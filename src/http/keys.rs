@@ -122,9 +122,13 @@ pub async fn create(
     };
     let id = ApiKeyId(idempotency.as_ref().map_or_else(Uuid::now_v7, seeded));
     let new = NewKey { owner, name, scopes, expires_at };
-    let (key, position) = create_key(&app.log, &issuer, id, new).await?;
-    app.keys.catch_up(&app.log, position.sequence).await?;
-    let record = app.keys.get(id).ok_or_else(Problem::internal)?;
+    let (key, created, position) = create_key(&app.log, &issuer, id, new).await?;
+    // The answer holds the only copy of the key: it is given also if the log is away by now, and
+    // the key works as soon as this node has read of it.
+    if let Err(error) = app.keys.catch_up(&app.log, position.sequence).await {
+        tracing::warn!(%error, "a new API key does not work on this node yet");
+    }
+    let record = KeyRecord { created, created_at: issuer.now, revoked_at: None };
     let answer = KeyAnswer { key: Some(key.reveal().to_owned()), ..record.into() };
     let headers = [
         (HOPLOG_POSITION, ascii(&position.to_string())),

@@ -6,3 +6,4 @@ pub mod change;
 pub mod create;
 pub mod read;
 pub mod request;
+pub mod reuse;

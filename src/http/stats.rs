@@ -137,7 +137,7 @@ pub async fn link_statistics(
 ) -> Result<Json<StatisticsAnswer>, Problem> {
     let key = link_key(&code)?;
     let query = statistics_query(query.as_deref(), Scope::Link(key.clone()))?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
     find_link(app.log.as_ref(), &directory, newest, &key, &principal.requester()).await?;
     answer(&app, &query, position).await
 }

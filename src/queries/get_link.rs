@@ -10,20 +10,20 @@ use crate::execute::load_link;
 
 use hoplog_events::log::EventLog;
 
-/// The link with this key, deleted or not. `newest`: the version that is known to exist; a read
-/// model that is behind it is not believed.
+/// The link with this key, deleted or not. `least`: the version that a read model must have to be
+/// believed; otherwise the log is asked.
 ///
 /// # Errors
 /// When there is none, it is not the requester's, or nobody can be asked.
 pub async fn find_link(
     log: &dyn EventLog,
     directory: &LinkDirectory,
-    newest: Version,
+    least: Version,
     key: &LinkKey,
     requester: &Requester,
 ) -> Result<Link, QueryFailure> {
     let link = match directory.get(key).await? {
-        Some(row) if row.version >= newest => Some(Link::from(row)),
+        Some(row) if row.version >= least => Some(Link::from(row)),
         _ => load_link(log, key).await?,
     };
     link.filter(|link| requester.sees(&link.owner)).ok_or(QueryFailure::NotFound)
@@ -36,11 +36,11 @@ pub async fn find_link(
 pub async fn get_link(
     log: &dyn EventLog,
     directory: &LinkDirectory,
-    newest: Version,
+    least: Version,
     key: &LinkKey,
     requester: &Requester,
 ) -> Result<Link, QueryFailure> {
-    let link = find_link(log, directory, newest, key, requester).await?;
+    let link = find_link(log, directory, least, key, requester).await?;
     if link.state == LinkState::Deleted { Err(QueryFailure::Deleted) } else { Ok(link) }
 }
 

@@ -18,9 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
-use hoplog_events::log::{EventLog, Subscription};
+use hoplog_events::log::EventLog;
 use hoplog_events::position::{Position, Sequence, Version};
 use hoplog_projections::link_directory::LinkDirectory;
 
@@ -30,11 +29,14 @@ use crate::domain::link::Link;
 use crate::execute::{ExecuteError, load_link_at};
 use crate::queries::shared_cache::SharedCache;
 
+mod follow;
 mod recent;
 mod target;
 #[cfg(test)]
 mod tests;
 
+use follow::Followed;
+pub use follow::READ_BACK_EVENTS;
 use recent::RecentChanges;
 pub use target::{LinkPath, Target};
 
@@ -43,13 +45,6 @@ const CACHED_LINKS_MAX: usize = 100_000;
 
 /// How long an unknown code is remembered as unknown.
 const UNKNOWN_TTL: Duration = Duration::from_secs(1);
-
-/// How long to wait before a log that can't be read is tried again.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
-
-/// How many events before the last one are read again at the start where there is a shared cache:
-/// entries that account for less are not believed.
-pub const READ_BACK_EVENTS: u64 = 50_000;
 
 /// A code that leads somewhere, or is known to lead nowhere for now.
 #[derive(Debug, Clone)]
@@ -92,6 +87,8 @@ pub struct LinkResolver {
     shared: Option<SharedCache>,
     /// The changes that others may not have seen.
     recent: Mutex<RecentChanges>,
+    /// Since where changes are followed.
+    followed: Followed,
 }
 
 impl LinkResolver {
@@ -105,7 +102,7 @@ impl LinkResolver {
     ) -> Self {
         let cache = Level1::new(CACHED_LINKS_MAX);
         let recent = Mutex::new(RecentChanges::new(shared.is_some()));
-        Self { log, directory, clock, cache, shared, recent }
+        Self { log, directory, clock, cache, shared, recent, followed: Followed::default() }
     }
 
     /// Where a code leads; `None`: there is no such link.
@@ -130,7 +127,7 @@ impl LinkResolver {
         let known = self.cache.get_or_load(key, self.look_up(key)).await?;
         // A change that arrived while this was loaded is in `recent` before it drops entries:
         // either it dropped this one or it is seen here.
-        if known.version() < self.newest_version(key) {
+        if known.version() < self.recent().newest(key) {
             let (version, known) = self.ask_log(key).await?;
             self.cache.put_if_newer(key, version.0, known.clone()).await;
             return Ok(known.target());
@@ -159,11 +156,11 @@ impl LinkResolver {
     async fn ask_directory(&self, key: &LinkKey) -> Option<Arc<Target>> {
         let Some(shared) = &self.shared else {
             let row = self.directory.get(key).await.ok()??;
-            let is_current = row.version >= self.newest_version(key);
+            let is_current = row.version >= self.least_believed(key);
             return is_current.then(|| Arc::new(Target::from(row)));
         };
         let (row, as_of) = self.directory.get_as_of(slice::from_ref(key)).await.ok()?.pop()?;
-        if row.version < self.newest_version(key) {
+        if row.version < self.least_believed(key) {
             return None;
         }
         let target = Arc::new(Target::from(row));
@@ -191,54 +188,19 @@ impl LinkResolver {
         self.cache.put_if_newer(&key, version, Known::Link(Arc::new(Target::from(link)))).await;
     }
 
-    /// Where the changes begin that this node has to read when topic LINKS ends at `head`.
-    #[must_use]
-    pub fn follow_from(&self, head: Sequence) -> Sequence {
-        let read_back = if self.shared.is_some() { READ_BACK_EVENTS } else { 0 };
-        Sequence(head.0.saturating_sub(read_back))
-    }
-
-    /// Drops what other nodes change, for as long as it is polled. The changes begin behind
-    /// `from`; a log that can't be read is tried again. What others share is believed as soon as
-    /// the changes have reached `head`.
-    pub async fn follow(&self, mut changes: Box<dyn Subscription>, from: Sequence, head: Sequence) {
-        let mut reached = from;
-        loop {
-            if reached >= head {
-                self.recent().complete_after(from);
-            }
-            match changes.next().await {
-                Ok(events) => {
-                    for event in events {
-                        self.invalidate(&event);
-                        reached = event.position.sequence;
-                    }
-                }
-                Err(error) => {
-                    // What was missed is unknown: nothing here can be vouched for.
-                    tracing::warn!(%error, "link changes can't be read; the cache is dropped");
-                    self.cache.clear();
-                    tokio::time::sleep(FOLLOW_PAUSE).await;
-                }
-            }
-            self.recent().forget(self.directory.applied());
-        }
-    }
-
-    fn invalidate(&self, event: &RecordedEvent) {
-        let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
-        self.note_change(&key, event.version, event.position.sequence);
-        self.cache.invalidate(&key, event.version.0);
-    }
-
     fn note_change(&self, key: &LinkKey, version: Version, sequence: Sequence) {
         self.recent().note(key, version, sequence);
     }
 
-    /// The newest version of a link that this node has seen, as far as the read model may not
-    /// have it yet.
-    pub fn newest_version(&self, key: &LinkKey) -> Version {
-        self.recent().newest(key)
+    /// The least version of a link that the read model must have to be believed: the newest that
+    /// this node has seen. A read model that lacks events from before this node followed the log
+    /// is not believed at all.
+    pub fn least_believed(&self, key: &LinkKey) -> Version {
+        if self.followed.is_behind(self.directory.applied()) {
+            self.recent().newest(key)
+        } else {
+            Version(u64::MAX)
+        }
     }
 
     /// What a panic elsewhere left is still whole: one change more or less.

@@ -58,6 +58,12 @@ impl Live {
         }
     }
 
+    /// Waits until the server has ended the stream.
+    pub async fn ends(&mut self) {
+        let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        tokio::time::timeout(PATIENCE, rest).await.expect("the stream ends in time");
+    }
+
     pub async fn take(&mut self, n: usize) -> Vec<Sent> {
         let mut sent = Vec::new();
         while sent.len() < n {

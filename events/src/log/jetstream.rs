@@ -3,7 +3,7 @@
 //! ```text
 //!  topic LINKS = stream LINKS     links.<partition>.<domain>.<code>     one subject per link
 //!  topic CLICKS = stream CLICKS   clicks.<partition>.<recorder>         a batch per message
-//!                 stream SECRETS  secrets.<day>                         no facts: they end
+//!                 stream AGREEMENTS   agreements.<name>                 no facts: they end
 //! ```
 //!
 //! - The **version check** is the servers': `Nats-Expected-Last-Subject-Sequence` names the last
@@ -18,12 +18,12 @@
 //! Facts about the servers are from their source (2.12 to 2.15) and their design records
 //! (ADR-31 direct get, ADR-50 batches).
 
+mod agreements;
 mod api;
 mod append;
 mod login;
 mod options;
 mod read;
-mod secrets;
 mod streams;
 mod subject;
 mod subscription;
@@ -33,17 +33,17 @@ use std::time::Instant;
 use async_nats::ConnectOptions;
 use async_trait::async_trait;
 
+use agreements::AgreementStream;
 use api::{Api, ApiError};
 use append::Writer;
 use login::with_login;
 pub use options::{JetStreamOptions, OptionsError};
 use read::Reader;
-use secrets::Secrets;
 use subject::Subjects;
 use subscription::TopicSubscription;
 
 use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
-use crate::day_secret::DaySecrets;
+use crate::agreement::Agreements;
 use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -100,7 +100,7 @@ impl From<ApiError> for JetStreamOpenError {
 pub struct JetStreamLog {
     reader: Reader,
     writer: Writer,
-    secrets: Secrets,
+    agreements: AgreementStream,
 }
 
 impl JetStreamLog {
@@ -129,10 +129,10 @@ impl JetStreamLog {
         }
         let api = Api { client, timeout: options.timeout };
         let (log, differences) = streams::open(&api, options).await?;
-        let secrets = Secrets::open(&api, options).await?;
+        let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
         let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
-        Ok((Self { writer: Writer::new(reader.clone()), reader, secrets }, differences))
+        Ok((Self { writer: Writer::new(reader.clone()), reader, agreements }, differences))
     }
 
     /// Sends what is on its way and closes the connection.
@@ -148,8 +148,8 @@ impl EventLog for JetStreamLog {
         self.reader.log
     }
 
-    fn day_secrets(&self) -> Option<&dyn DaySecrets> {
-        Some(&self.secrets)
+    fn agreements(&self) -> Option<&dyn Agreements> {
+        Some(&self.agreements)
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {

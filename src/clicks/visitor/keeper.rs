@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use hoplog_events::day_secret::{DaySecret, DaySecrets};
+use hoplog_events::agreement::{Agreed, Agreements};
 use hoplog_events::log::EventLog;
 
 use super::VisitorSalts;
@@ -32,7 +32,7 @@ impl VisitorSalts {
     /// Gets the salts that will be needed and destroys those that are over. What does not succeed
     /// is tried again the next time.
     pub async fn prepare(&self, log: &dyn EventLog, now: DateTime<Utc>) {
-        let shared = log.day_secrets();
+        let shared = log.agreements();
         for day in [now.date_naive(), (now + AHEAD).date_naive()] {
             if !self.has(day) {
                 self.get(day, shared).await;
@@ -44,11 +44,11 @@ impl VisitorSalts {
         }
     }
 
-    async fn get(&self, day: NaiveDate, shared: Option<&dyn DaySecrets>) {
-        let proposal = DaySecret(rand::random());
+    async fn get(&self, day: NaiveDate, shared: Option<&dyn Agreements>) {
+        let proposal = Agreed(rand::random());
         let agreed = match shared {
             None => Ok(proposal),
-            Some(shared) => shared.agree(day, proposal).await,
+            Some(shared) => shared.agree(&name_of(day), proposal).await,
         };
         let kept = agreed.map_err(io::Error::other).and_then(|salt| self.adopt(day, salt.0));
         if let Err(error) = kept {
@@ -57,10 +57,15 @@ impl VisitorSalts {
     }
 }
 
-async fn destroy_shared(days: &[NaiveDate], shared: Option<&dyn DaySecrets>) {
+/// What the nodes call a day's salt.
+fn name_of(day: NaiveDate) -> String {
+    format!("salt-{day}")
+}
+
+async fn destroy_shared(days: &[NaiveDate], shared: Option<&dyn Agreements>) {
     let Some(shared) = shared else { return };
     for day in days {
-        if let Err(error) = shared.destroy(*day).await {
+        if let Err(error) = shared.forget(&name_of(*day)).await {
             // The servers destroy it by its age.
             tracing::warn!(%day, %error, "an outdated visitor salt is still on the log's servers");
         }

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use hoplog_events::position::Position;
-use hoplog_projections::click_statistics::ClickTotals;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -165,7 +164,7 @@ async fn try_create_one(
     fields.finish().map_err(Problem::validation)?;
     let made = make(app, issuer, origin, idempotency.as_ref(), new).await?;
     let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
-    let link = LinkAnswer::new(made.link, ClickTotals::default(), origin, issuer.now);
+    let link = LinkAnswer::new(made.link, made.totals, origin, issuer.now);
     let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);
     Ok(BulkResult { status: status.as_u16(), link, problem: None, replayed, position })
 }

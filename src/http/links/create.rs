@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hoplog_events::position::Position;
-use hoplog_projections::click_statistics::ClickTotals;
+use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde_json::Value;
 
 use super::answer::{LinkAnswer, respond};
 use super::request::{NewLink, NewLinkBody};
+use super::reuse::find_or_create;
 use crate::app::{App, AppState};
 use crate::commands::create_link::WantedLink;
 use crate::commands::{IdempotencyKey, Issuer};
@@ -49,7 +50,7 @@ pub async fn create_link(
     let issuer = app.issuer(&principal, request_id);
     let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await?;
     let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
-    let answer = LinkAnswer::new(made.link, ClickTotals::default(), &origin, issuer.now);
+    let answer = LinkAnswer::new(made.link, made.totals, &origin, issuer.now);
     Ok(respond(status, answer, made.position))
 }
 
@@ -64,7 +65,9 @@ pub fn of_request(key: String, body: &serde_json::Map<String, Value>) -> Idempot
 pub struct Made {
     /// The link.
     pub link: Link,
-    /// Where its last event is; `None`: it was found.
+    /// Its clicks so far.
+    pub totals: Totals,
+    /// A query that waits for it sees the link like this.
     pub position: Option<Position>,
     /// It was there before.
     pub reused: bool,
@@ -85,15 +88,11 @@ pub async fn make(
     new: Option<NewLink>,
 ) -> Result<Made, Problem> {
     let new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
-    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
-    if new.reuse && new.alias.is_none() {
-        if let Some(made) = made_before(app, issuer, idempotency).await? {
-            return Ok(made);
-        }
-        if let Some(link) = reusable(app, issuer, &new).await? {
-            return Ok(Made { link, position: None, reused: true, repeated: false });
-        }
+    let may_reuse = new.reuse && new.alias.is_none();
+    if may_reuse && let Some(made) = made_before(app, issuer, idempotency).await? {
+        return Ok(made);
     }
+    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
     let wanted = WantedLink {
         alias: new.alias,
         url: new.url,
@@ -105,13 +104,31 @@ pub async fn make(
         external_id: new.external_id,
     };
     let host = Some(origin.asked_host());
+    if may_reuse {
+        return find_or_create(app, issuer, host, idempotency, wanted).await;
+    }
+    create(app, issuer, host, idempotency, wanted).await
+}
+
+/// Makes a link.
+///
+/// # Errors
+/// What the client has to know.
+pub(super) async fn create(
+    app: &App,
+    issuer: &Issuer,
+    host: Option<&str>,
+    idempotency: Option<&IdempotencyKey>,
+    wanted: WantedLink,
+) -> Result<Made, Problem> {
     let outcome = app.commands.create_link(issuer, host, idempotency, wanted).await?;
     // A retry is answered as the command left the link; the cache must not go back to that.
     if !outcome.repeated {
         app.links.remember(outcome.link.clone(), outcome.position).await;
     }
     let (link, position) = (outcome.link, Some(outcome.position));
-    Ok(Made { link, position, reused: false, repeated: outcome.repeated })
+    let totals = Totals::default();
+    Ok(Made { link, totals, position, reused: false, repeated: outcome.repeated })
 }
 
 /// What the first of several requests under one key made.
@@ -124,17 +141,9 @@ async fn made_before(
     let outcome = app.commands.created_before(issuer, key).await?;
     Ok(outcome.map(|Outcome { link, position, .. }| Made {
         link,
+        totals: Totals::default(),
         position: Some(position),
         reused: false,
         repeated: true,
     }))
-}
-
-/// The owner's own live link to the same URL with the same settings.
-async fn reusable(app: &App, issuer: &Issuer, new: &NewLink) -> Result<Option<Link>, Problem> {
-    let directory = app.read_models.link_directory();
-    let rows = directory.find_reusable(&issuer.owner, &new.url, issuer.now).await?;
-    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
-    let fits = |link: &Link| link.expires_at == expires_at && link.redirect == new.redirect;
-    Ok(rows.into_iter().map(Link::from).find(fits))
 }

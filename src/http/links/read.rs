@@ -73,7 +73,7 @@ pub async fn show_link(
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
     app.wait_for(link_directory::NAME, position).await?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
     let requester = principal.requester();
     let link = get_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
     let totals = app.totals_at(&key, position).await?;
@@ -161,7 +161,7 @@ pub async fn link_history(
     Segment(code): Segment,
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.newest_version(&key));
+    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
     let requester = principal.requester();
     find_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
     let events = app.log.read(&key.stream(), Version::NONE).await?;

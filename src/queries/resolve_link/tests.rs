@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use chrono::DateTime;
-use hoplog_events::log::ReadLimit;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::Topic;
 use hoplog_projections::lease::Part;
@@ -17,8 +16,10 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::cache::Level2;
 use crate::cache::redis_server::RedisServer;
-use crate::commands::code::{CodeMaker, WorkerId};
+use crate::commands::code::CodeMaker;
+use crate::commands::code_secret::CodeSecret;
 use crate::commands::create_link::WantedLink;
+use crate::commands::worker::WorkerId;
 use crate::commands::{Commands, Issuer};
 use crate::config::Codes;
 use crate::domain::link::{EditLink, LinkCommand};
@@ -81,11 +82,8 @@ impl Node {
         let kept = shared.clone();
         tasks.spawn(async move { kept.level2().keep_connected().await });
         tasks.spawn(writer.run(models.link_directory(), models.click_statistics()));
-        let head = log.head(Topic::Links).await.unwrap().sequence;
-        let from = resolver.follow_from(head);
-        let changes = log.subscribe(Topic::Links, from, ReadLimit::default()).await.unwrap();
         let follower = Arc::clone(&resolver);
-        tasks.spawn(async move { follower.follow(changes, from, head).await });
+        tasks.spawn(async move { follower.follow().await });
         let node = Self { resolver, shared, models, tasks, dir };
         node.connected().await;
         node
@@ -115,7 +113,8 @@ impl World {
         let log = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
         let log: Arc<dyn EventLog> = Arc::new(log);
         let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
-        let commands = Commands::new(Arc::clone(&log), codes, Vec::new());
+        let secret = CodeSecret::of(&log, DateTime::UNIX_EPOCH).await.unwrap();
+        let commands = Commands::new(Arc::clone(&log), codes, secret, Vec::new());
         let own = || Arc::new(tempfile::tempdir().unwrap());
         let nodes =
             [Node::start(&log, &redis, own()).await, Node::start(&log, &redis, own()).await];
@@ -177,7 +176,7 @@ impl World {
         let (key, node) = (key(n), &self.nodes[node]);
         let expected = self.links.get(&key).map(|outcome| Target::from(outcome.link.clone()));
         if let Some(expected) = &expected {
-            let seen = async || node.resolver.newest_version(&key) >= expected.version;
+            let seen = async || node.resolver.recent().newest(&key) >= expected.version;
             eventually("the node sees the change", seen).await;
         }
         if let Some(shared) = node.resolver.ask_shared(&key).await {
@@ -309,7 +308,7 @@ async fn a_commit_fills_the_shared_cache_for_every_node() {
     other.models.stop().await;
     other.resolver.cache.clear();
     let expected = Target::from(world.links[&key(1)].link.clone());
-    let seen = async || other.resolver.newest_version(&key(1)) == expected.version;
+    let seen = async || other.resolver.recent().newest(&key(1)) == expected.version;
     eventually("the node sees the change", seen).await;
     assert_eq!(other.resolver.ask_shared(&key(1)).await, Some(expected));
 }

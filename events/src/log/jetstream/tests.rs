@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::NaiveDate;
-
 use super::*;
-use crate::day_secret::DaySecret;
+use crate::agreement::Agreed;
 use crate::log::ExpectedVersion;
 use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
@@ -88,29 +86,24 @@ async fn nodes_that_start_together_agree_on_the_log() {
     assert_eq!(opened[7].head(Topic::Clicks).await.unwrap(), first.position);
 }
 
-/// The first secret of a day is everybody's until it is destroyed; another day has another.
+/// The first proposal is everybody's until it is forgotten; another name is another matter.
 #[tokio::test]
-async fn nodes_agree_on_a_secret_for_a_day() {
+async fn nodes_agree_until_that_is_forgotten() {
     let server = NatsServer::start();
-    let day = |day| NaiveDate::from_ymd_opt(2026, 1, day).unwrap();
     let nodes = futures::future::join_all((0..8).map(|_| open(&server))).await;
-    let agree = async |n: u8, of: u32| {
-        let secrets = nodes[usize::from(n)].day_secrets().unwrap();
-        secrets.agree(day(of), DaySecret([n; 32])).await.unwrap()
+    let agree = async |n: u8, name: &str| {
+        let agreements = nodes[usize::from(n)].agreements().unwrap();
+        agreements.agree(name, Agreed([n; 32])).await.unwrap().0[0]
     };
-    let agreed = futures::future::join_all((0..8).map(|n| agree(n, 1))).await;
-    assert!(
-        agreed.iter().all(|secret| *secret == agreed[0]),
-        "{:?}",
-        agreed.iter().map(|it| it.0[0]).collect::<Vec<_>>()
-    );
-    let first = agreed[0].0[0];
-    let another = (first + 1) % 8;
-    assert_eq!(agree(another, 2).await, DaySecret([another; 32]));
-    nodes[0].day_secrets().unwrap().destroy(day(1)).await.unwrap();
-    nodes[0].day_secrets().unwrap().destroy(day(1)).await.unwrap();
-    assert_eq!(agree(another, 1).await, DaySecret([another; 32]), "nobody has the old one");
-    assert_eq!(agree(first, 2).await, DaySecret([another; 32]), "that one stays");
+    let agreed = futures::future::join_all((0..8).map(|n| agree(n, "one"))).await;
+    assert!(agreed.iter().all(|n| *n == agreed[0]), "{agreed:?}");
+    let (first, another) = (agreed[0], (agreed[0] + 1) % 8);
+    assert_eq!(agree(another, "two").await, another);
+    for _ in 0..2 {
+        nodes[0].agreements().unwrap().forget("one").await.unwrap();
+    }
+    assert_eq!(agree(another, "one").await, another, "nobody has the old one");
+    assert_eq!(agree(first, "two").await, another, "that one stays");
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Keeping up with what other nodes change.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::LinkKey;
+use hoplog_events::log::{ReadError, ReadLimit, Subscription};
+use hoplog_events::position::{Sequence, Topic};
+
+use super::LinkResolver;
+
+/// How long to wait before a log that can't be read is tried again.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+/// How many events before the last one are read again at the start where there is a shared cache:
+/// entries that account for less are not believed.
+pub const READ_BACK_EVENTS: u64 = 50_000;
+
+/// The last event before those that this node has followed from the first on: what came until
+/// then it knows from others only, and those may lack some of it.
+#[derive(Debug)]
+pub(super) struct Followed(AtomicU64);
+
+impl Default for Followed {
+    /// Nothing is followed yet.
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Followed {
+    fn begin(&self, head: Sequence) {
+        self.0.store(head.0, Ordering::Release);
+    }
+
+    /// Whether somebody who accounts for everything up to `applied` lacks nothing but what this
+    /// node has followed.
+    pub(super) fn is_behind(&self, applied: Sequence) -> bool {
+        applied.0 >= self.0.load(Ordering::Acquire)
+    }
+}
+
+impl LinkResolver {
+    /// Drops what other nodes change, for as long as it is polled. A log that can't be read is
+    /// tried again.
+    pub async fn follow(&self) {
+        loop {
+            let Err(error) = self.begin_to_follow().await;
+            // What is missed meanwhile is unknown: nothing here can be vouched for.
+            tracing::warn!(%error, "link changes can't be followed yet; the cache is dropped");
+            self.cache.clear();
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
+    async fn begin_to_follow(&self) -> Result<Infallible, ReadError> {
+        let head = self.log.head(Topic::Links).await?.sequence;
+        let read_back = if self.shared.is_some() { READ_BACK_EVENTS } else { 0 };
+        let from = Sequence(head.0.saturating_sub(read_back));
+        let changes = self.log.subscribe(Topic::Links, from, ReadLimit::default()).await?;
+        self.followed.begin(head);
+        self.keep_following(changes, from, head).await
+    }
+
+    /// The changes begin behind `from`. What others share is believed as soon as the changes have
+    /// reached `head`. A subscription that fails goes on where it was.
+    async fn keep_following(
+        &self,
+        mut changes: Box<dyn Subscription>,
+        from: Sequence,
+        head: Sequence,
+    ) -> Result<Infallible, ReadError> {
+        let mut reached = from;
+        loop {
+            if reached >= head {
+                self.recent().complete_after(from);
+            }
+            match changes.next().await {
+                Ok(events) => {
+                    for event in events {
+                        self.invalidate(&event);
+                        reached = event.position.sequence;
+                    }
+                }
+                Err(error @ ReadError::Rewound { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "link changes can't be read; the cache is dropped");
+                    self.cache.clear();
+                    tokio::time::sleep(FOLLOW_PAUSE).await;
+                }
+            }
+            self.recent().forget(self.directory.applied());
+        }
+    }
+
+    fn invalidate(&self, event: &RecordedEvent) {
+        let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
+        self.note_change(&key, event.version, event.position.sequence);
+        self.cache.invalidate(&key, event.version.0);
+    }
+}
