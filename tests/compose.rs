@@ -163,6 +163,20 @@ fn what_is_declared_is_used_and_each_volume_has_one_owner() {
     }
 }
 
+/// Whoever has the address that is trusted can say who a visitor is: it is given to nobody else.
+#[test]
+fn the_address_that_the_nodes_trust_is_given_out_to_nobody() {
+    let compose = compose();
+    let [addresses] = &compose.networks["default"].ipam.config[..] else { panic!("one subnet") };
+    let net = |name: &str| addresses[name].parse::<ipnet::IpNet>().expect("a network");
+    for (name, node) in nodes(&compose) {
+        let trusted: ipnet::IpNet =
+            node.environment["HOPLOG_TRUSTED_PROXIES"].parse().expect("a network");
+        assert!(net("subnet").contains(&trusted), "{name}");
+        assert!(!net("ip_range").contains(&trusted), "{name}: {trusted} is given out");
+    }
+}
+
 #[test]
 fn secrets_have_no_defaults_and_are_told_of() {
     let (file, example) = (text("docker-compose.yml"), text(".env.example"));

@@ -15,6 +15,9 @@ const URL: &str = "https://example.com/";
 /// How long a server stands still.
 const FREEZE: Duration = Duration::from_secs(10);
 
+/// How many links no cache knows.
+const COLD: usize = 10;
+
 /// How many clients visit and create.
 const VISITORS: usize = 8;
 const CREATORS: usize = 2;
@@ -87,8 +90,22 @@ async fn fault_postgres_is_restarted_under_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_postgres_is_frozen_for_ten_seconds() {
     let (server, code, load) = under_load(Settings::production()).await;
+    let mut cold = Vec::new();
+    for _ in 0..COLD {
+        cold.push(server.client.code(NewLink::to(URL)).await);
+    }
+    let fresh = server.settings.another_node().start();
+    fresh.client.caught_up("link_directory").await;
     server.settings.postgres().freeze();
+    server.settings.redis().flush();
     let frozen = Instant::now();
+    // Links that no cache knows, and codes that nobody knows: the first waits for the database a
+    // moment, and the others do without it.
+    for code in &cold {
+        fresh.client.visit(&format!("/{code}+")).await.expect(200);
+        fresh.client.visit(&format!("/not{code}")).await.expect(404);
+    }
+    assert!(frozen.elapsed() < FREEZE / 2, "{:?} for {COLD} of each", frozen.elapsed());
     while frozen.elapsed() < FREEZE {
         both(&load).await;
     }

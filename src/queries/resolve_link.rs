@@ -15,7 +15,7 @@
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkKey;
@@ -30,6 +30,7 @@ use crate::execute::{ExecuteError, load_link_at};
 use crate::queries::shared_cache::SharedCache;
 
 mod follow;
+mod patience;
 mod recent;
 mod target;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 
 use follow::Followed;
 pub use follow::READ_BACK_EVENTS;
+use patience::Patience;
 use recent::RecentChanges;
 pub use target::{LinkPath, Target};
 
@@ -89,6 +91,7 @@ pub struct LinkResolver {
     recent: Mutex<RecentChanges>,
     /// Since where changes are followed.
     followed: Followed,
+    patience: Patience,
 }
 
 impl LinkResolver {
@@ -102,7 +105,8 @@ impl LinkResolver {
     ) -> Self {
         let cache = Level1::new(CACHED_LINKS_MAX);
         let recent = Mutex::new(RecentChanges::new(shared.is_some()));
-        Self { log, directory, clock, cache, shared, recent, followed: Followed::default() }
+        let (followed, patience) = (Followed::default(), Patience::default());
+        Self { log, directory, clock, cache, shared, recent, followed, patience }
     }
 
     /// Where a code leads; `None`: there is no such link.
@@ -153,18 +157,27 @@ impl LinkResolver {
         is_current.then_some(target)
     }
 
+    /// What the read model has, if it can be believed. One that does not answer is left alone for a
+    /// while: the log knows, too.
     async fn ask_directory(&self, key: &LinkKey) -> Option<Arc<Target>> {
-        let Some(shared) = &self.shared else {
-            let row = self.directory.get(key).await.ok()??;
-            let is_current = row.version >= self.least_believed(key);
-            return is_current.then(|| Arc::new(Target::from(row)));
+        if !self.patience.may_ask(Instant::now()) {
+            return None;
+        }
+        let row = match &self.shared {
+            None => self.directory.get(key).await.map(|row| row.zip(Some(Sequence::START))),
+            Some(_) => {
+                self.directory.get_as_of(slice::from_ref(key)).await.map(|mut rows| rows.pop())
+            }
         };
-        let (row, as_of) = self.directory.get_as_of(slice::from_ref(key)).await.ok()?.pop()?;
+        self.patience.answered(row.is_ok(), Instant::now());
+        let (row, as_of) = row.ok()??;
         if row.version < self.least_believed(key) {
             return None;
         }
         let target = Arc::new(Target::from(row));
-        shared.offer(Arc::clone(&target), as_of);
+        if let Some(shared) = &self.shared {
+            shared.offer(Arc::clone(&target), as_of);
+        }
         Some(target)
     }
 
@@ -196,11 +209,9 @@ impl LinkResolver {
     /// this node has seen. A read model that lacks events from before this node followed the log
     /// is not believed at all.
     pub fn least_believed(&self, key: &LinkKey) -> Version {
-        if self.followed.is_behind(self.directory.applied()) {
-            self.recent().newest(key)
-        } else {
-            Version(u64::MAX)
-        }
+        // In this order: what is forgotten between the two makes the read model lack something.
+        let newest = self.recent().newest(key);
+        if self.followed.is_behind(self.directory.applied()) { newest } else { Version(u64::MAX) }
     }
 
     /// What a panic elsewhere left is still whole: one change more or less.

@@ -15,6 +15,17 @@ pub struct Compose {
     pub services: BTreeMap<String, Service>,
     pub volumes: BTreeMap<String, Option<String>>,
     pub configs: BTreeMap<String, Content>,
+    pub networks: BTreeMap<String, Network>,
+}
+
+#[derive(Deserialize)]
+pub struct Network {
+    pub ipam: Addresses,
+}
+
+#[derive(Deserialize)]
+pub struct Addresses {
+    pub config: Vec<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]

@@ -67,7 +67,7 @@ impl LinkDirectory {
             let as_of = Sequence(as_of.cast_unsigned()).max(link.sequence);
             Ok((link, as_of))
         };
-        self.tables.fetch(&sql, &values, read).await
+        self.tables.look_up(&sql, &values, read).await
     }
 
     /// The owner's live links to a URL, newest first: candidates for reuse, to be compared with

@@ -1,7 +1,7 @@
 //! The connection: one for all calls of this process, pipelined; it comes back by itself.
 //!
 //! ```text
-//!         ┌── a call fails ──► away: every call fails at once ──┐
+//!         ┌── calls fail ────► away: every call fails at once ──┐
 //! here ◄──┴──────────── keep_connected, every second ◄──────────┘
 //! ```
 //!
@@ -10,6 +10,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -23,7 +24,10 @@ use super::Level2Error;
 /// How long Redis may take to accept a connection and to answer the first call.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long after a failure before a connection is tried again.
+/// Calls in a row that may time out before the connection is given up.
+pub(super) const TIMEOUTS_MAX: u32 = 3;
+
+/// How long after a failure before a connection is tried again, at most.
 const CONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The place of a Redis: `redis://[user][:password@]host[:port][/database]`, or `rediss://` for TLS.
@@ -63,6 +67,8 @@ pub struct Level2 {
     /// `None`: away.
     connection: ArcSwapOption<MultiplexedConnection>,
     lost: Notify,
+    /// Calls in a row that were not answered in time.
+    timeouts: AtomicU32,
 }
 
 impl fmt::Debug for Level2 {
@@ -79,7 +85,8 @@ impl Level2 {
         // For `rediss://`: TLS is rustls with ring. Fails if that is installed already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let connection = ArcSwapOption::empty();
-        Self { client: address.0, deadline, connection, lost: Notify::new() }
+        let (lost, timeouts) = (Notify::new(), AtomicU32::new(0));
+        Self { client: address.0, deadline, connection, lost, timeouts }
     }
 
     /// Connects, and connects again whenever the connection is lost, for as long as it is polled.
@@ -90,6 +97,7 @@ impl Level2 {
                 Ok(connection) => {
                     tracing::info!("the shared cache is here");
                     told = false;
+                    self.timeouts.store(0, Ordering::Relaxed);
                     self.connection.store(Some(Arc::new(connection)));
                     metrics::gauge!("hoplog_shared_cache_up").set(1.0);
                     self.lost.notified().await;
@@ -101,7 +109,9 @@ impl Level2 {
                 Err(_) => {}
             }
             metrics::gauge!("hoplog_shared_cache_up").set(0.0);
-            tokio::time::sleep(CONNECT_PAUSE).await;
+            // Nodes that lost it together do not come back together.
+            let pause = CONNECT_PAUSE.mul_f64(rand::random_range(0.5..1.0));
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -150,7 +160,10 @@ impl Level2 {
         let mut sending = MultiplexedConnection::clone(&connection);
         let answer = commands.query_async(&mut sending);
         let outcome = match tokio::time::timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.timeouts.store(0, Ordering::Relaxed);
+                Ok(answer)
+            }
             Ok(Err(error)) => {
                 if is_connection_lost(&error) {
                     self.drop_connection(&connection);
@@ -158,7 +171,11 @@ impl Level2 {
                 Err(failed(&error))
             }
             Err(_) => {
-                self.drop_connection(&connection);
+                // One slow answer is no reason to do without for a second; several are.
+                let in_a_row = self.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
+                if in_a_row >= TIMEOUTS_MAX {
+                    self.drop_connection(&connection);
+                }
                 Err(Level2Error::TimedOut)
             }
         };

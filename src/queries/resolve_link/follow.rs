@@ -35,6 +35,11 @@ impl Followed {
         self.0.store(head.0, Ordering::Release);
     }
 
+    /// What was followed until then is forgotten.
+    fn forget(&self, until: Sequence) {
+        self.0.fetch_max(until.0, Ordering::AcqRel);
+    }
+
     /// Whether somebody who accounts for everything up to `applied` lacks nothing but what this
     /// node has followed.
     pub(super) fn is_behind(&self, applied: Sequence) -> bool {
@@ -91,7 +96,10 @@ impl LinkResolver {
                     tokio::time::sleep(FOLLOW_PAUSE).await;
                 }
             }
-            self.recent().forget(self.directory.applied());
+            let mut recent = self.recent();
+            if let Some(forgotten) = recent.forget(self.directory.applied()) {
+                self.followed.forget(forgotten);
+            }
         }
     }
 

@@ -24,6 +24,9 @@ use hoplog_events::position::{Sequence, Version};
 /// How many changes are remembered at least until the read model has seen them.
 const UNPROJECTED_MAX: usize = 1_024;
 
+/// How many changes are remembered at most, whatever the read model has seen; about 200 bytes each.
+const REMEMBERED_MAX: usize = 4 * CHANGED_MAX;
+
 /// How many changes of links (not their creations) are remembered for the shared cache's sake;
 /// about 200 bytes each.
 const CHANGED_MAX: usize = 65_536;
@@ -85,13 +88,19 @@ impl RecentChanges {
         complete_after.is_some_and(|sequence| as_of >= sequence) && version >= self.newest(key)
     }
 
-    /// Forgets the oldest changes, if there are too many and the read model has seen them.
-    pub(super) fn forget(&mut self, projected: Sequence) {
+    /// Forgets the oldest changes, if there are too many and the read model has seen them. Returns
+    /// the last that was forgotten although it has not: there were far too many.
+    pub(super) fn forget(&mut self, projected: Sequence) -> Option<Sequence> {
         let newest = &mut self.newest;
         drop_oldest(&mut self.created, UNPROJECTED_MAX, projected, newest);
         if let Some(last) = drop_oldest(&mut self.changed, self.changed_max, projected, newest) {
             self.forgotten = self.forgotten.max(last);
         }
+        let any = Sequence(u64::MAX);
+        let created = drop_oldest(&mut self.created, REMEMBERED_MAX, any, newest);
+        let changed = drop_oldest(&mut self.changed, REMEMBERED_MAX, any, newest);
+        self.forgotten = self.forgotten.max(changed.unwrap_or_default());
+        created.max(changed)
     }
 }
 
@@ -174,6 +183,21 @@ mod tests {
         recent.forget(Sequence(2_000));
         assert_eq!(recent.newest.len(), UNPROJECTED_MAX);
         assert!(recent.is_current(&key("old"), Version(1), Sequence(0)));
+    }
+
+    /// A read model that stands still for hours fills no memory: it is not believed instead.
+    #[test]
+    fn a_read_model_that_stands_still_costs_no_more_than_so_much() {
+        let mut recent = noted(&[]);
+        recent.complete_after(Sequence::START);
+        let count = REMEMBERED_MAX as u64 + 5;
+        for n in 1..=count {
+            recent.note(&key(&format!("c{n}")), Version(1), Sequence(n));
+            recent.note(&key(&format!("k{n}")), Version(2), Sequence(count + n));
+        }
+        assert_eq!(recent.forget(Sequence(0)), Some(Sequence(count + 5)));
+        assert_eq!(recent.newest.len(), 2 * REMEMBERED_MAX);
+        assert_eq!(recent.forget(Sequence(0)), None);
     }
 
     /// A node's own command and the log tell the same change.
