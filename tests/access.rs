@@ -49,7 +49,7 @@ async fn a_key_does_what_its_scopes_say() {
     }
 }
 
-/// Trap 18: what belongs to another owner is as good as not there.
+/// Trap 18 (U26, U37): what belongs to another owner is as good as not there.
 #[tokio::test]
 async fn trap_18_nobody_sees_another_owners_links_or_numbers() {
     let server = Server::start();

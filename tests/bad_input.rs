@@ -33,6 +33,7 @@ fn check(what: &str, answer: &Answer, status: u16, code: &str, pointers: &[&str]
     assert_eq!(named, pointers, "{told}");
 }
 
+/// Trap 8 (U15).
 #[tokio::test]
 async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
     let server = Server::start();

@@ -26,7 +26,7 @@ async fn counted_once(client: &Client, code: &str, marks: u32) {
     client.verify_read_models().await;
 }
 
-/// Trap U41: the broker away is no reason to lose a click, nor to turn a visitor away.
+/// Trap 11 (U23): the broker away is no reason to lose a click, nor to turn a visitor away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_clicks_wait_in_the_spool_while_the_broker_is_away() {
     let server = Settings::embedded().on_jetstream().start();

@@ -13,6 +13,7 @@ const VISITORS: usize = 24;
 /// Connections that create links.
 const CREATORS: usize = 8;
 
+/// Trap 11 (U1, U10, U23).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_what_was_answered_survives_a_kill_at_any_moment() {
     let mut ledger = Ledger::default();

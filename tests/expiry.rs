@@ -42,6 +42,7 @@ async fn check_ended(client: &Client, alias: &str, ended: DateTime<Utc>) {
     assert_eq!(listed.count(), 1, "{list}");
 }
 
+/// Trap 14 (U31).
 #[tokio::test]
 async fn trap_14_the_end_of_a_link_is_noted_once() {
     let server = Server::start();

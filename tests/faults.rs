@@ -157,7 +157,7 @@ async fn fault_the_disk_of_the_spool_is_full() {
     ledger.check(&[&server.client], &code).await;
 }
 
-/// Trap U41 on a cluster: whoever leads the streams is killed, and comes back.
+/// Trap 11 (U23) on a cluster: whoever leads the streams is killed, and comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_a_cluster_loses_its_leaders_under_load() {
     let mut cluster = NatsCluster::start().await;

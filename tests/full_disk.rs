@@ -38,6 +38,7 @@ fn marks(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix}{n}")).collect()
 }
 
+/// Trap 11 (U23).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_11_a_full_disk_refuses_and_forgets_nothing() {
     let server = Settings::embedded().start_with_a_disk_that_fills();

@@ -14,6 +14,7 @@ async fn once(client: &Client, key: &str, path: &str, body: &Value) -> Answer {
     client.send(request.header("idempotency-key", key)).await
 }
 
+/// U36: a retry is no second link.
 #[tokio::test]
 async fn whatever_is_posted_is_done_once() {
     let server = Server::start();

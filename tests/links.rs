@@ -187,7 +187,7 @@ async fn lists_are_filtered() {
     }
 }
 
-/// Trap 5: only the owner's own, live link with the same end is reused.
+/// Trap 5 (U14): only the owner's own, live link with the same end is reused.
 #[tokio::test]
 async fn trap_5_a_link_is_reused_only_where_it_is_the_same() {
     let server = Server::start();
@@ -247,7 +247,7 @@ async fn trap_5_of_many_who_want_to_reuse_one_makes_the_link() {
     assert!(!found.position().is_empty());
 }
 
-/// Trap 3: one atomic claim.
+/// Trap 3 (U11): one atomic claim.
 #[tokio::test]
 async fn trap_3_of_many_who_want_an_alias_one_gets_it() {
     let server = Server::start();

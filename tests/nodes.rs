@@ -72,9 +72,9 @@ async fn what_is_changed_through_one_node_changes_on_the_other() {
     assert_eq!(two.send(request).await.expect(200).json()["url"], URL);
 }
 
-/// Trap U7 of codes: two nodes that make a link of the same name at the same moment.
+/// Trap 3 (U11): two nodes that make a link of the same name at the same moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_4_one_of_two_nodes_gets_an_alias() {
+async fn trap_3_one_of_two_nodes_gets_an_alias() {
     let (one, two) = two_nodes();
     for n in 0..20 {
         let link = NewLink::to(URL).with("alias", format!("wanted-{n}"));
@@ -138,7 +138,7 @@ async fn a_copy_does_what_its_roles_say_and_names_the_role_for_the_rest() {
     }
 }
 
-/// Trap 14: what is done once for all nodes goes on when the one that did it is gone.
+/// Trap 14 (U31): what is done once for all nodes goes on when the one that did it is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_14_a_projector_that_is_killed_is_replaced() {
     let (one, two) = two_nodes();

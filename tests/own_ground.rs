@@ -36,7 +36,7 @@ fn reserved() -> BTreeSet<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-/// Trap 9: in whatever case, in every way to make a link.
+/// Trap 9 (U13): in whatever case, in every way to make a link.
 #[tokio::test]
 async fn trap_9_no_alias_is_a_route_in_whatever_case() {
     let server = Server::start();
@@ -62,7 +62,7 @@ async fn trap_9_no_alias_is_a_route_in_whatever_case() {
     assert_eq!(client.heads().await, heads, "nothing is stored");
 }
 
-/// Trap 8: behind a public origin the service still has the name that the request was sent to.
+/// Trap 8 (U15): behind a public origin the service still has the name that the request was sent to.
 #[tokio::test]
 async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_was_asked() {
     let server = Settings::new().with("HOPLOG_BASE_URL", "https://go.example.com").start();

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::{NewLink, Server, Settings, now};
 
+/// Trap 1 (U20).
 #[tokio::test]
 async fn trap_1_a_redirect_is_302_and_private_unless_the_owner_says_otherwise() {
     let server = Server::start();
@@ -21,7 +22,7 @@ async fn trap_1_a_redirect_is_302_and_private_unless_the_owner_says_otherwise() 
     }
 }
 
-/// Trap R16: clients may delay following a redirect that carries rate-limit fields.
+/// Trap 16 of the rate limiter: clients may delay following a redirect that carries its fields.
 #[tokio::test]
 async fn trap_16_a_redirect_has_no_rate_limit_fields() {
     let server = Server::start();
@@ -31,6 +32,7 @@ async fn trap_16_a_redirect_has_no_rate_limit_fields() {
     assert_eq!(fields.count(), 0);
 }
 
+/// Trap 12 (U21).
 #[tokio::test]
 async fn trap_12_every_failure_has_a_status_of_its_own() {
     let server = Server::start();
@@ -55,6 +57,7 @@ async fn a_disabled_link_is_403_where_the_operator_wants_it() {
     server.client.visit(&format!("/{code}")).await.expect(403);
 }
 
+/// Trap 2 (U17).
 #[tokio::test]
 async fn trap_2_nothing_is_served_after_its_expiry_instant_however_hot_it_is() {
     let server = Server::start();
@@ -79,6 +82,7 @@ async fn trap_2_nothing_is_served_after_its_expiry_instant_however_hot_it_is() {
     assert!(redirects > 0, "the link was cached before it expired");
 }
 
+/// Trap 2 (U34).
 #[tokio::test]
 async fn trap_2_a_change_is_seen_by_the_very_next_redirect() {
     let server = Server::start();
@@ -129,6 +133,7 @@ async fn a_code_that_was_unknown_a_moment_ago_leads_somewhere_once_it_is_created
     }
 }
 
+/// Trap 4 (U33).
 #[tokio::test]
 async fn trap_4_a_code_is_never_given_out_twice() {
     let server = Server::start();
@@ -139,6 +144,7 @@ async fn trap_4_a_code_is_never_given_out_twice() {
     assert_eq!(client.post("/api/v1/links", &link.0).await.expect(409).code(), "code_taken");
 }
 
+/// Trap 17 (U25).
 #[tokio::test]
 async fn trap_17_a_head_request_is_answered_and_told_apart() {
     let server = Server::start();

@@ -110,7 +110,8 @@ async fn hours_are_exact_where_clocks_change() {
     );
 }
 
-/// Trap 13: range and filters hold for every number; trap 10: totals are the sum of their parts.
+/// Trap 13 (U24): range and filters hold for every number; trap 10 (U22): totals are the sum of their
+/// parts.
 #[tokio::test]
 async fn trap_13_every_breakdown_has_the_same_range_and_filters() {
     let mut clicks = Vec::new();
@@ -212,6 +213,8 @@ async fn single_clicks_are_listed_newest_first() {
     assert!(seen.iter().all(|click| click["address"].is_null() && click["browser"] == "Firefox"));
 }
 
+/// Trap 15 (U27).
+///
 /// Addresses are dropped, unless the operator keeps them. U15: forwarding headers are believed
 /// from configured proxies only.
 #[tokio::test]

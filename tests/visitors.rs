@@ -29,7 +29,7 @@ async fn visit(client: &Client, headers: &[(&str, &str)]) -> Value {
     clicks["data"][0].clone()
 }
 
-/// Trap 15 (U15): walked from the right, through the proxies that are trusted and no further.
+/// Trap 15 (R16): walked from the right, through the proxies that are trusted and no further.
 #[tokio::test]
 async fn trap_15_the_visitor_is_found_behind_several_proxies() {
     let server = behind_proxies().with("HOPLOG_KEEP_ADDRESSES", "true").start();
@@ -63,7 +63,7 @@ async fn trap_15_the_visitor_is_found_behind_several_proxies() {
     assert_eq!(client.stats("a", "").await["totalClicks"], cases.len());
 }
 
-/// Trap 15: a /64 is what one household gets; its members change addresses by the hour.
+/// Trap 15 (U25): a /64 is what one household gets; its members change addresses by the hour.
 #[tokio::test]
 async fn trap_15_ipv6_visitors_are_one_per_network() {
     let server = behind_proxies().start();

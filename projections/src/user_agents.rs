@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(named(CHROME), ("desktop", "Chrome".into(), "Windows".into()), "remembered");
     }
 
-    /// Trap U17: HEAD requests, prefetches, previews and bots are not people.
+    /// Trap 17 (U25): HEAD requests, prefetches, previews and bots are not people.
     #[test]
     fn trap_17_only_people_are_people() {
         let agents = UserAgents::default();

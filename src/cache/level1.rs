@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(cache.get(&1), Some("new"));
     }
 
-    /// Trap C3: one load per key at a time.
+    /// Trap C3 (U19): one load per key at a time.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn ten_thousand_readers_of_a_cold_key_cause_one_load() {
         let cache: Arc<Level1<u8, u32>> = Arc::new(Level1::new(10));

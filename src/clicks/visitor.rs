@@ -201,7 +201,7 @@ mod tests {
         assert_ne!(hash(&salts, at(2, 8), address, "agent"), morning);
     }
 
-    /// U15.
+    /// Trap 15 (U25, R16).
     #[test]
     fn trap_15_a_visitor_is_an_ipv4_address_or_an_ipv6_network() {
         let dir = tempfile::tempdir().unwrap();

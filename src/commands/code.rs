@@ -175,7 +175,7 @@ mod tests {
         );
     }
 
-    /// Trap 7: neighbours in time are no neighbours in name.
+    /// Trap 7 (U8): neighbours in time are no neighbours in name.
     #[test]
     fn trap_7_random_codes_use_every_character_everywhere() {
         let codes: Vec<_> = (0..20_000).map(|_| random().unwrap()).collect();

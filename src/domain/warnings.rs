@@ -70,6 +70,7 @@ mod tests {
         warnings(&url.parse().unwrap()).iter().map(Warning::code).collect()
     }
 
+    /// Trap 8 (U15).
     #[test]
     fn trap_8_homographs_are_shown_as_such() {
         assert_eq!(codes("https://аpple.com/"), ["homograph_host"], "Cyrillic а");

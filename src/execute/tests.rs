@@ -90,7 +90,7 @@ impl World {
     }
 }
 
-/// Trap U11: no "is it free?" before the claim.
+/// Trap 3 (U11): no "is it free?" before the claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_3_of_64_who_want_one_alias_one_gets_it() {
     let world = world().await;

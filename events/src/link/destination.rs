@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(parse("https://пример.рф/"), Ok("https://xn--e1afmkfd.xn--p1ai/".into()));
     }
 
-    /// Trap U8 of the requirements: what must never become a `Location`.
+    /// Trap 8 (U15): what must never become a `Location`.
     #[test]
     fn trap_8_dangerous_destinations_are_refused_by_name() {
         let cases = [

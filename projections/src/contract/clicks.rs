@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::world::{World, at, click, key};
 use crate::click_statistics::{DimensionFilter, Interval, Scope, Statistics, StatisticsQuery};
 use crate::clicks::{BotFilter, ClickQuery};
+use crate::database::Purpose;
 use crate::dimension::Dimension;
+use crate::read_models::active_set;
 
 /// Quarters of an hour around the ends of days in Kolkata (+5:30) and Kathmandu (+5:45).
 const INSTANTS: [&str; 8] = [
@@ -111,6 +113,33 @@ pub(crate) async fn days_add_up_to_the_total_in_every_zone(world: World) {
     let kolkata: Vec<u64> =
         world.statistics(&kolkata).await.series.iter().map(|p| p.clicks).collect();
     assert_eq!(kolkata, [15, 20, 5]);
+}
+
+/// Trap 20 (U22): numbers are kept, not counted when a page is opened: without a single row of a
+/// click they are all there. Nor is there a row that each click of a batch is written to.
+pub(crate) async fn trap_20_a_page_of_numbers_counts_no_clicks(world: World) {
+    let clicks = (0..2_000).map(|n| {
+        let visitor = format!("{:016x}", n % 7 + 1);
+        click("hot", "2026-03-01T12:00:00Z", json!({ "visitor": visitor }))
+    });
+    world.clicks(clicks.collect()).await;
+    let query = query(Scope::Link(key("hot")));
+    let before = world.statistics(&query).await;
+    assert_eq!((before.total_clicks, before.series.len()), (2_000, 1));
+    let name = |projection, table: &str| {
+        let (database, table) = (world.database.clone(), table.to_owned());
+        async move { active_set(&database, projection).await.unwrap().0.table(&table) }
+    };
+    let (rows, buckets) =
+        (name("clicks", "clicks").await, name("click_statistics", "buckets").await);
+    let mut transaction = world.database.begin().await.unwrap();
+    transaction.execute(format!("delete from {rows}"), &[]).await.unwrap();
+    transaction.commit().await.unwrap();
+    let after = world.models.click_statistics().statistics(&query).await.unwrap();
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    let count = format!("select count(*) from {buckets}");
+    let count = world.database.fetch(Purpose::Answer, count, &[], |row| row.count(0)).await;
+    assert!(count.unwrap()[0] < 50, "one row for a value and a quarter of an hour");
 }
 
 /// Trap 13: a range that applies to one number and not to another.

@@ -106,7 +106,7 @@ fn a_link_is_created_once() {
     given([created()]).when(create()).then_refused(LinkError::CodeTaken(key()));
 }
 
-/// Trap U33: a code that was deleted or has expired is never given to somebody else.
+/// Trap 4 (U33): a code that was deleted or has expired is never given to somebody else.
 #[test]
 fn trap_4_a_code_is_never_given_out_again() {
     let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-50) });
@@ -129,7 +129,7 @@ fn an_expiry_lies_in_the_future_and_not_too_far() {
     given([created()]).when(edit_to(t(9))).then([expiry_changed(Some(t(9)))]);
 }
 
-/// Trap U15: a link to the service itself leads in a circle, however the host is written.
+/// Trap 8 (U15): a link to the service itself leads in a circle, however the host is written.
 #[test]
 fn trap_8_a_link_never_leads_back_to_the_service() {
     let create_to = |url: &str| {
@@ -197,7 +197,7 @@ fn nothing_can_be_done_with_a_link_that_is_not_there() {
     given([]).when(edit(|_| ())).then_refused(LinkError::NotFound);
 }
 
-/// Trap 18: somebody else's link is as good as none.
+/// Trap 18 (U26, U37): somebody else's link is as good as none.
 #[test]
 fn trap_18_a_link_of_another_owner_is_not_there() {
     let bob = Request {
@@ -219,7 +219,7 @@ fn an_edit_of_a_version_that_is_no_more_is_refused() {
     given([created()]).when_asked(&asked(2)).then_refused(mismatch);
 }
 
-/// Trap U32: an expiry that was moved between the look and the deed.
+/// Trap 14 (U32): an expiry that was moved between the look and the deed.
 #[test]
 fn trap_14_a_link_whose_end_was_moved_does_not_expire() {
     let ended = LinkEvent::Expired(LinkExpired { expires_at: t(-1) });

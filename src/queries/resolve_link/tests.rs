@@ -330,7 +330,7 @@ async fn before_the_log_was_read_nothing_shared_is_believed() {
     assert_eq!(deaf.resolve(path).await.unwrap().as_deref(), Some(&expected));
 }
 
-/// Trap C15: without Redis every answer is the same, and only the first one waits for it.
+/// Trap C15 (U36): without Redis every answer is the same, and only the first ones wait for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
     let mut world = World::new().await;

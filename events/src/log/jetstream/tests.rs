@@ -106,6 +106,7 @@ async fn nodes_agree_until_that_is_forgotten() {
     assert_eq!(agree(first, "two").await, another, "that one stays");
 }
 
+/// Trap 21 (U30): with another number of partitions a stream would be looked for where it is not.
 #[tokio::test]
 async fn other_settings_are_told_and_other_partitions_refused() {
     let (server, log) = empty().await;
