@@ -34,6 +34,7 @@ use crate::agreement::Agreements;
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
+mod address;
 #[cfg(any(test, feature = "contract"))]
 #[expect(
     clippy::unwrap_used,
@@ -45,6 +46,9 @@ pub mod contract;
 pub mod embedded;
 pub mod jetstream;
 pub mod transfer;
+mod versioned;
+
+pub use address::OptionsError;
 
 /// What the writer knows of the stream it appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Where things are kept, and which copy may do what there.
 
-use hoplog_events::log::jetstream::OptionsError;
+use hoplog_events::log::OptionsError;
 use hoplog_projections::database::PostgresOptions;
 use url::Url;
 

@@ -28,20 +28,19 @@ mod streams;
 mod subject;
 mod subscription;
 
-use std::time::Instant;
-
 use async_nats::ConnectOptions;
 use async_trait::async_trait;
 
 use agreements::AgreementStream;
 use api::{Api, ApiError};
-use append::Writer;
+use append::Publisher;
 use login::with_login;
-pub use options::{JetStreamOptions, OptionsError};
+pub use options::JetStreamOptions;
 use read::Reader;
 use subject::Subjects;
 use subscription::TopicSubscription;
 
+use super::versioned::Writer;
 use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
 use crate::agreement::Agreements;
 use crate::envelope::RecordedEvent;
@@ -99,7 +98,7 @@ impl From<ApiError> for JetStreamOpenError {
 #[derive(Debug)]
 pub struct JetStreamLog {
     reader: Reader,
-    writer: Writer,
+    writer: Writer<Publisher>,
     agreements: AgreementStream,
 }
 
@@ -132,7 +131,8 @@ impl JetStreamLog {
         let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
         let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
-        Ok((Self { writer: Writer::new(reader.clone()), reader, agreements }, differences))
+        let writer = Writer::new(Publisher::new(reader.clone()));
+        Ok((Self { reader, writer, agreements }, differences))
     }
 
     /// Sends what is on its way and closes the connection.
@@ -153,12 +153,7 @@ impl EventLog for JetStreamLog {
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let started = Instant::now();
-        let appended = self.writer.append(&append).await?;
-        metrics::histogram!("hoplog_log_append_seconds").record(started.elapsed().as_secs_f64());
-        let added = if appended.duplicate { 0 } else { append.events.len() };
-        metrics::counter!("hoplog_log_append_events_total").increment(added as u64);
-        Ok(appended)
+        self.writer.append(&append).await
     }
 
     async fn read(

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
+use crate::log::address::{DURATIONS, OptionsError, duration};
+
 /// The most partitions a topic can have; each is a token in subjects, not a resource.
 const PARTITIONS_MAX: u16 = 1_024;
 
@@ -33,18 +35,6 @@ pub struct JetStreamOptions {
     pub credentials: Option<PathBuf>,
     /// How long a request may take.
     pub timeout: Duration,
-}
-
-/// A URL that can't be used. Says which part, and what is allowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is {value:?}; allowed: {allowed}")]
-pub struct OptionsError {
-    /// The part.
-    pub name: String,
-    /// What was written.
-    pub value: String,
-    /// What may be written.
-    pub allowed: &'static str,
 }
 
 impl Default for JetStreamOptions {
@@ -128,20 +118,6 @@ impl JetStreamOptions {
         }
         Ok(())
     }
-}
-
-const DURATIONS: &str = "a whole number with s, m, h or d, such as 365d";
-
-fn duration(text: &str) -> Option<Duration> {
-    let unit = match text.chars().next_back()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let count: u32 = text[..text.len() - 1].parse().ok().filter(|count| *count > 0)?;
-    Some(Duration::from_secs(u64::from(count) * unit))
 }
 
 fn server_url(text: &str) -> Result<String, OptionsError> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::agreement::Agreed;
 use crate::log::ExpectedVersion;
 use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
@@ -86,24 +85,11 @@ async fn nodes_that_start_together_agree_on_the_log() {
     assert_eq!(opened[7].head(Topic::Clicks).await.unwrap(), first.position);
 }
 
-/// The first proposal is everybody's until it is forgotten; another name is another matter.
 #[tokio::test]
 async fn nodes_agree_until_that_is_forgotten() {
     let server = NatsServer::start();
     let nodes = futures::future::join_all((0..8).map(|_| open(&server))).await;
-    let agree = async |n: u8, name: &str| {
-        let agreements = nodes[usize::from(n)].agreements().unwrap();
-        agreements.agree(name, Agreed([n; 32])).await.unwrap().0[0]
-    };
-    let agreed = futures::future::join_all((0..8).map(|n| agree(n, "one"))).await;
-    assert!(agreed.iter().all(|n| *n == agreed[0]), "{agreed:?}");
-    let (first, another) = (agreed[0], (agreed[0] + 1) % 8);
-    assert_eq!(agree(another, "two").await, another);
-    for _ in 0..2 {
-        nodes[0].agreements().unwrap().forget("one").await.unwrap();
-    }
-    assert_eq!(agree(another, "one").await, another, "nobody has the old one");
-    assert_eq!(agree(first, "two").await, another, "that one stays");
+    contract::nodes_agree_until_that_is_forgotten(&nodes).await;
 }
 
 /// Trap 21 (U30): with another number of partitions a stream would be looked for where it is not.
