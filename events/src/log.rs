@@ -44,6 +44,8 @@ mod address;
 )]
 pub mod contract;
 pub mod embedded;
+#[cfg(feature = "eventstore")]
+pub mod eventstore;
 pub mod jetstream;
 pub mod transfer;
 mod versioned;
