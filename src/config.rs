@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+#[cfg(feature = "eventstore")]
+use hoplog_events::log::eventstore::EventStoreOptions;
 use hoplog_events::log::jetstream::JetStreamOptions;
 use hoplog_projections::database::PostgresOptions;
 use serde::Deserialize;
@@ -58,8 +60,8 @@ pub struct RawSettings {
     /// [default: ./hoplog-data]
     #[arg(long, env = "HOPLOG_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// Where the log is: `embedded:` or `nats://host:4222`, several with commas, with settings of
-    /// the streams behind `?` (see docs/operations.md) [default: embedded:]
+    /// Where the log is: `embedded:`, `nats://host:4222` or `esdb://host:2113`, several with commas,
+    /// with their settings behind `?` (see docs/operations.md) [default: embedded:]
     #[arg(long, env = "HOPLOG_LOG_URL", value_name = "URL", hide_env_values = true)]
     pub log_url: Option<String>,
     /// Where the read models are: `sqlite:` (in the data directory) or `postgres://…`, with
@@ -168,6 +170,9 @@ pub enum LogSettings {
     Embedded,
     /// On servers.
     JetStream(Box<JetStreamOptions>),
+    /// On servers of another kind.
+    #[cfg(feature = "eventstore")]
+    EventStore(Box<EventStoreOptions>),
 }
 
 /// Where the read models are.

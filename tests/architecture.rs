@@ -187,7 +187,7 @@ fn only_the_wiring_names_backends() {
     for path in files("src") {
         let name = path.strip_prefix(checkout("")).unwrap().to_str().unwrap();
         let lines = code(&path);
-        for backend in ["EmbeddedLog", "JetStream", "NATS", "nats"] {
+        for backend in ["EmbeddedLog", "JetStream", "NATS", "nats", "EventStore", "esdb"] {
             let names = lines.iter().any(|(_, line)| says(line, backend));
             assert!(!names || allowed.contains(&name), "{name} names {backend}");
         }

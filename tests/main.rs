@@ -17,6 +17,8 @@ mod broker;
 mod compose;
 mod durability;
 mod events;
+#[cfg(feature = "eventstore-double")]
+mod eventstore;
 mod expiry;
 mod faults;
 #[cfg(target_os = "linux")]

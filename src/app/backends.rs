@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
+#[cfg(feature = "eventstore")]
+use hoplog_events::log::eventstore::{EventStoreLog, EventStoreOpenError};
 use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError};
 use hoplog_projections::{Database, DatabaseError};
 
@@ -17,6 +19,9 @@ pub enum LogBackend {
     Embedded(Arc<EmbeddedLog>),
     /// On servers.
     JetStream(Arc<JetStreamLog>),
+    /// On servers of another kind.
+    #[cfg(feature = "eventstore")]
+    EventStore(Arc<EventStoreLog>),
 }
 
 /// Why the log can't be opened.
@@ -28,6 +33,10 @@ pub enum LogOpenError {
     /// See [`JetStreamOpenError`].
     #[error("HOPLOG_LOG_URL: {0}")]
     JetStream(#[from] JetStreamOpenError),
+    /// See [`EventStoreOpenError`].
+    #[cfg(feature = "eventstore")]
+    #[error("HOPLOG_LOG_URL: {0}")]
+    EventStore(#[from] EventStoreOpenError),
 }
 
 impl LogBackend {
@@ -42,11 +51,18 @@ impl LogBackend {
                 Ok(Self::Embedded(Arc::new(log)))
             }
             LogSettings::JetStream(options) => {
+                // For `tls://`, where a second TLS library may be compiled in.
+                let _ = rustls::crypto::ring::default_provider().install_default();
                 let (log, differences) = JetStreamLog::open(options).await?;
                 for difference in differences {
                     tracing::warn!(difference, "the log's servers are set otherwise");
                 }
                 Ok(Self::JetStream(Arc::new(log)))
+            }
+            // Its client insists on choosing the TLS library of the process: nobody was before it.
+            #[cfg(feature = "eventstore")]
+            LogSettings::EventStore(options) => {
+                Ok(Self::EventStore(Arc::new(EventStoreLog::open(options).await?)))
             }
         }
     }
@@ -57,6 +73,8 @@ impl LogBackend {
         match self {
             Self::Embedded(log) => Arc::<EmbeddedLog>::clone(log),
             Self::JetStream(log) => Arc::<JetStreamLog>::clone(log),
+            #[cfg(feature = "eventstore")]
+            Self::EventStore(log) => Arc::<EventStoreLog>::clone(log),
         }
     }
 
@@ -65,6 +83,8 @@ impl LogBackend {
         match self {
             Self::Embedded(log) => log.close().await,
             Self::JetStream(log) => log.close().await,
+            #[cfg(feature = "eventstore")]
+            Self::EventStore(log) => log.close(),
         }
     }
 }

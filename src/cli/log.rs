@@ -24,7 +24,7 @@ pub(super) struct LogArgs {
     #[arg(long, env = "HOPLOG_DATA_DIR", default_value = "./hoplog-data", value_name = "DIR")]
     #[arg(global = true)]
     data_dir: PathBuf,
-    /// Where the log is: `embedded:` or `nats://host:4222`
+    /// Where the log is: `embedded:`, `nats://host:4222` or `esdb://host:2113`
     #[arg(long, env = "HOPLOG_LOG_URL", default_value = "embedded:", value_name = "URL")]
     #[arg(global = true, hide_env_values = true)]
     log_url: String,

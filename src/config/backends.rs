@@ -18,8 +18,23 @@ pub fn log_url(text: &str) -> Result<LogSettings, SettingsError> {
         "nats" | "tls" => {
             text.parse().map(|options| LogSettings::JetStream(Box::new(options))).map_err(wrong_log)
         }
-        _ => wrong("HOPLOG_LOG_URL", text, "embedded:, nats://host:4222, tls://host:4222"),
+        "esdb" | "esdb+discover" => eventstore_url(text),
+        _ => wrong(
+            "HOPLOG_LOG_URL",
+            text,
+            "embedded:, nats://host:4222, tls://host:4222, esdb://host:2113",
+        ),
     }
+}
+
+#[cfg(feature = "eventstore")]
+fn eventstore_url(text: &str) -> Result<LogSettings, SettingsError> {
+    text.parse().map(|options| LogSettings::EventStore(Box::new(options))).map_err(wrong_log)
+}
+
+#[cfg(not(feature = "eventstore"))]
+fn eventstore_url(_: &str) -> Result<LogSettings, SettingsError> {
+    Err(SettingsError::Feature { name: "HOPLOG_LOG_URL", feature: "eventstore" })
 }
 
 fn wrong_log(error: OptionsError) -> SettingsError {
@@ -96,6 +111,10 @@ pub(super) fn roles(
 mod tests {
     use super::*;
 
+    fn postgres() -> ReadSettings {
+        read_url(Some("postgres://h/db"), None).unwrap()
+    }
+
     #[test]
     fn a_schema_is_taken_out_of_the_address() {
         let url = "postgres://u:p@h/db?sslmode=require&schema=two";
@@ -112,6 +131,31 @@ mod tests {
         assert_eq!(options.url, "postgresql://h/db");
     }
 
+    #[cfg(feature = "eventstore")]
+    #[test]
+    fn a_log_elsewhere_may_be_of_either_kind() {
+        for url in ["esdb://u:p@one:2113?tls=false", "esdb+discover://cluster", "esdb://a:1,b:2"] {
+            assert!(matches!(log_url(url), Ok(LogSettings::EventStore(_))), "{url}");
+        }
+        let error = log_url("esdb://u:secret@h?prefix=a-b").unwrap_err().to_string();
+        assert!(error.starts_with("HOPLOG_LOG_URL is \"prefix=a-b\"; allowed: 1 to"), "{error}");
+        assert!(roles(Some("query"), &log_url("esdb://h").unwrap(), &postgres()).is_ok());
+    }
+
+    #[test]
+    fn what_a_build_lacks_is_told_with_the_way_to_get_it() {
+        let lacks = SettingsError::Feature { name: "HOPLOG_LOG_URL", feature: "eventstore" };
+        assert_eq!(
+            lacks.to_string(),
+            "HOPLOG_LOG_URL needs the feature `eventstore`, which this build lacks; build with \
+             `cargo build --release --features eventstore`"
+        );
+        #[cfg(not(feature = "eventstore"))]
+        for url in ["esdb://u:secret@h?tls=false", "esdb+discover://h"] {
+            assert_eq!(log_url(url).unwrap_err(), lacks, "{url}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_told_without_passwords() {
         for text in ["mysql://u:secret@h/db", "u:secret@h", "sqlite:/somewhere"] {
@@ -125,7 +169,7 @@ mod tests {
     #[test]
     fn a_copy_does_what_its_backends_allow() {
         let nats = log_url("nats://h").unwrap();
-        let postgres = read_url(Some("postgres://h/db"), None).unwrap();
+        let postgres = postgres();
         let (embedded, sqlite) = (LogSettings::Embedded, ReadSettings::Sqlite);
         assert!(roles(Some("query"), &nats, &postgres).is_ok());
         assert!(roles(Some("command,query"), &nats, &sqlite).is_err());

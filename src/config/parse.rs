@@ -30,6 +30,17 @@ pub enum SettingsError {
         /// What may be written.
         allowed: &'static str,
     },
+    /// Build the program with the feature, or use another value.
+    #[error(
+        "{name} needs the feature `{feature}`, which this build lacks; build with \
+         `cargo build --release --features {feature}`"
+    )]
+    Feature {
+        /// The environment variable's name.
+        name: &'static str,
+        /// What is missing.
+        feature: &'static str,
+    },
     /// Correct the settings file.
     #[error("settings file {file}: {reason}")]
     File {
