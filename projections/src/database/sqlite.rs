@@ -48,6 +48,10 @@ const TURN_TIMEOUT: Duration = Duration::from_mins(1);
 /// rarely enough that the log on the same disk is not held up.
 const WAL_PAGES: u32 = 8_192;
 
+/// What the writer keeps of the file in memory, in KiB. A batch looks thousands of rows up in trees of
+/// all buckets and links; what does not fit into SQLite's own 2 MiB is read anew for each.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
+
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;
 
@@ -96,7 +100,8 @@ impl SqliteDatabase {
             .statement_cache_capacity(STATEMENTS_MAX);
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
-        let writer = writer.connect_with(options.clone()).await?;
+        let cache = format!("-{WRITER_CACHE_KIB}");
+        let writer = writer.connect_with(options.clone().pragma("cache_size", cache)).await?;
         // Opened by whoever asks first, on a thread of their priority.
         let options = options.create_if_missing(false).read_only(true);
         let pool = pool.max_connections(READERS_MAX);

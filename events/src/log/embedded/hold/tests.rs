@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const BOUND: u64 = 400_000;
+const BOUND: u64 = 4 * 1024 * 1024;
 
 async fn held() -> (TempDir, Hold) {
     let dir = tempfile::tempdir().unwrap();
