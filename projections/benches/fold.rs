@@ -21,6 +21,7 @@ use hoplog_events::position::{Sequence, StreamId, Topic};
 use hoplog_projections::click_statistics::ClickStatisticsProjection;
 use hoplog_projections::clicks::ClicksProjection;
 use hoplog_projections::lease::Part;
+use hoplog_projections::partition::{Partitions, Share};
 use hoplog_projections::projection::Projection;
 use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{Database, ReadModels};
@@ -111,7 +112,7 @@ fn click(n: usize) -> serde_json::Value {
 
 async fn open(path: &Path, log: &Arc<dyn EventLog>) -> ReadModels {
     let database = Database::open_sqlite(path).await.expect("a database");
-    let models = ReadModels::open(database, Arc::clone(log), Part::Alone).await;
+    let models = ReadModels::open(database, Arc::clone(log), Part::Alone, Partitions::ONE).await;
     models.expect("read models")
 }
 
@@ -135,7 +136,9 @@ fn fold(bencher: Bencher<'_, '_>, name: &str) {
         other => panic!("no projection is called {other}"),
     };
     let events = &WORLD.events;
-    bencher.counter(ItemsCount::new(CLICKS)).bench(|| projection.fold(events));
+    bencher
+        .counter(ItemsCount::new(CLICKS))
+        .bench(|| projection.fold(events, Share::All(Partitions::ONE)));
 }
 
 /// A rebuild as an operator asks for it: read, folded, written, swapped in.
