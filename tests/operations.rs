@@ -32,7 +32,6 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_CACHE_URL", "memcached://host"),
         ("HOPLOG_ROLES", "king"),
         ("HOPLOG_PROJECTOR_PARTITIONS", "65"),
-        ("HOPLOG_PROJECTOR_PARTITIONS", "2"),
         ("HOPLOG_ADMIN_KEY", "short"),
         ("HOPLOG_GEOIP_DB", "/nowhere/geo.mmdb"),
         ("HOPLOG_TRUSTED_PROXIES", "10.0.0.0/99"),

@@ -101,7 +101,8 @@ pub(crate) async fn members_share_the_partitions_evenly(world: World) {
     let killed = Instant::now();
     let head = world.log.head(hoplog_events::position::Topic::Clicks).await.unwrap();
     second.models.wait_for_all(head, PATIENCE).await.unwrap();
-    assert!(killed.elapsed() < LEASE + Duration::from_secs(3), "{:?}", killed.elapsed());
+    println!("taken over {} ms after the last click", killed.elapsed().as_millis());
+    assert!(killed.elapsed() < LEASE + Duration::from_secs(8), "{:?}", killed.elapsed());
     second.sees("clicks", &[2, 2]).await;
     assert_eq!(total(&second).await, (written + 1) * 20);
     third.models.stop_projecting().await;

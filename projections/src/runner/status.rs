@@ -189,3 +189,6 @@ pub struct PartitionStatus {
     /// How many sequences lie between that and the head of the topic; `None`: the log is away.
     pub lag_events: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests;
