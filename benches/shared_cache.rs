@@ -25,6 +25,7 @@ use hoplog_events::link::{LinkKey, RedirectStatus, Tags};
 use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_projections::lease::Part;
+use hoplog_projections::partition::Partitions;
 use hoplog_projections::{Database, ReadModels};
 use tokio::runtime::Runtime;
 
@@ -71,7 +72,9 @@ async fn fill(
     let log = EmbeddedLog::open(&dir.join("log.db"), OpenOptions::default()).await;
     let log: Arc<dyn EventLog> = Arc::new(log.expect("a log"));
     let database = Database::open_sqlite(&dir.join("read.db")).await.expect("a database");
-    let models = ReadModels::open(database, Arc::clone(&log), Part::Alone).await.expect("models");
+    let models = ReadModels::open(database, Arc::clone(&log), Part::Alone, Partitions::ONE)
+        .await
+        .expect("models");
     let level2 = Arc::new(Level2::new(redis.parse().expect("an address"), PATIENCE));
     let (shared, writer) = SharedCache::new(level2, log.id());
     let kept = shared.clone();

@@ -316,7 +316,7 @@ async fn open_read_models(
         (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
         (ReadSettings::Postgres(_), false) => Part::Reader,
     };
-    Ok(ReadModels::open(database, log, part).await?)
+    Ok(ReadModels::open(database, log, part, settings.projector_partitions).await?)
 }
 
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before

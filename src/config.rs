@@ -12,6 +12,7 @@ use clap::Args;
 use hoplog_events::log::eventstore::EventStoreOptions;
 use hoplog_events::log::jetstream::JetStreamOptions;
 use hoplog_projections::database::PostgresOptions;
+use hoplog_projections::partition::Partitions;
 use serde::Deserialize;
 use url::Url;
 
@@ -78,6 +79,10 @@ pub struct RawSettings {
     /// [default: command,query,projector]
     #[arg(long, env = "HOPLOG_ROLES", value_name = "LIST")]
     pub roles: Option<String>,
+    /// Into how many partitions, by link, the work of each read model is split that projectors
+    /// share, 1 to 64; read models that are there change with the next rebuild [default: 1]
+    #[arg(long, env = "HOPLOG_PROJECTOR_PARTITIONS", value_name = "COUNT")]
+    pub projector_partitions: Option<String>,
     /// An API key with every scope, 32 characters or more [default: generated at the first start]
     #[arg(long, env = "HOPLOG_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
     pub admin_key: Option<String>,
@@ -137,6 +142,8 @@ pub struct Settings {
     pub read_models: ReadSettings,
     /// What this copy does.
     pub roles: Roles,
+    /// How many partitions the work of a read model is split into when its tables are made.
+    pub projector_partitions: Partitions,
     /// The cache that all copies share.
     pub cache: Option<Level2Address>,
     /// The operator's own admin key.

@@ -1,5 +1,6 @@
 //! The promise: nodes on one log and one database are one service.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hoplog_projections::postgres_server::free_port;
@@ -161,6 +162,78 @@ async fn trap_14_a_projector_that_is_killed_is_replaced() {
     // One more than the load's marks: the visit that warmed the second node has none.
     ledger.unmarked = 1;
     ledger.check(&[&left.client], &code).await;
+}
+
+/// How many partitions of a projection each process holds, as a node sees it; none under "".
+async fn holders(client: &Client, projection: &str) -> BTreeMap<String, usize> {
+    let path = format!("/api/v1/projections/{projection}");
+    let status = client.get(&path).await.expect(200).json();
+    let mut holders = BTreeMap::new();
+    for partition in status["partitions"].as_array().unwrap() {
+        let holder = partition["holder"].as_str().unwrap_or_default();
+        *holders.entry(holder.to_owned()).or_default() += 1;
+    }
+    holders
+}
+
+/// Waits until so many processes hold so many partitions of every projection, the others none.
+async fn shared(client: &Client, spread: &[usize]) {
+    let deadline = Instant::now() + PATIENCE;
+    for projection in ["link_directory", "clicks", "click_statistics"] {
+        loop {
+            let holders = holders(client, projection).await;
+            if !holders.contains_key("") && holders.values().copied().eq(spread.iter().copied()) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{projection}: {holders:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Trap 14 for those who share: both work on every projection, and what the one that is killed held
+/// is the other's within seconds; every click is counted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_14_two_projectors_share_the_work_and_one_takes_it_all() {
+    let settings = Settings::production().with("HOPLOG_PROJECTOR_PARTITIONS", "4");
+    let second = settings.another_node();
+    let (one, two) = (settings.start(), second.start());
+    shared(&one.client, &[2, 2]).await;
+    for node in [&one, &two] {
+        assert_ne!(node.client.projection_state("click_statistics").await, "standby");
+    }
+    let code = one.client.code(NewLink::to(URL)).await;
+    becomes(&two.client, &code, |status, _| status == 302).await;
+    let nodes = [one.client.clone(), two.client.clone()];
+    let load = Load::start(&nodes, &code, "p", 8, 4);
+    load.visits(100).await;
+    load.creations(20).await;
+    let at = Instant::now();
+    drop(one.kill());
+    shared(&two.client, &[4]).await;
+    let taken = at.elapsed();
+    println!("all partitions taken over after {} ms", taken.as_millis());
+    load.visits(100).await;
+    let head = two.client.heads().await[1].clone();
+    let query = two.client.authorized(reqwest::Method::GET, &format!("/api/v1/links/{code}/stats"));
+    two.client.send(query.header("hoplog-position", head)).await.expect(200);
+    println!("and every event until then is applied after {} ms", at.elapsed().as_millis());
+    assert!(taken < PATIENCE / 2, "{taken:?}");
+    // Another one comes in its place, and is given its share.
+    let third = two.settings.another_node().start();
+    shared(&third.client, &[2, 2]).await;
+    load.visits(50).await;
+    let mut ledger = load.stop().await;
+    ledger.unmarked = 1;
+    ledger.check(&[&two.client, &third.client], &code).await;
+    // Not only for one of them: each partition's links have clicks that are counted once.
+    for (code, _) in ledger.created.iter().take(20) {
+        third.client.visit(&format!("/{code}")).await.expect(302);
+    }
+    third.client.verify_read_models().await;
+    for (code, _) in ledger.created.iter().take(20) {
+        assert_eq!(two.client.stats(code, "").await["totalClicks"], 1);
+    }
 }
 
 /// Nodes are stopped and started one after the other, as for an upgrade, while clients go on: a

@@ -31,6 +31,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_READ_URL", "mysql://host"),
         ("HOPLOG_CACHE_URL", "memcached://host"),
         ("HOPLOG_ROLES", "king"),
+        ("HOPLOG_PROJECTOR_PARTITIONS", "65"),
         ("HOPLOG_ADMIN_KEY", "short"),
         ("HOPLOG_GEOIP_DB", "/nowhere/geo.mmdb"),
         ("HOPLOG_TRUSTED_PROXIES", "10.0.0.0/99"),

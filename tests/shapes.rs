@@ -76,6 +76,7 @@ const PROJECTION: &[&str] = &[
     "lastError",
     "name",
     "parked",
+    "partitions",
     "position",
     "rate",
     "state",

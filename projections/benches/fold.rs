@@ -10,37 +10,27 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use hoplog_events::click::ClicksRecorded;
-use hoplog_events::envelope::{CommandId, Metadata, NewEvent, RecordedEvent};
+use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
-use hoplog_events::log::{Append, EventLog, ExpectedVersion, ReadLimit};
-use hoplog_events::position::{Sequence, StreamId, Topic};
+use hoplog_events::log::{EventLog, ReadLimit};
+use hoplog_events::position::{Sequence, Topic};
 use hoplog_projections::click_statistics::ClickStatisticsProjection;
 use hoplog_projections::clicks::ClicksProjection;
 use hoplog_projections::lease::Part;
+use hoplog_projections::partition::{Partitions, Share};
 use hoplog_projections::projection::Projection;
 use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{Database, ReadModels};
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
 mod bare;
+mod visits;
 
 use bare::Tables;
-
-/// Clicks on the log.
-const CLICKS: usize = 40_000;
-
-/// Clicks in one event, as a busy server writes them.
-const EVENT_CLICKS: usize = 200;
-
-/// What clicks differ in: links, hours, agents, referrers and countries.
-const VARIETY: [usize; 5] = [1_000, 48, 60, 40, 30];
+use visits::CLICKS;
 
 /// Whose clicks per second are measured.
 const NAMES: [&str; 2] = ["clicks", "click_statistics"];
@@ -67,9 +57,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         let path = dir.path().join("log.db");
         let log = EmbeddedLog::open(&path, OpenOptions::default()).await.expect("a log");
         let log: Arc<dyn EventLog> = Arc::new(log);
-        for first in (0..CLICKS).step_by(EVENT_CLICKS) {
-            log.append(recorded(first)).await.expect("the log can be written");
-        }
+        visits::write(log.as_ref()).await;
         let limit = ReadLimit { events_max: usize::MAX, bytes_max: usize::MAX };
         let events = log.read_all(Topic::Clicks, Sequence::START, limit).await.expect("events");
         let models = open(&dir.path().join("read.db"), &log).await;
@@ -79,39 +67,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { runtime, dir, log, events, models }
 });
 
-/// One event of clicks that differ as those of a day do.
-fn recorded(first: usize) -> Append {
-    let clicks: Vec<_> = (first..first + EVENT_CLICKS).map(click).collect();
-    let clicks: ClicksRecorded =
-        serde_json::from_value(json!({ "clicks": clicks })).expect("clicks");
-    let (stream, time) = (StreamId::new(Topic::Clicks, "0"), DateTime::UNIX_EPOCH);
-    let command_id = CommandId(Uuid::now_v7());
-    let metadata =
-        Metadata { actor: "bench".into(), command_id, command_hash: None, correlation_id: None };
-    let event = NewEvent::write(&stream, &clicks.into(), Uuid::now_v7(), time, time, &metadata);
-    let events = vec![event.expect("an event")];
-    Append { stream, expected: ExpectedVersion::Any, command_id, events }
-}
-
-fn click(n: usize) -> serde_json::Value {
-    // Fibonacci hashing: spreads the numbers, the same at every run.
-    let spread = n.wrapping_mul(11_400_714_819_323_198_485) >> 20;
-    let [link, hour, agent, referrer, country] = VARIETY.map(|kinds| (spread / 7 + n) % kinds);
-    let hours = TimeDelta::hours(i64::try_from(hour).unwrap_or_default());
-    let country = [b'A' + u8::try_from(country % 26).unwrap_or_default(), b'E'];
-    json!({
-        "domain": "default", "code": format!("c{link}"), "visitor": format!("{spread:016x}"),
-        "at": (DateTime::UNIX_EPOCH + hours).to_rfc3339(),
-        "userAgent": format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \
-                              (KHTML, like Gecko) Chrome/{agent}.0.0.0 Safari/537.36"),
-        "referrer": format!("https://site{referrer}.example/page"),
-        "country": String::from_utf8_lossy(&country), "language": "en-gb",
-    })
-}
-
 async fn open(path: &Path, log: &Arc<dyn EventLog>) -> ReadModels {
     let database = Database::open_sqlite(path).await.expect("a database");
-    let models = ReadModels::open(database, Arc::clone(log), Part::Alone).await;
+    let models = ReadModels::open(database, Arc::clone(log), Part::Alone, Partitions::ONE).await;
     models.expect("read models")
 }
 
@@ -125,17 +83,33 @@ fn main() {
     divan::main();
 }
 
-/// In memory: events read, agents parsed, counted; nothing written.
-#[divan::bench(args = NAMES, sample_count = SAMPLES, sample_size = 1)]
-fn fold(bencher: Bencher<'_, '_>, name: &str) {
+fn projection(name: &str) -> Arc<dyn Projection> {
     let agents = Arc::new(UserAgents::default());
-    let projection: Arc<dyn Projection> = match name {
+    match name {
         "clicks" => Arc::new(ClicksProjection::new(agents)),
         "click_statistics" => Arc::new(ClickStatisticsProjection::new(agents)),
         other => panic!("no projection is called {other}"),
-    };
-    let events = &WORLD.events;
-    bencher.counter(ItemsCount::new(CLICKS)).bench(|| projection.fold(events));
+    }
+}
+
+/// In memory: events read, agents parsed, counted; nothing written.
+#[divan::bench(args = NAMES, sample_count = SAMPLES, sample_size = 1)]
+fn fold(bencher: Bencher<'_, '_>, name: &str) {
+    let (projection, events) = (projection(name), &WORLD.events);
+    let everything = Share::All(Partitions::ONE);
+    bencher.counter(ItemsCount::new(CLICKS)).bench(|| projection.fold(events, everything));
+}
+
+/// The same work in four partitions, one after the other: each passes over what is not its own.
+#[divan::bench(args = NAMES, sample_count = SAMPLES, sample_size = 1)]
+fn fold_in_four_partitions(bencher: Bencher<'_, '_>, name: &str) {
+    let (projection, events) = (projection(name), &WORLD.events);
+    let four = Partitions::new(4).expect("four partitions");
+    bencher.counter(ItemsCount::new(CLICKS)).bench(|| {
+        for partition in (0..4).filter_map(|number| four.get(number)) {
+            divan::black_box(projection.fold(events, Share::One(partition)).expect("clicks"));
+        }
+    });
 }
 
 /// A rebuild as an operator asks for it: read, folded, written, swapped in.

@@ -1,16 +1,15 @@
-//! How far each set of tables is. The checkpoint is written in the transaction that writes the
-//! rows it accounts for, by compare-and-set: a worker that lost its place changes nothing.
+//! How far each set of tables is, partition by partition. A checkpoint is written in the
+//! transaction that writes the rows it accounts for, by compare-and-set: a worker that lost its
+//! place changes nothing.
 
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError, Purpose, Transaction};
+use crate::database::{Database, DatabaseError, Purpose, Transaction, Value, bad_row};
+use crate::partition::{Partitions, Share};
 use crate::table_set::TableSet;
 
-/// The tables that this crate keeps about the projections themselves.
-pub(crate) const DEFINITION: &str = include_str!("checkpoint.sql");
-
-/// How far a set of tables is.
+/// How far a share of a set of tables is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The tables.
@@ -19,13 +18,15 @@ pub struct Checkpoint {
     pub topic: Topic,
     /// The log they are made of.
     pub log: LogId,
+    /// Whose rows: those of one partition, or of all, which then are equally far.
+    pub share: Share,
     /// The last event in them.
     pub sequence: Sequence,
 }
 
 impl Checkpoint {
-    /// The parameters `$1` to `$4` of every statement about one checkpoint.
-    fn key(&self) -> [crate::database::Value; 4] {
+    /// The parameters `$1` to `$4` of every statement about checkpoints.
+    fn key(&self) -> [Value; 4] {
         [
             self.set.projection.into(),
             self.set.number.into(),
@@ -34,64 +35,141 @@ impl Checkpoint {
         ]
     }
 
-    /// Writes a new set's checkpoint.
+    /// Writes the checkpoints of a new set: as many rows as there are partitions.
     pub(crate) async fn insert(self, transaction: &mut Transaction) -> Result<(), DatabaseError> {
-        let sql = "insert into checkpoints (projection, table_set, topic, log_id, sequence) \
-                   values ($1, $2, $3, $4, $5)";
-        let values = [&self.key()[..], &[self.sequence.0.cast_signed().into()]].concat();
-        transaction.execute(sql.to_owned(), &values).await?;
+        let sql = "insert into checkpoints (projection, table_set, topic, log_id, sequence, \
+                   partition) values ($1, $2, $3, $4, $5, $6)";
+        for number in 0..self.share.of().count() {
+            let place = [self.sequence.0.cast_signed().into(), i64::from(number).into()];
+            let values = [&self.key()[..], &place[..]].concat();
+            transaction.execute(sql.to_owned(), &values).await?;
+        }
         Ok(())
     }
 
-    /// Moves on from here. `false`: the checkpoint is not here any more, somebody else moved it;
+    /// Moves on from here. `false`: a checkpoint is not here any more, somebody else moved it;
     /// the transaction must be dropped.
     pub(crate) async fn advance(
         self,
         transaction: &mut Transaction,
         to: Sequence,
     ) -> Result<bool, DatabaseError> {
-        let sql = "update checkpoints set sequence = $5 where projection = $1 \
-                   and table_set = $2 and topic = $3 and log_id = $4 and sequence = $6";
+        let sql = "update checkpoints set sequence = $5 where projection = $1 and table_set = $2 \
+                   and topic = $3 and log_id = $4 and sequence = $6 and partition between $7 and $8";
+        let (first, last) = match self.share {
+            Share::All(of) => (0, of.count() - 1),
+            Share::One(partition) => (partition.number(), partition.number()),
+        };
         let places = [to.0.cast_signed().into(), self.sequence.0.cast_signed().into()];
-        let values = [&self.key()[..], &places[..]].concat();
-        Ok(transaction.execute(sql.to_owned(), &values).await? == 1)
+        let numbers = [i64::from(first).into(), i64::from(last).into()];
+        let values = [&self.key()[..], &places[..], &numbers[..]].concat();
+        let moved = transaction.execute(sql.to_owned(), &values).await?;
+        Ok(moved == u64::from(last - first + 1))
     }
 
-    /// The checkpoint of a set; `None`: there is no such set.
+    /// The checkpoints of a set, partition by partition; none: there is no such set.
     pub(crate) async fn load(
         database: &Database,
         purpose: Purpose,
         set: TableSet,
         topic: Topic,
-    ) -> Result<Option<Self>, DatabaseError> {
+    ) -> Result<Vec<Self>, DatabaseError> {
         let sql = "select log_id, sequence from checkpoints \
-                   where projection = $1 and table_set = $2 and topic = $3";
+                   where projection = $1 and table_set = $2 and topic = $3 order by partition";
         let values = [set.projection.into(), set.number.into(), topic.name().into()];
         let rows = database.fetch(purpose, sql.to_owned(), &values, |row| {
-            let log = LogId(row.parse::<Uuid>(0)?);
-            Ok(Self { set, topic, log, sequence: Sequence(row.count(1)?) })
+            Ok((LogId(row.parse::<Uuid>(0)?), Sequence(row.count(1)?)))
         });
-        Ok(rows.await?.into_iter().next())
+        Self::split(set, topic, rows.await?)
+    }
+
+    /// The rows of a set, in the order of the partitions; none: no set.
+    pub(crate) fn split(
+        set: TableSet,
+        topic: Topic,
+        rows: Vec<(LogId, Sequence)>,
+    ) -> Result<Vec<Self>, DatabaseError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = u32::try_from(rows.len()).ok().and_then(Partitions::new);
+        let of = of.ok_or_else(|| bad_row("too many checkpoints of one set"))?;
+        let one = |(number, (log, sequence))| {
+            let share = Share::One(of.get(number)?);
+            Some(Self { set, topic, log, share, sequence })
+        };
+        Ok((0..).zip(rows).filter_map(one).collect())
     }
 }
 
-/// An expression for the last event in the rows of a table of this projection, to be read in the
-/// statement that reads them: both then come from one state of the database. `null`: there is
-/// no checkpoint.
+/// An expression for the last events in the rows of a table of this projection, to be read in the
+/// statement that reads them: both then come from one state of the database. [`AsOf`] reads it;
+/// `null`: there is no checkpoint.
 pub(crate) fn as_of(projection: &str, table: &str) -> String {
+    let of_set = of_set(projection, table);
     format!(
-        "(select c.sequence from checkpoints c where c.projection = '{projection}' \
-         and '{projection}_' || c.table_set || '_{table}' = '{{{projection}.{table}}}')"
+        "(select string_agg(cast(c.partition as text) || '=' || cast(c.sequence as text), ' ') \
+         from checkpoints c where {of_set})"
     )
 }
 
-/// The highest set number that a projection ever had a checkpoint for, and all that exist.
+/// A condition on `checkpoints c`: those of the set that a statement reads this table of.
+pub(crate) fn of_set(projection: &str, table: &str) -> String {
+    format!(
+        "c.projection = '{projection}' \
+         and '{projection}_' || c.table_set || '_{table}' = '{{{projection}.{table}}}'"
+    )
+}
+
+/// What [`as_of`] gives: how far each partition is.
+#[derive(Debug, Default)]
+pub(crate) struct AsOf(Vec<(u32, Sequence)>);
+
+impl AsOf {
+    pub(crate) fn read(text: Option<&str>) -> Result<Self, DatabaseError> {
+        let one = |word: &str| {
+            let (partition, sequence) = word.split_once('=')?;
+            Some((partition.parse().ok()?, Sequence(sequence.parse().ok()?)))
+        };
+        let all: Option<Vec<_>> = text.unwrap_or_default().split_whitespace().map(one).collect();
+        all.map(Self).ok_or_else(|| bad_row("not the checkpoints of a set"))
+    }
+
+    /// The last event that a link's rows account for: its own partition's checkpoint.
+    pub(crate) fn of(&self, link: &str) -> Sequence {
+        let partitions = u32::try_from(self.0.len()).ok().and_then(Partitions::new);
+        let number = partitions.map(|partitions| partitions.number_of(link));
+        let found = self.0.iter().find(|(partition, _)| Some(*partition) == number);
+        found.map_or(Sequence::START, |(_, sequence)| *sequence)
+    }
+}
+
+/// The numbers of a projection's sets, in order.
 pub(crate) async fn set_numbers(
     database: &Database,
     projection: &'static str,
 ) -> Result<Vec<i64>, DatabaseError> {
-    let sql = "select table_set from checkpoints where projection = $1 order by table_set";
+    let sql = "select distinct table_set from checkpoints where projection = $1 order by table_set";
     database
         .fetch(Purpose::Projection, sql.to_owned(), &[projection.into()], |row| row.int(0))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_as_far_as_its_partition() {
+        let two = Partitions::new(2).unwrap();
+        let links = [0, 1].map(|number| {
+            let mut names = (0..).map(|n| format!("default/c{n}"));
+            names.find(|link| two.number_of(link) == number).unwrap()
+        });
+        let as_of = AsOf::read(Some("1=70 0=50")).unwrap();
+        assert_eq!(links.each_ref().map(|link| as_of.of(link)), [Sequence(50), Sequence(70)]);
+        assert_eq!(AsOf::read(Some("0=7")).unwrap().of("default/any"), Sequence(7));
+        assert_eq!(AsOf::read(None).unwrap().of("default/any"), Sequence::START);
+        assert!(AsOf::read(Some("7")).is_err());
+    }
 }

@@ -1,5 +1,6 @@
 //! Every single click, newest first; also what filtered statistics are computed from.
 
+pub(crate) mod batch;
 mod fold;
 mod queries;
 pub(crate) mod recorded;

@@ -11,7 +11,7 @@ use hoplog_events::position::Position;
 pub struct Commit {
     /// The projection.
     pub projection: &'static str,
-    /// The last event that its tables account for now.
+    /// The last event that the rows of these links account for now.
     pub position: Position,
     /// The links whose rows changed.
     pub links: Vec<LinkKey>,

@@ -6,7 +6,9 @@
 mod clicks;
 mod commits;
 mod links;
+mod partitions;
 mod runner;
+mod sharing;
 mod texts;
 mod turns;
 mod verification;
@@ -15,7 +17,9 @@ mod world;
 pub(crate) use clicks::*;
 pub(crate) use commits::*;
 pub(crate) use links::*;
+pub(crate) use partitions::*;
 pub(crate) use runner::*;
+pub(crate) use sharing::*;
 pub(crate) use texts::*;
 pub(crate) use turns::*;
 pub(crate) use verification::*;
@@ -54,6 +58,12 @@ macro_rules! read_model_contract {
             a_reader_learns_how_far_others_are,
             a_pause_holds_for_every_member,
             a_rebuild_by_one_is_read_by_all,
+            partitions_give_the_tables_of_one,
+            a_partition_is_written_by_one_at_a_time,
+            members_share_the_partitions_evenly,
+            a_rebuild_changes_the_partitions_under_load,
+            a_pause_stops_every_partition,
+            tables_of_before_partitions_are_taken_over,
             live_commits_are_told_and_rebuilds_are_not,
             texts_are_ordered_and_compared_byte_by_byte,
             nul_in_a_text_breaks_nothing,

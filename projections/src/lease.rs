@@ -1,12 +1,16 @@
-//! Who keeps a projection up to date where several processes share a database: whoever holds its
-//! lease. What keeps the tables right is the checkpoint's compare-and-set; a lease only saves
-//! work that would be thrown away. Its clock is the database's, so that nodes need not agree.
+//! Who keeps a partition of a projection up to date where several processes share a database:
+//! whoever holds its lease. What keeps the tables right is the checkpoint's compare-and-set; a
+//! lease only saves work that would be thrown away. The clock is the database's, so that nodes
+//! need not agree.
 
 use std::time::Duration;
 
+use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError, Purpose, Value};
+use crate::checkpoint::Checkpoint;
+use crate::database::{Database, DatabaseError, Purpose, Row, Value, bad_row};
+use crate::partition::Partitions;
 use crate::table_set::TableSet;
 
 /// How long a lease lasts: a projector that was killed is replaced after this, and a poll.
@@ -20,7 +24,7 @@ pub(crate) const RENEWAL: Duration = Duration::from_millis(600);
 pub enum Part {
     /// It keeps them up to date, and nobody else does.
     Alone,
-    /// It takes turns with others.
+    /// It shares the partitions with others.
     Member(Member),
     /// It only reads what others keep up to date.
     Reader,
@@ -34,71 +38,129 @@ impl Part {
     }
 }
 
-/// A process that takes turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A process that shares the partitions with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member(pub Uuid);
 
 /// What a process has to know of a projection that others may be working on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// The tables that are read now.
     pub(crate) active: TableSet,
     /// An operator stopped it, for everybody.
     pub(crate) paused: bool,
-    /// Nobody holds the lease.
-    pub(crate) vacant: bool,
+    /// The processes that have said lately that they are there.
+    pub(crate) members: Vec<Member>,
+    /// How far each partition is.
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    /// Who holds it; `None`: nobody.
+    pub(crate) holders: Vec<Option<Member>>,
 }
+
+impl Standing {
+    /// The partitions that a member holds.
+    pub(crate) fn held_by(&self, member: Member) -> impl Iterator<Item = u32> {
+        let held = (0..).zip(&self.holders).filter(move |(_, holder)| **holder == Some(member));
+        held.map(|(number, _)| number)
+    }
+}
+
+const STANDING: &str = "select p.active_set, \
+    cast(case when s.projection is null then 0 else 1 end as bigint), \
+    (select string_agg(m.member, ' ') from members m where m.projection = p.name and m.ends > {now}), \
+    c.log_id, c.sequence, t.holder \
+    from projections p join checkpoints c \
+    on c.projection = p.name and c.table_set = p.active_set and c.topic = $2 \
+    left join pauses s on s.projection = p.name \
+    left join turns t on t.projection = p.name and t.partition = c.partition and t.ends > {now} \
+    where p.name = $1 order by c.partition";
 
 /// How a projection stands; `None`: nobody has ever opened it.
 pub(crate) async fn standing(
     database: &Database,
     projection: &'static str,
+    topic: Topic,
 ) -> Result<Option<Standing>, DatabaseError> {
-    let sql = "select p.active_set, \
-               cast(case when s.projection is null then 0 else 1 end as bigint), \
-               cast(case when l.ends > {now} then 0 else 1 end as bigint) from projections p \
-               left join pauses s on s.projection = p.name \
-               left join leases l on l.projection = p.name where p.name = $1";
-    let values = [projection.into()];
-    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
-        let active = TableSet { projection, number: row.int(0)? };
-        Ok(Standing { active, paused: row.int(1)? != 0, vacant: row.int(2)? != 0 })
-    });
-    Ok(rows.await?.into_iter().next())
+    let values = [projection.into(), topic.name().into()];
+    let (mut shared, mut rows, mut holders) = (None, Vec::new(), Vec::new());
+    let read = |row: &Row| {
+        let members = row.optional_text(2)?.unwrap_or_default().split_whitespace().map(member);
+        shared = Some((row.int(0)?, row.int(1)? != 0, members.collect::<Result<_, _>>()?));
+        rows.push((LogId(row.parse(3)?), Sequence(row.count(4)?)));
+        holders.push(row.optional_text(5)?.map(member).transpose()?);
+        Ok(())
+    };
+    database.for_each(Purpose::Projection, STANDING.to_owned(), &values, read).await?;
+    let Some((number, paused, members)) = shared else { return Ok(None) };
+    let active = TableSet { projection, number };
+    let checkpoints = Checkpoint::split(active, topic, rows)?;
+    Ok(Some(Standing { active, paused, members, checkpoints, holders }))
 }
 
-/// Takes or renews a lease. `false`: somebody else holds it.
+fn member(text: &str) -> Result<Member, DatabaseError> {
+    text.parse().map(Member).map_err(|_| bad_row("not a member"))
+}
+
+/// Says that a member is there, and renews the leases that it holds. Returns how many those are.
+pub(crate) async fn beat(
+    database: &Database,
+    projection: &'static str,
+    member: Member,
+) -> Result<u64, DatabaseError> {
+    let here = "insert into members (projection, member, ends) values ($1, $2, {now} + $3) \
+                on conflict (projection, member) do update set ends = excluded.ends";
+    // Not of partitions that the tables had before a rebuild.
+    let renew = "update turns set ends = {now} + $3 where projection = $1 and holder = $2 \
+                 and exists (select 1 from projections p join checkpoints c \
+                 on c.projection = p.name and c.table_set = p.active_set \
+                 where p.name = turns.projection and c.partition = turns.partition)";
+    let values = [projection.into(), member.0.to_string().into(), lease_micros()];
+    let mut transaction = database.begin().await?;
+    transaction.execute(here.to_owned(), &values).await?;
+    let renewed = transaction.execute(renew.to_owned(), &values).await?;
+    transaction.commit().await?;
+    Ok(renewed)
+}
+
+/// Takes a lease that nobody holds. `false`: somebody was faster.
 pub(crate) async fn take(
     database: &Database,
     projection: &'static str,
+    number: u32,
     member: Member,
 ) -> Result<bool, DatabaseError> {
-    let free = "where leases.holder = excluded.holder or leases.ends <= {now}";
-    hold(database, projection, member, free).await
+    let free = "where turns.holder = excluded.holder or turns.ends <= {now}";
+    hold(database, projection, number, member, free).await
 }
 
-/// Takes a lease away from whoever holds it; they notice at the next renewal, at the latest.
+/// Takes all leases away from whoever holds them; they notice at the next renewal, at the latest.
+/// One by one, so that whoever renews several meanwhile waits for none that waits for them.
 pub(crate) async fn seize(
     database: &Database,
     projection: &'static str,
+    partitions: Partitions,
     member: Member,
-) -> Result<bool, DatabaseError> {
-    hold(database, projection, member, "").await
+) -> Result<(), DatabaseError> {
+    for number in 0..partitions.count() {
+        hold(database, projection, number, member, "").await?;
+    }
+    Ok(())
 }
 
 async fn hold(
     database: &Database,
     projection: &'static str,
+    number: u32,
     member: Member,
     unless: &str,
 ) -> Result<bool, DatabaseError> {
     let sql = format!(
-        "insert into leases (projection, holder, ends) values ($1, $2, {{now}} + $3) \
-         on conflict (projection) do update set holder = excluded.holder, ends = excluded.ends \
-         {unless}"
+        "insert into turns (projection, holder, ends, partition) values ($1, $2, {{now}} + $3, $4) \
+         on conflict (projection, partition) do update \
+         set holder = excluded.holder, ends = excluded.ends {unless}"
     );
-    let micros = i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX);
-    let values = [projection.into(), member.0.to_string().into(), micros.into()];
+    let member = member.0.to_string().into();
+    let values = [projection.into(), member, lease_micros(), i64::from(number).into()];
     Ok(change(database, sql, &values).await? == 1)
 }
 
@@ -106,10 +168,29 @@ async fn hold(
 pub(crate) async fn give_back(
     database: &Database,
     projection: &'static str,
+    number: u32,
     member: Member,
 ) -> Result<(), DatabaseError> {
-    let sql = "delete from leases where projection = $1 and holder = $2".to_owned();
-    change(database, sql, &[projection.into(), member.0.to_string().into()]).await.map(|_| ())
+    let sql = "delete from turns where projection = $1 and holder = $2 and partition = $3";
+    let values = [projection.into(), member.0.to_string().into(), i64::from(number).into()];
+    change(database, sql.to_owned(), &values).await.map(|_| ())
+}
+
+/// Gives all leases back, and says that the member is not there; the next [`beat`] says it is.
+pub(crate) async fn leave(
+    database: &Database,
+    projection: &'static str,
+    member: Member,
+) -> Result<(), DatabaseError> {
+    let values = [projection.into(), member.0.to_string().into()];
+    let mut transaction = database.begin().await?;
+    for sql in [
+        "delete from turns where projection = $1 and holder = $2",
+        "delete from members where projection = $1 and (member = $2 or ends <= {now})",
+    ] {
+        transaction.execute(sql.to_owned(), &values).await?;
+    }
+    transaction.commit().await
 }
 
 /// Stops a projection, or lets it go on, in every process.
@@ -124,6 +205,10 @@ pub(crate) async fn set_paused(
         "delete from pauses where projection = $1"
     };
     change(database, sql.to_owned(), &[projection.into()]).await.map(|_| ())
+}
+
+fn lease_micros() -> Value {
+    i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX).into()
 }
 
 async fn change(database: &Database, sql: String, values: &[Value]) -> Result<u64, DatabaseError> {

@@ -9,6 +9,7 @@
 //! Where to start reading: [`projection`] (the contract), then [`link_directory`], the simplest
 //! read model; [`read_models`] is the handle that the server holds.
 
+mod balance;
 pub mod checkpoint;
 pub mod click_statistics;
 pub mod clicks;
@@ -18,10 +19,12 @@ pub mod database;
 pub mod dimension;
 pub mod lease;
 pub mod link_directory;
+pub mod partition;
 pub mod projection;
 pub mod read_models;
 pub mod rebuild;
 pub mod runner;
+mod schema;
 pub mod sketch;
 pub mod table_set;
 pub mod user_agents;

@@ -7,6 +7,7 @@ use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use crate::database::{DatabaseError, Transaction};
+use crate::partition::Share;
 use crate::table_set::TableSet;
 
 /// One table of a projection.
@@ -25,7 +26,10 @@ pub struct Table {
 /// 1. **The events decide alone.** The same events give the same rows, byte for byte: no clock,
 ///    no randomness, nothing from outside.
 /// 2. **Batches do not matter.** Cutting the same events into other batches gives the same rows.
-/// 3. **A new version for new rows.** When the rows that the same events give change, `version`
+/// 3. **Partitions share no row.** A row is changed by the facts of links of one partition only,
+///    so that several processes can write the same tables. Whatever counts links together has a
+///    row for each partition, and whoever reads adds them up.
+/// 4. **A new version for new rows.** When the rows that the same events give change, `version`
 ///    changes too, and the tables are built again.
 #[async_trait]
 pub trait Projection: Send + Sync + std::fmt::Debug {
@@ -44,11 +48,13 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
     /// Its tables.
     fn tables(&self) -> &'static [Table];
 
-    /// Reduces a batch in memory, without the database.
+    /// Reduces a batch in memory, without the database: the facts of a share of the links. Others
+    /// are passed over as early as possible.
     ///
     /// # Errors
     /// When an event can't be read. The projection stops before that batch.
-    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError>;
+    fn fold(&self, events: &[RecordedEvent], share: Share)
+    -> Result<Box<dyn Changes>, DecodeError>;
 }
 
 /// What a batch of events changes.

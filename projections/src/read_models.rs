@@ -8,17 +8,18 @@ use hoplog_events::log::EventLog;
 use hoplog_events::position::Position;
 use tokio::sync::{Semaphore, watch};
 
-use crate::checkpoint::DEFINITION;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
 use crate::clicks::{Clicks, ClicksProjection};
 use crate::commit::{CommitListener, Listener};
-use crate::database::{Database, DatabaseError, Purpose};
+use crate::database::Database;
 use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
+use crate::partition::Partitions;
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
-use crate::runner::{Applier, Command, Progress, State, Status, WorkerError};
-use crate::table_set::{ActiveSets, TableSet, Tables};
+use crate::runner::{Applier, BATCHES_MAX, Command, Progress, State, Status, WorkerError};
+use crate::schema;
+use crate::table_set::{ActiveSets, Tables, active_set};
 use crate::user_agents::UserAgents;
 
 mod running;
@@ -67,17 +68,20 @@ impl ReadModels {
     /// Opens the read models: makes tables that are missing, and empty ones in the place of those
     /// that another version of the code made. Nothing is applied before `run`.
     ///
+    /// Tables that are made are made for so many partitions; those that are there keep theirs until
+    /// they are rebuilt. Who is alone has nobody to share with: one partition.
+    ///
     /// # Errors
     /// When the database can't be used.
     pub async fn open(
         database: Database,
         log: Arc<dyn EventLog>,
         part: Part,
+        partitions: Partitions,
     ) -> Result<Self, WorkerError> {
         let _turn = database.definition_turn().await?;
-        let mut transaction = database.begin().await?;
-        transaction.define(DEFINITION).await?;
-        transaction.commit().await?;
+        schema::prepare(&database).await?;
+        let partitions = if part.takes_turns() { partitions } else { Partitions::ONE };
         let agents = Arc::new(UserAgents::default());
         let all: [Arc<dyn Projection>; 3] = [
             Arc::new(LinkDirectoryProjection),
@@ -90,11 +94,13 @@ impl ReadModels {
         }
         let sets = ActiveSets::new(active.iter().map(|(set, _)| *set));
         let listener = Listener::default();
+        let room = Arc::new(Semaphore::new(BATCHES_MAX));
         let mut projections = Vec::new();
         for (projection, (_, version)) in all.into_iter().zip(active) {
             let (database, log, sets) = (database.clone(), Arc::clone(&log), sets.clone());
-            let listener = Listener::clone(&listener);
-            let applier = Applier { projection, database, log, sets, part, listener };
+            let (listener, room) = (Listener::clone(&listener), Arc::clone(&room));
+            let applier =
+                Applier { projection, database, log, sets, part, partitions, room, listener };
             projections.push(Running::open(applier, version).await?);
         }
         let long_answers = Arc::new(Semaphore::new(database.long_answers_max()));
@@ -149,12 +155,13 @@ impl ReadModels {
         ClickStatistics::new(self.tables(), Arc::clone(&self.long_answers))
     }
 
-    /// Whether this process, and no other, keeps the link directory up to date just now. What has
-    /// to be done once for all nodes is done where this is so.
+    /// Whether this process, and no other, keeps the link directory's first partition up to date just
+    /// now. What has to be done once for all nodes is done where this is so.
     #[must_use]
     pub fn leads(&self) -> bool {
-        let state = |found: &Running| found.progress.borrow().state;
-        self.find(link_directory::NAME).is_ok_and(|found| state(found) == State::Live)
+        let first = |found: &Running| found.progress.borrow().partitions().next();
+        let found = self.find(link_directory::NAME).ok().and_then(first);
+        found.is_some_and(|partition| partition.state == State::Live)
     }
 
     /// How every projection is. Also sets the metrics `hoplog_projection_lag_events` and
@@ -237,18 +244,4 @@ impl ReadModels {
         let found = self.projections.iter().find(|found| found.applier.projection.name() == name);
         found.ok_or_else(|| OperationError::Unknown(name.to_owned()))
     }
-}
-
-/// The set of a projection that is read now, and the version that made it; 0 and none at first.
-pub(crate) async fn active_set(
-    database: &Database,
-    projection: &'static str,
-) -> Result<(TableSet, Option<i64>), DatabaseError> {
-    let sql = "select active_set, version from projections where name = $1";
-    let values = [projection.into()];
-    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
-        Ok((TableSet { projection, number: row.int(0)? }, Some(row.int(1)?)))
-    });
-    let none = (TableSet { projection, number: 0 }, None);
-    Ok(rows.await?.into_iter().next().unwrap_or(none))
 }

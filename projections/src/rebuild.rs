@@ -6,6 +6,7 @@ use hoplog_events::position::{Position, Sequence};
 use crate::checkpoint::Checkpoint;
 use crate::database::Purpose;
 use crate::lease::{self, Part, RENEWAL};
+use crate::partition::{Partitions, Share};
 use crate::projection::Table;
 use crate::runner::{BATCH, Worker, WorkerError};
 use crate::table_set::TableSet;
@@ -56,17 +57,18 @@ impl VerifyReport {
 
 impl Worker {
     /// Builds a new set of tables to the head of the topic and puts it in the place of the old.
+    /// In one pass for all partitions, of which there are as many as the settings say now. Others
+    /// go on with the old set meanwhile; whoever still writes it after the swap finds no checkpoint.
     pub(crate) async fn rebuild(&self) -> Result<RebuildReport, WorkerError> {
-        let new = self.applier.create().await?;
+        self.hand_over().await;
+        let new = self.applier.create(self.applier.partitions).await?;
         let (done, facts) = match self.build(new, None).await {
             Ok(built) => built,
             Err(error) => return Err(self.discard(new.set, error).await),
         };
         self.applier.activate(done.set).await?;
-        self.progress.send_modify(|progress| {
-            progress.sequence = done.sequence;
-            progress.last_error = None;
-        });
+        let count = done.share.of().count();
+        self.progress.send_modify(|progress| progress.reach(count, done.sequence));
         self.applier.drop_inactive().await?;
         Ok(RebuildReport { position: position(done), facts })
     }
@@ -75,19 +77,24 @@ impl Worker {
     /// else works on those meanwhile.
     pub(crate) async fn verify(&self) -> Result<VerifyReport, WorkerError> {
         let Part::Member(member) = self.applier.part else { return self.verify_alone().await };
-        lease::seize(&self.applier.database, self.applier.projection.name(), member).await?;
-        // By then whoever held it has noticed.
+        let partitions = partitions_of(&self.applier.checkpoints().await?);
+        let (database, name) = (&self.applier.database, self.applier.projection.name());
+        lease::beat(database, name, member).await?;
+        lease::seize(database, name, partitions, member).await?;
+        // By then whoever held one has noticed.
         tokio::time::sleep(RENEWAL + RENEWAL / 2).await;
         let follower = self.follower();
-        tokio::select! {
+        let report = tokio::select! {
             report = self.verify_alone() => report,
-            error = follower.hold(member) => Err(error),
-        }
+            error = follower.hold_all(member, partitions.count()) => Err(error),
+        };
+        self.hand_over().await;
+        report
     }
 
     async fn verify_alone(&self) -> Result<VerifyReport, WorkerError> {
-        let live = self.applier.checkpoint().await?;
-        let new = self.applier.create().await?;
+        let live = self.even_out().await?;
+        let new = self.applier.create(live.share.of()).await?;
         let compared = match self.build(new, Some(live.sequence)).await {
             Ok((rebuilt, _)) => self.compare(live, rebuilt).await,
             Err(error) => Err(error),
@@ -98,6 +105,19 @@ impl Worker {
         }
     }
 
+    /// Brings every partition to where the one is that is furthest.
+    async fn even_out(&self) -> Result<Checkpoint, WorkerError> {
+        let all = self.applier.checkpoints().await?;
+        let furthest = all.iter().map(|checkpoint| checkpoint.sequence).max();
+        let furthest = furthest.unwrap_or_default();
+        let mut evened = None;
+        for checkpoint in &all {
+            evened = Some(self.build(*checkpoint, Some(furthest)).await?.0);
+        }
+        let share = Share::All(partitions_of(&all));
+        evened.map(|last| Checkpoint { share, ..last }).ok_or(WorkerError::Stopped)
+    }
+
     /// Drops a set that came to nothing; the first error is the one to be told.
     async fn discard(&self, set: TableSet, error: WorkerError) -> WorkerError {
         if let Err(also) = self.applier.drop_set(set).await {
@@ -106,6 +126,7 @@ impl Worker {
         error
     }
 
+    /// Applies what follows a checkpoint, up to a sequence or to the head of the topic.
     async fn build(
         &self,
         mut checkpoint: Checkpoint,
@@ -139,7 +160,9 @@ impl Worker {
         for table in self.applier.projection.tables() {
             tables.push(self.compare_table(table, live.set, rebuilt.set).await?);
         }
-        if self.applier.checkpoint().await? != live {
+        let still_there = |checkpoint: &Checkpoint| checkpoint.sequence == live.sequence;
+        let now = self.applier.checkpoints().await?;
+        if self.applier.active() != live.set || !now.iter().all(still_there) {
             return Err(WorkerError::CheckpointLost(live.set.projection.to_owned()));
         }
         Ok(VerifyReport { position: position(live), tables })
@@ -181,6 +204,10 @@ impl Worker {
                 .await?,
         })
     }
+}
+
+fn partitions_of(checkpoints: &[Checkpoint]) -> Partitions {
+    checkpoints.first().map_or(Partitions::ONE, |one| one.share.of())
 }
 
 fn position(checkpoint: Checkpoint) -> Position {

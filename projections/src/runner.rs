@@ -1,4 +1,5 @@
-//! Keeps one projection up to date: one task per projection, batches bounded, progress told.
+//! Keeps one projection up to date: one task per projection, batches bounded, progress told. The
+//! task works on all partitions that are this process's.
 //!
 //! ```text
 //!            ┌─────────── catching up ──► live ◄───────────┐
@@ -11,10 +12,12 @@
 
 mod apply;
 mod follow;
+mod seats;
 mod status;
 mod turn;
 mod worker;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hoplog_events::catalogue::DecodeError;
@@ -23,7 +26,8 @@ use hoplog_events::log::{ReadError, ReadLimit};
 use crate::database::DatabaseError;
 
 pub(crate) use apply::Applier;
-pub use status::{Progress, State, Status};
+pub(crate) use status::PartitionProgress;
+pub use status::{PartitionStatus, Progress, State, Status};
 pub(crate) use worker::{Command, Worker};
 
 /// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
@@ -38,6 +42,10 @@ pub(crate) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// The first and the longest pause before a batch is tried again.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How many batches a process folds and writes at once, of all projections and partitions: what is
+/// more waits, and the database keeps connections for leases and operators.
+pub(crate) const BATCHES_MAX: usize = 8;
 
 /// How many operator's commands may wait for a projection.
 pub(crate) const COMMANDS_MAX: usize = 16;
@@ -104,21 +112,21 @@ impl WorkerError {
 /// Pauses that double up to a bound, each shortened by up to a half so that workers spread out.
 #[derive(Debug, Default)]
 struct Backoff {
-    failures: u32,
+    failures: AtomicU32,
 }
 
 impl Backoff {
-    fn next(&mut self) -> Duration {
+    fn next(&self) -> Duration {
         let (first, longest) = RETRY_PAUSE;
-        let pause = first.saturating_mul(1 << self.failures.min(16)).min(longest);
-        self.failures += 1;
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+        let pause = first.saturating_mul(1 << failures.min(16)).min(longest);
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
         let share = u32::try_from(random % 512).unwrap_or_default();
         pause.saturating_sub(pause * share / 1_024)
     }
 
-    fn reset(&mut self) {
-        self.failures = 0;
+    fn reset(&self) {
+        self.failures.store(0, Ordering::Relaxed);
     }
 }
 
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound_and_begin_anew() {
-        let mut backoff = Backoff::default();
+        let backoff = Backoff::default();
         let pauses: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
         assert!(pauses[0] <= RETRY_PAUSE.0 && pauses[0] >= RETRY_PAUSE.0 / 2);
         assert!(pauses[39] <= RETRY_PAUSE.1 && pauses[39] >= RETRY_PAUSE.1 / 2);

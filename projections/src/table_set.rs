@@ -165,6 +165,20 @@ impl Tables {
     }
 }
 
+/// The set of a projection that is read now, and the version that made it; 0 and none at first.
+pub(crate) async fn active_set(
+    database: &Database,
+    projection: &'static str,
+) -> Result<(TableSet, Option<i64>), DatabaseError> {
+    let sql = "select active_set, version from projections where name = $1";
+    let values = [projection.into()];
+    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
+        Ok((TableSet { projection, number: row.int(0)? }, Some(row.int(1)?)))
+    });
+    let none = (TableSet { projection, number: 0 }, None);
+    Ok(rows.await?.into_iter().next().unwrap_or(none))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

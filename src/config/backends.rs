@@ -2,6 +2,7 @@
 
 use hoplog_events::log::OptionsError;
 use hoplog_projections::database::PostgresOptions;
+use hoplog_projections::partition::Partitions;
 use url::Url;
 
 use super::parse::wrong;
@@ -107,6 +108,24 @@ pub(super) fn roles(
     }
 }
 
+/// Into how many partitions projectors split the work, as far as there can be several projectors.
+pub(super) fn partitions(
+    text: Option<&str>,
+    read_models: &ReadSettings,
+) -> Result<Partitions, SettingsError> {
+    let name = "HOPLOG_PROJECTOR_PARTITIONS";
+    let Some(text) = text else { return Ok(Partitions::ONE) };
+    match text.parse().ok().and_then(Partitions::new) {
+        Some(partitions)
+            if partitions != Partitions::ONE && matches!(read_models, ReadSettings::Sqlite) =>
+        {
+            wrong(name, text, "1 (sqlite: is kept up to date by this copy alone)")
+        }
+        Some(partitions) => Ok(partitions),
+        None => wrong(name, text, "whole numbers from 1 to 64"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +183,24 @@ mod tests {
         }
         let error = read_url(None, Some("postgres://u:secret@h".to_owned())).unwrap_err();
         assert!(error.to_string().starts_with("HOPLOG_READ_REPLICA_URL is"), "{error}");
+    }
+
+    #[test]
+    fn only_projectors_that_share_a_database_split_the_work() {
+        let (postgres, sqlite) =
+            (read_url(Some("postgres://h/db"), None).unwrap(), ReadSettings::Sqlite);
+        let count = |text: Option<&str>, read_models| {
+            partitions(text, read_models).map(Partitions::count).map_err(|error| error.to_string())
+        };
+        assert_eq!(count(None, &postgres), Ok(1));
+        assert_eq!(count(Some("64"), &postgres), Ok(64));
+        assert_eq!(count(Some("1"), &sqlite), Ok(1));
+        let name = "HOPLOG_PROJECTOR_PARTITIONS is";
+        for wrong in ["0", "65", "-1", "1.5", "many", ""] {
+            assert!(count(Some(wrong), &postgres).unwrap_err().starts_with(name), "{wrong}");
+        }
+        let refused = count(Some("2"), &sqlite).unwrap_err();
+        assert!(refused.starts_with(name) && refused.contains("sqlite:"), "{refused}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use url::Url;
 use crate::cache::Level2Address;
 use crate::clicks::address::{ForwardedHeader, TrustedProxies};
 
-use super::backends::{log_url, read_url, roles};
+use super::backends::{log_url, partitions, read_url, roles};
 use super::{
     ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, REDIRECT_MAX_AGE_S_MAX,
     RawSettings, SPOOL_BYTES_DEFAULT, Secret, Settings,
@@ -73,25 +73,17 @@ impl RawSettings {
             .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
             roles: roles(self.roles.as_deref(), &log, &read_models)?,
+            projector_partitions: partitions(self.projector_partitions.as_deref(), &read_models)?,
             log,
             read_models,
             data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
             cache: cache(self.cache_url.as_deref())?,
             admin_key: self.admin_key.map(admin_key).transpose()?,
             geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
-            trusted_proxies: TrustedProxies {
-                networks: networks(self.trusted_proxies.as_deref().unwrap_or_default())?,
-                header: choice(
-                    "HOPLOG_FORWARDED_HEADER",
-                    self.forwarded_header.as_deref(),
-                    &[
-                        ("either", ForwardedHeader::Either),
-                        ("x-forwarded-for", ForwardedHeader::Legacy),
-                        ("forwarded", ForwardedHeader::Standard),
-                    ],
-                    "either, x-forwarded-for, forwarded",
-                )?,
-            },
+            trusted_proxies: trusted_proxies(
+                self.trusted_proxies.as_deref(),
+                self.forwarded_header.as_deref(),
+            )?,
             clicks_ack: choice(
                 "HOPLOG_CLICKS_ACK",
                 self.clicks_ack.as_deref(),
@@ -147,8 +139,8 @@ impl RawSettings {
         macro_rules! fill {
             ($($field:ident)*) => { $(self.$field = self.$field.take().or(file.$field);)* };
         }
-        fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles admin_key geoip_db
-            trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
+        fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
+            admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
             drain_seconds rate_limits log_format);
     }
 
@@ -271,6 +263,22 @@ fn geoip_db(text: &str) -> Result<PathBuf, SettingsError> {
     } else {
         wrong("HOPLOG_GEOIP_DB", text, "the path of an .mmdb file")
     }
+}
+
+fn trusted_proxies(
+    proxies: Option<&str>,
+    header: Option<&str>,
+) -> Result<TrustedProxies, SettingsError> {
+    let headers = [
+        ("either", ForwardedHeader::Either),
+        ("x-forwarded-for", ForwardedHeader::Legacy),
+        ("forwarded", ForwardedHeader::Standard),
+    ];
+    let allowed = "either, x-forwarded-for, forwarded";
+    Ok(TrustedProxies {
+        networks: networks(proxies.unwrap_or_default())?,
+        header: choice("HOPLOG_FORWARDED_HEADER", header, &headers, allowed)?,
+    })
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, SettingsError> {

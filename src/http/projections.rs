@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use hoplog_projections::read_models::OperationError;
 use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
-use hoplog_projections::runner::Status;
+use hoplog_projections::runner::{PartitionStatus, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::auth::Administrator;
 use super::path::Segment;
@@ -23,8 +24,8 @@ pub struct ProjectionAnswer {
     pub name: &'static str,
     /// Which rows its code makes of the events.
     pub version: i64,
-    /// `catching-up`, `live`, `standby` (another process keeps it up to date), `rebuilding`,
-    /// `verifying`, `paused` or `failed`.
+    /// `catching-up`, `live`, `standby` (other processes keep it up to date), `rebuilding`,
+    /// `verifying`, `paused` or `failed`. Where this process keeps some partitions, theirs.
     pub state: &'static str,
     /// The last event that its tables account for.
     pub position: String,
@@ -38,6 +39,29 @@ pub struct ProjectionAnswer {
     pub parked: u64,
     /// Why it does not go on.
     pub last_error: Option<String>,
+    /// Its work by partition of the links, which several processes can share. All else here is
+    /// about the whole: `position` and `lagEvents` are those of the partition that is furthest
+    /// behind.
+    pub partitions: Vec<PartitionAnswer>,
+}
+
+/// How a partition of a projection is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionAnswer {
+    /// Its number, from 0.
+    pub partition: u32,
+    /// What this process does with it: `live` or `catching-up` where it is kept up to date,
+    /// `standby` elsewhere; otherwise the state of the whole.
+    pub state: &'static str,
+    /// The process that keeps it up to date, by an id that each draws at its start; not there if
+    /// nobody does, or only this process can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Uuid>,
+    /// The last event that the rows of its links account for.
+    pub position: String,
+    /// Events on the log behind that; `null`: the log is away.
+    pub lag_events: Option<u64>,
 }
 
 /// All projections.
@@ -95,6 +119,19 @@ impl From<Status> for ProjectionAnswer {
             rate: status.rate,
             parked: 0,
             last_error: status.last_error,
+            partitions: status.partitions.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<PartitionStatus> for PartitionAnswer {
+    fn from(status: PartitionStatus) -> Self {
+        Self {
+            partition: status.number,
+            state: status.state.name(),
+            holder: status.holder.map(|member| member.0),
+            position: status.position.to_string(),
+            lag_events: status.lag_events,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::hash::{Hash, Hasher};
 
 use hashbrown::{Equivalent, HashMap};
 
-use super::ALL_LINKS;
+use super::all_links;
 use crate::database::without_nul;
 use crate::dimension::{Dimension, Values};
+use crate::partition::Partitions;
 use crate::sketch::{Place, Sketch};
 
 /// The clicks of one link, in one bucket, of people or of bots.
@@ -78,14 +79,16 @@ impl Cells {
         }
     }
 
-    /// Adds up what was counted of each link for all links together. Once, after the last
-    /// click: it costs as much as there are cells, not clicks.
-    pub(super) fn add_all_links(&mut self) {
+    /// Adds up what was counted of each link for all links of a partition together. Once, after
+    /// the last click: it costs as much as there are cells, not clicks.
+    pub(super) fn add_all_links(&mut self, partitions: Partitions) {
         let keys: Vec<(CellKey, usize)> = self.cell_numbers.clone().into_iter().collect();
+        let together = |group: &Group| all_links(partitions.number_of(&group.link));
+        let together: Vec<_> = self.groups.iter().map(together).collect();
         for (key, number) in keys {
             let Group { bucket, bot, .. } = self.groups[key.group];
             let Tally { clicks, visitors } = self.tallies[number].clone();
-            let group = self.group(GroupRef { link: ALL_LINKS, bucket, bot });
+            let group = self.group(GroupRef { link: &together[key.group], bucket, bot });
             let cell = CellRef { group, dimension: key.dimension, value: &key.value };
             self.tally(cell).add(clicks, &visitors);
         }

@@ -11,9 +11,11 @@ use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use super::cells::{CellKey, Cells, Group, GroupRef, Tally};
-use super::{ALL_LINKS, NAME, VERSION, bucket_of};
-use crate::clicks::recorded::{RecordedClick, each_click};
+use super::{NAME, VERSION, all_links, bucket_of};
+use crate::clicks::batch::each_click;
+use crate::clicks::recorded::RecordedClick;
 use crate::database::{Column, DatabaseError, Rows, Transaction, bad_row};
+use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection, Table};
 use crate::sketch::{Place, Sketch};
 use crate::table_set::TableSet;
@@ -86,17 +88,17 @@ impl Projection for ClickStatisticsProjection {
         ]
     }
 
-    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError> {
+    fn fold(
+        &self,
+        events: &[RecordedEvent],
+        share: Share,
+    ) -> Result<Box<dyn Changes>, DecodeError> {
         let mut counted = Counted::default();
-        let mut link = String::new();
         for event in events {
-            each_click(event, |_, click| {
-                click.write_link(&mut link);
-                counted.count(&link, click, &self.agents);
-            })?;
+            each_click(event, share, |_, link, click| counted.count(link, click, &self.agents))?;
         }
-        counted.cells.add_all_links();
-        counted.add_all_links();
+        counted.cells.add_all_links(share.of());
+        counted.add_all_links(share.of());
         Ok(Box::new(counted))
     }
 }
@@ -107,6 +109,7 @@ struct Counted {
     cells: Cells,
     /// People and bots by link.
     totals: BTreeMap<Box<str>, [u64; 2]>,
+    clicks: u64,
 }
 
 impl Counted {
@@ -115,6 +118,7 @@ impl Counted {
         let bot = classified.class.is_bot();
         let group = GroupRef { link, bucket: bucket_of(click.at), bot };
         self.cells.count(group, &classified.values(), Place::of(click.visitor));
+        self.clicks += 1;
         match self.totals.get_mut(link) {
             Some(totals) => totals[usize::from(bot)] += 1,
             None => {
@@ -123,23 +127,25 @@ impl Counted {
         }
     }
 
-    fn add_all_links(&mut self) {
-        let sum = |which: usize| self.totals.values().map(|totals| totals[which]).sum();
-        let all = [sum(0), sum(1)];
-        if all != [0, 0] {
-            self.totals.insert(ALL_LINKS.into(), all);
+    fn add_all_links(&mut self, partitions: Partitions) {
+        let mut together: BTreeMap<u32, [u64; 2]> = BTreeMap::new();
+        for (link, [humans, bots]) in &self.totals {
+            let all = together.entry(partitions.number_of(link)).or_default();
+            *all = [all[0] + humans, all[1] + bots];
         }
+        let together = together.into_iter();
+        self.totals.extend(together.map(|(partition, all)| (all_links(partition).into(), all)));
     }
 }
 
 #[async_trait]
 impl Changes for Counted {
     fn facts(&self) -> u64 {
-        self.totals.get(ALL_LINKS).map_or(0, |[humans, bots]| humans + bots)
+        self.clicks
     }
 
     fn links(&self) -> Vec<LinkKey> {
-        // The row of all links together is no link's.
+        // The rows of all links together are no link's.
         self.totals.keys().filter_map(|link| link.parse().ok()).collect()
     }
 
@@ -148,7 +154,7 @@ impl Changes for Counted {
         transaction: &mut Transaction,
         set: TableSet,
     ) -> Result<(), DatabaseError> {
-        let Self { cells, totals } = *self;
+        let Self { cells, totals, .. } = *self;
         let mut rows = Rows::new(TOTAL);
         for (link, [humans, bots]) in &totals {
             rows.push(|row| {

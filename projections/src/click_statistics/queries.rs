@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
-use super::{ALL_LINKS, BUCKET_MICROS};
+use super::{BUCKET_MICROS, all_links_of_set};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
@@ -183,9 +183,12 @@ impl ClickStatistics {
 
     async fn sum_buckets(&self, query: &StatisticsQuery) -> Result<Accumulator, DatabaseError> {
         let (scope, subject) = match &query.scope {
-            Scope::Link(link) => ("link = $1", link.to_string()),
-            Scope::Owner(owner) => (OWNED, owner.to_string()),
-            Scope::All => ("link = $1", ALL_LINKS.to_owned()),
+            Scope::Link(link) => ("link = $1".to_owned(), link.to_string()),
+            Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
+            // Less than the name of any link: nothing is left out.
+            Scope::All => {
+                (format!("link in ({}) and link >= $1", all_links_of_set()), String::new())
+            }
         };
         let sql = format!(
             "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \

@@ -7,7 +7,7 @@ use hoplog_events::position::Sequence;
 
 use super::NAME;
 use super::queries::ClickStatistics;
-use crate::checkpoint::as_of;
+use crate::checkpoint::{AsOf, as_of};
 use crate::database::{DatabaseError, Value};
 
 /// Clicks so far. 64 bits: no counter of ours ends at two billion.
@@ -62,8 +62,7 @@ impl ClickStatistics {
         for links in links.chunks(LINKS_PER_STATEMENT) {
             let (sql, values) = select(&format!(", {}", as_of(NAME, "totals")), links);
             let rows = self.tables.fetch(&sql, &values, |row| {
-                let as_of = row.optional_int(3)?.unwrap_or_default();
-                let as_of = Sequence(as_of.cast_unsigned());
+                let as_of = AsOf::read(row.optional_text(3)?)?.of(row.text(0)?);
                 Ok((row.parse(0)?, (ClickTotals::new(row.count(1)?, row.count(2)?), as_of)))
             });
             totals.extend(rows.await?);

@@ -8,9 +8,11 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::position::Topic;
 
 use super::NAME;
-use super::recorded::{ClickPlace, RecordedClick, each_click};
+use super::batch::{ClickPlace, each_click};
+use super::recorded::RecordedClick;
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::dimension::Dimension;
+use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
 use crate::table_set::TableSet;
 use crate::user_agents::UserAgents;
@@ -84,13 +86,15 @@ impl Projection for ClicksProjection {
         &[Table { name: "clicks", key: &["sequence", "place"] }]
     }
 
-    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError> {
+    fn fold(
+        &self,
+        events: &[RecordedEvent],
+        share: Share,
+    ) -> Result<Box<dyn Changes>, DecodeError> {
         let mut changes = NewClicks { rows: Rows::new(COLUMNS), count: 0 };
-        let mut link = String::new();
         for event in events {
-            each_click(event, |place, click| {
-                click.write_link(&mut link);
-                push(&mut changes.rows, place, &link, click, &self.agents);
+            each_click(event, share, |place, link, click| {
+                push(&mut changes.rows, place, link, click, &self.agents);
                 changes.count += 1;
             })?;
         }

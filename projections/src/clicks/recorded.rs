@@ -4,19 +4,12 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::click::{Click, ClickEvent, VisitorHash};
-use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::position::Sequence;
+use hoplog_events::click::{Click, VisitorHash};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::referrer::{cut, host};
 use crate::dimension::{Dimension, Values};
 use crate::user_agents::{Agent, Class, UserAgents};
-
-/// The version whose data is read in place; older ones are lifted first.
-const CURRENT: &str = "hoplog.clicks.recorded.v1";
 
 /// A text that borrows from the body unless it holds escapes.
 #[derive(Debug, Default, Deserialize)]
@@ -72,85 +65,21 @@ struct RecordedUtm<'a> {
     content: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Body<'a> {
-    id: Uuid,
-    recordedtime: DateTime<Utc>,
-    #[serde(borrow)]
-    data: Data<'a>,
-}
-
-#[derive(Deserialize)]
-struct Data<'a> {
-    #[serde(borrow)]
-    clicks: Vec<RecordedClick<'a>>,
-}
-
-/// Where a click stands in the log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClickPlace {
-    /// The event that holds it.
-    pub(crate) event_id: Uuid,
-    /// When the event was written down.
-    pub(crate) recorded_at: DateTime<Utc>,
-    /// The place of the event in its topic.
-    pub(crate) sequence: Sequence,
-    /// The place of the click in the event.
-    pub(crate) index: usize,
-}
-
-/// Calls `each` with every click of an event; an event of an unknown type holds none.
-pub(crate) fn each_click(
-    event: &RecordedEvent,
-    mut each: impl FnMut(ClickPlace, &RecordedClick<'_>),
-) -> Result<(), DecodeError> {
-    if &*event.event_type != CURRENT {
-        return each_lifted_click(event, each);
-    }
-    let body: Body<'_> = serde_json::from_slice(&event.body).map_err(|error| DecodeError {
-        event_type: event.event_type.to_string(),
-        reason: error.to_string(),
-    })?;
-    for (index, click) in body.data.clicks.iter().enumerate() {
-        each(place(event, body.id, body.recordedtime, index), click);
-    }
-    Ok(())
-}
-
-fn each_lifted_click(
-    event: &RecordedEvent,
-    mut each: impl FnMut(ClickPlace, &RecordedClick<'_>),
-) -> Result<(), DecodeError> {
-    let Some(envelope) = event.decode()? else { return Ok(()) };
-    if let Event::Click(ClickEvent::Recorded(recorded)) = &envelope.event {
-        for (index, click) in recorded.clicks.iter().enumerate() {
-            let place = place(event, envelope.id, envelope.recorded_time, index);
-            each(place, &RecordedClick::from(click));
-        }
-    }
-    Ok(())
-}
-
-fn place(
-    event: &RecordedEvent,
-    event_id: Uuid,
-    recorded_at: DateTime<Utc>,
-    index: usize,
-) -> ClickPlace {
-    ClickPlace { event_id, recorded_at, sequence: event.position.sequence, index }
-}
-
 fn visitor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<VisitorHash, D::Error> {
     let text = Text::deserialize(deserializer)?;
     let hash = u64::from_str_radix(&text.0, 16).map_err(serde::de::Error::custom)?;
     Ok(VisitorHash(hash))
 }
 
+/// The link as `domain/code`.
+pub(super) fn write_link(domain: &Text<'_>, code: &Text<'_>, link: &mut String) {
+    link.clear();
+    link.extend([&*domain.0, "/", &*code.0]);
+}
+
 impl RecordedClick<'_> {
-    /// The link as `domain/code`.
-    pub(crate) fn write_link(&self, link: &mut String) {
-        link.clear();
-        link.extend([&*self.domain.0, "/", &*self.code.0]);
+    pub(super) fn write_link(&self, link: &mut String) {
+        write_link(&self.domain, &self.code, link);
     }
 
     pub(crate) fn user_agent(&self) -> Option<&str> {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::world::{NAMES, PATIENCE, World, click, empty_log};
 use crate::ReadModels;
 use crate::lease::Part;
+use crate::partition::Partitions;
 use crate::read_models::WaitError;
 use crate::runner::State;
 
@@ -86,7 +87,9 @@ pub(crate) async fn tables_of_another_log_are_not_written(world: World) {
     world.caught_up().await;
     let (_dir, other) = empty_log().await;
     let models =
-        ReadModels::open(world.database.clone(), Arc::clone(&other), Part::Alone).await.unwrap();
+        ReadModels::open(world.database.clone(), Arc::clone(&other), Part::Alone, Partitions::ONE)
+            .await
+            .unwrap();
     models.run();
     for name in ["clicks", "click_statistics"] {
         let error = world.becomes(&models, name, State::Failed).await.unwrap();

@@ -13,6 +13,7 @@ use crate::clicks::{BotFilter, ClickQuery};
 use crate::dimension::Dimension;
 use crate::lease::Part;
 use crate::link_directory::{LinkFilter, LinkQuery, LinkSort};
+use crate::partition::Partitions;
 
 fn all(scope: Scope) -> StatisticsQuery {
     StatisticsQuery {
@@ -161,7 +162,7 @@ pub(crate) async fn many_that_open_at_once_agree_on_the_tables(world: World) {
     world.models.stop_projecting().await;
     // As if nobody had ever been here.
     let mut transaction = world.database.begin().await.unwrap();
-    for table in ["projections", "checkpoints", "leases", "pauses"] {
+    for table in ["projections", "checkpoints", "members", "turns", "pauses"] {
         transaction.define(&format!("drop table {table}")).await.unwrap();
     }
     for table in ["link_directory_1_links", "link_directory_1_tags", "clicks_1_clicks"] {
@@ -173,7 +174,9 @@ pub(crate) async fn many_that_open_at_once_agree_on_the_tables(world: World) {
     transaction.commit().await.unwrap();
     let open = |_| {
         let (database, log) = (world.database.clone(), Arc::clone(&world.log));
-        tokio::spawn(async move { ReadModels::open(database, log, Part::Reader).await })
+        tokio::spawn(
+            async move { ReadModels::open(database, log, Part::Reader, Partitions::ONE).await },
+        )
     };
     for opened in futures::future::join_all((0..4).map(open)).await {
         opened.unwrap().unwrap();

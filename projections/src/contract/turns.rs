@@ -10,20 +10,21 @@ use uuid::Uuid;
 use super::world::{NAMES, PATIENCE, World, click, key};
 use crate::ReadModels;
 use crate::lease::{LEASE, Member, Part};
+use crate::partition::Partitions;
 use crate::runner::State;
 
 /// A process of its own, as far as one can be had in a test: it can be killed.
-struct Node {
-    models: Arc<ReadModels>,
+pub(super) struct Node {
+    pub(super) models: Arc<ReadModels>,
     runtime: Option<Runtime>,
 }
 
 impl Node {
-    async fn start(world: &World, part: Part) -> Self {
+    async fn start(world: &World, part: Part, partitions: Partitions) -> Self {
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         let runtime = threads.worker_threads(1).enable_all().build().unwrap();
         let (database, log) = (world.database.clone(), Arc::clone(&world.log));
-        let open = async move { ReadModels::open(database, log, part).await.unwrap() };
+        let open = async move { ReadModels::open(database, log, part, partitions).await.unwrap() };
         let models = Arc::new(runtime.spawn(open).await.unwrap());
         let _on_its_threads = runtime.enter();
         models.run();
@@ -31,11 +32,16 @@ impl Node {
     }
 
     async fn member(world: &World) -> Self {
-        Self::start(world, Part::Member(Member(Uuid::new_v4()))).await
+        Self::member_of(world, Partitions::ONE).await
+    }
+
+    /// A member whose settings name so many partitions.
+    pub(super) async fn member_of(world: &World, partitions: Partitions) -> Self {
+        Self::start(world, Part::Member(Member(Uuid::new_v4())), partitions).await
     }
 
     /// Ends every task where it stands; nothing is handed over.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -91,7 +97,7 @@ pub(crate) async fn the_turn_of_a_killed_member_goes_to_another(world: World) {
 }
 
 pub(crate) async fn a_reader_learns_how_far_others_are(world: World) {
-    let reader = Node::start(&world, Part::Reader).await;
+    let reader = Node::start(&world, Part::Reader, Partitions::ONE).await;
     for n in 0..5 {
         let position = world.clicks(clicks(n)).await;
         reader.models.wait_for_all(position, PATIENCE).await.unwrap();

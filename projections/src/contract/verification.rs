@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::world::{World, click};
-use crate::read_models::active_set;
+use crate::table_set::active_set;
 
 /// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
 const CHANGES: [(&str, &str, &str); 8] = [

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::lease::Part;
+use crate::partition::Partitions;
 use crate::{Database, ReadModels};
 
 /// Every projection.
@@ -67,16 +68,23 @@ impl World {
     pub(crate) async fn new(database: Database) -> Self {
         let (dir, log) = empty_log().await;
         let models =
-            ReadModels::open(database.clone(), Arc::clone(&log), Part::Alone).await.unwrap();
+            ReadModels::open(database.clone(), Arc::clone(&log), Part::Alone, Partitions::ONE)
+                .await
+                .unwrap();
         models.run();
         Self { log, database, models, dir }
     }
 
     /// The same log and database, opened by read models that start anew.
     pub(crate) async fn opened_again(&self) -> ReadModels {
-        let models = ReadModels::open(self.database.clone(), Arc::clone(&self.log), Part::Alone)
-            .await
-            .unwrap();
+        let models = ReadModels::open(
+            self.database.clone(),
+            Arc::clone(&self.log),
+            Part::Alone,
+            Partitions::ONE,
+        )
+        .await
+        .unwrap();
         models.run();
         models
     }

@@ -34,9 +34,9 @@ pub use options::PostgresOptions;
 use options::{PROJECTION_TIMEOUT, Use};
 pub(crate) use transaction::Transaction;
 
-/// Connections for projectors: each of the three has one for its transaction and one for its
-/// lease or an operator's command.
-const PROJECTORS_MAX: u32 = 6;
+/// Connections for projectors: one for each batch that may be under way
+/// ([`crate::runner::BATCHES_MAX`]), and one for each of the three's leases or an operator's command.
+const PROJECTORS_MAX: u32 = 12;
 
 /// How long a projector waits for a connection before it backs off.
 const PROJECTORS_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

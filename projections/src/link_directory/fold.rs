@@ -13,6 +13,7 @@ use hoplog_events::position::{Sequence, Topic, Version};
 use super::row::{COLUMNS, LinkRow, SELECTED};
 use super::{NAME, VERSION};
 use crate::database::{Column, DatabaseError, Rows, Transaction};
+use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
 use crate::table_set::TableSet;
 
@@ -55,9 +56,13 @@ impl Projection for LinkDirectoryProjection {
         &[Table { name: "links", key: &["link"] }, Table { name: "tags", key: &["tag", "link"] }]
     }
 
-    fn fold(&self, events: &[RecordedEvent]) -> Result<Box<dyn Changes>, DecodeError> {
+    fn fold(
+        &self,
+        events: &[RecordedEvent],
+        share: Share,
+    ) -> Result<Box<dyn Changes>, DecodeError> {
         let mut links: BTreeMap<Box<str>, Vec<LinkChange>> = BTreeMap::new();
-        for event in events {
+        for event in events.iter().filter(|event| share.holds(event.stream.key())) {
             let Some(envelope) = event.decode()? else { continue };
             let Event::Link(fact) = envelope.event else { continue };
             let change = LinkChange {

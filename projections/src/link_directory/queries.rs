@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::NAME;
 use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
-use crate::checkpoint::as_of;
+use crate::checkpoint::{AsOf, as_of};
 use crate::database::{DatabaseError, Row, Value};
 use crate::runner::Progress;
 use crate::table_set::Tables;
@@ -28,7 +28,7 @@ impl LinkDirectory {
         Self { tables, progress }
     }
 
-    /// The last event of topic LINKS that the tables account for. A link that is not found
+    /// The last event of topic LINKS that the tables of every partition account for. A link that is not found
     /// may be younger than that.
     #[must_use]
     pub fn applied(&self) -> Sequence {
@@ -63,8 +63,8 @@ impl LinkDirectory {
         let values: Vec<Value> = keys.iter().map(|key| key.to_string().into()).collect();
         let read = |row: &Row| {
             let link = LinkRow::read(row)?;
-            let as_of = row.optional_int(SELECTED_COLUMNS)?.unwrap_or_default();
-            let as_of = Sequence(as_of.cast_unsigned()).max(link.sequence);
+            let as_of = AsOf::read(row.optional_text(SELECTED_COLUMNS)?)?.of(row.text(0)?);
+            let as_of = as_of.max(link.sequence);
             Ok((link, as_of))
         };
         self.tables.look_up(&sql, &values, read).await

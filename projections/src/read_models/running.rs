@@ -1,19 +1,22 @@
 //! One projection of this process, and the task that keeps it up to date.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::log::ReadLimit;
 use hoplog_events::position::{Position, Sequence};
 use serde::Deserialize;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{OperationError, WaitError};
 use crate::checkpoint::Checkpoint;
 use crate::database::Purpose;
-use crate::runner::{Applier, COMMANDS_MAX, Command, Progress, State, Status, Worker, WorkerError};
+use crate::runner::{
+    Applier, COMMANDS_MAX, Command, PartitionProgress, PartitionStatus, Progress, State, Status,
+    Worker, WorkerError,
+};
 
 /// How often a replica is asked how far it is, while somebody waits for that.
 const REPLICA_POLL: Duration = Duration::from_millis(10);
@@ -26,7 +29,8 @@ const FIRST: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
 pub(super) struct Running {
     pub(super) applier: Applier,
     pub(super) progress: watch::Receiver<Progress>,
-    hurry: Arc<Notify>,
+    /// Says that somebody waits for a position.
+    hurry: watch::Sender<()>,
     /// Taken away to stop it.
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     task: Mutex<Task>,
@@ -43,19 +47,16 @@ enum Task {
 impl Running {
     pub(super) async fn open(applier: Applier, version: Option<i64>) -> Result<Self, WorkerError> {
         if version != Some(applier.projection.version()) {
-            let empty = applier.create().await?;
+            let empty = applier.create(applier.partitions).await?;
             applier.activate(empty.set).await?;
         }
         applier.drop_inactive().await?;
+        tell_of_other_partitions(&applier).await?;
         let (told, progress) = watch::channel(Progress::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        let hurry = Arc::new(Notify::new());
-        let worker = Worker {
-            applier: applier.clone(),
-            progress: told,
-            commands: received,
-            hurry: Arc::clone(&hurry),
-        };
+        let (hurry, hurried) = watch::channel(());
+        let worker =
+            Worker { applier: applier.clone(), progress: told, commands: received, hurry: hurried };
         let task = Mutex::new(Task::Ready(Box::new(worker)));
         Ok(Self { applier, progress, hurry, commands: Mutex::new(Some(commands)), task })
     }
@@ -121,7 +122,7 @@ impl Running {
         if reached(&self.progress.borrow()) {
             return Ok(());
         }
-        self.hurry.notify_one();
+        self.hurry.send_replace(());
         let mut progress = self.progress.clone();
         progress.wait_for(reached).await.map(|_| ()).map_err(|_| WaitError::TimedOut)
     }
@@ -132,7 +133,7 @@ impl Running {
         while database.has_replica() {
             let set = self.applier.active();
             match Checkpoint::load(database, Purpose::Answer, set, projection.topic()).await {
-                Ok(Some(there)) if there.sequence >= position.sequence => break,
+                Ok(there) if is_reached(&there, position.sequence) => break,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "the replica can't be asked how far it is"),
             }
@@ -176,7 +177,16 @@ impl Running {
         }
         metrics::gauge!("hoplog_projection_failed", "projection" => name)
             .set(f64::from(u8::from(progress.state == State::Failed)));
+        let partition = |(number, partition): (u32, PartitionProgress)| PartitionStatus {
+            number,
+            state: partition.state,
+            holder: partition.holder,
+            position: Position { log, topic, sequence: partition.sequence },
+            lag_events: head.map(|head| head.sequence.0.saturating_sub(partition.sequence.0)),
+        };
+        let partitions = (0..).zip(progress.partitions()).map(partition).collect();
         Status {
+            partitions,
             name,
             version: projection.version(),
             state: progress.state,
@@ -187,6 +197,23 @@ impl Running {
             last_error: progress.last_error,
         }
     }
+}
+
+/// A changed setting has to wait for new tables.
+async fn tell_of_other_partitions(applier: &Applier) -> Result<(), WorkerError> {
+    let (set, topic) = (applier.active(), applier.projection.topic());
+    let there = Checkpoint::load(&applier.database, Purpose::Projection, set, topic).await?.len();
+    let wanted = applier.partitions.count();
+    if there != wanted as usize {
+        let projection = applier.projection.name();
+        tracing::warn!(projection, there, wanted, "the next rebuild changes the partitions");
+    }
+    Ok(())
+}
+
+/// Whether every partition of a set is as far; a set that is not there is not.
+fn is_reached(checkpoints: &[Checkpoint], sequence: Sequence) -> bool {
+    !checkpoints.is_empty() && checkpoints.iter().all(|there| there.sequence >= sequence)
 }
 
 /// Seconds; none where the clocks of nodes disagree.

@@ -6,12 +6,14 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
 use hoplog_events::log::EventLog;
 use hoplog_events::position::{Position, Sequence};
+use tokio::sync::Semaphore;
 
 use super::WorkerError;
 use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, CommitListener, Listener};
 use crate::database::{Database, Purpose};
 use crate::lease::Part;
+use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection};
 use crate::table_set::{ActiveSets, TableSet};
 
@@ -23,6 +25,10 @@ pub(crate) struct Applier {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) sets: ActiveSets,
     pub(crate) part: Part,
+    /// How many partitions the next set gets.
+    pub(crate) partitions: Partitions,
+    /// How many batches may be under way in this process; see [`super::BATCHES_MAX`].
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) listener: Listener,
 }
 
@@ -32,33 +38,38 @@ impl Applier {
         self.sets.get(self.projection.name())
     }
 
-    /// The checkpoint of the set that is read now, if it was made from this log.
-    pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, WorkerError> {
-        let set = self.active();
-        let checkpoint =
-            Checkpoint::load(&self.database, Purpose::Projection, set, self.projection.topic())
-                .await?;
-        let checkpoint =
-            checkpoint.ok_or_else(|| WorkerError::CheckpointLost(set.projection.to_owned()))?;
-        if checkpoint.log == self.log.id() {
-            Ok(checkpoint)
+    /// The checkpoints of the set that is read now, if it was made from this log.
+    pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>, WorkerError> {
+        let (set, topic) = (self.active(), self.projection.topic());
+        let all = Checkpoint::load(&self.database, Purpose::Projection, set, topic).await?;
+        let one =
+            all.first().ok_or_else(|| WorkerError::CheckpointLost(set.projection.to_owned()))?;
+        if one.log == self.log.id() {
+            Ok(all)
         } else {
-            let (theirs, ours) = (checkpoint.log, self.log.id());
+            let (theirs, ours) = (one.log, self.log.id());
             Err(WorkerError::OtherLog { projection: set.projection, theirs, ours })
         }
     }
 
-    /// Applies events that follow a checkpoint. Returns where that leads, and how many facts it was.
-    /// On every error the tables are as they were.
+    /// The checkpoint of one partition.
+    pub(crate) async fn checkpoint(&self, number: u32) -> Result<Checkpoint, WorkerError> {
+        let found = self.checkpoints().await?.into_iter().nth(number as usize);
+        found.ok_or_else(|| WorkerError::CheckpointLost(self.projection.name().to_owned()))
+    }
+
+    /// Applies events that follow a checkpoint, as far as they are of its share. Returns where that
+    /// leads, and how many facts it was. On every error the tables are as they were.
     pub(crate) async fn apply(
         &self,
         from: Checkpoint,
         events: Vec<RecordedEvent>,
     ) -> Result<(Checkpoint, u64), WorkerError> {
+        let _room = self.room.acquire().await.map_err(|_| WorkerError::Stopped)?;
         let to = events.last().map_or(from.sequence, |event| event.position.sequence);
         let projection = Arc::clone(&self.projection);
         // A fold takes milliseconds of computing: not on the threads that answer redirects.
-        let fold = tokio::task::spawn_blocking(move || projection.fold(&events));
+        let fold = tokio::task::spawn_blocking(move || projection.fold(&events, from.share));
         let changes = fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??;
         let facts = changes.facts();
         let told = self.changed_links(from.set, changes.as_ref());
@@ -91,23 +102,27 @@ impl Applier {
     /// Why a checkpoint is not where it was.
     async fn lost(&self, from: Checkpoint) -> WorkerError {
         let name = from.set.projection.to_owned();
-        match Checkpoint::load(&self.database, Purpose::Projection, from.set, from.topic).await {
-            Ok(Some(here)) if here.log == from.log && here.sequence < from.sequence => {
-                WorkerError::WentBack(name)
-            }
+        let here =
+            Checkpoint::load(&self.database, Purpose::Projection, from.set, from.topic).await;
+        let is_behind = |here: &Checkpoint| {
+            here.share == from.share && here.log == from.log && here.sequence < from.sequence
+        };
+        match here {
+            Ok(here) if here.iter().any(is_behind) => WorkerError::WentBack(name),
             Ok(_) => WorkerError::CheckpointLost(name),
             Err(error) => error.into(),
         }
     }
 
-    /// Makes an empty set of tables, with a checkpoint before the first event.
-    pub(crate) async fn create(&self) -> Result<Checkpoint, WorkerError> {
+    /// Makes an empty set of tables, with checkpoints before the first event.
+    pub(crate) async fn create(&self, partitions: Partitions) -> Result<Checkpoint, WorkerError> {
         let name = self.projection.name();
         let numbers = crate::checkpoint::set_numbers(&self.database, name).await?;
         let number = numbers.last().map_or(1, |last| last + 1).max(self.active().number + 1);
         let set = TableSet { projection: name, number };
         let (topic, log) = (self.projection.topic(), self.log.id());
-        let checkpoint = Checkpoint { set, topic, log, sequence: Sequence::START };
+        let share = Share::All(partitions);
+        let checkpoint = Checkpoint { set, topic, log, share, sequence: Sequence::START };
         let mut transaction = self.database.begin().await?;
         transaction.define(&set.render(self.projection.definition())).await?;
         checkpoint.insert(&mut transaction).await?;
@@ -141,16 +156,17 @@ impl Applier {
         Ok(())
     }
 
-    /// Drops a set of tables with its checkpoint.
+    /// Drops a set of tables with its checkpoints. Those first: whoever still writes the set ends
+    /// that before its tables go away, and finds no checkpoint the next time.
     pub(crate) async fn drop_set(&self, set: TableSet) -> Result<(), WorkerError> {
         let mut transaction = self.database.begin().await?;
+        let sql = "delete from checkpoints where projection = $1 and table_set = $2";
+        let values = [set.projection.into(), set.number.into()];
+        transaction.execute(sql.to_owned(), &values).await?;
         for table in self.projection.tables() {
             let sql = format!("drop table if exists {}", set.table(table.name));
             transaction.define(&sql).await?;
         }
-        let sql = "delete from checkpoints where projection = $1 and table_set = $2";
-        let values = [set.projection.into(), set.number.into()];
-        transaction.execute(sql.to_owned(), &values).await?;
         Ok(transaction.commit().await?)
     }
 }

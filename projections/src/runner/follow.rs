@@ -1,28 +1,29 @@
-//! The part of a worker that follows the log.
+//! The part of a worker that follows the log, for one partition.
 
 use std::convert::Infallible;
 use std::time::Instant;
 
 use hoplog_events::envelope::RecordedEvent;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
 use crate::checkpoint::Checkpoint;
 
 /// Follows the log, or whoever does.
+#[derive(Clone, Copy)]
 pub(crate) struct Follower<'a> {
     pub(super) applier: &'a Applier,
     pub(super) progress: &'a watch::Sender<Progress>,
-    /// Somebody waits for a position.
-    pub(super) hurry: &'a Notify,
+    /// Told when somebody waits for a position.
+    pub(super) hurry: &'a watch::Receiver<()>,
 }
 
 impl Follower<'_> {
-    /// Follows the log for ever; the error is one that trying again does not mend.
+    /// Does this process's part for ever; the error is one that trying again does not mend.
     pub(super) async fn follow_and_retry(&self) -> WorkerError {
-        let mut backoff = Backoff::default();
+        let backoff = Backoff::default();
         loop {
-            let error = self.take_part(&mut backoff).await;
+            let error = self.take_part(&backoff).await;
             let projection = self.applier.projection.name();
             if self.applier.part.takes_turns() && error.ends_a_turn() {
                 tracing::info!(projection, reason = %error, "the turn is over");
@@ -37,42 +38,51 @@ impl Follower<'_> {
         }
     }
 
-    /// Applies what comes until something fails.
-    pub(super) async fn follow(&self, backoff: &mut Backoff) -> WorkerError {
-        match self.try_follow(backoff).await {
+    /// Applies what comes to a partition until something fails.
+    pub(super) async fn follow(self, number: u32, backoff: &Backoff) -> WorkerError {
+        match self.try_follow(number, backoff).await {
             Err(error) => error,
         }
     }
 
-    async fn try_follow(&self, backoff: &mut Backoff) -> Result<Infallible, WorkerError> {
+    async fn try_follow(&self, number: u32, backoff: &Backoff) -> Result<Infallible, WorkerError> {
+        self.enter(number, State::CatchingUp);
         // Read anew each time: a commit whose answer was lost may have moved it.
-        let mut checkpoint = self.applier.checkpoint().await?;
+        let mut checkpoint = self.applier.checkpoint(number).await?;
         let topic = self.applier.projection.topic();
         let head = self.applier.log.head(topic).await?.sequence;
         let mut events = self.applier.log.subscribe(topic, checkpoint.sequence, BATCH).await?;
-        self.progress.send_modify(|progress| progress.sequence = checkpoint.sequence);
+        self.progress.send_modify(|progress| progress.advance(number, checkpoint.sequence));
+        let mut hurry = self.hurry();
         loop {
             if checkpoint.sequence >= head {
-                self.enter(State::Live);
+                self.enter(number, State::Live);
             }
             let batch = events.next().await?;
             let full = is_full(&batch);
             let started = Instant::now();
-            checkpoint = self.apply(checkpoint, batch).await?;
+            checkpoint = self.apply(number, checkpoint, batch).await?;
             backoff.reset();
             if !full {
-                self.linger(started).await;
+                linger(started, &mut hurry).await;
             }
         }
     }
 
-    pub(super) fn enter(&self, state: State) {
-        self.progress
-            .send_if_modified(|progress| std::mem::replace(&mut progress.state, state) != state);
+    fn enter(&self, number: u32, state: State) {
+        self.progress.send_if_modified(|progress| progress.enter(number, state));
+    }
+
+    /// Hears of whoever waits for a position from now on.
+    pub(super) fn hurry(&self) -> watch::Receiver<()> {
+        let mut hurry = self.hurry.clone();
+        hurry.mark_unchanged();
+        hurry
     }
 
     async fn apply(
         &self,
+        number: u32,
         checkpoint: Checkpoint,
         batch: Vec<RecordedEvent>,
     ) -> Result<Checkpoint, WorkerError> {
@@ -87,20 +97,20 @@ impl Follower<'_> {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
         let rate = facts as f64 / started.elapsed().as_secs_f64().max(LINGER.as_secs_f64());
         self.progress.send_modify(|progress| {
-            progress.sequence = checkpoint.sequence;
+            progress.advance(number, checkpoint.sequence);
+            progress.went_at(number, rate);
             progress.last_error = None;
-            progress.rate = Some((rate, Instant::now()));
         });
         Ok(checkpoint)
     }
+}
 
-    /// Lets events gather for three times as long as the last batch took, unless somebody waits
-    /// for them.
-    async fn linger(&self, since: Instant) {
-        let rest = (since.elapsed() * 3).clamp(LINGER, LINGER_MAX);
-        // Both outcomes are fine: the time is over, or somebody is in a hurry.
-        let _ = tokio::time::timeout(rest, self.hurry.notified()).await;
-    }
+/// Lets events gather for three times as long as the last batch took, unless somebody waits for
+/// them.
+async fn linger(since: Instant, hurry: &mut watch::Receiver<()>) {
+    let rest = (since.elapsed() * 3).clamp(LINGER, LINGER_MAX);
+    // Both outcomes are fine: the time is over, or somebody is in a hurry.
+    let _ = tokio::time::timeout(rest, hurry.changed()).await;
 }
 
 /// Whether there is probably more where this came from.

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use hoplog_events::position::{Position, Sequence};
 
+use crate::lease::{Member, Standing};
+
 /// What a projection does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
@@ -38,19 +40,35 @@ impl State {
             Self::Failed => "failed",
         }
     }
+
+    /// Whether each partition may be in a state of its own.
+    fn is_of_partitions(self) -> bool {
+        matches!(self, Self::CatchingUp | Self::Live | Self::Standby)
+    }
 }
 
 /// How far a projection is; told after every batch.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// What it does.
+    /// What it does. Of several partitions that this process keeps, the one that is worst off
+    /// decides.
     pub state: State,
-    /// The last event that its tables account for.
+    /// The last event that its tables account for: those of every partition.
     pub sequence: Sequence,
     /// The last thing that went wrong; empty again after the next batch.
     pub last_error: Option<String>,
+    partitions: Vec<PartitionProgress>,
+}
+
+/// How far a partition is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PartitionProgress {
+    pub(crate) state: State,
+    pub(crate) sequence: Sequence,
+    /// Who keeps it up to date, where several may.
+    pub(crate) holder: Option<Member>,
     /// Facts folded per second in the last batch, and when that was.
-    pub(crate) rate: Option<(f64, Instant)>,
+    rate: Option<(f64, Instant)>,
 }
 
 /// A rate older than this says nothing about now.
@@ -60,8 +78,76 @@ impl Progress {
     /// Links' events or single clicks per second; 0 when nothing came lately.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        let fresh = self.rate.filter(|(_, at)| at.elapsed() < RATE_FRESH);
-        fresh.map_or(0.0, |(rate, _)| rate)
+        let rates = self.partitions.iter().filter_map(|partition| partition.rate);
+        rates.filter(|(_, at)| at.elapsed() < RATE_FRESH).fold(0.0, |sum, (rate, _)| sum + rate)
+    }
+
+    /// The partitions, by their numbers.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionProgress> {
+        let whole = Some(self.state).filter(|state| !state.is_of_partitions());
+        self.partitions.iter().map(move |partition| PartitionProgress {
+            state: whole.unwrap_or(partition.state),
+            ..*partition
+        })
+    }
+
+    /// Takes over how far the partitions are that others keep; all, if the tables are others now.
+    pub(crate) fn follow(&mut self, standing: &Standing, kept: impl Fn(u32) -> bool, state: State) {
+        self.partitions.resize_with(standing.checkpoints.len(), PartitionProgress::default);
+        let seen = standing.checkpoints.iter().zip(&standing.holders);
+        for (number, (partition, (checkpoint, holder))) in
+            (0..).zip(self.partitions.iter_mut().zip(seen))
+        {
+            partition.holder = *holder;
+            if !kept(number) {
+                partition.sequence = checkpoint.sequence;
+                partition.state = state;
+            }
+        }
+        self.add_up();
+        if standing.paused {
+            self.state = State::Paused;
+        }
+    }
+
+    /// All partitions are equally far.
+    pub(crate) fn reach(&mut self, count: u32, sequence: Sequence) {
+        self.partitions.resize_with(count as usize, PartitionProgress::default);
+        self.partitions.iter_mut().for_each(|partition| partition.sequence = sequence);
+        self.sequence = sequence;
+        self.last_error = None;
+    }
+
+    /// What this process does with a partition. Returns whether that is news.
+    pub(crate) fn enter(&mut self, number: u32, state: State) -> bool {
+        let before = self.state;
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return false };
+        let changed = std::mem::replace(&mut partition.state, state) != state;
+        self.add_up();
+        changed || self.state != before
+    }
+
+    /// How far this process is with a partition.
+    pub(crate) fn advance(&mut self, number: u32, sequence: Sequence) {
+        if let Some(partition) = self.partitions.get_mut(number as usize) {
+            partition.sequence = sequence;
+        }
+        self.add_up();
+    }
+
+    /// How fast that went.
+    pub(crate) fn went_at(&mut self, number: u32, rate: f64) {
+        if let Some(partition) = self.partitions.get_mut(number as usize) {
+            partition.rate = Some((rate, Instant::now()));
+        }
+    }
+
+    fn add_up(&mut self) {
+        let sequences = self.partitions.iter().map(|partition| partition.sequence);
+        self.sequence = sequences.min().unwrap_or_default();
+        let any = |state| self.partitions.iter().any(|partition| partition.state == state);
+        let states = [State::CatchingUp, State::Live];
+        self.state = states.into_iter().find(|state| any(*state)).unwrap_or(State::Standby);
     }
 }
 
@@ -85,4 +171,24 @@ pub struct Status {
     pub rate: f64,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// Partition by partition.
+    pub partitions: Vec<PartitionStatus>,
 }
+
+/// How a partition of a projection is, for operators.
+#[derive(Debug, Clone)]
+pub struct PartitionStatus {
+    /// Counts from 0.
+    pub number: u32,
+    /// What this process does with it.
+    pub state: State,
+    /// The process that keeps it up to date; `None`: nobody, or nobody else may.
+    pub holder: Option<Member>,
+    /// The last event that the rows of its links account for.
+    pub position: Position,
+    /// How many sequences lie between that and the head of the topic; `None`: the log is away.
+    pub lag_events: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests;

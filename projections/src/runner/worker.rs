@@ -1,9 +1,8 @@
 //! The task of one projection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::follow::Follower;
 use super::{Applier, Progress, State, WorkerError};
@@ -29,7 +28,7 @@ pub(crate) struct Worker {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) commands: mpsc::Receiver<Command>,
     /// Somebody waits for a position: don't linger.
-    pub(crate) hurry: Arc<Notify>,
+    pub(crate) hurry: watch::Receiver<()>,
 }
 
 impl Worker {
@@ -42,11 +41,11 @@ impl Worker {
     }
 
     /// Lets the next one begin at once.
-    async fn hand_over(&self) {
+    pub(crate) async fn hand_over(&self) {
         let Part::Member(member) = self.applier.part else { return };
         let (database, name) = (&self.applier.database, self.applier.projection.name());
         // If this fails, the lease ends by itself.
-        let _ = tokio::time::timeout(HAND_OVER, lease::give_back(database, name, member)).await;
+        let _ = tokio::time::timeout(HAND_OVER, lease::leave(database, name, member)).await;
     }
 
     /// Follows the log, if it may, until there is a command; `None`: stop. What is cut off is a

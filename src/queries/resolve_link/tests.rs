@@ -8,6 +8,7 @@ use chrono::DateTime;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::Topic;
 use hoplog_projections::lease::Part;
+use hoplog_projections::partition::Partitions;
 use hoplog_projections::{Database, ReadModels};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -68,7 +69,9 @@ async fn eventually(what: &str, mut is: impl AsyncFnMut() -> bool) {
 impl Node {
     async fn start(log: &Arc<dyn EventLog>, redis: &RedisServer, dir: Arc<TempDir>) -> Self {
         let database = Database::open_sqlite(&dir.path().join("read.db")).await.unwrap();
-        let models = ReadModels::open(database, Arc::clone(log), Part::Alone).await.unwrap();
+        let models = ReadModels::open(database, Arc::clone(log), Part::Alone, Partitions::ONE)
+            .await
+            .unwrap();
         let models = Arc::new(models);
         let level2 = Arc::new(Level2::new(redis.url().parse().unwrap(), DEADLINE));
         let (shared, writer) = SharedCache::new(level2, log.id());

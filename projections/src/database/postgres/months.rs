@@ -23,11 +23,17 @@ const COLUMN: &str = "at";
 const YEARS: std::ops::Range<i32> = 1990..2100;
 
 /// The parts (`$1`: names) of a table (`$2`) that are wanted and not there. Wanted are those of
-/// this month and the two that follow in any case.
+/// this month and the two that follow in any case. The catalogue is read as a table: what
+/// `to_regclass` has found missing once, it finds missing to the end of the transaction.
 const MISSING: &str = "select part from (select unnest($1::text[]) as part union \
     select to_char(now() at time zone 'utc' + make_interval(months => ahead), 'YYYYMM') \
     from generate_series(0, 2) as ahead) as wanted \
-    where to_regclass($2 || '_' || part) is null order by part";
+    where not exists (select from pg_class part_of join pg_class whole \
+    on whole.oid = to_regclass($2) and part_of.relnamespace = whole.relnamespace \
+    where part_of.relname = cast($2 || '_' || part as name)) order by part";
+
+/// What whoever makes parts of a table holds to the end of the transaction.
+const MAKING_LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('hoplog: parts of ' || ";
 
 /// What the part of the years before and of those after is called.
 const BEFORE: &str = "before";
@@ -46,6 +52,11 @@ impl Transaction {
         let times = rows.columns().filter(|(column, _)| column.name() == COLUMN);
         let times = times.flat_map(|(_, cells)| cells.filter_map(Cell::as_int));
         let parts: Vec<String> = times.map(part).collect::<BTreeSet<_>>().into_iter().collect();
+        if self.missing(table, parts.clone()).await?.is_empty() {
+            return Ok(());
+        }
+        // One after the other: whoever waited finds those that were made meanwhile.
+        self.define(&format!("{MAKING_LOCK}'{table}', 0))")).await?;
         let mut sql = String::new();
         for part in self.missing(table, parts).await? {
             let (from, to) = bounds(&part);

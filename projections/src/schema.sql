@@ -14,11 +14,21 @@ create table if not exists checkpoints (
     topic {text} not null,
     log_id {text} not null,
     sequence bigint not null,
-    primary key (projection, table_set, topic)
+    partition bigint not null default 0,
+    primary key (projection, table_set, topic, partition)
 );
 
-create table if not exists leases (
-    projection {text} primary key,
+create table if not exists members (
+    projection {text} not null,
+    member {text} not null,
+    ends bigint not null,
+    primary key (projection, member)
+);
+
+create table if not exists turns (
+    projection {text} not null,
+    partition bigint not null,
     holder {text} not null,
-    ends bigint not null
+    ends bigint not null,
+    primary key (projection, partition)
 );

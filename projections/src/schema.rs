@@ -1,0 +1,37 @@
+//! The tables that this crate keeps about the projections themselves, and those of versions
+//! before, which are brought up to date by whoever comes first.
+
+use crate::database::{Database, DatabaseError, Purpose};
+
+const DEFINITION: &str = include_str!("schema.sql");
+
+/// Checkpoints were one for each set before: those of the first and only partition. A key can't
+/// be changed in SQLite, so the rows move. What a running process of a version before writes
+/// later gets the default, and finds its row where it was.
+const ADD_PARTITIONS: &str = "alter table checkpoints rename to checkpoints_before";
+const MOVE_CHECKPOINTS: &str = "\
+    insert into checkpoints (projection, table_set, topic, log_id, sequence) \
+    select projection, table_set, topic, log_id, sequence from checkpoints_before; \
+    drop table checkpoints_before";
+
+/// Makes what is missing. The caller has the turn at defining tables.
+pub(crate) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
+    let mut transaction = database.begin().await?;
+    transaction.define(DEFINITION).await?;
+    transaction.commit().await?;
+    let sql = "select partition from checkpoints limit 1".to_owned();
+    match database.fetch(Purpose::Projection, sql, &[], |row| row.int(0)).await {
+        Ok(_) => Ok(()),
+        Err(DatabaseError::Broken(_)) => upgrade(database).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn upgrade(database: &Database) -> Result<(), DatabaseError> {
+    tracing::info!("checkpoints of a version before are brought up to date");
+    let mut transaction = database.begin().await?;
+    for sql in [ADD_PARTITIONS, DEFINITION, MOVE_CHECKPOINTS] {
+        transaction.define(sql).await?;
+    }
+    transaction.commit().await
+}
