@@ -8,7 +8,7 @@ use crate::click_statistics::{DimensionFilter, Interval, Scope, Statistics, Stat
 use crate::clicks::{BotFilter, ClickQuery};
 use crate::database::Purpose;
 use crate::dimension::Dimension;
-use crate::read_models::active_set;
+use crate::table_set::active_set;
 
 /// Quarters of an hour around the ends of days in Kolkata (+5:30) and Kathmandu (+5:45).
 const INSTANTS: [&str; 8] = [
