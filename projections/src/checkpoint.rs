@@ -106,18 +106,10 @@ impl Checkpoint {
 /// statement that reads them: both then come from one state of the database. [`AsOf`] reads it;
 /// `null`: there is no checkpoint.
 pub(crate) fn as_of(projection: &str, table: &str) -> String {
-    let of_set = of_set(projection, table);
     format!(
         "(select string_agg(cast(c.partition as text) || '=' || cast(c.sequence as text), ' ') \
-         from checkpoints c where {of_set})"
-    )
-}
-
-/// A condition on `checkpoints c`: those of the set that a statement reads this table of.
-pub(crate) fn of_set(projection: &str, table: &str) -> String {
-    format!(
-        "c.projection = '{projection}' \
-         and '{projection}_' || c.table_set || '_{table}' = '{{{projection}.{table}}}'"
+         from checkpoints c where c.projection = '{projection}' \
+         and '{projection}_' || c.table_set || '_{table}' = '{{{projection}.{table}}}')"
     )
 }
 

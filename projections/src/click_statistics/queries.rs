@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
-use super::{BUCKET_MICROS, all_links_of_set};
+use super::{BUCKET_MICROS, all_links, of_all_links};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
@@ -185,10 +185,7 @@ impl ClickStatistics {
         let (scope, subject) = match &query.scope {
             Scope::Link(link) => ("link = $1".to_owned(), link.to_string()),
             Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
-            // Less than the name of any link: nothing is left out.
-            Scope::All => {
-                (format!("link in ({}) and link >= $1", all_links_of_set()), String::new())
-            }
+            Scope::All => (of_all_links(), all_links(0).into_owned()),
         };
         let sql = format!(
             "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
