@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -105,6 +106,11 @@ impl CliError {
     fn is_broken_pipe(&self) -> bool {
         matches!(self, CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// A mistake in a file that was named on the command line.
+pub(super) fn input(file: &Path, reason: &impl ToString) -> CliError {
+    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
 }
 
 impl From<Problem> for CliError {

@@ -1,7 +1,6 @@
 //! `hoplog import`: links from CSV, clicks from access logs. Both can be run again: what is
 //! already there is found by what it is made of, and not added twice.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -67,9 +66,4 @@ fn progress(unit: &str, length: u64) -> ProgressBar {
         bar.enable_steady_tick(PROGRESS_TICK);
     }
     bar
-}
-
-/// A mistake in a file that was named on the command line.
-fn input(file: &Path, reason: &impl ToString) -> CliError {
-    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
 }

@@ -16,9 +16,9 @@ use url::Url;
 
 use super::bulk::{self, Outcome};
 use super::combined::Line;
-use super::{input, progress};
+use super::progress;
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
 use crate::clicks::import::click_time;
 use crate::clock::Clock;

@@ -9,9 +9,9 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value, json};
 
 use super::bulk::{self, BATCH_LINKS, Outcome};
-use super::{input, progress};
+use super::progress;
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
