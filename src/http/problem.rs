@@ -118,6 +118,12 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What the answer has to say besides, such as when to try again, in whatever form it is given.
+    #[must_use]
+    pub fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.headers
+    }
+
     /// The fields that are wrong.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
