@@ -79,7 +79,7 @@ impl Commands {
         &self,
         issuer: &Issuer,
         host: Option<&str>,
-        expected: Option<Version>,
+        expected: Option<Vec<Version>>,
         command: LinkCommand,
     ) -> Request {
         let requester =

@@ -131,10 +131,17 @@ async fn headers_that_are_wrong_are_refused() {
     }
     client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
     let path = "/api/v1/links/kept";
-    for tag in ["1", "W/\"1\"", "\"x\"", "\"1\",\"2\"", "\"-1\"", "\"99999999999999999999999\"", ""]
-    {
+    let tagged = async |tag: &str| {
         let request = client.authorized(Method::PATCH, path).json(&json!({ "title": "x" }));
-        check(tag, &client.send(request.header("if-match", tag)).await, 400, "invalid_header", &[]);
+        client.send(request.header("if-match", tag)).await
+    };
+    for tag in ["1", "", "\"1", "\"1\" \"2\"", "w/\"1\"", "*, \"1\""] {
+        check(tag, &tagged(tag).await, 400, "invalid_header", &[]);
+    }
+    // Entity tags that this link has never had, and weak ones, which never match.
+    let long = "\"99999999999999999999999\"";
+    for tag in ["\"x\"", "W/\"1\"", "\"+1\"", "\"01\"", "\"-1\"", "\"2\", W/\"1\"", long] {
+        check(tag, &tagged(tag).await, 412, "version_mismatch", &[]);
     }
     for position in ["", "17", "latest", "AAAA", "ü"] {
         let request = client.authorized(Method::GET, path);

@@ -98,6 +98,8 @@ async fn a_change_is_made_only_to_the_version_it_was_meant_for() {
     assert_eq!(changed.header("etag"), "\"2\"");
     assert_eq!(change("\"1\"", "three").await.expect(412).code(), "version_mismatch");
     change("*", "four").await.expect(200);
+    change("\"1\", \"3\"", "five").await.expect(200);
+    change("*", "four").await.expect(200);
     let delete = client.authorized(Method::DELETE, "/api/v1/links/a").header("if-match", "\"2\"");
     client.send(delete).await.expect(412);
     assert_eq!(client.get("/api/v1/links/a").await.json()["title"], "four");
