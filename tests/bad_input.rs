@@ -48,9 +48,11 @@ async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
         }
     }
     for own in [own.clone(), own.to_uppercase().replace("HTTP", "http")] {
-        let answer = client.post("/api/v1/links", &json!({ "url": own })).await;
-        check(&own, &answer, 422, "validation_failed", &["/url"]);
-        assert_eq!(answer.json()["errors"][0]["code"], "loop");
+        for (path, field) in [("/api/v1/links", "url"), ("/api/shorten", "longURL")] {
+            let answer = client.post(path, &json!({ field: own })).await;
+            check(&own, &answer, 422, "validation_failed", &[&format!("/{field}")]);
+            assert_eq!(answer.json()["errors"][0]["code"], "loop");
+        }
     }
     assert_eq!(client.heads().await, heads, "nothing is stored");
     // The same holds for an edit.

@@ -80,6 +80,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).with_errors(errors)
     }
 
+    /// The same with each field under the name that it has in the request: rules know the fields
+    /// of a link, not what a route calls them or where in a body the link stands.
+    #[must_use]
+    pub fn with_pointers(mut self, in_request: impl Fn(&str) -> String) -> Self {
+        for error in &mut self.errors {
+            error.pointer = in_request(&error.pointer);
+        }
+        self
+    }
+
     fn with_errors(mut self, mut errors: Vec<FieldError>) -> Self {
         errors.truncate(ERRORS_MAX);
         self.errors = errors;

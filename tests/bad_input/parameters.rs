@@ -148,10 +148,21 @@ async fn items_of_a_bulk_fail_for_themselves() {
     let mut fours = [statuses[5], statuses[6]];
     fours.sort_unstable();
     assert_eq!(fours, [201, 409], "one of two gets the alias: {answer}");
-    for (place, pointer) in [(1, "/links/1/url"), (2, "/links/2/alias"), (3, "/links/3")] {
+    assert_eq!(statuses[7..], [422, 422], "{answer}");
+    for (place, pointer) in [
+        (1, "/links/1/url"),
+        (2, "/links/2/alias"),
+        (3, "/links/3"),
+        (4, "/links/4/idempotencyKey"),
+        (7, "/links/7/url"),
+        (8, "/links/8/expiresAt"),
+    ] {
         assert_eq!(results[place]["problem"]["errors"][0]["pointer"], pointer, "{answer}");
+    let own = format!("{}/other", server.url);
     }
     server.client.caught_up("link_directory").await;
     let list = server.client.get("/api/v1/links").await.json();
     assert_eq!(list["data"].as_array().unwrap().len(), 2, "{list}");
 }
+        { "url": own },
+        { "url": "https://example.com/6", "expiresAt": "2020-01-01T00:00:00Z" },

@@ -125,12 +125,12 @@ async fn create_one(
     place: usize,
     link: Value,
 ) -> BulkResult {
-    match try_create_one(app, issuer, origin, key, place, link).await {
+    match try_create_one(app, issuer, origin, key, link).await {
         Ok(result) => result,
         Err(problem) => BulkResult {
             status: problem.status().as_u16(),
             link: None,
-            problem: Some(problem),
+            problem: Some(problem.with_pointers(|pointer| format!("/links/{place}{pointer}"))),
             replayed: false,
             position: None,
         },
@@ -142,18 +142,16 @@ async fn try_create_one(
     issuer: &Issuer,
     origin: &Origin,
     key: Option<String>,
-    place: usize,
     link: Value,
 ) -> Result<BulkResult, Problem> {
-    let pointer = format!("/links/{place}");
     let Value::Object(mut object) = link else {
-        let detail = format!("must be an object, not {}", kind(&link));
+        let (pointer, detail) = (String::new(), format!("must be an object, not {}", kind(&link)));
         return Err(Problem::validation(vec![FieldError { pointer, code: "type", detail }]));
     };
     let own_key = object.remove("idempotencyKey");
     let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
     let idempotency = idempotency.map(|key| of_request(key, &object));
-    let mut fields = Fields::new(pointer, object);
+    let mut fields = Fields::new(String::new(), object);
     let is_key = |key: &Value| {
         key.as_str().is_some_and(|k| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&k.len()))
     };
