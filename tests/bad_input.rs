@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Client, NewLink, Server};
 
 mod inputs;
+#[cfg(target_os = "linux")]
+mod large;
 mod others;
 mod parameters;
 mod sockets;

@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, kind};
 use super::problem::Problem;
 
+mod list;
+
+pub use list::{List, ListField, object_of};
+
 /// The largest body of a request that is about one thing, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -38,8 +42,10 @@ impl JsonObject {
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        match from_request(request).await? {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonText(text) = JsonText::from_request(request, state).await?;
+        // The parser stops at a depth of 128, so a deeply nested body can't exhaust the stack.
+        match serde_json::from_slice(&text).map_err(|error| invalid_json(&error))? {
             Value::Object(object) => Ok(Self(object)),
             other => {
                 let detail = format!("the body must be a JSON object, not {}", kind(&other));
@@ -49,21 +55,31 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-async fn from_request(request: Request) -> Result<Value, Problem> {
-    if !is_json(request.headers()) {
-        let detail = "send Content-Type: application/json";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(status, "unsupported_media_type", detail));
+/// A body that says it is JSON, not parsed yet.
+#[derive(Debug)]
+pub struct JsonText(pub Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "send Content-Type: application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported_media_type", detail));
+        }
+        read(request.with_limited_body().into_body().into_data_stream()).await.map(Self)
     }
-    let bytes = read(request.with_limited_body().into_body().into_data_stream()).await?;
-    // The parser stops at a depth of 128, so a deeply nested body can't exhaust the stack.
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_json",
-            format!("the body is not JSON: {error}"),
-        )
-    })
+}
+
+fn invalid_json(error: &serde_json::Error) -> Problem {
+    let detail = format!("the body is not JSON as it is wanted: {error}");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+}
+
+fn too_large() -> Problem {
+    let detail = "the body, or a part of it, is larger than this request allows";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
 /// The whole body, within the limit of its route.
@@ -75,8 +91,7 @@ async fn read(mut body: BodyDataStream) -> Result<Vec<u8>, Problem> {
             Err(error) if is_too_large(&error) => {
                 let rest = body.take(DISCARDED_PIECES_MAX);
                 rest.for_each(|_| std::future::ready(())).await;
-                let detail = "the body is larger than this request allows";
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+                return Err(too_large());
             }
             Err(_) => {
                 let detail = "the body did not arrive";

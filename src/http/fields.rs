@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::problem::{FieldError, Problem};
+use super::problem::{ERRORS_MAX, FieldError, Problem};
 
 /// The fields of one object that have not been taken yet, and what was wrong with the others.
 #[derive(Debug)]
@@ -37,6 +37,10 @@ impl Fields {
 
     /// Notes a mistake.
     pub fn wrong(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        // What is not told is not kept: a body may be wrong a million times.
+        if self.errors.len() == ERRORS_MAX {
+            return;
+        }
         let pointer = format!("{}/{field}", self.prefix);
         self.errors.push(FieldError { pointer, code, detail: detail.into() });
     }

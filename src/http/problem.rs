@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Mistakes that are named at most: what is wrong a thousand times is understood before.
-const ERRORS_MAX: usize = 50;
+pub const ERRORS_MAX: usize = 50;
 
 /// An answer that says what is wrong and what is allowed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -88,6 +88,17 @@ impl Problem {
             error.pointer = in_request(&error.pointer);
         }
         self
+    }
+
+    /// What is wrong with a part of a body, for the list of what is wrong with the whole of it;
+    /// `part` is the part's own pointer.
+    #[must_use]
+    pub fn into_errors(self, part: &str) -> Vec<FieldError> {
+        if self.errors.is_empty() {
+            let (pointer, code) = (part.to_owned(), self.code);
+            return vec![FieldError { pointer, code, detail: self.detail }];
+        }
+        self.with_pointers(|pointer| format!("{part}{pointer}")).errors
     }
 
     fn with_errors(mut self, mut errors: Vec<FieldError>) -> Self {
