@@ -89,7 +89,6 @@ async fn types_are_chosen_with_or_without_their_version() {
         ("hoplog.link.created.v2", 2),
         ("hoplog.link.created.v1", 0),
         ("hoplog.link.disabled,hoplog.link.deleted.v1", 2),
-        ("hoplog.link", 0),
     ] {
         let page = client.send(events(client, &format!("types={types}"))).await.expect(200);
         assert_eq!(page.json().as_array().unwrap().len(), expected, "{types}");

@@ -20,6 +20,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// How often a request is made at most while the server asks for patience (429, 503).
 const ATTEMPTS_MAX: u32 = 5;
 
+/// Items on one page of a list, as many as the server gives.
+const PAGE_ITEMS_MAX: usize = 500;
+
 /// The longest pause between two attempts, whatever the server asks for.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -79,6 +82,31 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Value, CliError> {
         json(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// Reads a list page by page, until there are enough items or no more.
+    pub(super) async fn list(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        items_max: usize,
+    ) -> Result<Vec<Value>, CliError> {
+        let (mut items, mut cursor) = (Vec::new(), None);
+        while items.len() < items_max {
+            let limit = PAGE_ITEMS_MAX.min(items_max - items.len()).to_string();
+            let mut query = query.to_vec();
+            query.push(("limit", &limit));
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let mut page = self.get(path, &query).await?;
+            if let Value::Array(data) = page["data"].take() {
+                items.extend(data);
+            }
+            cursor = page["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(items)
     }
 
     /// Gives a command, under an idempotency key of its own: a retry does nothing twice.

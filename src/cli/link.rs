@@ -10,9 +10,6 @@ use super::error::CliError;
 use super::table::{Table, cell, plain, print_json};
 use super::{Out, table};
 
-/// Links on one page of a listing, as many as the server gives.
-const PAGE_LINKS_MAX: usize = 100;
-
 /// `hoplog link`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -257,7 +254,7 @@ impl Fields {
 
 impl List {
     async fn print(self, client: &Client, json: bool, out: &mut Out) -> Result<(), CliError> {
-        let links = self.fetch(client).await?;
+        let links = client.list(&["links"], &self.query(), self.limit).await?;
         if json {
             return Ok(print_json(&links.into(), out)?);
         }
@@ -271,33 +268,12 @@ impl List {
         Ok(table.print(out)?)
     }
 
-    /// Follows the pages until there are enough links or no more.
-    async fn fetch(&self, client: &Client) -> Result<Vec<Value>, CliError> {
-        let mut links = Vec::new();
-        let mut cursor = None;
-        while links.len() < self.limit {
-            let page_size = PAGE_LINKS_MAX.min(self.limit - links.len()).to_string();
-            let query = self.query(&page_size, cursor.as_deref());
-            let mut page = client.get(&["links"], &query).await?;
-            if let Value::Array(data) = page["data"].take() {
-                links.extend(data);
-            }
-            cursor = page["nextCursor"].as_str().map(str::to_owned);
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Ok(links)
-    }
-
-    fn query<'a>(&'a self, limit: &'a str, cursor: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
+    fn query(&self) -> Vec<(&str, &str)> {
         let given = [
             ("tag", self.tag.as_deref()),
             ("state", self.state.as_deref()),
             ("q", self.query.as_deref()),
             ("sort", self.sort.as_deref()),
-            ("limit", Some(limit)),
-            ("cursor", cursor),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -22,6 +22,10 @@ use super::problem::Problem;
 use crate::accounts::Principal;
 use crate::app::AppState;
 
+mod types;
+
+use types::Types;
+
 /// Events on a page when the request does not say.
 const PAGE_EVENTS: usize = 100;
 
@@ -51,18 +55,9 @@ enum BulkError {
 /// Which events a reader wants.
 struct Selection {
     topic: Topic,
-    types: Vec<String>,
+    types: Types,
     after: Sequence,
     limit: ReadLimit,
-}
-
-impl Selection {
-    /// A type is named with its version, or without to mean every version.
-    fn wants(&self, event: &RecordedEvent) -> bool {
-        let family = event.event_type.rsplit_once(".v").map_or("", |(family, _)| family);
-        self.types.is_empty()
-            || self.types.iter().any(|wanted| **wanted == *event.event_type || *wanted == family)
-    }
 }
 
 /// Events of a topic after a position.
@@ -117,10 +112,7 @@ async fn selection(
 ) -> Result<Selection, Problem> {
     let mut query = Parameters::new(query);
     let topic = query.optional("topic").unwrap_or(Topic::Links);
-    let types: Vec<String> = query
-        .raw("types")
-        .map(|types| types.split(',').map(str::trim).map(str::to_owned).collect())
-        .unwrap_or_default();
+    let types = Types::take(&mut query, topic);
     let events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
     let after = resumed.or(query.raw("after"));
     let position = match after.as_deref() {
@@ -164,7 +156,7 @@ async fn page(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Response,
     let events = log.read_all(selection.topic, selection.after, selection.limit).await?;
     let wanted: Vec<String> = events
         .iter()
-        .filter(|event| selection.wants(event))
+        .filter(|event| selection.types.want(event))
         .map(RecordedEvent::to_cloud_event)
         .collect();
     let last = events.last().map_or(selection.after, |event| event.position.sequence);
@@ -197,8 +189,9 @@ async fn bulk(
                 app.log.read_all(selection.topic, selection.after, selection.limit).await?;
             let Some(last) = events.last() else { return Ok(None) };
             let last = last.position.sequence;
-            let lines =
-                lines(events.iter().filter(|e| e.position.sequence <= head && selection.wants(e)));
+            let lines = lines(
+                events.iter().filter(|e| e.position.sequence <= head && selection.types.want(e)),
+            );
             selection.after = last;
             Ok(Some((lines, (app, selection))))
         }
@@ -228,7 +221,7 @@ async fn live(
     let subscription = app.log.subscribe(topic, after, limit).await?;
     let events = follow(subscription)
         .flat_map(stream::iter)
-        .filter(move |event| std::future::ready(selection.wants(event)))
+        .filter(move |event| std::future::ready(selection.types.want(event)))
         .map(|event| Ok::<_, Infallible>(server_sent(&event)))
         .take_until(app.shutdown.clone().cancelled_owned())
         .take_until(key_ended(Arc::clone(app), principal));

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::Administrator;
+use super::fields::NoParameters;
 use super::path::Segment;
 use super::problem::Problem;
 use crate::app::{App, AppState};
@@ -177,7 +178,11 @@ impl From<OperationError> for Problem {
 /// How the projections are.
 #[utoipa::path(get, path = "/api/v1/projections", tag = "operations",
     responses((status = 200, description = "one for each", body = ProjectionList)))]
-pub async fn list(State(app): State<AppState>, _: Administrator) -> Json<ProjectionList> {
+pub async fn list(
+    State(app): State<AppState>,
+    _: Administrator,
+    _: NoParameters,
+) -> Json<ProjectionList> {
     let status = app.read_models.status(app.clock.now()).await;
     Json(ProjectionList { data: status.into_iter().map(Into::into).collect() })
 }
@@ -192,6 +197,7 @@ pub async fn list(State(app): State<AppState>, _: Administrator) -> Json<Project
 pub async fn show(
     State(app): State<AppState>,
     _: Administrator,
+    _: NoParameters,
     Segment(name): Segment,
 ) -> Result<Json<ProjectionAnswer>, Problem> {
     status_of(&app, name).await
