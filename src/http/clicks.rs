@@ -133,7 +133,7 @@ impl From<ClickRow> for ClickAnswer {
         ("bots" = Option<String>, Query, description = "include (default), exclude or only"),
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "a page", body = ClickList),

@@ -73,10 +73,11 @@ struct Selection {
         ("types" = Option<String>, Query, description = "event types, comma-separated, with or without their version"),
         ("after" = Option<String>, Query, description = "a position token, earliest (default) or latest"),
         ("limit" = Option<usize>, Query, description = "events on a page, 1 to 1000 (default 100)"),
+        LastEventId,
     ),
     responses(
         (status = 200, description = "CloudEvents", body = Vec<serde_json::Value>, content_type = "application/cloudevents-batch+json"),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "none of these forms is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "the position is of another log", body = Problem, content_type = "application/problem+json"),
     ),
 )]

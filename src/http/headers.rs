@@ -5,8 +5,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hoplog_events::position::{Position, Version};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use uuid::Uuid;
 
+use super::contract::header;
 use super::problem::Problem;
 
 mod if_match;
@@ -61,6 +64,12 @@ fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
 }
 
+impl IntoParams for AtLeast {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Hoplog-Position", "wait until this position is known")]
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 
@@ -74,6 +83,12 @@ impl<S: Sync> FromRequestParts<S> for AtLeast {
     }
 }
 
+impl IntoParams for Idempotency {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Idempotency-Key", "done once per key; a retry gets the first answer")]
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Idempotency {
     type Rejection = Problem;
 
@@ -83,6 +98,12 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
             return Err(invalid("Idempotency-Key must have 1 to 255 characters"));
         }
         Ok(Self(Some(key.to_owned())))
+    }
+}
+
+impl IntoParams for LastEventId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Last-Event-ID", "the last event that was seen, before `after`")]
     }
 }
 

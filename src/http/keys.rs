@@ -87,6 +87,7 @@ impl From<KeyRecord> for KeyAnswer {
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "keys",
     request_body = NewKeyBody,
+    params(Idempotency),
     responses(
         (status = 201, description = "the key", body = KeyAnswer),
         (status = 409, description = "made by an earlier request with this idempotency key", body = Problem, content_type = "application/problem+json"),

@@ -1,5 +1,7 @@
 //! `/api/v1/projections`: how the read models are, and what an operator can do with them.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,10 +9,12 @@ use hoplog_projections::read_models::OperationError;
 use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
 use hoplog_projections::runner::{PartitionStatus, Status};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use super::auth::Administrator;
+use super::contract::problems;
 use super::fields::NoParameters;
 use super::path::Segment;
 use super::problem::Problem;
@@ -175,6 +179,18 @@ impl From<OperationError> for Problem {
     }
 }
 
+/// What is done with one projection.
+struct Operation;
+
+impl IntoResponses for Operation {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        problems(&[
+            ("404", "no such projection"),
+            ("409", "it could not be done; lastError of the projection says more"),
+        ])
+    }
+}
+
 /// How the projections are.
 #[utoipa::path(get, path = "/api/v1/projections", tag = "operations",
     responses((status = 200, description = "one for each", body = ProjectionList)))]
@@ -212,7 +228,7 @@ async fn status_of(app: &App, name: String) -> Result<Json<ProjectionAnswer>, Pr
 /// Builds a projection's tables anew from the first event, then swaps them in.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/rebuild", tag = "operations",
     params(("name" = String, Path, description = "its name")),
-    responses((status = 200, description = "done", body = RebuildAnswer)))]
+    responses((status = 200, description = "done", body = RebuildAnswer), Operation))]
 pub async fn rebuild(
     State(app): State<AppState>,
     _: Administrator,
@@ -224,7 +240,7 @@ pub async fn rebuild(
 /// Builds a projection's tables aside and compares every row.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/verify", tag = "operations",
     params(("name" = String, Path, description = "its name")),
-    responses((status = 200, description = "what was found", body = VerifyAnswer)))]
+    responses((status = 200, description = "what was found", body = VerifyAnswer), Operation))]
 pub async fn verify(
     State(app): State<AppState>,
     _: Administrator,
@@ -236,7 +252,7 @@ pub async fn verify(
 /// Stops a projection where it is.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/pause", tag = "operations",
     params(("name" = String, Path, description = "its name")),
-    responses((status = 200, description = "how it is now", body = ProjectionAnswer)))]
+    responses((status = 200, description = "how it is now", body = ProjectionAnswer), Operation))]
 pub async fn pause(
     State(app): State<AppState>,
     _: Administrator,
@@ -249,7 +265,7 @@ pub async fn pause(
 /// Lets a paused or failed projection go on.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/resume", tag = "operations",
     params(("name" = String, Path, description = "its name")),
-    responses((status = 200, description = "how it is now", body = ProjectionAnswer)))]
+    responses((status = 200, description = "how it is now", body = ProjectionAnswer), Operation))]
 pub async fn resume(
     State(app): State<AppState>,
     _: Administrator,

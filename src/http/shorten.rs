@@ -63,6 +63,7 @@ const FIELDS: [(&str, &str); 3] =
 #[utoipa::path(
     post, path = "/api/shorten", tag = "short forms",
     request_body = ShortenBody,
+    params(Idempotency),
     responses(
         (status = 201, description = "created", body = ShortenAnswer),
         (status = 409, description = "the alias is taken", body = Problem, content_type = "application/problem+json"),
@@ -152,7 +153,7 @@ pub struct AnalyticsAnswer {
     params(
         ("code" = String, Path, description = "the link's code"),
         StatisticsParameters,
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the numbers", body = AnalyticsAnswer),

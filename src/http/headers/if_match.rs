@@ -4,13 +4,22 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hoplog_events::position::Version;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::{etag, invalid};
+use crate::http::contract;
 use crate::http::problem::Problem;
 
 /// The versions of which the link must have one; `None`: any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IfMatch(pub Option<Vec<Version>>);
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![contract::header("If-Match", "only if the link still has one of these ETags")]
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;

@@ -68,10 +68,12 @@ pub struct BulkResult {
 }
 
 /// Creates up to 10,000 links. Each succeeds or fails for itself.
+///
+/// The idempotency key names the links by their place; a link's own `idempotencyKey` goes first.
 #[utoipa::path(
     post, path = "/api/v1/links/bulk", tag = "links",
     request_body = BulkBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "names the links by their place; a link's own idempotencyKey goes first")),
+    params(Idempotency),
     responses(
         (status = 200, description = "a result for each link", body = BulkAnswer),
         (status = 422, description = "not a list of 1 to 10,000 links", body = Problem, content_type = "application/problem+json"),

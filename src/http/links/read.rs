@@ -45,7 +45,7 @@ pub struct LinkList {
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
         ("code" = String, Path, description = "the link's code"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the link", body = LinkAnswer),
@@ -84,7 +84,7 @@ pub async fn show_link(
         ("sort" = Option<String>, Query, description = "-createdAt (default), createdAt, code or -clicks (an order that moves while clicks come in: no link comes twice, one that overtakes the cursor is left out)"),
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "a page", body = LinkList),
