@@ -186,8 +186,14 @@ async fn checked(response: Response) -> Result<Response, CliError> {
     if status.is_success() {
         return Ok(response);
     }
+    let url = response.url().origin().ascii_serialization();
     let body = response.bytes().await?;
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    let is_gateway = matches!(status.as_u16(), 502..=504);
+    if problem.title.is_empty() && is_gateway {
+        // So speaks a proxy that finds no server behind it.
+        return Err(CliError::Unreachable { url, reason: status.to_string() });
+    }
     if problem.title.is_empty() {
         return Err(CliError::Answer(status.to_string()));
     }

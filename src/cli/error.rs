@@ -46,6 +46,8 @@ pub(super) enum CliError {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Problem {
+    /// The HTTP status.
+    pub(super) status: u16,
     /// The status in words.
     pub(super) title: String,
     /// The stable code.
@@ -101,6 +103,16 @@ impl CliError {
             let _ = writeln!(report, "  {}: {}", field.pointer, field.detail);
         }
         report
+    }
+
+    /// Whether the same may succeed a moment later: the server is away, or not ready yet.
+    #[must_use]
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            CliError::Unreachable { .. } => true,
+            CliError::Problem(problem) => matches!(problem.status, 429 | 503),
+            _ => false,
+        }
     }
 
     fn is_broken_pipe(&self) -> bool {

@@ -220,10 +220,16 @@ async fn live(
 ) -> Result<Response, Problem> {
     let Selection { topic, after, limit, .. } = selection;
     let subscription = app.log.subscribe(topic, after, limit).await?;
+    // Whoever loses the stream before its first event comes back to where it started.
+    let start = Position { log: app.log.id(), topic, sequence: after };
+    let start = Event::default().id(start.to_string());
     let events = follow(subscription)
         .flat_map(stream::iter)
         .filter(move |event| std::future::ready(selection.types.want(event)))
-        .map(|event| Ok::<_, Infallible>(server_sent(&event)))
+        .map(|event| server_sent(&event));
+    let events = stream::once(std::future::ready(start))
+        .chain(events)
+        .map(Ok::<_, Infallible>)
         .take_until(app.shutdown.clone().cancelled_owned())
         .take_until(key_ended(Arc::clone(app), principal));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
