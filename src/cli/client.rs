@@ -62,17 +62,24 @@ impl Client {
     }
 
     /// Starts a request. Each segment of the path is encoded, so that a code is never more than
-    /// one segment.
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    /// one segment; nor is it less: nothing, `.` and `..` would name something else.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+    ) -> Result<RequestBuilder, CliError> {
+        if let Some(name) = path.iter().find(|name| matches!(**name, "" | "." | "..")) {
+            return Err(CliError::Usage(format!("{name:?} can't be the name of anything")));
+        }
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
         let request = self.http.request(method, url);
-        match &self.api_key {
+        Ok(match &self.api_key {
             Some(key) => request.bearer_auth(key),
             None => request,
-        }
+        })
     }
 
     /// Asks a question.
@@ -81,7 +88,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Value, CliError> {
-        json(self.request(Method::GET, path).query(query)).await
+        json(self.request(Method::GET, path)?.query(query)).await
     }
 
     /// Reads a list page by page, until there are enough items or no more.
@@ -121,7 +128,7 @@ impl Client {
         body: &Value,
         key: &str,
     ) -> Result<Value, CliError> {
-        let request = self.request(Method::POST, path).header("idempotency-key", key);
+        let request = self.request(Method::POST, path)?.header("idempotency-key", key);
         json(request.json(body)).await
     }
 
@@ -133,7 +140,7 @@ impl Client {
         accept: &str,
         last_event_id: Option<&str>,
     ) -> Result<Response, CliError> {
-        let mut request = self.request(Method::GET, path).query(query).header(ACCEPT, accept);
+        let mut request = self.request(Method::GET, path)?.query(query).header(ACCEPT, accept);
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
@@ -212,10 +219,18 @@ mod tests {
     fn a_code_is_one_segment_whatever_is_in_it() {
         let url = |server, code| {
             let request = client(server).request(Method::GET, &["links", code]);
-            request.build().unwrap().url().to_string()
+            request.unwrap().build().unwrap().url().to_string()
         };
         assert_eq!(url("http://a:1", "x/../y?z"), "http://a:1/api/v1/links/x%2F..%2Fy%3Fz");
         assert_eq!(url("http://a:1/sub/", "x"), "http://a:1/sub/api/v1/links/x");
+    }
+
+    #[test]
+    fn what_would_name_something_else_is_misuse() {
+        for name in ["", ".", ".."] {
+            let request = client("http://a:1").request(Method::GET, &["links", name, "stats"]);
+            assert_eq!(request.unwrap_err().exit_code(), 2, "{name:?}");
+        }
     }
 
     #[test]

@@ -55,6 +55,25 @@ pub(super) async fn run(args: ImportArgs, out: &mut Out) -> Result<(), CliError>
     }
 }
 
+/// Whether an import has failed: when it took nothing of what it was given, or when it may leave
+/// nothing out and did.
+fn verdict(what: &str, taken: u64, failed: u64, leaves_out: LeavesOut) -> Result<(), CliError> {
+    match (failed, leaves_out) {
+        (0, _) => Ok(()),
+        (_, LeavesOut::BadLines) if taken > 0 => Ok(()),
+        _ => Err(CliError::Failed(format!("{failed} {what} failed"))),
+    }
+}
+
+/// What an import leaves out without having failed.
+#[derive(Debug, Clone, Copy)]
+enum LeavesOut {
+    /// Nothing: every row was meant.
+    Nothing,
+    /// Lines of a log that are none: whoever scans a site leaves such behind.
+    BadLines,
+}
+
 /// A progress bar on stderr, if that is a terminal.
 fn progress(unit: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);

@@ -76,7 +76,7 @@ pub(super) async fn run(args: KeyArgs, out: &mut Out) -> Result<(), CliError> {
             if args.json { print_json(&keys, out)? } else { print(&keys, out)? }
         }
         Action::Revoke { id } => {
-            json(client.request(Method::DELETE, &["keys", &id])).await?;
+            json(client.request(Method::DELETE, &["keys", &id])?).await?;
         }
     }
     Ok(())
