@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::CommandId;
+use hoplog_events::hex::hex;
 use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Version;
@@ -78,7 +79,7 @@ impl Commands {
         &self,
         issuer: &Issuer,
         host: Option<&str>,
-        expected: Option<Version>,
+        expected: Option<Vec<Version>>,
         command: LinkCommand,
     ) -> Request {
         let requester =
@@ -112,14 +113,4 @@ impl Issuer {
             correlation_id: Some(self.correlation_id.clone()),
         }
     }
-}
-
-/// Bytes as hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -18,13 +18,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub mod auth;
 pub mod body;
 pub mod clicks;
+pub mod contract;
 pub mod docs;
 pub mod errors;
 pub mod events;
@@ -68,7 +68,7 @@ struct Contract;
 /// All routes but the redirects', and the contract made of them.
 pub fn router(app: AppState) -> Router {
     let (api, contract) = api().split_for_parts();
-    let contract = with_security(contract).to_pretty_json().unwrap_or_default();
+    let contract = contract::complete(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
     let api = api
         .route("/openapi.json", get(move || async { docs::contract(contract) }))
@@ -98,12 +98,12 @@ fn api() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(links::change::disable_link))
         .routes(routes!(links::change::enable_link))
-        .routes(routes!(links::read::link_history))
+        .routes(routes!(links::history::link_history))
         .routes(routes!(stats::link_statistics))
         .routes(routes!(stats::all_statistics))
         .routes(routes!(clicks::list_clicks))
         .routes(routes!(events::read_events))
-        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::create, keys::list::list_keys))
         .routes(routes!(keys::revoke))
         .routes(routes!(projections::list))
         .routes(routes!(projections::show))
@@ -117,27 +117,6 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .merge(bulk)
-}
-
-/// Every operation needs a key, but for those that say otherwise.
-fn with_security(mut contract: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let components = contract.components.get_or_insert_default();
-    components.add_security_scheme("apiKey", SecurityScheme::Http(bearer));
-    let needs_key =
-        utoipa::openapi::SecurityRequirement::new::<&str, [&str; 0], &str>("apiKey", []);
-    for (path, item) in &mut contract.paths.paths {
-        if !path.starts_with("/api/") {
-            continue;
-        }
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
-            .into_iter()
-            .flatten();
-        for operation in operations {
-            operation.security = Some(vec![needs_key.clone()]);
-        }
-    }
-    contract
 }
 
 /// Gives every answer of the API its request id, and the log a line about it.

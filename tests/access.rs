@@ -117,6 +117,31 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn keys_are_listed_page_by_page() {
+    let server = Server::start();
+    for n in 0..7 {
+        server.client.keyed(&format!("owner{n}"), &["links:read"]).await;
+    }
+    let whole = server.client.get("/api/v1/keys").await.expect(200).json();
+    assert_eq!(whole["nextCursor"], json!(null));
+    assert_eq!(
+        (&whole["data"][0]["name"], &whole["data"][6]["name"]),
+        (&json!("owner6"), &json!("owner0"))
+    );
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page =
+            server.client.get(&format!("/api/v1/keys?limit=3{cursor}")).await.expect(200).json();
+        paged.extend(page["data"].as_array().unwrap().clone());
+        // A key that is made meanwhile shifts nothing.
+        server.client.keyed("late", &["links:read"]).await;
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!((json!(paged), cursor.is_empty()), (whole["data"].clone(), false));
+}
+
+#[tokio::test]
 async fn keys_are_made_listed_and_revoked_on_the_command_line() {
     let server = Server::start();
     let made =

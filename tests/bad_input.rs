@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Client, NewLink, Server};
 
 mod inputs;
+#[cfg(target_os = "linux")]
+mod large;
 mod others;
 mod parameters;
 mod sockets;
@@ -48,9 +50,11 @@ async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
         }
     }
     for own in [own.clone(), own.to_uppercase().replace("HTTP", "http")] {
-        let answer = client.post("/api/v1/links", &json!({ "url": own })).await;
-        check(&own, &answer, 422, "validation_failed", &["/url"]);
-        assert_eq!(answer.json()["errors"][0]["code"], "loop");
+        for (path, field) in [("/api/v1/links", "url"), ("/api/shorten", "longURL")] {
+            let answer = client.post(path, &json!({ field: own })).await;
+            check(&own, &answer, 422, "validation_failed", &[&format!("/{field}")]);
+            assert_eq!(answer.json()["errors"][0]["code"], "loop");
+        }
     }
     assert_eq!(client.heads().await, heads, "nothing is stored");
     // The same holds for an edit.
@@ -131,10 +135,17 @@ async fn headers_that_are_wrong_are_refused() {
     }
     client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
     let path = "/api/v1/links/kept";
-    for tag in ["1", "W/\"1\"", "\"x\"", "\"1\",\"2\"", "\"-1\"", "\"99999999999999999999999\"", ""]
-    {
+    let tagged = async |tag: &str| {
         let request = client.authorized(Method::PATCH, path).json(&json!({ "title": "x" }));
-        check(tag, &client.send(request.header("if-match", tag)).await, 400, "invalid_header", &[]);
+        client.send(request.header("if-match", tag)).await
+    };
+    for tag in ["1", "", "\"1", "\"1\" \"2\"", "w/\"1\"", "*, \"1\""] {
+        check(tag, &tagged(tag).await, 400, "invalid_header", &[]);
+    }
+    // Entity tags that this link has never had, and weak ones, which never match.
+    let long = "\"99999999999999999999999\"";
+    for tag in ["\"x\"", "W/\"1\"", "\"+1\"", "\"01\"", "\"-1\"", "\"2\", W/\"1\"", long] {
+        check(tag, &tagged(tag).await, 412, "version_mismatch", &[]);
     }
     for position in ["", "17", "latest", "AAAA", "ü"] {
         let request = client.authorized(Method::GET, path);

@@ -98,6 +98,8 @@ async fn a_change_is_made_only_to_the_version_it_was_meant_for() {
     assert_eq!(changed.header("etag"), "\"2\"");
     assert_eq!(change("\"1\"", "three").await.expect(412).code(), "version_mismatch");
     change("*", "four").await.expect(200);
+    change("\"1\", \"3\"", "five").await.expect(200);
+    change("*", "four").await.expect(200);
     let delete = client.authorized(Method::DELETE, "/api/v1/links/a").header("if-match", "\"2\"");
     client.send(delete).await.expect(412);
     assert_eq!(client.get("/api/v1/links/a").await.json()["title"], "four");
@@ -302,6 +304,17 @@ async fn the_history_says_who_changed_what() {
     assert!(actors[0].starts_with("key:") && actors[0] == actors[1] && actors[1] != actors[2]);
     assert_eq!(history["data"][1]["data"], json!({ "url": "https://example.org/" }));
     assert_eq!(texts(&history, "streamversion"), ["1", "2", "3", "4"]);
+    // Page by page it is the same.
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = editor.get(&format!("{path}/history?limit=3{cursor}")).await.expect(200).json();
+        paged.extend(page["data"].as_array().unwrap().clone());
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        assert_eq!(page["data"].as_array().unwrap().len(), 3, "{page}");
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!((json!(paged), cursor.is_empty()), (history["data"].clone(), false));
+    assert_eq!(history["nextCursor"], Value::Null);
 }
 
 /// The short forms do what the long ones do.

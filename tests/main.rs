@@ -14,6 +14,7 @@ mod access;
 mod architecture;
 mod bad_input;
 mod broker;
+mod command_line;
 mod compose;
 mod durability;
 mod events;

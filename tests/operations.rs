@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, NewLink, Server, Settings};
 
 mod contract;
+mod requests;
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -16,6 +16,7 @@ pub mod agreement;
 pub mod catalogue;
 pub mod click;
 pub mod envelope;
+pub mod hex;
 pub mod link;
 pub mod log;
 pub mod position;

@@ -138,6 +138,20 @@ impl Default for ReadLimit {
     }
 }
 
+impl ReadLimit {
+    /// Leaves off what is beyond the limit.
+    fn cut(self, events: &mut Vec<RecordedEvent>) {
+        let mut bytes = 0;
+        let fits = |event: &RecordedEvent| {
+            bytes += event.body.len();
+            bytes <= self.bytes_max
+        };
+        let fitting = events.iter().take(self.events_max).map(fits).take_while(|fits| *fits);
+        let fitting = fitting.count();
+        events.truncate(fitting.max(1));
+    }
+}
+
 /// The log. See the module for the obligations.
 #[async_trait]
 pub trait EventLog: Send + Sync + std::fmt::Debug {
@@ -170,6 +184,21 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         stream: &StreamId,
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The first of these events, within a limit. A backend that can leave the others unread does.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    async fn read_page(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut events = self.read(stream, after).await?;
+        limit.cut(&mut events);
+        Ok(events)
+    }
 
     /// The last event of one stream; `None` for an unknown stream.
     ///

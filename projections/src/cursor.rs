@@ -1,6 +1,6 @@
 //! Where a page of a list ended, as an opaque text.
 
-use std::fmt::Write as _;
+use hoplog_events::hex::hex;
 
 use crate::database::DatabaseError;
 
@@ -27,12 +27,7 @@ pub enum QueryError {
 /// Writes the sort values of a page's last row as one token.
 #[must_use]
 pub(crate) fn encode(kind: &str, values: &[&str]) -> String {
-    let mut token = String::new();
-    for byte in [&[kind], values].concat().join("\u{1f}").bytes() {
-        // Writing to a string can't fail.
-        let _ = write!(token, "{byte:02x}");
-    }
-    token
+    hex([&[kind], values].concat().join("\u{1f}").as_bytes())
 }
 
 /// Reads the token of the same kind with as many values.

@@ -5,10 +5,10 @@
 //! to keep.
 
 use hoplog_events::account::KeyHash;
+use hoplog_events::hex::hex;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
-use crate::commands::hex;
 use crate::domain::base62::{ALPHABET, encode};
 
 const PREFIX: &str = "hop_";

@@ -20,6 +20,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// How often a request is made at most while the server asks for patience (429, 503).
 const ATTEMPTS_MAX: u32 = 5;
 
+/// Items on one page of a list, as many as the server gives.
+const PAGE_ITEMS_MAX: usize = 500;
+
 /// The longest pause between two attempts, whatever the server asks for.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -59,17 +62,24 @@ impl Client {
     }
 
     /// Starts a request. Each segment of the path is encoded, so that a code is never more than
-    /// one segment.
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    /// one segment; nor is it less: nothing, `.` and `..` would name something else.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+    ) -> Result<RequestBuilder, CliError> {
+        if let Some(name) = path.iter().find(|name| matches!(**name, "" | "." | "..")) {
+            return Err(CliError::Usage(format!("{name:?} can't be the name of anything")));
+        }
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
         let request = self.http.request(method, url);
-        match &self.api_key {
+        Ok(match &self.api_key {
             Some(key) => request.bearer_auth(key),
             None => request,
-        }
+        })
     }
 
     /// Asks a question.
@@ -78,7 +88,32 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Value, CliError> {
-        json(self.request(Method::GET, path).query(query)).await
+        json(self.request(Method::GET, path)?.query(query)).await
+    }
+
+    /// Reads a list page by page, until there are enough items or no more.
+    pub(super) async fn list(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        items_max: usize,
+    ) -> Result<Vec<Value>, CliError> {
+        let (mut items, mut cursor) = (Vec::new(), None);
+        while items.len() < items_max {
+            let limit = PAGE_ITEMS_MAX.min(items_max - items.len()).to_string();
+            let mut query = query.to_vec();
+            query.push(("limit", &limit));
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let mut page = self.get(path, &query).await?;
+            if let Value::Array(data) = page["data"].take() {
+                items.extend(data);
+            }
+            cursor = page["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(items)
     }
 
     /// Gives a command, under an idempotency key of its own: a retry does nothing twice.
@@ -93,7 +128,7 @@ impl Client {
         body: &Value,
         key: &str,
     ) -> Result<Value, CliError> {
-        let request = self.request(Method::POST, path).header("idempotency-key", key);
+        let request = self.request(Method::POST, path)?.header("idempotency-key", key);
         json(request.json(body)).await
     }
 
@@ -105,7 +140,7 @@ impl Client {
         accept: &str,
         last_event_id: Option<&str>,
     ) -> Result<Response, CliError> {
-        let mut request = self.request(Method::GET, path).query(query).header(ACCEPT, accept);
+        let mut request = self.request(Method::GET, path)?.query(query).header(ACCEPT, accept);
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
@@ -158,8 +193,14 @@ async fn checked(response: Response) -> Result<Response, CliError> {
     if status.is_success() {
         return Ok(response);
     }
+    let url = response.url().origin().ascii_serialization();
     let body = response.bytes().await?;
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    let is_gateway = matches!(status.as_u16(), 502..=504);
+    if problem.title.is_empty() && is_gateway {
+        // So speaks a proxy that finds no server behind it.
+        return Err(CliError::Unreachable { url, reason: status.to_string() });
+    }
     if problem.title.is_empty() {
         return Err(CliError::Answer(status.to_string()));
     }
@@ -178,10 +219,18 @@ mod tests {
     fn a_code_is_one_segment_whatever_is_in_it() {
         let url = |server, code| {
             let request = client(server).request(Method::GET, &["links", code]);
-            request.build().unwrap().url().to_string()
+            request.unwrap().build().unwrap().url().to_string()
         };
         assert_eq!(url("http://a:1", "x/../y?z"), "http://a:1/api/v1/links/x%2F..%2Fy%3Fz");
         assert_eq!(url("http://a:1/sub/", "x"), "http://a:1/sub/api/v1/links/x");
+    }
+
+    #[test]
+    fn what_would_name_something_else_is_misuse() {
+        for name in ["", ".", ".."] {
+            let request = client("http://a:1").request(Method::GET, &["links", name, "stats"]);
+            assert_eq!(request.unwrap_err().exit_code(), 2, "{name:?}");
+        }
     }
 
     #[test]

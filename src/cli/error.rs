@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -45,6 +46,8 @@ pub(super) enum CliError {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Problem {
+    /// The HTTP status.
+    pub(super) status: u16,
     /// The status in words.
     pub(super) title: String,
     /// The stable code.
@@ -102,9 +105,24 @@ impl CliError {
         report
     }
 
+    /// Whether the same may succeed a moment later: the server is away, or not ready yet.
+    #[must_use]
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            CliError::Unreachable { .. } => true,
+            CliError::Problem(problem) => matches!(problem.status, 429 | 503),
+            _ => false,
+        }
+    }
+
     fn is_broken_pipe(&self) -> bool {
         matches!(self, CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// A mistake in a file that was named on the command line.
+pub(super) fn input(file: &Path, reason: &impl ToString) -> CliError {
+    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
 }
 
 impl From<Problem> for CliError {

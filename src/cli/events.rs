@@ -10,6 +10,8 @@ use super::client::{Client, ServerArgs};
 use super::error::CliError;
 
 mod sse;
+#[cfg(test)]
+mod tests;
 
 use sse::{Decoder, Message};
 
@@ -79,9 +81,11 @@ async fn read(client: &Client, tail: &Tail, out: &mut Out) -> Result<(), CliErro
     Ok(())
 }
 
-/// Reads the live stream, and after a break goes on behind the last event it printed.
+/// Reads the live stream, and after a break goes on where it was: behind the last event it printed,
+/// or where the stream started.
 async fn follow(client: &Client, tail: &Tail, out: &mut Out) -> Result<(), CliError> {
     let mut last_id = None;
+    let mut has_connected = false;
     let mut reconnects = 0;
     loop {
         let opened = client
@@ -89,14 +93,17 @@ async fn follow(client: &Client, tail: &Tail, out: &mut Out) -> Result<(), CliEr
             .await;
         let before = last_id.clone();
         let ended = match opened {
-            Ok(response) => copy(response, &mut last_id, out).await,
+            Ok(response) => {
+                has_connected = true;
+                copy(response, &mut last_id, out).await
+            }
             Err(error) => Err(error),
         };
         match ended {
             // The first connection must succeed; a later one may meet a server that restarts.
-            Err(error @ CliError::Unreachable { .. }) if last_id.is_none() => return Err(error),
-            Ok(()) | Err(CliError::Unreachable { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error @ CliError::Unreachable { .. }) if !has_connected => return Err(error),
+            Err(error) if !error.may_pass() => return Err(error),
+            Ok(()) | Err(_) => {}
         }
         reconnects = if last_id == before { reconnects + 1 } else { 0 };
         if reconnects >= RECONNECTS_MAX {
@@ -115,7 +122,9 @@ async fn copy(
     let mut decoder = Decoder::default();
     while let Some(bytes) = response.chunk().await? {
         for Message { id, data } in decoder.push(&bytes)? {
-            writeln!(out, "{data}")?;
+            if !data.is_empty() {
+                writeln!(out, "{data}")?;
+            }
             *last_id = id.or(last_id.take());
         }
         out.flush()?;

@@ -1,7 +1,6 @@
 //! `hoplog import`: links from CSV, clicks from access logs. Both can be run again: what is
 //! already there is found by what it is made of, and not added twice.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -56,6 +55,25 @@ pub(super) async fn run(args: ImportArgs, out: &mut Out) -> Result<(), CliError>
     }
 }
 
+/// Whether an import has failed: when it took nothing of what it was given, or when it may leave
+/// nothing out and did.
+fn verdict(what: &str, taken: u64, failed: u64, leaves_out: LeavesOut) -> Result<(), CliError> {
+    match (failed, leaves_out) {
+        (0, _) => Ok(()),
+        (_, LeavesOut::BadLines) if taken > 0 => Ok(()),
+        _ => Err(CliError::Failed(format!("{failed} {what} failed"))),
+    }
+}
+
+/// What an import leaves out without having failed.
+#[derive(Debug, Clone, Copy)]
+enum LeavesOut {
+    /// Nothing: every row was meant.
+    Nothing,
+    /// Lines of a log that are none: whoever scans a site leaves such behind.
+    BadLines,
+}
+
 /// A progress bar on stderr, if that is a terminal.
 fn progress(unit: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
@@ -67,9 +85,4 @@ fn progress(unit: &str, length: u64) -> ProgressBar {
         bar.enable_steady_tick(PROGRESS_TICK);
     }
     bar
-}
-
-/// A mistake in a file that was named on the command line.
-fn input(file: &Path, reason: &impl ToString) -> CliError {
-    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
 }

@@ -72,12 +72,11 @@ pub(super) async fn run(args: KeyArgs, out: &mut Out) -> Result<(), CliError> {
             }
         }
         Action::List => {
-            let mut answer = client.get(&["keys"], &[]).await?;
-            let keys = answer["data"].take();
+            let keys = client.list(&["keys"], &[], usize::MAX).await?.into();
             if args.json { print_json(&keys, out)? } else { print(&keys, out)? }
         }
         Action::Revoke { id } => {
-            json(client.request(Method::DELETE, &["keys", &id])).await?;
+            json(client.request(Method::DELETE, &["keys", &id])?).await?;
         }
     }
     Ok(())

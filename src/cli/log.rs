@@ -9,7 +9,7 @@ use hoplog_events::log::transfer::{self, Counts, Report, TransferError};
 use serde_json::{Value, json};
 
 use super::Out;
-use super::error::CliError;
+use super::error::{CliError, input};
 use super::table::{plain, print_json};
 use crate::app::backends::LogBackend;
 use crate::config::{LogSettings, log_url};
@@ -180,10 +180,6 @@ fn failed(error: TransferError) -> CliError {
         TransferError::Io(error) => CliError::Output(error),
         error => CliError::Failed(error.to_string()),
     }
-}
-
-fn input(file: &Path, reason: &impl ToString) -> CliError {
-    CliError::Input { file: file.display().to_string(), reason: reason.to_string() }
 }
 
 #[cfg(test)]

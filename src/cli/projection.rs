@@ -79,7 +79,7 @@ pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliEr
         Action::Pause(Name { name }) => (name, "pause"),
         Action::Resume(Name { name }) => (name, "resume"),
     };
-    let request = client.request(Method::POST, &["projections", &name, verb]);
+    let request = client.request(Method::POST, &["projections", &name, verb])?;
     let answer = json_within(request.json(&json!({})), OPERATION_TIMEOUT).await?;
     print(&answer, args.json, out)?;
     if answer["identical"] == false {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::click::Click;
+use hoplog_events::hex::hex;
 use hoplog_events::log::{AppendError, EventLog, ReadError};
 use hoplog_events::position::{Position, StreamId, Topic};
 use sha2::{Digest, Sha256};
@@ -24,7 +25,6 @@ use hour::Latest;
 use super::batch::{clicks_event, split};
 use super::enrichment::{Enricher, HistoricalClick};
 use crate::clock::Clock;
-use crate::commands::hex;
 
 /// How often an hour is looked at again because another import was faster.
 const ATTEMPTS_MAX: u32 = 16;

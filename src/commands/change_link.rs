@@ -8,7 +8,7 @@ use crate::domain::link::LinkCommand;
 use crate::execute::{ExecuteError, Outcome};
 
 impl Commands {
-    /// Changes a link, if it has the version that is expected. `host` is the one the request was
+    /// Changes a link, if it has a version that is expected. `host` is the one the request was
     /// sent to: a link can't lead there.
     ///
     /// # Errors
@@ -19,7 +19,7 @@ impl Commands {
         host: Option<&str>,
         idempotency: Option<&IdempotencyKey>,
         key: &LinkKey,
-        expected: Option<Version>,
+        expected: Option<Vec<Version>>,
         command: LinkCommand,
     ) -> Result<Outcome, ExecuteError> {
         let request = self.request(issuer, host, expected, command);

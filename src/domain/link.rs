@@ -130,8 +130,8 @@ pub struct Request {
     pub requester: Requester,
     /// When.
     pub now: DateTime<Utc>,
-    /// Only if the link has this version.
-    pub expected: Option<Version>,
+    /// Only if the link has one of these versions.
+    pub expected: Option<Vec<Version>>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
     /// What.
@@ -151,10 +151,8 @@ pub enum LinkError {
     #[error("the link was deleted")]
     Deleted,
     /// Load the link again and decide again.
-    #[error("the link is at version {actual}, not at {expected}")]
+    #[error("the link is at version {actual}, which is not the expected one")]
     VersionMismatch {
-        /// The version that was expected.
-        expected: Version,
         /// The version it has.
         actual: Version,
     },

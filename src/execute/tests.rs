@@ -166,12 +166,12 @@ async fn of_64_edits_of_one_version_one_is_made() {
     let edits = (0..64).map(|n| {
         let url = format!("https://example.com/{n}").parse().ok();
         let edit = LinkCommand::Edit(Box::new(EditLink { url, ..EditLink::default() }));
-        world.commands.change_link(&ann, None, None, &link, Some(Version(1)), edit)
+        world.commands.change_link(&ann, None, None, &link, Some(vec![Version(1)]), edit)
     });
     let outcomes = join_all(edits).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     for refused in outcomes.into_iter().filter_map(Result::err) {
-        let mismatch = LinkError::VersionMismatch { expected: Version(1), actual: Version(2) };
+        let mismatch = LinkError::VersionMismatch { actual: Version(2) };
         assert!(
             matches!(&refused, ExecuteError::Refused(error) if *error == mismatch),
             "{refused}"

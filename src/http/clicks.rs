@@ -11,17 +11,17 @@ use hoplog_events::click::VisitorHash;
 use hoplog_events::link::{Domain, LinkKey, ShortCode};
 use hoplog_projections::clicks::{self, ClickQuery, ClickRow};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::auth::{Administrator, StatsReader};
-use super::body::JsonObject;
-use super::fields::{Fields, Parameters, Text, kind};
+use super::body::{JsonText, List, ListField, object_of};
+use super::fields::{Fields, Parameters, Text};
 use super::headers::{AtLeast, HOPLOG_POSITION, ascii};
 use super::links::answer::instant;
 use super::links::request::Rfc3339;
 use super::path::{Segment, link_key};
-use super::problem::{FieldError, Problem};
+use super::problem::{ERRORS_MAX, FieldError, Problem};
 use super::range::TimeRange;
 use super::stats::bots;
 use crate::app::{App, AppState};
@@ -35,6 +35,9 @@ const PAGE_CLICKS: usize = 50;
 
 /// Clicks on a page at most.
 const PAGE_CLICKS_MAX: usize = 500;
+
+/// The list in the body of an import.
+const CLICKS: ListField = ListField { name: "clicks", items_max: IMPORT_CLICKS_MAX };
 
 /// The longest source name, in characters.
 const SOURCE_CHARS_MAX: usize = 255;
@@ -130,7 +133,7 @@ impl From<ClickRow> for ClickAnswer {
         ("bots" = Option<String>, Query, description = "include (default), exclude or only"),
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "a page", body = ClickList),
@@ -211,29 +214,19 @@ pub struct ImportAnswer {
 pub async fn import_clicks(
     State(app): State<AppState>,
     Administrator(principal): Administrator,
-    body: JsonObject,
+    JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
-    let mut fields = body.into_fields();
+    let List { items: clicks, mut fields } = CLICKS.of(&body)?;
     let source = fields.required::<Text<SOURCE_CHARS_MAX>>("source");
-    let clicks = match fields.raw("clicks") {
-        Some(Value::Array(clicks)) if (1..=IMPORT_CLICKS_MAX).contains(&clicks.len()) => clicks,
-        _ => {
-            fields.wrong(
-                "clicks",
-                "invalid",
-                format!("must be a list of 1 to {IMPORT_CLICKS_MAX} clicks"),
-            );
-            Vec::new()
-        }
-    };
     let now = app.clock.now();
     let mut errors = fields.finish().err().unwrap_or_default();
     let mut past = Vec::with_capacity(clicks.len());
     for (place, click) in clicks.into_iter().enumerate() {
         match historical_click(place, click, now) {
             Ok(click) => past.push(click),
-            Err(more) => errors.extend(more),
+            Err(more) => errors.extend(more.into_iter().take(ERRORS_MAX)),
         }
+        errors.truncate(ERRORS_MAX);
     }
     errors.extend(unknown_links(&app, &past).await?);
     let Some(Text(source)) = source.filter(|_| errors.is_empty()) else {
@@ -275,14 +268,11 @@ async fn unknown_links(
 
 fn historical_click(
     place: usize,
-    click: Value,
+    click: &RawValue,
     now: DateTime<Utc>,
 ) -> Result<HistoricalClick, Vec<FieldError>> {
     let pointer = format!("/clicks/{place}");
-    let Value::Object(object) = click else {
-        let detail = format!("must be an object, not {}", kind(&click));
-        return Err(vec![FieldError { pointer, code: "type", detail }]);
-    };
+    let object = object_of(click).map_err(|problem| problem.into_errors(&pointer))?;
     let mut fields = Fields::new(pointer, object);
     let code = fields.required::<ShortCode>("code");
     let at = fields.required::<Rfc3339>("at");

@@ -22,6 +22,10 @@ use super::problem::Problem;
 use crate::accounts::Principal;
 use crate::app::AppState;
 
+mod types;
+
+use types::Types;
+
 /// Events on a page when the request does not say.
 const PAGE_EVENTS: usize = 100;
 
@@ -51,18 +55,9 @@ enum BulkError {
 /// Which events a reader wants.
 struct Selection {
     topic: Topic,
-    types: Vec<String>,
+    types: Types,
     after: Sequence,
     limit: ReadLimit,
-}
-
-impl Selection {
-    /// A type is named with its version, or without to mean every version.
-    fn wants(&self, event: &RecordedEvent) -> bool {
-        let family = event.event_type.rsplit_once(".v").map_or("", |(family, _)| family);
-        self.types.is_empty()
-            || self.types.iter().any(|wanted| **wanted == *event.event_type || *wanted == family)
-    }
 }
 
 /// Events of a topic after a position.
@@ -78,10 +73,11 @@ impl Selection {
         ("types" = Option<String>, Query, description = "event types, comma-separated, with or without their version"),
         ("after" = Option<String>, Query, description = "a position token, earliest (default) or latest"),
         ("limit" = Option<usize>, Query, description = "events on a page, 1 to 1000 (default 100)"),
+        LastEventId,
     ),
     responses(
         (status = 200, description = "CloudEvents", body = Vec<serde_json::Value>, content_type = "application/cloudevents-batch+json"),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "none of these forms is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "the position is of another log", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -117,10 +113,7 @@ async fn selection(
 ) -> Result<Selection, Problem> {
     let mut query = Parameters::new(query);
     let topic = query.optional("topic").unwrap_or(Topic::Links);
-    let types: Vec<String> = query
-        .raw("types")
-        .map(|types| types.split(',').map(str::trim).map(str::to_owned).collect())
-        .unwrap_or_default();
+    let types = Types::take(&mut query, topic);
     let events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
     let after = resumed.or(query.raw("after"));
     let position = match after.as_deref() {
@@ -164,7 +157,7 @@ async fn page(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Response,
     let events = log.read_all(selection.topic, selection.after, selection.limit).await?;
     let wanted: Vec<String> = events
         .iter()
-        .filter(|event| selection.wants(event))
+        .filter(|event| selection.types.want(event))
         .map(RecordedEvent::to_cloud_event)
         .collect();
     let last = events.last().map_or(selection.after, |event| event.position.sequence);
@@ -197,8 +190,9 @@ async fn bulk(
                 app.log.read_all(selection.topic, selection.after, selection.limit).await?;
             let Some(last) = events.last() else { return Ok(None) };
             let last = last.position.sequence;
-            let lines =
-                lines(events.iter().filter(|e| e.position.sequence <= head && selection.wants(e)));
+            let lines = lines(
+                events.iter().filter(|e| e.position.sequence <= head && selection.types.want(e)),
+            );
             selection.after = last;
             Ok(Some((lines, (app, selection))))
         }
@@ -226,10 +220,16 @@ async fn live(
 ) -> Result<Response, Problem> {
     let Selection { topic, after, limit, .. } = selection;
     let subscription = app.log.subscribe(topic, after, limit).await?;
+    // Whoever loses the stream before its first event comes back to where it started.
+    let start = Position { log: app.log.id(), topic, sequence: after };
+    let start = Event::default().id(start.to_string());
     let events = follow(subscription)
         .flat_map(stream::iter)
-        .filter(move |event| std::future::ready(selection.wants(event)))
-        .map(|event| Ok::<_, Infallible>(server_sent(&event)))
+        .filter(move |event| std::future::ready(selection.types.want(event)))
+        .map(|event| server_sent(&event));
+    let events = stream::once(std::future::ready(start))
+        .chain(events)
+        .map(Ok::<_, Infallible>)
         .take_until(app.shutdown.clone().cancelled_owned())
         .take_until(key_ended(Arc::clone(app), principal));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));

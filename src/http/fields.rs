@@ -1,13 +1,16 @@
 //! Reads a JSON object or a query string field by field and collects *every* mistake, where
 //! serde would stop at the first.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::problem::{FieldError, Problem};
+use super::problem::{ERRORS_MAX, FieldError};
+
+mod parameters;
+
+pub use parameters::{NoParameters, Parameters};
 
 /// The fields of one object that have not been taken yet, and what was wrong with the others.
 #[derive(Debug)]
@@ -37,6 +40,10 @@ impl Fields {
 
     /// Notes a mistake.
     pub fn wrong(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        // What is not told is not kept: a body may be wrong a million times.
+        if self.errors.len() == ERRORS_MAX {
+            return;
+        }
         let pointer = format!("{}/{field}", self.prefix);
         self.errors.push(FieldError { pointer, code, detail: detail.into() });
     }
@@ -193,87 +200,6 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The parameters of a query string that have not been taken yet, and what was wrong.
-#[derive(Debug)]
-pub struct Parameters {
-    left: BTreeMap<String, String>,
-    errors: Vec<FieldError>,
-}
-
-impl Parameters {
-    /// Reads a query string. A parameter that stands twice is a mistake.
-    #[must_use]
-    pub fn new(query: Option<&str>) -> Self {
-        let mut parameters = Self { left: BTreeMap::new(), errors: Vec::new() };
-        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if parameters.left.insert(name.to_string(), value.into_owned()).is_some() {
-                parameters.wrong(&name, "repeated", "may be given once");
-            }
-        }
-        parameters
-    }
-
-    /// Notes a mistake.
-    pub fn wrong(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        let name: String = name.chars().take(64).collect();
-        self.errors.push(FieldError { pointer: format!("?{name}"), code, detail: detail.into() });
-    }
-
-    /// A parameter as it stands.
-    pub fn raw(&mut self, name: &str) -> Option<String> {
-        self.left.remove(name)
-    }
-
-    /// A parameter that is parsed.
-    pub fn optional<T>(&mut self, name: &str) -> Option<T>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
-        match self.raw(name)?.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.wrong(name, "invalid", error.to_string());
-                None
-            }
-        }
-    }
-
-    /// One of several words; the first is the default.
-    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> T {
-        let Some(given) = self.raw(name) else { return default };
-        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == given) {
-            return *value;
-        }
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        self.wrong(name, "invalid", format!("must be one of {}", words.join(", ")));
-        default
-    }
-
-    /// How many items a page may hold.
-    pub fn limit(&mut self, default: usize, max: usize) -> usize {
-        let Some(given) = self.raw("limit") else { return default };
-        match given.parse() {
-            Ok(limit) if (1..=max).contains(&limit) => limit,
-            _ => {
-                self.wrong("limit", "invalid", format!("must be a whole number from 1 to {max}"));
-                default
-            }
-        }
-    }
-
-    /// Ends the reading: parameters that nobody took are unknown, and any mistake is an error.
-    ///
-    /// # Errors
-    /// 400 with all mistakes.
-    pub fn finish(mut self) -> Result<(), Problem> {
-        for name in std::mem::take(&mut self.left).keys() {
-            self.wrong(name, "unknown_parameter", "is not a parameter of this request");
-        }
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::parameters(self.errors)) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,15 +238,5 @@ mod tests {
         assert_eq!(body.patch::<u8>("b"), Patch::Set(1));
         assert_eq!(body.patch::<u8>("c"), Patch::Keep);
         assert!(body.finish().is_ok());
-    }
-
-    #[test]
-    fn parameters_are_taken_once_and_known() {
-        let mut query = Parameters::new(Some("limit=0&a=1&a=2&z=%00"));
-        assert_eq!(query.limit(50, 100), 50);
-        assert_eq!(query.optional::<u8>("a"), Some(2));
-        let problem = query.finish().unwrap_err();
-        let codes: Vec<_> = problem.errors().iter().map(|e| (e.pointer.as_str(), e.code)).collect();
-        assert_eq!(codes, [("?a", "repeated"), ("?limit", "invalid"), ("?z", "unknown_parameter")]);
     }
 }

@@ -3,11 +3,18 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hoplog_events::position::{Position, Version};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use uuid::Uuid;
 
+use super::contract::header;
 use super::problem::Problem;
+
+mod if_match;
+
+pub use if_match::IfMatch;
 
 /// Carries a position: in answers to commands, and in queries that wait for it.
 pub const HOPLOG_POSITION: HeaderName = HeaderName::from_static("hoplog-position");
@@ -35,10 +42,6 @@ pub struct AtLeast(pub Option<Position>);
 #[derive(Debug, Clone)]
 pub struct Idempotency(pub Option<String>);
 
-/// `If-Match`: do it only if the link still has this version.
-#[derive(Debug, Clone, Copy)]
-pub struct IfMatch(pub Option<Version>);
-
 /// `Last-Event-ID`: go on behind this event.
 #[derive(Debug, Clone)]
 pub struct LastEventId(pub Option<String>);
@@ -61,6 +64,12 @@ fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
 }
 
+impl IntoParams for AtLeast {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Hoplog-Position", "wait until this position is known")]
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 
@@ -71,6 +80,12 @@ impl<S: Sync> FromRequestParts<S> for AtLeast {
             Problem::new(StatusCode::BAD_REQUEST, "invalid_position", detail)
         })?;
         Ok(Self(Some(position)))
+    }
+}
+
+impl IntoParams for Idempotency {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Idempotency-Key", "done once per key; a retry gets the first answer")]
     }
 }
 
@@ -86,18 +101,9 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(tag) = text(&parts.headers, &header::IF_MATCH)? else { return Ok(Self(None)) };
-        if tag.trim() == "*" {
-            return Ok(Self(None));
-        }
-        let version = tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        let version = version.and_then(|version| version.parse().ok()).map(Version);
-        let detail = "If-Match must be one ETag of this link, such as \"3\", or *";
-        version.map(|version| Self(Some(version))).ok_or_else(|| invalid(detail))
+impl IntoParams for LastEventId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("Last-Event-ID", "the last event that was seen, before `after`")]
     }
 }
 
@@ -165,22 +171,9 @@ mod tests {
             let problem = Idempotency::from_request_parts(&mut parts, &()).await.unwrap_err();
             assert_eq!(problem.code(), "invalid_header", "{values:?}");
         }
-        for tag in ["3", "W/\"3\"", "\"x\"", "\"3\", \"4\"", "\"-1\"", ""] {
-            let mut parts = parts(&header::IF_MATCH, &[tag.as_bytes()]);
-            let problem = IfMatch::from_request_parts(&mut parts, &()).await.unwrap_err();
-            assert_eq!(problem.code(), "invalid_header", "{tag}");
-        }
         let mut parts = parts(&HOPLOG_POSITION, &[b"17"]);
         let problem = AtLeast::from_request_parts(&mut parts, &()).await.unwrap_err();
         assert_eq!(problem.code(), "invalid_position");
-    }
-
-    #[tokio::test]
-    async fn an_etag_comes_back_as_the_version_it_stands_for() {
-        let tag = etag(Version(3));
-        let mut parts = parts(&header::IF_MATCH, &[tag.as_bytes()]);
-        let IfMatch(version) = IfMatch::from_request_parts(&mut parts, &()).await.unwrap();
-        assert_eq!(version, Some(Version(3)));
     }
 
     #[test]

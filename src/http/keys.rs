@@ -22,6 +22,8 @@ use super::problem::Problem;
 use crate::accounts::{KeyError, KeyRecord, NewKey, create_key, revoke_key};
 use crate::app::AppState;
 
+pub mod list;
+
 /// A key that is wanted, for the contract.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -65,13 +67,6 @@ pub struct KeyAnswer {
     key: Option<String>,
 }
 
-/// All keys.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct KeyList {
-    /// The newest first.
-    pub data: Vec<KeyAnswer>,
-}
-
 impl From<KeyRecord> for KeyAnswer {
     fn from(record: KeyRecord) -> Self {
         Self {
@@ -92,6 +87,7 @@ impl From<KeyRecord> for KeyAnswer {
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "keys",
     request_body = NewKeyBody,
+    params(Idempotency),
     responses(
         (status = 201, description = "the key", body = KeyAnswer),
         (status = 409, description = "made by an earlier request with this idempotency key", body = Problem, content_type = "application/problem+json"),
@@ -135,15 +131,6 @@ pub async fn create(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((StatusCode::CREATED, headers, Json(answer)).into_response())
-}
-
-/// All API keys, without the keys themselves.
-#[utoipa::path(
-    get, path = "/api/v1/keys", tag = "keys",
-    responses((status = 200, description = "the keys", body = KeyList)),
-)]
-pub async fn list(State(app): State<AppState>, _: Administrator) -> Json<KeyList> {
-    Json(KeyList { data: app.keys.list().into_iter().map(Into::into).collect() })
 }
 
 /// Revokes an API key: from now on, on every node.

@@ -22,7 +22,9 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
         StatusCode::FORBIDDEN => "This short link is switched off",
         _ => "This short link can't be followed right now",
     };
-    page(status, title, "")
+    let mut response = page(status, title, "");
+    response.headers_mut().extend(problem.into_headers());
+    response
 }
 
 /// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
@@ -82,6 +84,20 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn a_page_keeps_what_its_problem_says_to_programs() {
+        let mut browser = HeaderMap::new();
+        browser.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        for headers in [browser, HeaderMap::new()] {
+            let away = Problem::unavailable("clicks_unavailable", "later", 7);
+            let response = problem_for_visitor(away, &headers);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "7");
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        }
+    }
 
     #[test]
     fn nothing_in_a_destination_becomes_markup() {

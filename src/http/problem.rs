@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Mistakes that are named at most: what is wrong a thousand times is understood before.
-const ERRORS_MAX: usize = 50;
+pub const ERRORS_MAX: usize = 50;
 
 /// An answer that says what is wrong and what is allowed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -80,6 +80,27 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).with_errors(errors)
     }
 
+    /// The same with each field under the name that it has in the request: rules know the fields
+    /// of a link, not what a route calls them or where in a body the link stands.
+    #[must_use]
+    pub fn with_pointers(mut self, in_request: impl Fn(&str) -> String) -> Self {
+        for error in &mut self.errors {
+            error.pointer = in_request(&error.pointer);
+        }
+        self
+    }
+
+    /// What is wrong with a part of a body, for the list of what is wrong with the whole of it;
+    /// `part` is the part's own pointer.
+    #[must_use]
+    pub fn into_errors(self, part: &str) -> Vec<FieldError> {
+        if self.errors.is_empty() {
+            let (pointer, code) = (part.to_owned(), self.code);
+            return vec![FieldError { pointer, code, detail: self.detail }];
+        }
+        self.with_pointers(|pointer| format!("{part}{pointer}")).errors
+    }
+
     fn with_errors(mut self, mut errors: Vec<FieldError>) -> Self {
         errors.truncate(ERRORS_MAX);
         self.errors = errors;
@@ -116,6 +137,12 @@ impl Problem {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What the answer has to say besides, such as when to try again, in whatever form it is given.
+    #[must_use]
+    pub fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.headers
     }
 
     /// The fields that are wrong.

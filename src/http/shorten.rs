@@ -63,6 +63,7 @@ const FIELDS: [(&str, &str); 3] =
 #[utoipa::path(
     post, path = "/api/shorten", tag = "short forms",
     request_body = ShortenBody,
+    params(Idempotency),
     responses(
         (status = 201, description = "created", body = ShortenAnswer),
         (status = 409, description = "the alias is taken", body = Problem, content_type = "application/problem+json"),
@@ -78,16 +79,10 @@ pub async fn shorten(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| of_request(key, &body));
-    let (known, unknown) = translate(body);
-    let mut fields = Fields::new(String::new(), known);
-    let new = NewLink::parse(&mut fields, origin.host());
-    let errors = fields.finish().err().into_iter().flatten().map(renamed);
-    let errors: Vec<FieldError> = errors.chain(unknown).collect();
-    if !errors.is_empty() {
-        return Err(Problem::validation(errors));
-    }
+    let new = parse(body, origin.host())?;
     let issuer = app.issuer(&principal, request_id);
-    let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await?;
+    let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await;
+    let made = made.map_err(|problem| problem.with_pointers(short_pointer))?;
     let answer = ShortenAnswer {
         short_url: origin.short_url(&made.link.key.code),
         short_code: made.link.key.code.into(),
@@ -101,6 +96,19 @@ pub async fn shorten(
         headers.insert(HOPLOG_POSITION, ascii(&position.to_string()));
     }
     Ok(response)
+}
+
+/// The link that a body asks for.
+fn parse(body: Map<String, Value>, service_host: &str) -> Result<Option<NewLink>, Problem> {
+    let (known, unknown) = translate(body);
+    let mut fields = Fields::new(String::new(), known);
+    let new = NewLink::parse(&mut fields, service_host);
+    let mut errors = fields.finish().err().unwrap_or_default();
+    for error in &mut errors {
+        error.pointer = short_pointer(&error.pointer);
+    }
+    errors.extend(unknown);
+    if errors.is_empty() { Ok(new) } else { Err(Problem::validation(errors)) }
 }
 
 /// The fields under their long names, and those that there are not.
@@ -118,12 +126,11 @@ fn translate(body: Map<String, Value>) -> (Map<String, Value>, Vec<FieldError>) 
     (known, unknown.finish().err().unwrap_or_default())
 }
 
-/// A mistake under the name that the client used.
-fn renamed(mut error: FieldError) -> FieldError {
-    if let Some((short, _)) = FIELDS.iter().find(|(_, long)| error.pointer == format!("/{long}")) {
-        error.pointer = format!("/{short}");
-    }
-    error
+/// A field under the name that the client used.
+fn short_pointer(pointer: &str) -> String {
+    let is_it = |long: &str| pointer.strip_prefix('/') == Some(long);
+    let short = FIELDS.iter().find(|(_, long)| is_it(long)).map(|(short, _)| format!("/{short}"));
+    short.unwrap_or_else(|| pointer.to_owned())
 }
 
 /// Analytics of a link (short form).
@@ -146,7 +153,7 @@ pub struct AnalyticsAnswer {
     params(
         ("code" = String, Path, description = "the link's code"),
         StatisticsParameters,
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the numbers", body = AnalyticsAnswer),

@@ -120,7 +120,7 @@ pub struct SliceAnswer {
     params(
         ("code" = String, Path, description = "the link's code"),
         StatisticsParameters,
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the numbers", body = StatisticsAnswer),
@@ -147,7 +147,7 @@ pub async fn link_statistics(
     get, path = "/api/v1/stats", tag = "statistics",
     params(
         StatisticsParameters,
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the numbers", body = StatisticsAnswer),

@@ -45,6 +45,24 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("/api/v1/events?topic=secrets", "?topic"),
     ("/api/v1/events?after=17", "?after"),
     ("/api/v1/events?limit=1001", "?limit"),
+    ("/api/v1/events?types=", "?types"),
+    ("/api/v1/events?types=hoplog.link.created,", "?types"),
+    ("/api/v1/events?types=hoplog.link.craeted", "?types"),
+    ("/api/v1/events?types=hoplog.link", "?types"),
+    ("/api/v1/events?types=hoplog.link.created.v3", "?types"),
+    ("/api/v1/events?types=hoplog.link.created.v0", "?types"),
+    ("/api/v1/events?types=hoplog.link.created.v01", "?types"),
+    ("/api/v1/events?topic=clicks&types=hoplog.link.created", "?types"),
+    ("/api/v1/links/kept?nonsense=1", "?nonsense"),
+    ("/api/v1/links/kept/history?nonsense=1", "?nonsense"),
+    ("/api/v1/links/kept/history?limit=0", "?limit"),
+    ("/api/v1/links/kept/history?cursor=x", "?cursor"),
+    ("/api/v1/links/kept/history?cursor=-1", "?cursor"),
+    ("/api/v1/keys?nonsense=1", "?nonsense"),
+    ("/api/v1/keys?limit=501", "?limit"),
+    ("/api/v1/keys?cursor=x", "?cursor"),
+    ("/api/v1/projections?x=1", "?x"),
+    ("/api/v1/projections/clicks?x=1", "?x"),
 ];
 
 /// Paths and methods that there are not.
@@ -132,6 +150,7 @@ async fn positions_that_are_not_of_this_log_are_refused() {
 #[tokio::test]
 async fn items_of_a_bulk_fail_for_themselves() {
     let server = Server::start();
+    let own = format!("{}/other", server.url);
     let body = json!({ "links": [
         { "url": "https://example.com/1" },
         { "url": "javascript:alert(1)" },
@@ -140,6 +159,8 @@ async fn items_of_a_bulk_fail_for_themselves() {
         { "url": "https://example.com/3", "idempotencyKey": "" },
         { "url": "https://example.com/4", "alias": "four" },
         { "url": "https://example.com/5", "alias": "four" },
+        { "url": own },
+        { "url": "https://example.com/6", "expiresAt": "2020-01-01T00:00:00Z" },
     ]});
     let answer = server.client.post("/api/v1/links/bulk", &body).await.expect(200).json();
     let results = answer["results"].as_array().unwrap();
@@ -148,7 +169,15 @@ async fn items_of_a_bulk_fail_for_themselves() {
     let mut fours = [statuses[5], statuses[6]];
     fours.sort_unstable();
     assert_eq!(fours, [201, 409], "one of two gets the alias: {answer}");
-    for (place, pointer) in [(1, "/links/1/url"), (2, "/links/2/alias"), (3, "/links/3")] {
+    assert_eq!(statuses[7..], [422, 422], "{answer}");
+    for (place, pointer) in [
+        (1, "/links/1/url"),
+        (2, "/links/2/alias"),
+        (3, "/links/3"),
+        (4, "/links/4/idempotencyKey"),
+        (7, "/links/7/url"),
+        (8, "/links/8/expiresAt"),
+    ] {
         assert_eq!(results[place]["problem"]["errors"][0]["pointer"], pointer, "{answer}");
     }
     server.client.caught_up("link_directory").await;

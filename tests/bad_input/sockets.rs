@@ -1,6 +1,6 @@
 //! What no HTTP client would send: bytes on a socket.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,16 +11,17 @@ use crate::support::{NewLink, Server};
 /// How long an answer may take: longer than the server's own limits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection that is given these bytes: everything that comes back until the server closes it.
-/// One that has sent only half of something hangs up, as the server would wait for the rest.
-async fn exchange(server: &Server, bytes: &[u8], hang_up: bool) -> String {
+/// A connection to a server.
+async fn connect(server: &Server) -> TcpStream {
     let address = server.url.trim_start_matches("http://");
-    let mut socket = TcpStream::connect(address).await.expect("the server accepts");
+    TcpStream::connect(address).await.expect("the server accepts")
+}
+
+/// A connection that is given these bytes: everything that comes back until the server closes it.
+async fn exchange(server: &Server, bytes: &[u8]) -> String {
+    let mut socket = connect(server).await;
     // The server may hang up before it has read everything.
     let _ = socket.write_all(bytes).await;
-    if hang_up {
-        let _ = socket.shutdown().await;
-    }
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await;
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
@@ -42,14 +43,14 @@ fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
 }
 
-/// What the server waits for the rest of.
-const HALVES: [&str; 4] =
-    ["TLS", "a length that promises more", "a chunk that promises more", "chunks without an end"];
+/// Bodies that the server waits for the rest of, for as long as it gives a body.
+const HALVES: [&str; 3] =
+    ["a length that promises more", "a chunk that promises more", "chunks without an end"];
 
 /// What may be answered by hanging up: it is no HTTP/1.1 or has no end, and what is unread when
 /// the server closes can cost the client the answer.
-const CUT_OFF: [&str; 4] =
-    ["HTTP/2 with rubbish behind", "too many headers", "a large header", "a long path"];
+const CUT_OFF: [&str; 5] =
+    ["TLS", "HTTP/2 with rubbish behind", "too many headers", "a large header", "a long path"];
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 
@@ -117,7 +118,7 @@ async fn requests_that_are_well_formed_are_done() {
         post(&length, &more),
         post("transfer-encoding: chunked\r\n", &chunked),
     ] {
-        let answer = exchange(&server, &request, false).await;
+        let answer = exchange(&server, &request).await;
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     }
 }
@@ -127,11 +128,15 @@ async fn requests_that_are_no_http_are_refused_and_survived() {
     let server = Server::start();
     server.client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
     let heads = server.client.heads().await;
-    for (what, bytes) in requests() {
-        let answer = exchange(&server, &bytes, HALVES.contains(&what)).await;
+    let requests = requests();
+    let answers = requests.iter().map(|(_, bytes)| exchange(&server, bytes));
+    let answers = futures::future::join_all(answers).await;
+    for ((what, _), answer) in requests.iter().zip(answers) {
         let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
-        let cut_off = answer.is_empty() && CUT_OFF.contains(&what);
+        let cut_off = answer.is_empty() && CUT_OFF.contains(what);
         assert!(cut_off || refused, "{what} got {answer}");
+        let waited_for = answer.starts_with("HTTP/1.1 408") && answer.contains("body_timeout");
+        assert_eq!(waited_for, HALVES.contains(what), "{what} got {answer}");
         let head = answer.split("\r\n\r\n").next().unwrap_or_default();
         assert!(!head.to_ascii_lowercase().contains("set-cookie"), "{what} got {answer}");
     }
@@ -152,10 +157,31 @@ async fn a_request_inside_a_request_is_not_done() {
         format!("content-length: {}\r\n", 5 + hidden.len()),
         "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n".to_owned(),
     ] {
-        let answer = exchange(&server, &post(&headers, &format!("0\r\n\r\n{hidden}")), false).await;
+        let answer = exchange(&server, &post(&headers, &format!("0\r\n\r\n{hidden}"))).await;
         assert!(!answer.contains("HTTP/1.1 201"), "{headers} got {answer}");
         assert!(server.client.events("links").await.is_empty(), "{headers} got {answer}");
     }
+}
+
+/// A body that is not needed is not waited for, and one that does not come holds up neither its
+/// connection nor the server's end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_holds_nothing_up() {
+    let server = Server::start();
+    server.client.create(NewLink::to("https://example.com/").with("alias", "kept")).await;
+    let half = String::from_utf8(post("content-length: 1000\r\n", "x")).unwrap();
+    let unread = half.replace("/links ", "/links/kept/disable ");
+    let started = Instant::now();
+    let answer = exchange(&server, unread.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut waiting = connect(&server).await;
+    waiting.write_all(half.as_bytes()).await.unwrap();
+    server.client.visit("/health/ready").await.expect(200);
+    tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 /// Clients that say nothing or little hold a connection each, and nobody else up.
@@ -183,7 +209,7 @@ async fn a_request_that_does_not_end_is_cut_off() {
     let whole = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
     let half = "GET /health/live HTTP/1.1\r\nhos";
     let [nothing, cut, behind] = [String::new(), half.to_owned(), format!("{whole}{half}")];
-    let answers = [&nothing, &cut, &behind].map(|bytes| exchange(&server, bytes.as_bytes(), false));
+    let answers = [&nothing, &cut, &behind].map(|bytes| exchange(&server, bytes.as_bytes()));
     let answers = futures::future::join_all(answers).await;
     assert!(answers[2].starts_with("HTTP/1.1 200 OK"), "{answers:?}");
     assert!(answers[..2].iter().all(|answer| !answer.contains("200")), "{answers:?}");

@@ -44,13 +44,27 @@ impl Live {
 
     pub async fn next(&mut self) -> Sent {
         loop {
+            if let Some(sent) = parse(&self.message().await) {
+                return sent;
+            }
+        }
+    }
+
+    /// Where the stream is, as its next message says: an event, or the place it starts from.
+    pub async fn place(&mut self) -> String {
+        loop {
+            if let Some(id) = field(&self.message().await, "id") {
+                return id.to_owned();
+            }
+        }
+    }
+
+    async fn message(&mut self) -> String {
+        loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
                 let (message, rest) = (message.to_owned(), rest.to_owned());
                 self.text = rest;
-                if let Some(sent) = parse(&message) {
-                    return sent;
-                }
-                continue;
+                return message;
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
             let chunk = chunk.expect("an event arrives in time").expect("the stream is whole");
@@ -75,8 +89,11 @@ impl Live {
 
 /// A message of the stream; comments, which keep the connection alive, are none.
 fn parse(message: &str) -> Option<Sent> {
-    let field =
-        |name: &str| message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    let event = serde_json::from_str(field("data")?).expect("an event");
-    Some(Sent { id: field("id")?.to_owned(), kind: field("event")?.to_owned(), event })
+    let event = serde_json::from_str(field(message, "data")?).expect("an event");
+    let [id, kind] = ["id", "event"].map(|name| field(message, name).map(str::to_owned));
+    Some(Sent { id: id?, kind: kind?, event })
+}
+
+fn field<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

@@ -241,6 +241,16 @@ impl Server {
         prlimit(process, Resource::Fsize, limit).expect("a server's limits can be changed");
     }
 
+    /// The most memory the server has held so far.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the server is running");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("the kernel tells it") * 1024
+    }
+
     /// The next line that the server prints behind its address.
     pub fn next_line(&self) -> String {
         self.more.recv_timeout(PATIENCE).expect("the server prints a line")

@@ -38,6 +38,7 @@ macro_rules! log_contract {
             an_append_of_nothing_or_too_much_is_refused,
             streams_are_read_after_a_version,
             the_last_event_of_a_stream_is_known,
+            a_stream_is_read_page_by_page,
             reads_are_bounded_by_events_and_bytes,
             a_reader_ahead_of_the_log_is_told,
             a_reader_that_polls_is_never_taken_for_one_that_is_ahead,
@@ -269,6 +270,29 @@ pub async fn the_last_event_of_a_stream_is_known(log: Log) {
         assert_eq!((last.position, last.version), (appended.position, appended.version));
         assert_eq!(last.command_id, one.command_id);
         assert_eq!(log.read(appended_to, Version::NONE).await.unwrap().pop(), Some(last));
+    }
+}
+
+/// `read_page` gives the beginning of what `read` gives, and always makes progress.
+pub async fn a_stream_is_read_page_by_page(log: Log) {
+    let a = stream("a");
+    for version in 0..70 {
+        log.append(append(&a, at(version), 1)).await.unwrap();
+        log.append(append(&stream("ab"), ExpectedVersion::Any, 1)).await.unwrap();
+    }
+    let all = log.read(&a, Version::NONE).await.unwrap();
+    for (after, events_max, bytes_max, expected) in [
+        (0, 3, usize::MAX, 0..3),
+        (66, 3, usize::MAX, 66..69),
+        (67, 100, usize::MAX, 67..70),
+        (70, 100, usize::MAX, 70..70),
+        (5, 100, 1, 5..6),
+        (5, 0, usize::MAX, 5..6),
+        (5, 100, all[5].body.len() * 5 / 2, 5..7),
+    ] {
+        let limit = ReadLimit { events_max, bytes_max };
+        let page = log.read_page(&a, Version(after), limit).await.unwrap();
+        assert_eq!(page, all[expected], "{limit:?} after {after}");
     }
 }
 

@@ -167,6 +167,16 @@ impl EventLog for JetStreamLog {
         Ok(events)
     }
 
+    async fn read_page(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let from = self.reader.before_version(stream, Version(after.0.saturating_add(1))).await?;
+        self.reader.read_page(stream, from, after, limit).await
+    }
+
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
         self.reader.last(stream).await
     }

@@ -10,7 +10,7 @@ const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) struct Message {
     /// Where it is; what a later connection resumes after.
     pub(super) id: Option<String>,
-    /// What it says.
+    /// What it says; empty where it says nothing but the place.
     pub(super) data: String,
 }
 
@@ -38,11 +38,11 @@ impl Decoder {
         Ok(messages)
     }
 
-    /// An empty line ends a message; one without data is none (comments, heartbeats).
+    /// An empty line ends a message; one that says nothing is none (comments, heartbeats).
     fn take_line(&mut self, line: &str) -> Option<Message> {
         if line.is_empty() {
             let message = std::mem::take(&mut self.message);
-            return Some(message).filter(|message| !message.data.is_empty());
+            return Some(message).filter(|said| !said.data.is_empty() || said.id.is_some());
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -62,10 +62,11 @@ mod tests {
     use proptest::prelude::*;
 
     const STREAM: &[u8] =
-        b": heartbeat\n\nid: p1\nevent: t\ndata: {\"a\":\"\xc3\xbc\"}\n\n\nid: p2\r\ndata: {}\r\n\r\ndata: {\"half";
+        b": heartbeat\n\nid: p0\n\nid: p1\nevent: t\ndata: {\"a\":\"\xc3\xbc\"}\n\n\nid: p2\r\ndata: {}\r\n\r\ndata: {\"half";
 
     fn expected() -> Vec<Message> {
         vec![
+            Message { id: Some("p0".to_owned()), data: String::new() },
             Message { id: Some("p1".to_owned()), data: "{\"a\":\"ü\"}".to_owned() },
             Message { id: Some("p2".to_owned()), data: "{}".to_owned() },
         ]

@@ -16,16 +16,16 @@ use url::Url;
 
 use super::bulk::{self, Outcome};
 use super::combined::Line;
-use super::{input, progress};
+use super::{LeavesOut, progress, verdict};
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
 use crate::clicks::import::click_time;
 use crate::clock::Clock;
 
 pub(super) const ABOUT: &str = "Record the clicks of an access log (combined format).
 
-Each path of the log, with its query, becomes a link to the site; each line becomes a click on it, at its own time, with its address, referrer and user agent. Running it again adds nothing; a log that has grown adds its new lines. Lines that are no requests are listed and skipped. Needs a key with the scope admin.";
+Each path of the log, with its query, becomes a link to the site; each line becomes a click on it, at its own time, with its address, referrer and user agent. Running it again adds nothing; a log that has grown adds its new lines. Lines that are no requests are listed and skipped; if all are, it has failed. Needs a key with the scope admin.";
 
 /// Clicks in one request, as many as the server takes.
 const BATCH_CLICKS: usize = 1_000;
@@ -74,7 +74,9 @@ pub(super) async fn run(
     }
     import.send().await?;
     import.bar.finish_and_clear();
-    import.summary.print(json, out)
+    let summary = import.summary;
+    summary.print(json, out)?;
+    verdict("lines", summary.added + summary.known, summary.bad, LeavesOut::BadLines)
 }
 
 /// The origin every path is appended to.
@@ -244,13 +246,14 @@ impl Summary {
         let Self { lines, added, known, bad } = self;
         if as_json {
             let summary = json!({"lines": lines, "added": added, "known": known, "bad": bad});
-            return Ok(table::print_json(&summary, out)?);
+            table::print_json(&summary, out)?;
+        } else {
+            writeln!(
+                out,
+                "{lines} lines: {added} clicks added, {known} already known, {bad} bad lines"
+            )?;
         }
-        writeln!(
-            out,
-            "{lines} lines: {added} clicks added, {known} already known, {bad} bad lines"
-        )?;
-        Ok(())
+        Ok(out.flush()?)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Creating many links: `POST /api/v1/links/bulk`, each link under an idempotency key of its own.
 
-use std::fmt::Write as _;
-
+use hoplog_events::hex::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,12 +53,7 @@ pub(super) fn key(parts: &[&[u8]]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let hash = hash.finalize();
-    let mut key = "import-".to_owned();
-    for byte in hash.iter().take(16) {
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+    format!("import-{}", hex(&hash.finalize()[..16]))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value, json};
 
 use super::bulk::{self, BATCH_LINKS, Outcome};
-use super::{input, progress};
+use super::{LeavesOut, progress, verdict};
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
@@ -65,7 +65,7 @@ pub(super) async fn run(
     }
     bar.finish_and_clear();
     summary.print(json, out)?;
-    summary.verdict()
+    verdict("rows", summary.created + summary.known, summary.failed, LeavesOut::Nothing)
 }
 
 /// Reads the rows; each with an idempotency key made of its content.
@@ -140,13 +140,6 @@ impl Summary {
             writeln!(out, "{rows} rows: {created} links created, {known} known, {failed} failed")?;
         }
         Ok(out.flush()?)
-    }
-
-    fn verdict(&self) -> Result<(), CliError> {
-        match self.failed {
-            0 => Ok(()),
-            failed => Err(CliError::Failed(format!("{failed} rows failed"))),
-        }
     }
 }
 

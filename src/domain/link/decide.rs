@@ -43,9 +43,9 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
 }
 
 fn check_version(link: &Link, request: &Request) -> Result<(), LinkError> {
-    match request.expected {
-        Some(expected) if expected != link.version => {
-            Err(LinkError::VersionMismatch { expected, actual: link.version })
+    match &request.expected {
+        Some(expected) if !expected.contains(&link.version) => {
+            Err(LinkError::VersionMismatch { actual: link.version })
         }
         _ => Ok(()),
     }

@@ -212,11 +212,17 @@ fn trap_18_a_link_of_another_owner_is_not_there() {
 
 #[test]
 fn an_edit_of_a_version_that_is_no_more_is_refused() {
-    let asked =
-        |version| Request { expected: Some(Version(version)), ..request(LinkCommand::Disable) };
-    given([created()]).when_asked(&asked(1)).then([disabled()]);
-    let mismatch = LinkError::VersionMismatch { expected: Version(2), actual: Version(1) };
-    given([created()]).when_asked(&asked(2)).then_refused(mismatch);
+    let asked = |expected: &[Version]| Request {
+        expected: Some(expected.to_vec()),
+        ..request(LinkCommand::Disable)
+    };
+    for expected in [&[Version(1)][..], &[Version(7), Version(1)]] {
+        given([created()]).when_asked(&asked(expected)).then([disabled()]);
+    }
+    let mismatch = LinkError::VersionMismatch { actual: Version(1) };
+    for expected in [&[][..], &[Version(2)], &[Version(0), Version(2)]] {
+        given([created()]).when_asked(&asked(expected)).then_refused(mismatch.clone());
+    }
 }
 
 /// Trap 14 (U32): an expiry that was moved between the look and the deed.

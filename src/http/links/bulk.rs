@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt};
 use hoplog_events::position::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::answer::LinkAnswer;
@@ -17,16 +18,19 @@ use crate::app::App;
 use crate::app::AppState;
 use crate::commands::Issuer;
 use crate::http::auth::LinksWriter;
-use crate::http::body::JsonObject;
-use crate::http::fields::{Fields, kind};
+use crate::http::body::{JsonText, List, ListField, object_of};
+use crate::http::fields::Fields;
 use crate::http::headers::{
     HOPLOG_POSITION, IDEMPOTENCY_KEY_CHARS_MAX, Idempotency, RequestId, ascii,
 };
 use crate::http::origin::Origin;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 
 /// Links in one request at most.
 pub const BULK_LINKS_MAX: usize = 10_000;
+
+/// The list in the body.
+const LINKS: ListField = ListField { name: "links", items_max: BULK_LINKS_MAX };
 
 /// Links that are made at the same time: enough to fill the log's groups.
 const CONCURRENCY: usize = 512;
@@ -64,10 +68,12 @@ pub struct BulkResult {
 }
 
 /// Creates up to 10,000 links. Each succeeds or fails for itself.
+///
+/// The idempotency key names the links by their place; a link's own `idempotencyKey` goes first.
 #[utoipa::path(
     post, path = "/api/v1/links/bulk", tag = "links",
     request_body = BulkBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "names the links by their place; a link's own idempotencyKey goes first")),
+    params(Idempotency),
     responses(
         (status = 200, description = "a result for each link", body = BulkAnswer),
         (status = 422, description = "not a list of 1 to 10,000 links", body = Problem, content_type = "application/problem+json"),
@@ -79,15 +85,16 @@ pub async fn create_links(
     Idempotency(key): Idempotency,
     request_id: RequestId,
     origin: Origin,
-    body: JsonObject,
+    JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
-    let links = links_of(body)?;
+    let List { items: links, fields } = LINKS.of(&body)?;
+    fields.finish().map_err(Problem::validation)?;
     let issuer = app.issuer(&principal, request_id);
-    let (app, issuer, origin, key) = (&*app, &issuer, &origin, key.as_deref());
-    let results: Vec<BulkResult> = stream::iter(links.into_iter().enumerate())
-        .map(|(place, link)| async move {
+    let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
+    let results: Vec<BulkResult> = stream::iter(0..links.len())
+        .map(|place| async move {
             let key = key.map(|key| format!("{key}#{place}"));
-            create_one(app, issuer, origin, key, place, link).await
+            create_one(app, issuer, origin, key, place, links[place]).await
         })
         .buffered(CONCURRENCY)
         .collect()
@@ -100,37 +107,20 @@ pub async fn create_links(
     Ok(response)
 }
 
-fn links_of(body: JsonObject) -> Result<Vec<Value>, Problem> {
-    let mut fields = body.into_fields();
-    let links = match fields.raw("links") {
-        Some(Value::Array(links)) if (1..=BULK_LINKS_MAX).contains(&links.len()) => links,
-        _ => {
-            fields.wrong(
-                "links",
-                "invalid",
-                format!("must be a list of 1 to {BULK_LINKS_MAX} links"),
-            );
-            Vec::new()
-        }
-    };
-    fields.finish().map_err(Problem::validation)?;
-    Ok(links)
-}
-
 async fn create_one(
     app: &App,
     issuer: &Issuer,
     origin: &Origin,
     key: Option<String>,
     place: usize,
-    link: Value,
+    link: &RawValue,
 ) -> BulkResult {
-    match try_create_one(app, issuer, origin, key, place, link).await {
+    match try_create_one(app, issuer, origin, key, link).await {
         Ok(result) => result,
         Err(problem) => BulkResult {
             status: problem.status().as_u16(),
             link: None,
-            problem: Some(problem),
+            problem: Some(problem.with_pointers(|pointer| format!("/links/{place}{pointer}"))),
             replayed: false,
             position: None,
         },
@@ -142,18 +132,13 @@ async fn try_create_one(
     issuer: &Issuer,
     origin: &Origin,
     key: Option<String>,
-    place: usize,
-    link: Value,
+    link: &RawValue,
 ) -> Result<BulkResult, Problem> {
-    let pointer = format!("/links/{place}");
-    let Value::Object(mut object) = link else {
-        let detail = format!("must be an object, not {}", kind(&link));
-        return Err(Problem::validation(vec![FieldError { pointer, code: "type", detail }]));
-    };
+    let mut object = object_of(link)?;
     let own_key = object.remove("idempotencyKey");
     let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
     let idempotency = idempotency.map(|key| of_request(key, &object));
-    let mut fields = Fields::new(pointer, object);
+    let mut fields = Fields::new(String::new(), object);
     let is_key = |key: &Value| {
         key.as_str().is_some_and(|k| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&k.len()))
     };

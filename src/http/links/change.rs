@@ -1,9 +1,14 @@
 //! `PATCH`, `DELETE`, `…/disable` and `…/enable` of one link.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoParams, IntoResponses};
 
 use super::answer::{LinkAnswer, respond};
 use super::request::{LinkPatch, LinkPatchBody};
@@ -14,6 +19,7 @@ use crate::domain::link::{EditLink, LinkCommand};
 use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
+use crate::http::contract::problems;
 use crate::http::headers::{HOPLOG_POSITION, Idempotency, IfMatch, RequestId, ascii};
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
@@ -39,6 +45,25 @@ impl FromRequestParts<AppState> for Change {
         let Ok(request_id) = RequestId::from_request_parts(parts, app).await;
         let Ok(origin) = Origin::from_request_parts(parts, app).await;
         Ok(Self { principal, request_id, origin, if_match, idempotency })
+    }
+}
+
+impl IntoParams for Change {
+    fn into_params(provider: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut params = Idempotency::into_params(&provider);
+        params.extend(IfMatch::into_params(provider));
+        params
+    }
+}
+
+impl IntoResponses for Change {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        problems(&[
+            ("404", "no such link of yours"),
+            ("410", "the link was deleted"),
+            ("412", "the link has changed"),
+            ("422", "some fields are wrong, or the idempotency key was used for another request"),
+        ])
     }
 }
 
@@ -84,16 +109,8 @@ impl Change {
 #[utoipa::path(
     patch, path = "/api/v1/links/{code}", tag = "links",
     request_body(content = LinkPatchBody, content_type = "application/merge-patch+json"),
-    params(
-        ("code" = String, Path, description = "the link's code"),
-        ("If-Match" = Option<String>, Header, description = "only if the link still has this ETag"),
-    ),
-    responses(
-        (status = 200, description = "the link now", body = LinkAnswer),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
-        (status = 412, body = Problem, content_type = "application/problem+json", description = "the link has changed"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "some fields are wrong"),
-    ),
+    params(("code" = String, Path, description = "the link's code"), Change),
+    responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn edit_link(
     State(app): State<AppState>,
@@ -120,15 +137,8 @@ pub async fn edit_link(
 /// Deletes a link. Its code stays taken for ever.
 #[utoipa::path(
     delete, path = "/api/v1/links/{code}", tag = "links",
-    params(
-        ("code" = String, Path, description = "the link's code"),
-        ("If-Match" = Option<String>, Header, description = "only if the link still has this ETag"),
-    ),
-    responses(
-        (status = 204, description = "deleted"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
-        (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted before"),
-    ),
+    params(("code" = String, Path, description = "the link's code"), Change),
+    responses((status = 204, description = "deleted"), Change),
 )]
 pub async fn delete_link(
     State(app): State<AppState>,
@@ -143,11 +153,8 @@ pub async fn delete_link(
 /// Stops a link's redirects until it is enabled.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/disable", tag = "links",
-    params(("code" = String, Path, description = "the link's code")),
-    responses(
-        (status = 200, description = "the link now", body = LinkAnswer),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
-    ),
+    params(("code" = String, Path, description = "the link's code"), Change),
+    responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn disable_link(
     State(app): State<AppState>,
@@ -160,11 +167,8 @@ pub async fn disable_link(
 /// Lets a disabled link redirect again.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/enable", tag = "links",
-    params(("code" = String, Path, description = "the link's code")),
-    responses(
-        (status = 200, description = "the link now", body = LinkAnswer),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
-    ),
+    params(("code" = String, Path, description = "the link's code"), Change),
+    responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn enable_link(
     State(app): State<AppState>,

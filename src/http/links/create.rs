@@ -27,7 +27,7 @@ use crate::http::problem::Problem;
 #[utoipa::path(
     post, path = "/api/v1/links", tag = "links",
     request_body = NewLinkBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "done once per key; a retry gets the first answer")),
+    params(Idempotency),
     responses(
         (status = 201, description = "created", body = LinkAnswer),
         (status = 200, description = "an existing link is reused", body = LinkAnswer),

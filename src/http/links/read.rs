@@ -1,15 +1,12 @@
-//! `GET /api/v1/links`, `GET /api/v1/links/{code}`, `…/history`.
+//! `GET /api/v1/links` and `GET /api/v1/links/{code}`.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use hoplog_events::envelope::RecordedEvent;
+use axum::http::StatusCode;
+use axum::response::Response;
 use hoplog_events::link::{Destination, LinkState, Tag};
-use hoplog_events::position::Version;
 use hoplog_projections::link_directory::{self, LinkFilter, LinkQuery, LinkSort};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::answer::{LinkAnswer, respond};
@@ -17,12 +14,12 @@ use super::request::Rfc3339;
 use crate::app::AppState;
 use crate::domain::link::Link;
 use crate::http::auth::LinksReader;
-use crate::http::fields::Parameters;
+use crate::http::fields::{NoParameters, Parameters};
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
-use crate::queries::get_link::{find_link, get_link};
+use crate::queries::get_link::get_link;
 
 /// Links on a page when the request does not say.
 const PAGE_LINKS: usize = 50;
@@ -43,20 +40,12 @@ pub struct LinkList {
     pub next_cursor: Option<String>,
 }
 
-/// What happened to a link.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct History {
-    /// The link's events (CloudEvents), oldest first.
-    #[schema(value_type = Vec<serde_json::Value>)]
-    pub data: Vec<Box<RawValue>>,
-}
-
 /// One link.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
         ("code" = String, Path, description = "the link's code"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "the link", body = LinkAnswer),
@@ -68,6 +57,7 @@ pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
     Segment(code): Segment,
+    _: NoParameters,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
@@ -94,7 +84,7 @@ pub async fn show_link(
         ("sort" = Option<String>, Query, description = "-createdAt (default), createdAt, code or -clicks (an order that moves while clicks come in: no link comes twice, one that overtakes the cursor is left out)"),
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
-        ("Hoplog-Position" = Option<String>, Header, description = "wait until this position is known"),
+        AtLeast,
     ),
     responses(
         (status = 200, description = "a page", body = LinkList),
@@ -144,32 +134,4 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
     let limit = query.limit(PAGE_LINKS, PAGE_LINKS_MAX);
     query.finish()?;
     Ok(LinkQuery { filter, sort, cursor, limit })
-}
-
-/// Who changed what, when: the link's own events. Also of a deleted link.
-#[utoipa::path(
-    get, path = "/api/v1/links/{code}/history", tag = "links",
-    params(("code" = String, Path, description = "the link's code")),
-    responses(
-        (status = 200, description = "its events, oldest first", body = History),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
-    ),
-)]
-pub async fn link_history(
-    State(app): State<AppState>,
-    LinksReader(principal): LinksReader,
-    Segment(code): Segment,
-) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
-    let requester = principal.requester();
-    find_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
-    let events = app.log.read(&key.stream(), Version::NONE).await?;
-    let raw = |event: &RecordedEvent| RawValue::from_string(event.to_cloud_event());
-    let data = events.iter().map(raw).collect::<Result<_, _>>();
-    let data = data.map_err(|error| {
-        tracing::error!(%error, %key, "an event of a link is no JSON");
-        Problem::internal()
-    })?;
-    Ok(([(header::CACHE_CONTROL, "private, no-cache")], Json(History { data })).into_response())
 }

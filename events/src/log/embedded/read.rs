@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -49,15 +50,24 @@ impl Reader {
         stream: &StreamId,
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let all = ReadLimit { events_max: usize::MAX, bytes_max: usize::MAX };
+        self.read_page(stream, after, all).await
+    }
+
+    pub(super) async fn read_page(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let topic = stream.topic();
         let sql = format!(
             "SELECT sequence, stream, version, command_id, event_type, body FROM {} \
-             WHERE stream = $1 AND version > $2 ORDER BY version",
+             WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3",
             table(topic)
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(stream.key()).bind(signed(after.0));
-        let rows = query.fetch_all(&self.pool).await.map_err(unavailable)?;
-        rows.iter().map(|row| self.event(topic, row)).collect()
+        self.fetch(topic, query, limit).await
     }
 
     pub(super) async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
@@ -85,12 +95,20 @@ impl Reader {
              WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
             table(topic)
         );
+        let query =
+            sqlx::query(AssertSqlSafe(sql)).bind(signed(after.0)).bind(signed(self.head(topic).0));
+        self.fetch(topic, query, limit).await
+    }
+
+    /// The events of a query, whose last parameter is how many there may be.
+    async fn fetch(
+        &self,
+        topic: Topic,
+        query: Query<'_, Sqlite, SqliteArguments>,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let events_max = i64::try_from(limit.events_max.max(1)).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(signed(after.0))
-            .bind(signed(self.head(topic).0))
-            .bind(events_max);
-        let mut rows = query.fetch(&self.pool);
+        let mut rows = query.bind(events_max).fetch(&self.pool);
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(unavailable)? {
             let event = self.event(topic, &row)?;

@@ -119,6 +119,28 @@ impl Reader {
         Err(ReadError::Unavailable("a replica is too far behind".to_owned()))
     }
 
+    /// The first events of one stream after a version, which is behind the place and not far.
+    pub(super) async fn read_page(
+        &self,
+        stream: &StreamId,
+        from: Sequence,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let (topic, subject) = (stream.topic(), self.subjects.of(stream));
+        let mut seen = from;
+        loop {
+            let Page { mut events, pending } =
+                self.page(topic, seen, &subject, STREAM_PAGE).await?;
+            seen = events.last().map_or(seen, |event| event.position.sequence);
+            events.retain(|event| event.version > after);
+            if !events.is_empty() || pending == 0 {
+                limit.cut(&mut events);
+                return Ok(events);
+            }
+        }
+    }
+
     /// A place that a version of a stream is behind, and not far: a click recorder's stream has
     /// millions of events, of which only the last are asked for. Found by halving.
     pub(super) async fn before_version(

@@ -5,8 +5,9 @@ use std::io::Write;
 
 use sha2::{Digest, Sha256};
 
-use super::{Counts, EventLine, FORMAT, Header, Trailer, TransferError, hex};
+use super::{Counts, EventLine, FORMAT, Header, Trailer, TransferError};
 use crate::envelope::RecordedEvent;
+use crate::hex::hex;
 use crate::log::{EventLog, ReadLimit};
 use crate::position::{Sequence, Topic};
 
@@ -32,7 +33,7 @@ pub async fn export(log: &dyn EventLog, out: impl Write) -> Result<Counts, Trans
         }
     }
     let Lines { mut out, hash, .. } = out;
-    let trailer = Trailer { end: true, events: counts, sha256: hex(hash) };
+    let trailer = Trailer { end: true, events: counts, sha256: hex(&hash.finalize()) };
     serde_json::to_writer(&mut out, &trailer).map_err(std::io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()?;

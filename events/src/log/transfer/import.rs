@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use super::{Counts, EventLine, FORMAT, Header, Identity, Trailer, TransferError, hex};
+use super::{Counts, EventLine, FORMAT, Header, Identity, Trailer, TransferError};
 use crate::envelope::NewEvent;
+use crate::hex::hex;
 use crate::log::{APPEND_BYTES_MAX, Append, EventLog, ExpectedVersion};
 use crate::position::{Position, Sequence, StreamId, Topic, Version};
 
@@ -172,7 +173,7 @@ impl<R: BufRead> Lines<R> {
     fn end(&mut self, text: &[u8]) -> Result<(), TransferError> {
         let trailer: Trailer =
             serde_json::from_slice(text).map_err(|error| wrong(self.line, error.to_string()))?;
-        let hash = hex(std::mem::take(&mut self.hash));
+        let hash = hex(&std::mem::take(&mut self.hash).finalize());
         if !trailer.end || trailer.events != self.counts || trailer.sha256 != hash {
             return Err(wrong(self.line, "the lines are not those that were exported"));
         }

@@ -1,5 +1,8 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::envelope::NewEvent;
+use crate::hex::hex;
 use crate::log::embedded::{EmbeddedLog, OpenOptions};
 use crate::log::{Append, EventLog, ExpectedVersion};
 use crate::position::StreamId;
@@ -75,7 +78,7 @@ fn without(export: &str, gone: impl Fn(&str) -> bool) -> String {
     for line in events_of(&text) {
         *events.of(serde_json::from_str::<EventLine<'_>>(line).unwrap().topic) += 1;
     }
-    let sha256 = hex(Sha256::new_with_prefix(&text));
+    let sha256 = hex(&Sha256::digest(&text));
     let trailer = serde_json::to_string(&Trailer { end: true, events, sha256 }).unwrap();
     format!("{text}{trailer}\n")
 }

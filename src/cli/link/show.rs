@@ -1,0 +1,41 @@
+//! A link, as `hoplog link show` and the commands that change one print it.
+
+use std::io;
+
+use serde_json::Value;
+
+use crate::cli::Out;
+use crate::cli::table::{cell, plain};
+
+/// Every field that has a value, on a line of its own.
+pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
+    const FIELDS: [&str; 12] = [
+        "shortUrl",
+        "url",
+        "state",
+        "createdAt",
+        "expiresAt",
+        "redirect",
+        "title",
+        "tags",
+        "note",
+        "externalId",
+        "owner",
+        "version",
+    ];
+    for name in FIELDS {
+        let value = cell(&link[name]);
+        if !value.is_empty() {
+            // A destination is shown whole: what is cut off can't be checked.
+            let value = if name == "url" { value } else { plain(&value) };
+            writeln!(out, "{name:<10}  {value}")?;
+        }
+    }
+    let [total, humans, bots] =
+        ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
+    writeln!(out, "{:<10}  {total} ({humans} of people, {bots} of bots)", "clicks")?;
+    for warning in link["warnings"].as_array().into_iter().flatten() {
+        writeln!(out, "{:<10}  {}", "warning", plain(&cell(&warning["detail"])))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! What the command line says becomes what is sent.
+
+use super::*;
+use clap::FromArgMatches;
+
+fn action(line: &str) -> Action {
+    let command = Action::augment_subcommands(clap::Command::new("link"));
+    let matches = command.try_get_matches_from(line.split_whitespace()).unwrap();
+    Action::from_arg_matches(&matches).unwrap()
+}
+
+#[test]
+fn a_new_link_has_the_fields_that_were_given_and_no_others() {
+    let line = "link create https://e.com/ --alias a --expires-in 7d --tag x --tag y";
+    let Action::Create(create) = action(line) else { panic!("not a create") };
+    let body =
+        json!({"url": "https://e.com/", "alias": "a", "expiresIn": "7d", "tags": ["x", "y"]});
+    assert_eq!(create.body(), body);
+}
+
+#[test]
+fn an_edit_is_a_merge_patch() {
+    let line = "link edit a --title T --clear expiry,external-id --redirect 308";
+    let Action::Edit(edit) = action(line) else { panic!("not an edit") };
+    let patch = json!({"title": "T", "expiresAt": null, "externalId": null, "redirect": 308});
+    assert_eq!(edit.patch().unwrap(), patch);
+}
+
+#[test]
+fn a_link_is_printed_field_by_field() {
+    let link = json!({
+        "shortUrl": "http://h/a", "url": "https://e.com/", "state": "active", "tags": ["x", "y"],
+        "title": "a\u{1b}[2J", "note": null, "redirect": 302, "version": 2,
+        "clicks": {"total": 3, "humans": 2, "bots": 1},
+        "warnings": [{"code": "c", "detail": "looks alike"}],
+    });
+    let mut out = Vec::new();
+    print_link(&link, &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+    shortUrl    http://h/a
+    url         https://e.com/
+    state       active
+    redirect    302
+    title       a�[2J
+    tags        x, y
+    version     2
+    clicks      3 (2 of people, 1 of bots)
+    warning     looks alike
+    ");
+}

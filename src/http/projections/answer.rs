@@ -1,0 +1,151 @@
+//! Projections and what was done with them, as the API answers them.
+
+use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
+use hoplog_projections::runner::{PartitionStatus, Status};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How a projection is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionAnswer {
+    /// Its name.
+    #[schema(example = "click_statistics")]
+    pub name: &'static str,
+    /// Which rows its code makes of the events.
+    pub version: i64,
+    /// `catching-up`, `live`, `standby` (other processes keep it up to date), `rebuilding`,
+    /// `verifying`, `paused` or `failed`. Where this process keeps some partitions, theirs.
+    pub state: &'static str,
+    /// The last event that its tables account for.
+    pub position: String,
+    /// Events on the log behind that; `null`: the log is away.
+    pub lag_events: Option<u64>,
+    /// For how long the first of them has been on the log; `null`: the log is away.
+    pub lag_seconds: Option<f64>,
+    /// Facts a second, lately.
+    pub rate: f64,
+    /// Events that are set aside because they can't be handled; this version stops instead.
+    pub parked: u64,
+    /// Why it does not go on.
+    pub last_error: Option<String>,
+    /// Its work by partition of the links, which several processes can share. All else here is
+    /// about the whole: `position` and `lagEvents` are those of the partition that is furthest
+    /// behind.
+    pub partitions: Vec<PartitionAnswer>,
+}
+
+/// How a partition of a projection is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionAnswer {
+    /// Its number, from 0.
+    pub partition: u32,
+    /// What this process does with it: `live` or `catching-up` where it is kept up to date,
+    /// `standby` elsewhere; otherwise the state of the whole.
+    pub state: &'static str,
+    /// The process that keeps it up to date, by an id that each draws at its start; not there if
+    /// nobody does, or only this process can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Uuid>,
+    /// The last event that the rows of its links account for.
+    pub position: String,
+    /// Events on the log behind that; `null`: the log is away.
+    pub lag_events: Option<u64>,
+}
+
+/// All projections.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectionList {
+    /// One for each.
+    pub data: Vec<ProjectionAnswer>,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RebuildAnswer {
+    /// Up to where the new tables account.
+    pub position: String,
+    /// How many facts were folded.
+    pub facts: u64,
+}
+
+/// What a comparison found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerifyAnswer {
+    /// Whether every row is the same.
+    pub identical: bool,
+    /// Where both stood.
+    pub position: String,
+    /// Table by table.
+    pub tables: Vec<TableAnswer>,
+}
+
+/// What a comparison found in one table.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableAnswer {
+    /// The table.
+    pub table: &'static str,
+    /// Rows that are read.
+    pub live_rows: u64,
+    /// Rows that the log gives.
+    pub rebuilt_rows: u64,
+    /// Rows that differ.
+    pub differing_rows: u64,
+    /// The first of them.
+    pub differences: Vec<String>,
+}
+
+impl From<Status> for ProjectionAnswer {
+    fn from(status: Status) -> Self {
+        Self {
+            name: status.name,
+            version: status.version,
+            state: status.state.name(),
+            position: status.position.to_string(),
+            lag_events: status.lag_events,
+            lag_seconds: status.lag_seconds,
+            rate: status.rate,
+            parked: 0,
+            last_error: status.last_error,
+            partitions: status.partitions.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<PartitionStatus> for PartitionAnswer {
+    fn from(status: PartitionStatus) -> Self {
+        Self {
+            partition: status.number,
+            state: status.state.name(),
+            holder: status.holder.map(|member| member.0),
+            position: status.position.to_string(),
+            lag_events: status.lag_events,
+        }
+    }
+}
+
+impl From<RebuildReport> for RebuildAnswer {
+    fn from(report: RebuildReport) -> Self {
+        Self { position: report.position.to_string(), facts: report.facts }
+    }
+}
+
+impl From<VerifyReport> for VerifyAnswer {
+    fn from(report: VerifyReport) -> Self {
+        let table = |table: TableReport| TableAnswer {
+            table: table.table,
+            live_rows: table.live_rows,
+            rebuilt_rows: table.rebuilt_rows,
+            differing_rows: table.differing_rows,
+            differences: table.differences,
+        };
+        Self {
+            identical: report.is_equal(),
+            position: report.position.to_string(),
+            tables: report.tables.into_iter().map(table).collect(),
+        }
+    }
+}
