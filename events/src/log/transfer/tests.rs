@@ -1,11 +1,13 @@
 use sha2::{Digest, Sha256};
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::envelope::NewEvent;
 use crate::hex::hex;
 use crate::log::embedded::{EmbeddedLog, OpenOptions};
 use crate::log::{Append, EventLog, ExpectedVersion};
-use crate::position::StreamId;
+use crate::position::{Sequence, StreamId};
 
 async fn log(directory: &tempfile::TempDir, name: &str) -> EmbeddedLog {
     EmbeddedLog::open(&directory.path().join(name), OpenOptions::default()).await.unwrap()
@@ -103,10 +105,10 @@ async fn a_log_that_forgets_old_clicks_can_be_moved_and_is_no_broken_one() {
     assert_eq!(bodies(&exported(&copy).await), bodies(&trimmed), "byte for byte");
     let source = log(&directory, "source").await;
     let limit = crate::log::ReadLimit::default();
-    let clicks = source.read_all(Topic::Clicks, Default::default(), limit).await.unwrap();
-    let (mut report, mut versions) = (Report::default(), Default::default());
+    let clicks = source.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
+    let (mut report, mut versions) = (Report::default(), HashMap::new());
     for event in &clicks[1..] {
-        report.look_at(event, Default::default(), &mut versions);
+        report.look_at(event, Sequence::START, &mut versions);
     }
     assert_eq!((report.trimmed, report.problem_count), (1, 0), "{:?}", report.problems);
     // A hole is none of retention's doing, and a link keeps its beginning for ever.
