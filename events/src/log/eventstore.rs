@@ -126,6 +126,15 @@ impl EventLog for EventStoreLog {
         self.reader.read(stream, after).await
     }
 
+    async fn read_page(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.reader.read_page(stream, after, limit).await
+    }
+
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
         self.reader.last(stream).await
     }

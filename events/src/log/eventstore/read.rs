@@ -45,11 +45,25 @@ impl Reader {
         stream: &StreamId,
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let all = ReadLimit { events_max: usize::MAX, bytes_max: usize::MAX };
+        self.read_page(stream, after, all).await
+    }
+
+    /// The first events of a stream after a version.
+    pub(super) async fn read_page(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         // The first event's revision is 0, its version 1.
         let options = self.connection.read_stream_options();
         let options = options.position(StreamPosition::Position(after.0));
-        let found = self.stream(stream, options, usize::MAX).await?;
-        Ok(found.into_iter().map(|found| found.event).collect())
+        let options = options.max_count(limit.events_max.max(1));
+        let found = self.stream(stream, options, limit.bytes_max).await?;
+        let mut events = found.into_iter().map(|found| found.event).collect();
+        limit.cut(&mut events);
+        Ok(events)
     }
 
     /// The last events of a stream, oldest first.
