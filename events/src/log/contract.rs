@@ -3,6 +3,7 @@
 
 pub mod nats_cluster;
 pub mod nats_server;
+pub mod tcp_proxy;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ mod api;
 mod append;
 mod login;
 mod options;
+mod page;
 mod read;
 mod streams;
 mod subject;

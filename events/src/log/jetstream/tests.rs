@@ -8,6 +8,8 @@ use crate::log::ExpectedVersion;
 use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
 
+mod connection;
+
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
     open_with(&options(server)).await
 }
