@@ -109,9 +109,11 @@ pub enum ReadError {
     /// Try again later.
     #[error("the log can't be read: {0}")]
     Unavailable(String),
-    /// The reader is ahead of the log: it was restored from an older copy, or is another one.
-    /// An operator has to decide.
-    #[error("the log ends at {head}, before the position {after} that a reader has seen")]
+    /// The reader has seen what is not on the log: it was restored from an older copy, or is
+    /// another one. An operator has to decide.
+    #[error(
+        "the log was put back: it ends at {head} and does not have what a reader has seen at {after}"
+    )]
     Rewound {
         /// The last sequence on the log.
         head: Sequence,
@@ -135,6 +137,22 @@ pub struct ReadLimit {
 impl Default for ReadLimit {
     fn default() -> Self {
         Self { events_max: 1_000, bytes_max: 8 * 1024 * 1024 }
+    }
+}
+
+/// The last event that a reader has seen. Its place alone does not tell whether the log is still
+/// the one it was seen on: an older copy that was put back soon has another event there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it was.
+    pub sequence: Sequence,
+    /// Whose it was.
+    pub command_id: CommandId,
+}
+
+impl From<&RecordedEvent> for Seen {
+    fn from(event: &RecordedEvent) -> Self {
+        Self { sequence: event.position.sequence, command_id: event.command_id }
     }
 }
 
@@ -198,6 +216,24 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Box<dyn Subscription>, ReadError>;
+
+    /// Whether what a reader has seen is still where it was. It is if it got too old to be kept.
+    ///
+    /// # Errors
+    /// When the log can't be read, or is not the one that the reader has seen.
+    async fn confirm(&self, topic: Topic, seen: Seen) -> Result<(), ReadError> {
+        let (after, before) = (seen.sequence, Sequence(seen.sequence.0.saturating_sub(1)));
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        let found = self.read_all(topic, before, one).await?.first().map(Seen::from);
+        if found.is_some_and(|found| found == seen || found.sequence > after) {
+            return Ok(());
+        }
+        let head = self.head(topic).await?.sequence;
+        if found.is_none() && head >= after {
+            return Err(ReadError::Unavailable("what was seen can't be read yet".to_owned()));
+        }
+        Err(ReadError::Rewound { head, after })
+    }
 
     /// The position of the last event of a topic; sequence 0 if it has none.
     ///

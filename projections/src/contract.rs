@@ -49,6 +49,8 @@ macro_rules! read_model_contract {
             a_restart_goes_on_where_it_stopped,
             a_second_worker_changes_nothing,
             tables_of_another_log_are_not_written,
+            tables_of_a_log_that_was_put_back_are_not_written,
+            what_a_version_before_left_of_checkpoints_is_enough,
             a_paused_projection_waits_and_goes_on,
             a_pause_outlives_a_restart,
             lag_is_the_age_of_the_first_event_that_waits,

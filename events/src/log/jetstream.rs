@@ -187,9 +187,8 @@ impl EventLog for JetStreamLog {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Box<dyn Subscription>, ReadError> {
-        self.reader.check(topic, after).await?;
-        let reader = self.reader.clone();
-        Ok(Box::new(TopicSubscription { reader, topic, after, limit }))
+        let subscription = TopicSubscription::begin(self.reader.clone(), topic, after, limit);
+        Ok(Box::new(subscription.await?))
     }
 
     async fn head(&self, topic: Topic) -> Result<Position, ReadError> {

@@ -64,6 +64,21 @@ impl NatsServer {
         assert_eq!(self.wait_for_port(), self.port);
     }
 
+    /// Stops it, copies all it has kept, and starts it again.
+    pub fn copy_store(&mut self) {
+        self.kill();
+        copy(&self.dir.path().join("store"), &self.dir.path().join("copy"));
+        self.restart();
+    }
+
+    /// Stops it, puts the copy in the place of what it has kept since, and starts it again.
+    pub fn put_copy_back(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.dir.path().join("store")).expect("a store");
+        copy(&self.dir.path().join("copy"), &self.dir.path().join("store"));
+        self.restart();
+    }
+
     fn ports_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.dir.path()).expect("the directory");
         let files = files.map(|file| file.expect("a file").path());
@@ -94,6 +109,20 @@ impl NatsServer {
 impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a copy");
+        }
     }
 }
 

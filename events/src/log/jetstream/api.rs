@@ -1,6 +1,7 @@
 //! Requests to the servers, as their protocol has them: what this log needs is a handful of
 //! messages, some of which no client library has functions for.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -84,6 +85,11 @@ impl Api {
         let request = if headers.is_empty() { request } else { request.headers(headers) };
         let answer = self.client.send_request(subject, request).await;
         parse(&answer.map_err(|error| ApiError::Away(error.to_string()))?)
+    }
+
+    /// How often a connection was made.
+    pub(super) fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Without a connection, requests would be kept until there is one, and answered too late.

@@ -10,11 +10,11 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::api::{Api, ApiError, NO_MESSAGE};
-use super::streams::last_sequence;
+use super::streams::{State, state};
 use super::subject::Subjects;
 use super::{COMMAND_ID, EVENT_TYPE, VERSION};
 use crate::envelope::{CommandId, RecordedEvent};
-use crate::log::{ReadError, ReadLimit};
+use crate::log::{ReadError, ReadLimit, Seen};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
 /// What one request for a stream's events may bring.
@@ -52,8 +52,12 @@ struct FoundMessage {
 
 impl Reader {
     pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
-        let last = last_sequence(&self.api, &self.subjects.stream_name(topic)).await?;
-        Ok(Position { log: self.log, topic, sequence: Sequence(last) })
+        let sequence = Sequence(self.state(topic).await?.last_seq);
+        Ok(Position { log: self.log, topic, sequence })
+    }
+
+    async fn state(&self, topic: Topic) -> Result<State, ReadError> {
+        Ok(state(&self.api, &self.subjects.stream_name(topic)).await?)
     }
 
     /// A reader that has seen more than there is has seen another log.
@@ -152,6 +156,26 @@ impl Reader {
             Some(NOT_FOUND) => Ok(None),
             Some(status) => Err(away(&format!("status {status}"))),
         }
+    }
+
+    /// What is at a place that a reader has seen, as far as it is kept.
+    pub(super) async fn seen(
+        &self,
+        topic: Topic,
+        after: Sequence,
+    ) -> Result<Option<Seen>, ReadError> {
+        if after == Sequence::START {
+            return Ok(None);
+        }
+        let State { first_seq, last_seq: head } = self.state(topic).await?;
+        if after.0 > head {
+            return Err(ReadError::Rewound { head: Sequence(head), after });
+        }
+        if after.0 < first_seq {
+            return Ok(None);
+        }
+        let found = Seen::from(&self.at(topic, after).await?);
+        Ok(Some(found).filter(|found| found.sequence == after))
     }
 
     /// An event by its place.

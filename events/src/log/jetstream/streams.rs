@@ -37,9 +37,11 @@ struct Info {
     state: State,
 }
 
+/// Where a topic begins and ends. One of which everything got too old begins behind its end.
 #[derive(Deserialize)]
-struct State {
-    last_seq: u64,
+pub(super) struct State {
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -90,10 +92,10 @@ async fn open_one(api: &Api, name: &str, wanted: &Value) -> Result<Info, ApiErro
     }
 }
 
-/// The last sequence of a topic, as its leader knows it.
-pub(super) async fn last_sequence(api: &Api, name: &str) -> Result<u64, ApiError> {
+/// How a topic is, as its leader knows it.
+pub(super) async fn state(api: &Api, name: &str) -> Result<State, ApiError> {
     let info: Info = api.ask(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    Ok(info.state.last_seq)
+    Ok(info.state)
 }
 
 fn check(
