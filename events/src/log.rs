@@ -24,7 +24,9 @@
 //! 6. **No gap at the switch.** A subscription gives what was there before it and what came
 //!    while it caught up and what comes later, without a gap or a repeat.
 //! 7. **Back-pressure.** A reader that does not ask gets nothing and costs no memory.
-//! 8. **Bytes are kept.** The body that is read is the body that was appended.
+//! 8. **No gap without a word.** Where a topic does not keep everything, who asks for what is gone
+//!    is told ([`ReadError::Trimmed`]) before the rest is given.
+//! 9. **Bytes are kept.** The body that is read is the body that was appended.
 //!
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 
@@ -120,6 +122,16 @@ pub enum ReadError {
         /// The sequence the reader had seen.
         after: Sequence,
     },
+    /// What comes next is no longer kept: it got too old, or too much. Said before what comes
+    /// behind it is given, so that nobody takes the rest for all; who can do without goes on
+    /// after `to`.
+    #[error("events {from} to {to} are no longer on the log")]
+    Trimmed {
+        /// The first that is gone.
+        from: Sequence,
+        /// The last that is gone.
+        to: Sequence,
+    },
 }
 
 /// The most bytes one append may carry; leaves room below the default limit of NATS (1 MiB).
@@ -198,13 +210,32 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// Events of a topic after a sequence, oldest first; none at the head.
     ///
     /// # Errors
-    /// When the log can't be read, or ends before `after`.
+    /// When the log can't be read, ends before `after`, or no longer has what comes next.
     async fn read_all(
         &self,
         topic: Topic,
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The same for who can do without what is no longer kept.
+    ///
+    /// # Errors
+    /// When the log can't be read, or ends before `after`.
+    async fn read_kept(
+        &self,
+        topic: Topic,
+        mut after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        loop {
+            match self.read_all(topic, after, limit).await {
+                // Always further: this ends at the head.
+                Err(ReadError::Trimmed { to, .. }) => after = to,
+                answer => return answer,
+            }
+        }
+    }
 
     /// Follows a topic from after a sequence for ever.
     ///
@@ -224,8 +255,11 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     async fn confirm(&self, topic: Topic, seen: Seen) -> Result<(), ReadError> {
         let (after, before) = (seen.sequence, Sequence(seen.sequence.0.saturating_sub(1)));
         let one = ReadLimit { events_max: 1, bytes_max: 1 };
-        let found = self.read_all(topic, before, one).await?.first().map(Seen::from);
-        if found.is_some_and(|found| found == seen || found.sequence > after) {
+        let found = match self.read_all(topic, before, one).await {
+            Err(ReadError::Trimmed { .. }) => return Ok(()),
+            answer => answer?.first().map(Seen::from),
+        };
+        if found == Some(seen) {
             return Ok(());
         }
         let head = self.head(topic).await?.sequence;
@@ -249,6 +283,7 @@ pub trait Subscription: Send {
     /// that is dropped while it waits loses nothing.
     ///
     /// # Errors
-    /// When the log can't be read; the caller may call again.
+    /// When the log can't be read; the caller may call again. What is no longer kept is told once,
+    /// and the next call gives what comes behind it.
     async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError>;
 }

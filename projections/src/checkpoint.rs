@@ -3,7 +3,6 @@
 //! place changes nothing.
 
 use hoplog_events::envelope::CommandId;
-use hoplog_events::log::Seen;
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
@@ -57,17 +56,19 @@ impl Checkpoint {
     pub(crate) async fn advance(
         self,
         transaction: &mut Transaction,
-        to: Seen,
+        to: Self,
     ) -> Result<bool, DatabaseError> {
-        let sql = "update checkpoints set sequence = $5, last_event = $9 where projection = $1 and table_set = $2 \
-                   and topic = $3 and log_id = $4 and sequence = $6 and partition between $7 and $8";
+        let sql = "update checkpoints set sequence = $5, last_event = $9 where projection = $1 \
+                   and table_set = $2 and topic = $3 and log_id = $4 and sequence = $6 \
+                   and partition between $7 and $8";
         let (first, last) = match self.share {
             Share::All(of) => (0, of.count() - 1),
             Share::One(partition) => (partition.number(), partition.number()),
         };
-        let (from, last_event) = (self.sequence.0.cast_signed(), last_event(to));
+        let from = self.sequence.0.cast_signed();
+        let last_event = Value::Text(to.command_id.map(|command| last_event(to.sequence, command)));
         let places = [to.sequence.0.cast_signed().into(), from.into()];
-        let numbers = [i64::from(first).into(), i64::from(last).into(), last_event.into()];
+        let numbers = [i64::from(first).into(), i64::from(last).into(), last_event];
         let values = [&self.key()[..], &places[..], &numbers[..]].concat();
         let moved = transaction.execute(sql.to_owned(), &values).await?;
         Ok(moved == u64::from(last - first + 1))
@@ -117,8 +118,8 @@ impl Checkpoint {
 
 /// What is kept of the last event. With its place: a process of a version before moves the
 /// checkpoint and leaves this as it was.
-fn last_event(seen: Seen) -> String {
-    format!("{} {}", seen.sequence.0, seen.command_id.0)
+fn last_event(at: Sequence, CommandId(command): CommandId) -> String {
+    format!("{} {command}", at.0)
 }
 
 /// Whose the event at a checkpoint is, if what is kept is about that one.

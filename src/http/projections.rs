@@ -1,16 +1,17 @@
 //! `/api/v1/projections`: how the read models are, and what an operator can do with them.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use hoplog_projections::read_models::OperationError;
 use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
-use hoplog_projections::runner::{PartitionStatus, Status};
+use hoplog_projections::runner::{PartitionStatus, Status, WorkerError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::Administrator;
+use super::fields::Parameters;
 use super::path::Segment;
 use super::problem::Problem;
 use crate::app::{App, AppState};
@@ -39,6 +40,9 @@ pub struct ProjectionAnswer {
     pub parked: u64,
     /// Why it does not go on.
     pub last_error: Option<String>,
+    /// Events that were gone from the log before this process could apply them: the numbers will
+    /// never have them.
+    pub trimmed_events: u64,
     /// Its work by partition of the links, which several processes can share. All else here is
     /// about the whole: `position` and `lagEvents` are those of the partition that is furthest
     /// behind.
@@ -73,20 +77,27 @@ pub struct ProjectionList {
 
 /// What a rebuild did.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RebuildAnswer {
     /// Up to where the new tables account.
     pub position: String,
     /// How many facts were folded.
     pub facts: u64,
+    /// How many events the log has had and has no more.
+    pub trimmed_events: u64,
 }
 
 /// What a comparison found.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct VerifyAnswer {
     /// Whether every row is the same.
     pub identical: bool,
     /// Where both stood.
     pub position: String,
+    /// How many events the log has had and has no more: what the rows that are read have of them
+    /// is told as a difference.
+    pub trimmed_events: u64,
     /// Table by table.
     pub tables: Vec<TableAnswer>,
 }
@@ -119,6 +130,7 @@ impl From<Status> for ProjectionAnswer {
             rate: status.rate,
             parked: 0,
             last_error: status.last_error,
+            trimmed_events: status.trimmed_events,
             partitions: status.partitions.into_iter().map(Into::into).collect(),
         }
     }
@@ -138,7 +150,8 @@ impl From<PartitionStatus> for PartitionAnswer {
 
 impl From<RebuildReport> for RebuildAnswer {
     fn from(report: RebuildReport) -> Self {
-        Self { position: report.position.to_string(), facts: report.facts }
+        let RebuildReport { position, facts, trimmed_events } = report;
+        Self { position: position.to_string(), facts, trimmed_events }
     }
 }
 
@@ -154,6 +167,7 @@ impl From<VerifyReport> for VerifyAnswer {
         Self {
             identical: report.is_equal(),
             position: report.position.to_string(),
+            trimmed_events: report.trimmed_events,
             tables: report.tables.into_iter().map(table).collect(),
         }
     }
@@ -167,6 +181,10 @@ impl From<OperationError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "projection_not_found", detail)
             }
             OperationError::NotRunning => Self::unavailable("not_running", detail, 1),
+            OperationError::Failed(WorkerError::Trimmed { .. }) => {
+                let detail = format!("{detail}; force=true rebuilds it without them");
+                Self::new(StatusCode::CONFLICT, "events_gone", detail)
+            }
             OperationError::Failed(_) => {
                 Self::new(StatusCode::CONFLICT, "projection_failed", detail)
             }
@@ -205,14 +223,29 @@ async fn status_of(app: &App, name: String) -> Result<Json<ProjectionAnswer>, Pr
 
 /// Builds a projection's tables anew from the first event, then swaps them in.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/rebuild", tag = "operations",
-    params(("name" = String, Path, description = "its name")),
-    responses((status = 200, description = "done", body = RebuildAnswer)))]
+    params(
+        ("name" = String, Path, description = "its name"),
+        ("force" = Option<bool>, Query, description = "also if the log has lost its beginning, and the new tables will lack what the old ones have of it"),
+    ),
+    responses(
+        (status = 200, description = "done", body = RebuildAnswer),
+        (status = 409, description = "it failed, or the log has lost its beginning (`events_gone`); the tables that are read are as they were", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub async fn rebuild(
     State(app): State<AppState>,
     _: Administrator,
     Segment(name): Segment,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<RebuildAnswer>, Problem> {
-    Ok(Json(app.read_models.rebuild(&name).await?.into()))
+    let mut query = Parameters::new(query.as_deref());
+    let force = query.optional("force").unwrap_or(false);
+    query.finish()?;
+    let report = if force {
+        app.read_models.rebuild_from_kept(&name).await?
+    } else {
+        app.read_models.rebuild(&name).await?
+    };
+    Ok(Json(report.into()))
 }
 
 /// Builds a projection's tables aside and compares every row.

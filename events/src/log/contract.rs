@@ -85,7 +85,7 @@ const fn at(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(Version(version))
 }
 
-/// Obligation 8.
+/// Obligation 9.
 pub async fn appended_events_are_read_back_byte_for_byte(log: Log) {
     let mut one = append(&stream("a"), at(0), 1);
     let body = r#"{"specversion":"1.0",  "data":{"ü":"\u0000é\"'"}}"#;

@@ -28,6 +28,7 @@ mod read;
 mod streams;
 mod subject;
 mod subscription;
+mod topic;
 
 use async_nats::ConnectOptions;
 use async_trait::async_trait;

@@ -10,11 +10,10 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::api::{Api, ApiError, NO_MESSAGE};
-use super::streams::{State, state};
 use super::subject::Subjects;
 use super::{COMMAND_ID, EVENT_TYPE, VERSION};
 use crate::envelope::{CommandId, RecordedEvent};
-use crate::log::{ReadError, ReadLimit, Seen};
+use crate::log::{ReadError, ReadLimit};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
 /// What one request for a stream's events may bring.
@@ -41,47 +40,16 @@ pub(super) struct Reader {
 }
 
 #[derive(Deserialize)]
-struct Found {
-    message: FoundMessage,
+pub(super) struct Found {
+    pub(super) message: FoundMessage,
 }
 
 #[derive(Deserialize)]
-struct FoundMessage {
-    seq: u64,
+pub(super) struct FoundMessage {
+    pub(super) seq: u64,
 }
 
 impl Reader {
-    pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
-        let sequence = Sequence(self.state(topic).await?.last_seq);
-        Ok(Position { log: self.log, topic, sequence })
-    }
-
-    async fn state(&self, topic: Topic) -> Result<State, ReadError> {
-        Ok(state(&self.api, &self.subjects.stream_name(topic)).await?)
-    }
-
-    /// A reader that has seen more than there is has seen another log.
-    pub(super) async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
-        if after == Sequence::START {
-            return Ok(());
-        }
-        let head = self.head(topic).await?.sequence;
-        if after > head { Err(ReadError::Rewound { head, after }) } else { Ok(()) }
-    }
-
-    pub(super) async fn read_all(
-        &self,
-        topic: Topic,
-        after: Sequence,
-        limit: ReadLimit,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let events = self.page(topic, after, &self.subjects.all(topic), limit).await?.events;
-        if events.is_empty() {
-            self.check(topic, after).await?;
-        }
-        Ok(events)
-    }
-
     /// The events of one stream, as complete as its leader has them.
     pub(super) async fn read(
         &self,
@@ -156,26 +124,6 @@ impl Reader {
             Some(NOT_FOUND) => Ok(None),
             Some(status) => Err(away(&format!("status {status}"))),
         }
-    }
-
-    /// What is at a place that a reader has seen, as far as it is kept.
-    pub(super) async fn seen(
-        &self,
-        topic: Topic,
-        after: Sequence,
-    ) -> Result<Option<Seen>, ReadError> {
-        if after == Sequence::START {
-            return Ok(None);
-        }
-        let State { first_seq, last_seq: head } = self.state(topic).await?;
-        if after.0 > head {
-            return Err(ReadError::Rewound { head: Sequence(head), after });
-        }
-        if after.0 < first_seq {
-            return Ok(None);
-        }
-        let found = Seen::from(&self.at(topic, after).await?);
-        Ok(Some(found).filter(|found| found.sequence == after))
     }
 
     /// An event by its place.

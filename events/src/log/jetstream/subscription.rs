@@ -40,11 +40,14 @@ pub(super) struct TopicSubscription {
 impl Subscription for TopicSubscription {
     async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
         loop {
-            // `after` moves only when events are returned: a call that is dropped loses nothing.
-            let mut events = self.look().await?;
-            if events.is_empty() {
-                events = self.wait().await?;
-            }
+            // `after` moves only when something is returned: a call that is dropped loses nothing.
+            let events = match self.look_or_wait().await {
+                Err(ReadError::Trimmed { from, to }) => {
+                    (self.after, self.seen) = (to, None);
+                    return Err(ReadError::Trimmed { from, to });
+                }
+                events => events?,
+            };
             if let Some(last) = events.last() {
                 self.confirm().await?;
                 (self.after, self.seen) = (last.position.sequence, Some(last.into()));
@@ -83,6 +86,11 @@ impl TopicSubscription {
         }
         self.confirmed_on = connection;
         Ok(())
+    }
+
+    async fn look_or_wait(&self) -> Result<Vec<RecordedEvent>, ReadError> {
+        let events = self.look().await?;
+        if events.is_empty() { self.wait().await } else { Ok(events) }
     }
 
     async fn look(&self) -> Result<Vec<RecordedEvent>, ReadError> {

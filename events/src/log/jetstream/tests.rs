@@ -9,6 +9,7 @@ use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
 
 mod connection;
+mod history;
 
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
     open_with(&options(server)).await
@@ -149,49 +150,6 @@ async fn appends_across_a_killed_server_are_kept_once() {
     }
     writing.await.unwrap();
     assert_eq!(reading.await.unwrap(), (1..=400).collect::<Vec<u64>>());
-}
-
-#[tokio::test]
-async fn a_log_that_lost_its_end_is_told_from_one_that_is_quiet() {
-    let (_full, log) = empty().await;
-    let seen = log.append(click(0)).await.unwrap().position.sequence;
-    let (_rewound, emptied) = empty().await;
-    let error = emptied.subscribe(Topic::Clicks, seen, ReadLimit::default()).await.err();
-    assert_eq!(error, Some(ReadError::Rewound { head: Sequence::START, after: seen }));
-}
-
-/// As long as before when the reader looks again, or longer: what waited was delivered meanwhile.
-#[tokio::test]
-async fn a_log_that_was_put_back_and_goes_on_is_told_from_the_one_before() {
-    let (mut server, log) = empty().await;
-    log.append(click(0)).await.unwrap();
-    server.copy_store();
-    let log = open(&server).await;
-    let mut reader =
-        log.subscribe(Topic::Clicks, Sequence::START, ReadLimit::default()).await.unwrap();
-    for n in 1..3 {
-        log.append(click(n)).await.unwrap();
-    }
-    let mut seen = Sequence::START;
-    while seen < Sequence(3) {
-        seen = reader.next().await.unwrap().last().unwrap().position.sequence;
-    }
-    let mut late = log.subscribe(Topic::Clicks, seen, ReadLimit::default()).await.unwrap();
-    server.put_copy_back();
-    let others = open(&server).await;
-    for n in 1..6 {
-        others.append(click(n)).await.unwrap();
-    }
-    let rewound = ReadError::Rewound { head: Sequence(6), after: seen };
-    for reader in [&mut reader, &mut late] {
-        let told = loop {
-            match reader.next().await {
-                Err(ReadError::Unavailable(_)) => tokio::task::yield_now().await,
-                told => break told,
-            }
-        };
-        assert_eq!(told, Err(rewound.clone()));
-    }
 }
 
 #[tokio::test]
