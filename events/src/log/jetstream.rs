@@ -25,6 +25,7 @@ mod login;
 mod options;
 mod page;
 mod read;
+mod settings;
 mod streams;
 mod subject;
 mod subscription;
@@ -78,6 +79,21 @@ pub enum JetStreamOpenError {
     /// Choose another prefix: these streams are of two logs.
     #[error("stream {0} belongs to another log than the others")]
     Mixed(String),
+    /// Set the stream otherwise with the servers' own tools, and find out who did that.
+    #[error(
+        "stream {stream}: {setting} is {found} and has to be {wanted}, or the servers throw events \
+         away"
+    )]
+    Destructive {
+        /// The stream.
+        stream: String,
+        /// The setting, by the servers' name for it.
+        setting: String,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: String,
+    },
     /// Set the number of partitions that the log was made with.
     #[error("stream {name} was made with {recorded} partitions, the settings say {wanted}")]
     Partitions {

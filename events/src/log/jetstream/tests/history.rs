@@ -118,3 +118,40 @@ async fn that_nothing_is_kept_is_told_as_well() {
         }
     }
 }
+
+/// What somebody set with the servers' own tools while no node looked.
+#[tokio::test]
+async fn streams_that_throw_links_away_are_refused_before_anything_is_written() {
+    let (server, log) = empty().await;
+    drop(log);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let ask = async |what: &str, body: serde_json::Value| {
+        let answer = client.request(format!("$JS.API.STREAM.{what}"), body.to_string().into());
+        let answer: serde_json::Value =
+            serde_json::from_slice(&answer.await.unwrap().payload).unwrap();
+        assert!(answer.get("error").is_none(), "{what}: {answer}");
+        answer["config"].clone()
+    };
+    for (stream, setting, value) in [
+        ("LINKS", "max_msgs_per_subject", 1),
+        ("ACCOUNTS", "max_age", 3_600_000_000_000_i64),
+        ("LINKS", "max_bytes", 1_000_000),
+    ] {
+        let before = ask(&format!("INFO.{stream}"), serde_json::Value::Null).await;
+        let mut changed = before.clone();
+        changed[setting] = value.into();
+        ask(&format!("UPDATE.{stream}"), changed).await;
+        let refused = JetStreamLog::open(&options(&server)).await.unwrap_err();
+        let JetStreamOpenError::Destructive { stream: named, setting: what, found, .. } = refused
+        else {
+            panic!("{refused}")
+        };
+        assert_eq!((&*named, &*what, found), (stream, setting, value.to_string()));
+        ask(&format!("UPDATE.{stream}"), before).await;
+    }
+    let mut clicks = ask("INFO.CLICKS", serde_json::Value::Null).await;
+    clicks["max_msgs_per_subject"] = 10.into();
+    ask("UPDATE.CLICKS", clicks).await;
+    let (_, told) = JetStreamLog::open(&options(&server)).await.unwrap();
+    assert!(told.len() == 1 && told[0].contains("max_msgs_per_subject is 10"), "{told:?}");
+}
