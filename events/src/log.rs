@@ -262,10 +262,12 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         if found == Some(seen) {
             return Ok(());
         }
-        let head = self.head(topic).await?.sequence;
-        if found.is_none() && head >= after {
+        if found.is_none() {
+            // The log ends before it, or does not give it yet.
+            self.read_all(topic, after, one).await?;
             return Err(ReadError::Unavailable("what was seen can't be read yet".to_owned()));
         }
+        let head = self.head(topic).await?.sequence;
         Err(ReadError::Rewound { head, after })
     }
 

@@ -21,6 +21,7 @@
 mod agreements;
 mod api;
 mod append;
+mod connect;
 mod login;
 mod options;
 mod page;
@@ -31,13 +32,12 @@ mod subject;
 mod subscription;
 mod topic;
 
-use async_nats::ConnectOptions;
 use async_trait::async_trait;
 
 use agreements::AgreementStream;
 use api::{Api, ApiError};
 use append::Publisher;
-use login::with_login;
+use connect::Patience;
 pub use options::JetStreamOptions;
 use read::Reader;
 use subject::Subjects;
@@ -129,26 +129,13 @@ impl JetStreamLog {
     pub async fn open(
         options: &JetStreamOptions,
     ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
-        let connect =
-            |error: &dyn std::fmt::Display| JetStreamOpenError::Connect(error.to_string());
-        let connection =
-            ConnectOptions::new().name("hoplog").request_timeout(Some(options.timeout));
-        let mut connection = with_login(connection, &options.servers);
-        if let Some(path) = &options.credentials {
-            connection =
-                connection.credentials_file(path).await.map_err(|error| connect(&error))?;
-        }
-        let client = connection.connect(&options.servers[..]).await;
-        let client = client.map_err(|error| connect(&error))?;
-        let (major, minor, patch) = SERVER_MIN;
-        if !client.is_server_compatible(major, minor, patch) {
-            return Err(JetStreamOpenError::Version(client.server_info().version));
-        }
-        let api = Api { client, timeout: options.timeout };
+        let client = connect::connect(options).await?;
+        let api = Api { client, timeout: options.timeout, patience: Patience::default() };
         let (log, differences) = streams::open(&api, options).await?;
         let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
-        let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
+        let (replicated, stale) = (options.replicas > 1, options.stale);
+        let reader = Reader { api, subjects, log, replicated, stale };
         let writer = Writer::new(Publisher::new(reader.clone()));
         Ok((Self { reader, writer, agreements }, differences))
     }

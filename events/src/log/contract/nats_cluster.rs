@@ -66,6 +66,17 @@ impl NatsCluster {
         leader(&answer).expect("it has one")
     }
 
+    /// Waits until every server has all of a stream: another one may go.
+    pub async fn settled(&self, stream: &str) {
+        let is_current = |replica: &Value| replica["current"] == true;
+        let subject = format!("$JS.API.STREAM.INFO.{stream}");
+        self.ask_until(&subject, |answer| {
+            let replicas = answer["cluster"]["replicas"].as_array();
+            replicas.is_some_and(|all| all.len() == 2 && all.iter().all(is_current))
+        })
+        .await;
+    }
+
     /// Asks whoever is there until the answer will do.
     async fn ask_until(&self, subject: &str, will_do: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();

@@ -64,6 +64,21 @@ impl NatsServer {
         assert_eq!(self.wait_for_port(), self.port);
     }
 
+    /// Stands still, with its connections open, until it is thawed.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Goes on where it stood still.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+
     /// Stops it, copies all it has kept, and starts it again.
     pub fn copy_store(&mut self) {
         self.kill();

@@ -10,6 +10,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use super::connect::Patience;
 
 /// Why a request was not answered as wished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +51,7 @@ pub(super) const NO_MESSAGE: u32 = 10_037;
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -80,11 +85,31 @@ impl Api {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<T, ApiError> {
-        self.connected()?;
-        let request = Request::new().payload(payload).timeout(Some(self.timeout));
+        parse(&self.request(subject, headers, payload).await?)
+    }
+
+    /// A message with an answer.
+    pub(super) async fn request(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<Message, ApiError> {
+        self.connected().await?;
+        let request = Request::new().payload(payload).timeout(None);
         let request = if headers.is_empty() { request } else { request.headers(headers) };
-        let answer = self.client.send_request(subject, request).await;
-        parse(&answer.map_err(|error| ApiError::Away(error.to_string()))?)
+        let answer = self.in_time(self.client.send_request(subject, request)).await?;
+        answer.map_err(|error| ApiError::Away(error.to_string()))
+    }
+
+    /// Waits for what a server says, as long as a request may take.
+    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+        let Ok(answer) = timeout(self.timeout, answer).await else {
+            self.patience.unanswered(&self.client).await;
+            return Err(ApiError::Away("no answer in time".to_owned()));
+        };
+        self.patience.answered();
+        Ok(answer)
     }
 
     /// How often a connection was made.
@@ -93,12 +118,13 @@ impl Api {
     }
 
     /// Without a connection, requests would be kept until there is one, and answered too late.
-    pub(super) fn connected(&self) -> Result<(), ApiError> {
+    pub(super) async fn connected(&self) -> Result<(), ApiError> {
         if self.client.connection_state() == State::Connected {
-            Ok(())
-        } else {
-            Err(ApiError::Away("not connected".to_owned()))
+            return Ok(());
         }
+        // Who asks again at once must not keep the connection's own task from being run.
+        yield_now().await;
+        Err(ApiError::Away("not connected".to_owned()))
     }
 }
 

@@ -91,7 +91,7 @@ impl Publisher {
                 headers.insert("Nats-Batch-Commit", "1");
                 return api.send(subject, headers, event.body.clone()).await;
             }
-            api.connected()?;
+            api.connected().await?;
             let sent =
                 api.client.publish_with_headers(subject.clone(), headers, event.body.clone());
             sent.await.map_err(|error| ApiError::Away(error.to_string()))?;

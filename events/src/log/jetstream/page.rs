@@ -3,7 +3,6 @@
 use async_nats::HeaderMap;
 use futures::StreamExt;
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::read::{NOT_FOUND, Reader, away, number, status};
 use crate::envelope::RecordedEvent;
@@ -57,7 +56,7 @@ impl Reader {
         subject: &str,
         limit: ReadLimit,
     ) -> Result<Page, ReadError> {
-        self.api.connected()?;
+        self.api.connected().await?;
         let client = &self.api.client;
         let inbox = client.new_inbox();
         let mut answers =
@@ -74,8 +73,7 @@ impl Reader {
         let mut page = Page { events: Vec::new(), pending: 0 };
         let (mut chain, mut bytes) = (Chain::default(), 0);
         loop {
-            let answer = timeout(self.api.timeout, answers.next()).await;
-            let answer = answer.map_err(|_| away("no answer"))?.ok_or_else(|| away("closed"))?;
+            let answer = self.api.in_time(answers.next()).await?.ok_or_else(|| away("closed"))?;
             match status(&answer) {
                 None => {
                     chain.follow(answer.headers.as_ref())?;

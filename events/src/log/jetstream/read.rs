@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::api::{Api, ApiError, NO_MESSAGE};
@@ -37,6 +38,8 @@ pub(super) struct Reader {
     pub(super) log: LogId,
     /// Answers may come from replicas that are a moment behind.
     pub(super) replicated: bool,
+    /// See [`JetStreamOptions::stale`](super::JetStreamOptions::stale).
+    pub(super) stale: Duration,
 }
 
 #[derive(Deserialize)]
@@ -116,9 +119,7 @@ impl Reader {
         }
         let name = self.subjects.stream_name(topic);
         let request = format!("$JS.API.DIRECT.GET.{name}.{subject}");
-        let request = self.api.client.request(request, "".into());
-        let answer = timeout(self.api.timeout, request).await.map_err(|_| away("no answer"))?;
-        let answer = answer.map_err(|error| away(&error.to_string()))?;
+        let answer = self.api.request(request, HeaderMap::new(), Bytes::new()).await?;
         match status(&answer) {
             None => self.event(topic, &answer).map(Some),
             Some(NOT_FOUND) => Ok(None),

@@ -40,7 +40,9 @@ mod on_a_cluster {
 
     async fn empty() -> (NatsCluster, Arc<dyn EventLog>) {
         let cluster = NatsCluster::start().await;
-        let log = open_with(&cluster.url().parse().unwrap()).await;
+        let options: JetStreamOptions = cluster.url().parse().unwrap();
+        // Nobody is frozen here.
+        let log = open_with(&JetStreamOptions { stale: Duration::ZERO, ..options }).await;
         (cluster, log)
     }
 

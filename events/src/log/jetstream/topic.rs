@@ -1,6 +1,9 @@
 //! Reading a topic: what comes after a place, and whether the place is still what it was.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use super::api::{ApiError, NO_MESSAGE};
 use super::read::{Found, Reader, away};
@@ -8,6 +11,9 @@ use super::streams::{State, state};
 use crate::envelope::RecordedEvent;
 use crate::log::{ReadError, ReadLimit, Seen};
 use crate::position::{Position, Sequence, Topic};
+
+/// How often a leader that has less than it should is asked again.
+const STALE_PAUSE: Duration = Duration::from_millis(200);
 
 impl Reader {
     pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
@@ -19,12 +25,25 @@ impl Reader {
         Ok(state(&self.api, &self.subjects.stream_name(topic)).await?)
     }
 
+    /// The same, when a reader has seen what is at a place. Who led the topic and was frozen, or cut
+    /// off from the others, says for a moment what was so before: that is no reason to stop.
+    async fn state_at(&self, topic: Topic, after: Sequence) -> Result<State, ReadError> {
+        let asked = Instant::now();
+        loop {
+            let state = self.state(topic).await?;
+            if after.0 <= state.last_seq {
+                return Ok(state);
+            }
+            if !self.replicated || asked.elapsed() >= self.stale {
+                return Err(ReadError::Rewound { head: Sequence(state.last_seq), after });
+            }
+            sleep(STALE_PAUSE).await;
+        }
+    }
+
     /// A reader that has seen more than there is has seen another log.
     async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
-        let State { first_seq, last_seq: head } = self.state(topic).await?;
-        if after.0 > head {
-            return Err(ReadError::Rewound { head: Sequence(head), after });
-        }
+        let State { first_seq, .. } = self.state_at(topic, after).await?;
         // All of it is gone, or a replica that was asked does not have it yet.
         if first_seq > after.0 + 1 {
             return Err(trimmed(after, Sequence(first_seq)));
@@ -64,7 +83,9 @@ impl Reader {
         let next = json!({ "seq": after.0 + 1, "next_by_subj": self.subjects.all(topic) });
         let kept = match self.api.ask::<Found>(&name, &next).await {
             Ok(found) => first.min(Sequence(found.message.seq)),
-            Err(ApiError::Refused { code: NO_MESSAGE, .. }) => first,
+            Err(ApiError::Refused { code: NO_MESSAGE, .. }) => {
+                return Ok(away("the leader of the topic does not know what it has"));
+            }
             Err(error) => return Err(error.into()),
         };
         if kept.0 > after.0 + 1 {
@@ -82,10 +103,7 @@ impl Reader {
         if after == Sequence::START {
             return Ok(None);
         }
-        let State { first_seq, last_seq: head } = self.state(topic).await?;
-        if after.0 > head {
-            return Err(ReadError::Rewound { head: Sequence(head), after });
-        }
+        let State { first_seq, .. } = self.state_at(topic, after).await?;
         if after.0 < first_seq {
             return Ok(None);
         }

@@ -1,5 +1,7 @@
 //! Connections that break where it hurts.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use futures::future::try_join_all;
 
@@ -61,6 +63,67 @@ async fn a_reader_whose_connection_breaks_misses_nothing() {
         }
     }
     assert!(proxies.iter().any(|proxy| proxy.cuts_left() < CUTS), "{proxies:?}");
+}
+
+/// How long nothing may be appended: the server is given up, and streams that it led get another
+/// leader.
+const FROZEN_MAX: Duration = Duration::from_secs(40);
+
+/// A server that stands still, or can't be reached any more, keeps its connections open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_is_left() {
+    let mut cluster = NatsCluster::start().await;
+    let (log, _) = JetStreamLog::open(&cluster.url().parse().unwrap()).await.unwrap();
+    log.append(click(0)).await.unwrap();
+    let mut reader =
+        log.subscribe(Topic::Clicks, Sequence::START, ReadLimit::default()).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().len(), 1);
+    for n in 1..3 {
+        let name = log.reader.api.client.server_info().server_name;
+        let number: usize = name.trim_start_matches('n').parse().unwrap();
+        cluster.server(number).freeze();
+        let frozen = Instant::now();
+        while let Err(error) = log.append(click(n)).await {
+            assert!(frozen.elapsed() < FROZEN_MAX, "{error}");
+            tokio::task::yield_now().await;
+        }
+        let events = loop {
+            match reader.next().await {
+                Ok(events) => break events,
+                Err(error) => assert!(frozen.elapsed() < FROZEN_MAX, "{error}"),
+            }
+        };
+        assert_eq!(events.len(), 1);
+        cluster.server(number).thaw();
+        cluster.settled("CLICKS").await;
+    }
+}
+
+/// Who led a topic while it was frozen answers what waited for it with what was so before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_of_yesterday_does_not_stop_a_reader() {
+    let mut cluster = NatsCluster::start().await;
+    let log = open_with(&cluster.url().parse().unwrap()).await;
+    log.append(click(0)).await.unwrap();
+    for n in 1..3 {
+        let leader = cluster.leader("CLICKS").await;
+        cluster.server(leader).freeze();
+        let frozen = Instant::now();
+        let appended = loop {
+            match log.append(click(n)).await {
+                Ok(appended) => break appended.position.sequence,
+                Err(error) => assert!(frozen.elapsed() < FROZEN_MAX, "{error}"),
+            }
+        };
+        // Many ask what the frozen one is to answer when it goes on.
+        let asking = (0..50).map(|_| log.read_all(Topic::Clicks, appended, ReadLimit::default()));
+        let asking = futures::future::join_all(asking);
+        cluster.server(leader).thaw();
+        for answer in asking.await {
+            assert!(matches!(answer, Ok(_) | Err(ReadError::Unavailable(_))), "{answer:?}");
+        }
+        cluster.settled("CLICKS").await;
+    }
 }
 
 /// The events are those that follow a place. Returns the last one's.
