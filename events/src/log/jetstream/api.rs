@@ -39,6 +39,10 @@ pub(super) const WRONG_LAST_SEQUENCE_BUSY: u32 = 10_164;
 pub(super) const DUPLICATE_BUSY: u32 = 10_158;
 /// A batch holds a message id that is known.
 pub(super) const BATCH_DUPLICATE: u32 = 10_201;
+/// As many batches as the servers take at once are under way, by other nodes as well.
+pub(super) const BATCHES_BUSY: u32 = 10_210;
+/// Servers of 2.12 say that this way: the batch was not begun, or given up.
+pub(super) const BATCH_INCOMPLETE: u32 = 10_176;
 /// There is no such stream.
 pub(super) const STREAM_NOT_FOUND: u32 = 10_059;
 /// There is such a stream, made otherwise.

@@ -7,7 +7,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::api::{
-    ApiError, BATCH_DUPLICATE, DUPLICATE_BUSY, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY,
+    ApiError, BATCH_DUPLICATE, BATCH_INCOMPLETE, BATCHES_BUSY, DUPLICATE_BUSY, WRONG_LAST_SEQUENCE,
+    WRONG_LAST_SEQUENCE_BUSY,
 };
 use super::read::Reader;
 use super::subject::fingerprint;
@@ -58,9 +59,11 @@ impl Servers for Publisher {
             }
             Err(ApiError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => Ok(Attempt::Stale),
             Err(ApiError::Refused { code: BATCH_DUPLICATE, .. }) => Ok(Attempt::Known),
-            Err(ApiError::Refused { code: WRONG_LAST_SEQUENCE_BUSY | DUPLICATE_BUSY, .. }) => {
-                Ok(Attempt::Busy)
-            }
+            // Nothing of it was kept: it may be tried again as it is.
+            Err(ApiError::Refused {
+                code: WRONG_LAST_SEQUENCE_BUSY | DUPLICATE_BUSY | BATCHES_BUSY | BATCH_INCOMPLETE,
+                ..
+            }) => Ok(Attempt::Busy),
             Err(error) => Err(AppendError::Unavailable(error.to_string())),
         }
     }

@@ -10,6 +10,7 @@ use crate::log_contract;
 
 mod connection;
 mod history;
+mod limits;
 
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
     open_with(&options(server)).await
