@@ -70,6 +70,14 @@ pub enum JetStreamOpenError {
     /// Run newer servers.
     #[error("the servers are of version {0}; 2.12 or newer is needed")]
     Version(String),
+    /// Let the servers take larger messages.
+    #[error("the servers take messages of {found} bytes, {needed} are needed: raise max_payload")]
+    MaxPayload {
+        /// What they take.
+        found: usize,
+        /// What an append may need.
+        needed: usize,
+    },
     /// Look at the servers: streams can't be made or looked at.
     #[error("the streams can't be opened: {0}")]
     Api(String),

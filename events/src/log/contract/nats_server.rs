@@ -29,13 +29,7 @@ impl NatsServer {
     #[must_use]
     pub fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let config = dir.path().join("nats.conf");
-        let store = dir.path().join("store");
-        let text = format!(
-            "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n{more}",
-            store.display()
-        );
-        fs::write(&config, text).expect("a configuration");
+        configure(&dir, more);
         let child = spawn(&dir, "-1");
         let mut server = Self { dir, port: 0, child };
         server.port = server.wait_for_port();
@@ -94,6 +88,12 @@ impl NatsServer {
         self.restart();
     }
 
+    /// Starts it again with more lines in its configuration.
+    pub fn restart_with(&mut self, more: &str) {
+        configure(&self.dir, more);
+        self.restart();
+    }
+
     fn ports_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.dir.path()).expect("the directory");
         let files = files.map(|file| file.expect("a file").path());
@@ -125,6 +125,16 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What a line says that is there twice, the last one decides.
+fn configure(dir: &TempDir, more: &str) {
+    let store = dir.path().join("store");
+    let text = format!(
+        "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n{more}",
+        store.display()
+    );
+    fs::write(dir.path().join("nats.conf"), text).expect("a configuration");
 }
 
 /// Copies a directory with all that is in it.

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request};
 use bytes::Bytes;
@@ -21,6 +22,9 @@ pub(super) enum ApiError {
     /// No answer: whether it was done is unknown.
     #[error("{0}")]
     Away(String),
+    /// The servers take no message of this size; it was not sent, or not kept.
+    #[error("the message is larger than the servers take")]
+    TooLarge,
     /// The server's answer is no.
     #[error("{description} ({code})")]
     Refused {
@@ -43,6 +47,8 @@ pub(super) const BATCH_DUPLICATE: u32 = 10_201;
 pub(super) const BATCHES_BUSY: u32 = 10_210;
 /// Servers of 2.12 say that this way: the batch was not begun, or given up.
 pub(super) const BATCH_INCOMPLETE: u32 = 10_176;
+/// The stream takes no message of this size.
+pub(super) const MESSAGE_TOO_LARGE: u32 = 10_054;
 /// There is no such stream.
 pub(super) const STREAM_NOT_FOUND: u32 = 10_059;
 /// There is such a stream, made otherwise.
@@ -103,7 +109,10 @@ impl Api {
         let request = Request::new().payload(payload).timeout(None);
         let request = if headers.is_empty() { request } else { request.headers(headers) };
         let answer = self.in_time(self.client.send_request(subject, request)).await?;
-        answer.map_err(|error| ApiError::Away(error.to_string()))
+        answer.map_err(|error| match error.kind() {
+            RequestErrorKind::MaxPayloadExceeded => ApiError::TooLarge,
+            _ => ApiError::Away(error.to_string()),
+        })
     }
 
     /// Waits for what a server says, as long as a request may take.

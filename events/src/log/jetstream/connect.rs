@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::login::with_login;
 use super::{JetStreamOpenError, JetStreamOptions, SERVER_MIN};
+use crate::log::APPEND_BYTES_MAX;
 
 /// How often a server that says nothing is asked whether it is there. After two without an answer
 /// the connection is given up.
@@ -22,7 +23,10 @@ const UNANSWERED_MAX: (u32, Duration) = (3, Duration::from_secs(2));
 /// How long it may take to tell the client to connect anew.
 const RECONNECT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Connects to servers that are new enough.
+/// The bytes of headers that go with an event at most: ids, numbers and the names of types.
+const HEADER_BYTES_MAX: usize = 2_048;
+
+/// Connects to servers that are new enough and take what an append may need.
 pub(super) async fn connect(options: &JetStreamOptions) -> Result<Client, JetStreamOpenError> {
     let refused = |error: &dyn std::fmt::Display| JetStreamOpenError::Connect(error.to_string());
     let connection = ConnectOptions::new()
@@ -37,11 +41,14 @@ pub(super) async fn connect(options: &JetStreamOptions) -> Result<Client, JetStr
     let client = connection.connect(&options.servers[..]).await;
     let client = client.map_err(|error| refused(&error))?;
     let (major, minor, patch) = SERVER_MIN;
-    if client.is_server_compatible(major, minor, patch) {
-        Ok(client)
-    } else {
-        Err(JetStreamOpenError::Version(client.server_info().version))
+    if !client.is_server_compatible(major, minor, patch) {
+        return Err(JetStreamOpenError::Version(client.server_info().version));
     }
+    let (found, needed) = (client.server_info().max_payload, APPEND_BYTES_MAX + HEADER_BYTES_MAX);
+    if found < needed {
+        return Err(JetStreamOpenError::MaxPayload { found, needed });
+    }
+    Ok(client)
 }
 
 /// Counts requests that stay without an answer.

@@ -35,3 +35,28 @@ async fn an_append_waits_for_batches_of_other_nodes() {
     let (appended, ()) = futures::join!(log.append(two), finish);
     assert_eq!(appended.unwrap().version, Version(2));
 }
+
+/// At the start, and if somebody lowers the limit later.
+#[tokio::test]
+async fn servers_that_take_too_little_are_refused_and_told_from_those_that_are_away() {
+    let (mut server, log) = empty().await;
+    server.restart_with("max_payload: 64KB\n");
+    let refused = JetStreamLog::open(&options(&server)).await.unwrap_err();
+    let JetStreamOpenError::MaxPayload { found: 65_536, .. } = refused else { panic!("{refused}") };
+    assert!(refused.to_string().contains("raise max_payload"), "{refused}");
+    for (n, events) in [1, 2].into_iter().enumerate() {
+        let stream = StreamId::new(Topic::Links, format!("a{n}"));
+        let mut large = contract::append(&stream, ExpectedVersion::Exact(Version::NONE), events);
+        large.events[0].body = vec![b'x'; 100_000].into();
+        let refused = loop {
+            match log.append(large.clone()).await {
+                Err(AppendError::Unavailable(_)) => tokio::task::yield_now().await,
+                other => break other,
+            }
+        };
+        assert_eq!(refused, Err(AppendError::Size), "{events} events");
+    }
+    // The servers' own default will do.
+    server.restart_with("max_payload: 1MB\n");
+    open(&server).await;
+}
