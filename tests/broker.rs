@@ -69,6 +69,37 @@ async fn trap_11_the_spool_outlives_a_killed_node() {
     counted_once(&server.client, &code, 90).await;
 }
 
+/// The servers come back with an older copy, and what waited makes it longer than it was before
+/// anybody can look how long it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_put_back_is_told_although_the_spool_makes_it_longer() {
+    let server = Settings::embedded().on_jetstream().start();
+    let client = &server.client;
+    let code = client.code(NewLink::to(URL)).await;
+    visits(client, &code, 0..1).await;
+    client.caught_up("clicks").await;
+    server.settings.broker().copy_store();
+    client.recovered().await;
+    visits(client, &code, 1..2).await;
+    client.caught_up("clicks").await;
+    server.settings.broker().kill();
+    for mark in 2..20 {
+        visits(client, &code, mark..mark + 1).await;
+    }
+    server.settings.broker().put_copy_back();
+    client.recovered().await;
+    for projection in ["clicks", "click_statistics"] {
+        let error = client.failed(projection).await;
+        assert!(error.contains("the log was put back"), "{error}");
+    }
+    // Every click is on the log that there is now, but for the one it was put back behind.
+    let mut marks = client.click_marks().await;
+    marks.sort_unstable();
+    let mut expected: Vec<String> = (0..20).filter(|n| *n != 1).map(|n| format!("m{n}")).collect();
+    expected.sort_unstable();
+    assert_eq!(marks, expected);
+}
+
 /// A node without its log does not start, and says why on one line.
 #[test]
 fn without_a_broker_the_start_fails_with_one_line() {

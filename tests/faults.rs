@@ -18,6 +18,10 @@ const FREEZE: Duration = Duration::from_secs(10);
 /// How many links no cache knows.
 const COLD: usize = 10;
 
+/// How long it takes at most until nothing is asked of a server that stands still, and another
+/// one leads what it led.
+const LEFT_WITHIN: Duration = Duration::from_secs(45);
+
 /// How many clients visit and create.
 const VISITORS: usize = 8;
 const CREATORS: usize = 2;
@@ -155,6 +159,27 @@ async fn fault_the_disk_of_the_spool_is_full() {
     ledger.visits_sent.insert("full".to_owned());
     ledger.repeated = Some("full");
     ledger.check(&[&server.client], &code).await;
+}
+
+/// A server that stands still, or can't be reached, keeps its connections open: nobody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_a_server_of_a_cluster_is_frozen_under_load() {
+    let mut cluster = NatsCluster::start().await;
+    let settings = Settings::embedded().with("HOPLOG_LOG_URL", &cluster.url());
+    let (server, code, load) = under_load(settings.on_postgres().on_redis()).await;
+    for stream in ["CLICKS", "LINKS"] {
+        let leader = cluster.leader(stream).await;
+        cluster.server(leader).freeze();
+        let frozen = Instant::now();
+        both(&load).await;
+        assert!(frozen.elapsed() < LEFT_WITHIN, "{:?}", frozen.elapsed());
+        cluster.server(leader).thaw();
+        for stream in ["CLICKS", "LINKS"] {
+            cluster.settled(stream).await;
+        }
+        both(&load).await;
+    }
+    settle(&server, &code, load).await;
 }
 
 /// Trap 11 (U23) on a cluster: whoever leads the streams is killed, and comes back.

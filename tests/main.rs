@@ -31,6 +31,7 @@ mod nodes;
 mod operations;
 mod own_ground;
 mod redirect;
+mod retention;
 mod shapes;
 mod shared_cache;
 mod statistics;

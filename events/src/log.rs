@@ -24,7 +24,9 @@
 //! 6. **No gap at the switch.** A subscription gives what was there before it and what came
 //!    while it caught up and what comes later, without a gap or a repeat.
 //! 7. **Back-pressure.** A reader that does not ask gets nothing and costs no memory.
-//! 8. **Bytes are kept.** The body that is read is the body that was appended.
+//! 8. **No gap without a word.** Where a topic does not keep everything, who asks for what is gone
+//!    is told ([`ReadError::Trimmed`]) before the rest is given.
+//! 9. **Bytes are kept.** The body that is read is the body that was appended.
 //!
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 
@@ -109,14 +111,26 @@ pub enum ReadError {
     /// Try again later.
     #[error("the log can't be read: {0}")]
     Unavailable(String),
-    /// The reader is ahead of the log: it was restored from an older copy, or is another one.
-    /// An operator has to decide.
-    #[error("the log ends at {head}, before the position {after} that a reader has seen")]
+    /// The reader has seen what is not on the log: it was restored from an older copy, or is
+    /// another one. An operator has to decide.
+    #[error(
+        "the log was put back: it ends at {head} and does not have what a reader has seen at {after}"
+    )]
     Rewound {
         /// The last sequence on the log.
         head: Sequence,
         /// The sequence the reader had seen.
         after: Sequence,
+    },
+    /// What comes next is no longer kept: it got too old, or too much. Said before what comes
+    /// behind it is given, so that nobody takes the rest for all; who can do without goes on
+    /// after `to`.
+    #[error("events {from} to {to} are no longer on the log")]
+    Trimmed {
+        /// The first that is gone.
+        from: Sequence,
+        /// The last that is gone.
+        to: Sequence,
     },
 }
 
@@ -149,6 +163,22 @@ impl ReadLimit {
         let fitting = events.iter().take(self.events_max).map(fits).take_while(|fits| *fits);
         let fitting = fitting.count();
         events.truncate(fitting.max(1));
+    }
+}
+
+/// The last event that a reader has seen. Its place alone does not tell whether the log is still
+/// the one it was seen on: an older copy that was put back soon has another event there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it was.
+    pub sequence: Sequence,
+    /// Whose it was.
+    pub command_id: CommandId,
+}
+
+impl From<&RecordedEvent> for Seen {
+    fn from(event: &RecordedEvent) -> Self {
+        Self { sequence: event.position.sequence, command_id: event.command_id }
     }
 }
 
@@ -209,13 +239,32 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// Events of a topic after a sequence, oldest first; none at the head.
     ///
     /// # Errors
-    /// When the log can't be read, or ends before `after`.
+    /// When the log can't be read, ends before `after`, or no longer has what comes next.
     async fn read_all(
         &self,
         topic: Topic,
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<RecordedEvent>, ReadError>;
+
+    /// The same for who can do without what is no longer kept.
+    ///
+    /// # Errors
+    /// When the log can't be read, or ends before `after`.
+    async fn read_kept(
+        &self,
+        topic: Topic,
+        mut after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        loop {
+            match self.read_all(topic, after, limit).await {
+                // Always further: this ends at the head.
+                Err(ReadError::Trimmed { to, .. }) => after = to,
+                answer => return answer,
+            }
+        }
+    }
 
     /// Follows a topic from after a sequence for ever.
     ///
@@ -227,6 +276,29 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Box<dyn Subscription>, ReadError>;
+
+    /// Whether what a reader has seen is still where it was. It is if it got too old to be kept.
+    ///
+    /// # Errors
+    /// When the log can't be read, or is not the one that the reader has seen.
+    async fn confirm(&self, topic: Topic, seen: Seen) -> Result<(), ReadError> {
+        let (after, before) = (seen.sequence, Sequence(seen.sequence.0.saturating_sub(1)));
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        let found = match self.read_all(topic, before, one).await {
+            Err(ReadError::Trimmed { .. }) => return Ok(()),
+            answer => answer?.first().map(Seen::from),
+        };
+        if found == Some(seen) {
+            return Ok(());
+        }
+        if found.is_none() {
+            // The log ends before it, or does not give it yet.
+            self.read_all(topic, after, one).await?;
+            return Err(ReadError::Unavailable("what was seen can't be read yet".to_owned()));
+        }
+        let head = self.head(topic).await?.sequence;
+        Err(ReadError::Rewound { head, after })
+    }
 
     /// The position of the last event of a topic; sequence 0 if it has none.
     ///
@@ -242,6 +314,7 @@ pub trait Subscription: Send {
     /// that is dropped while it waits loses nothing.
     ///
     /// # Errors
-    /// When the log can't be read; the caller may call again.
+    /// When the log can't be read; the caller may call again. What is no longer kept is told once,
+    /// and the next call gives what comes behind it.
     async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError>;
 }

@@ -2,6 +2,7 @@
 //! transaction that writes the rows it accounts for, by compare-and-set: a worker that lost its
 //! place changes nothing.
 
+use hoplog_events::envelope::CommandId;
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
@@ -22,6 +23,9 @@ pub struct Checkpoint {
     pub share: Share,
     /// The last event in them.
     pub sequence: Sequence,
+    /// Whose that was, if it is known: a log that was put back to an older copy has, or will
+    /// have, another event there.
+    pub command_id: Option<CommandId>,
 }
 
 impl Checkpoint {
@@ -52,16 +56,19 @@ impl Checkpoint {
     pub(crate) async fn advance(
         self,
         transaction: &mut Transaction,
-        to: Sequence,
+        to: Self,
     ) -> Result<bool, DatabaseError> {
-        let sql = "update checkpoints set sequence = $5 where projection = $1 and table_set = $2 \
-                   and topic = $3 and log_id = $4 and sequence = $6 and partition between $7 and $8";
+        let sql = "update checkpoints set sequence = $5, last_event = $9 where projection = $1 \
+                   and table_set = $2 and topic = $3 and log_id = $4 and sequence = $6 \
+                   and partition between $7 and $8";
         let (first, last) = match self.share {
             Share::All(of) => (0, of.count() - 1),
             Share::One(partition) => (partition.number(), partition.number()),
         };
-        let places = [to.0.cast_signed().into(), self.sequence.0.cast_signed().into()];
-        let numbers = [i64::from(first).into(), i64::from(last).into()];
+        let from = self.sequence.0.cast_signed();
+        let last_event = Value::Text(to.command_id.map(|command| last_event(to.sequence, command)));
+        let places = [to.sequence.0.cast_signed().into(), from.into()];
+        let numbers = [i64::from(first).into(), i64::from(last).into(), last_event];
         let values = [&self.key()[..], &places[..], &numbers[..]].concat();
         let moved = transaction.execute(sql.to_owned(), &values).await?;
         Ok(moved == u64::from(last - first + 1))
@@ -74,13 +81,20 @@ impl Checkpoint {
         set: TableSet,
         topic: Topic,
     ) -> Result<Vec<Self>, DatabaseError> {
-        let sql = "select log_id, sequence from checkpoints \
+        let sql = "select log_id, sequence, last_event from checkpoints \
                    where projection = $1 and table_set = $2 and topic = $3 order by partition";
         let values = [set.projection.into(), set.number.into(), topic.name().into()];
         let rows = database.fetch(purpose, sql.to_owned(), &values, |row| {
-            Ok((LogId(row.parse::<Uuid>(0)?), Sequence(row.count(1)?)))
+            let sequence = Sequence(row.count(1)?);
+            let command_id = command_of(row.optional_text(2)?, sequence);
+            Ok(((LogId(row.parse::<Uuid>(0)?), sequence), command_id))
         });
-        Self::split(set, topic, rows.await?)
+        let (rows, commands): (Vec<_>, Vec<_>) = rows.await?.into_iter().unzip();
+        let mut all = Self::split(set, topic, rows)?;
+        for (checkpoint, command_id) in all.iter_mut().zip(commands) {
+            checkpoint.command_id = command_id;
+        }
+        Ok(all)
     }
 
     /// The rows of a set, in the order of the partitions; none: no set.
@@ -96,10 +110,23 @@ impl Checkpoint {
         let of = of.ok_or_else(|| bad_row("too many checkpoints of one set"))?;
         let one = |(number, (log, sequence))| {
             let share = Share::One(of.get(number)?);
-            Some(Self { set, topic, log, share, sequence })
+            Some(Self { set, topic, log, share, sequence, command_id: None })
         };
         Ok((0..).zip(rows).filter_map(one).collect())
     }
+}
+
+/// What is kept of the last event. With its place: a process of a version before moves the
+/// checkpoint and leaves this as it was.
+fn last_event(at: Sequence, CommandId(command): CommandId) -> String {
+    format!("{} {command}", at.0)
+}
+
+/// Whose the event at a checkpoint is, if what is kept is about that one.
+fn command_of(last_event: Option<&str>, at: Sequence) -> Option<CommandId> {
+    let (sequence, command) = last_event?.split_once(' ')?;
+    let here = sequence.parse() == Ok(at.0);
+    here.then(|| Uuid::parse_str(command).ok().map(CommandId))?
 }
 
 /// An expression for the last events in the rows of a table of this projection, to be read in the

@@ -7,6 +7,7 @@ mod clicks;
 mod commits;
 mod links;
 mod partitions;
+mod retention;
 mod runner;
 mod sharing;
 mod texts;
@@ -18,6 +19,7 @@ pub(crate) use clicks::*;
 pub(crate) use commits::*;
 pub(crate) use links::*;
 pub(crate) use partitions::*;
+pub(crate) use retention::*;
 pub(crate) use runner::*;
 pub(crate) use sharing::*;
 pub(crate) use texts::*;
@@ -49,6 +51,9 @@ macro_rules! read_model_contract {
             a_restart_goes_on_where_it_stopped,
             a_second_worker_changes_nothing,
             tables_of_another_log_are_not_written,
+            tables_of_a_log_that_was_put_back_are_not_written,
+            what_a_version_before_left_of_checkpoints_is_enough,
+            clicks_that_are_gone_are_told_and_not_thrown_away,
             a_paused_projection_waits_and_goes_on,
             a_pause_outlives_a_restart,
             lag_is_the_age_of_the_first_event_that_waits,

@@ -17,7 +17,7 @@ use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
 use crate::partition::Partitions;
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
-use crate::runner::{Applier, BATCHES_MAX, Command, Progress, State, Status, WorkerError};
+use crate::runner::{Applier, BATCHES_MAX, Command, History, Progress, State, Status, WorkerError};
 use crate::schema;
 use crate::table_set::{ActiveSets, Tables, active_set};
 use crate::user_agents::UserAgents;
@@ -222,9 +222,29 @@ impl ReadModels {
     /// ones that are read. Those answer meanwhile, without what is new.
     ///
     /// # Errors
-    /// See [`OperationError`].
+    /// See [`OperationError`]. Also when the log has lost its beginning.
     pub async fn rebuild(&self, projection: &str) -> Result<RebuildReport, OperationError> {
-        Ok(self.find(projection)?.ask(Command::Rebuild).await??)
+        self.rebuild_from(History::Whole, projection).await
+    }
+
+    /// The same from what the log still has: what is gone is then gone from the tables as well.
+    ///
+    /// # Errors
+    /// See [`OperationError`].
+    pub async fn rebuild_from_kept(
+        &self,
+        projection: &str,
+    ) -> Result<RebuildReport, OperationError> {
+        self.rebuild_from(History::Kept, projection).await
+    }
+
+    async fn rebuild_from(
+        &self,
+        history: History,
+        projection: &str,
+    ) -> Result<RebuildReport, OperationError> {
+        let rebuild = |answer| Command::Rebuild(history, answer);
+        Ok(self.find(projection)?.ask(rebuild).await??)
     }
 
     /// Builds a projection's tables aside, up to where the ones that are read are, and compares

@@ -1,6 +1,7 @@
 //! Tables built anew from the first event: to replace the ones that are read, or to be compared
 //! with them.
 
+use hoplog_events::log::ReadError;
 use hoplog_events::position::{Position, Sequence};
 
 use crate::checkpoint::Checkpoint;
@@ -8,7 +9,7 @@ use crate::database::Purpose;
 use crate::lease::{self, Part, RENEWAL};
 use crate::partition::{Partitions, Share};
 use crate::projection::Table;
-use crate::runner::{BATCH, Worker, WorkerError};
+use crate::runner::{BATCH, History, Worker, WorkerError};
 use crate::table_set::TableSet;
 
 /// The most differences a report lists for each table.
@@ -21,6 +22,8 @@ pub struct RebuildReport {
     pub position: Position,
     /// How many links' events or single clicks are in them.
     pub facts: u64,
+    /// How many events the log has had and has no more.
+    pub trimmed_events: u64,
 }
 
 /// What the comparison of one table found.
@@ -43,6 +46,9 @@ pub struct TableReport {
 pub struct VerifyReport {
     /// The position at which the tables were compared.
     pub position: Position,
+    /// How many events the log has had and has no more: what the tables that are read have of
+    /// them is a difference.
+    pub trimmed_events: u64,
     /// Table by table.
     pub tables: Vec<TableReport>,
 }
@@ -55,22 +61,34 @@ impl VerifyReport {
     }
 }
 
+/// A set of tables that was built, and what came in and did not.
+#[derive(Debug, Clone, Copy)]
+struct Built {
+    checkpoint: Checkpoint,
+    facts: u64,
+    trimmed_events: u64,
+}
+
 impl Worker {
     /// Builds a new set of tables to the head of the topic and puts it in the place of the old.
     /// In one pass for all partitions, of which there are as many as the settings say now. Others
     /// go on with the old set meanwhile; whoever still writes it after the swap finds no checkpoint.
-    pub(crate) async fn rebuild(&self) -> Result<RebuildReport, WorkerError> {
+    pub(crate) async fn rebuild(&self, history: History) -> Result<RebuildReport, WorkerError> {
+        if history == History::Whole {
+            self.applier.all_kept().await?;
+        }
         self.hand_over().await;
         let new = self.applier.create(self.applier.partitions).await?;
-        let (done, facts) = match self.build(new, None).await {
+        let built = match self.build(new, None).await {
             Ok(built) => built,
             Err(error) => return Err(self.discard(new.set, error).await),
         };
+        let Built { checkpoint: done, facts, trimmed_events } = built;
         self.applier.activate(done.set).await?;
         let count = done.share.of().count();
         self.progress.send_modify(|progress| progress.reach(count, done.sequence));
         self.applier.drop_inactive().await?;
-        Ok(RebuildReport { position: position(done), facts })
+        Ok(RebuildReport { position: position(done), facts, trimmed_events })
     }
 
     /// Builds a set of tables up to where the ones that are read are, and compares them. Nobody
@@ -96,7 +114,7 @@ impl Worker {
         let live = self.even_out().await?;
         let new = self.applier.create(live.share.of()).await?;
         let compared = match self.build(new, Some(live.sequence)).await {
-            Ok((rebuilt, _)) => self.compare(live, rebuilt).await,
+            Ok(rebuilt) => self.compare(live, rebuilt).await,
             Err(error) => Err(error),
         };
         match compared {
@@ -112,7 +130,7 @@ impl Worker {
         let furthest = furthest.unwrap_or_default();
         let mut evened = None;
         for checkpoint in &all {
-            evened = Some(self.build(*checkpoint, Some(furthest)).await?.0);
+            evened = Some(self.build(*checkpoint, Some(furthest)).await?.checkpoint);
         }
         let share = Share::All(partitions_of(&all));
         evened.map(|last| Checkpoint { share, ..last }).ok_or(WorkerError::Stopped)
@@ -129,43 +147,49 @@ impl Worker {
     /// Applies what follows a checkpoint, up to a sequence or to the head of the topic.
     async fn build(
         &self,
-        mut checkpoint: Checkpoint,
+        checkpoint: Checkpoint,
         up_to: Option<Sequence>,
-    ) -> Result<(Checkpoint, u64), WorkerError> {
-        let mut facts_total = 0;
+    ) -> Result<Built, WorkerError> {
+        let mut built = Built { checkpoint, facts: 0, trimmed_events: 0 };
         loop {
             if self.commands.is_closed() {
                 return Err(WorkerError::Stopped);
             }
-            let log = &self.applier.log;
-            let mut events = log.read_all(checkpoint.topic, checkpoint.sequence, BATCH).await?;
+            let Checkpoint { topic, sequence: after, .. } = built.checkpoint;
+            let mut events = match self.applier.log.read_all(topic, after, BATCH).await {
+                Err(ReadError::Trimmed { to, .. }) if up_to.is_none_or(|last| after < last) => {
+                    let to = up_to.map_or(to, |last| last.min(to));
+                    built.checkpoint = self.applier.pass_over(built.checkpoint, to).await?;
+                    built.trimmed_events += to.0 - after.0;
+                    continue;
+                }
+                Err(ReadError::Trimmed { .. }) => Vec::new(),
+                events => events?,
+            };
             if let Some(last) = up_to {
                 events.retain(|event| event.position.sequence <= last);
             }
             if events.is_empty() {
-                return Ok((checkpoint, facts_total));
+                return Ok(built);
             }
-            let (next, facts) = self.applier.apply(checkpoint, events).await?;
-            checkpoint = next;
-            facts_total += facts;
+            let (next, facts) = self.applier.apply(built.checkpoint, events).await?;
+            built.checkpoint = next;
+            built.facts += facts;
         }
     }
 
-    async fn compare(
-        &self,
-        live: Checkpoint,
-        rebuilt: Checkpoint,
-    ) -> Result<VerifyReport, WorkerError> {
+    async fn compare(&self, live: Checkpoint, rebuilt: Built) -> Result<VerifyReport, WorkerError> {
         let mut tables = Vec::new();
         for table in self.applier.projection.tables() {
-            tables.push(self.compare_table(table, live.set, rebuilt.set).await?);
+            tables.push(self.compare_table(table, live.set, rebuilt.checkpoint.set).await?);
         }
         let still_there = |checkpoint: &Checkpoint| checkpoint.sequence == live.sequence;
         let now = self.applier.checkpoints().await?;
         if self.applier.active() != live.set || !now.iter().all(still_there) {
             return Err(WorkerError::CheckpointLost(live.set.projection.to_owned()));
         }
-        Ok(VerifyReport { position: position(live), tables })
+        let Built { trimmed_events, .. } = rebuilt;
+        Ok(VerifyReport { position: position(live), trimmed_events, tables })
     }
 
     async fn compare_table(

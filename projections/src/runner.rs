@@ -28,7 +28,7 @@ use crate::database::DatabaseError;
 pub(crate) use apply::Applier;
 pub(crate) use status::PartitionProgress;
 pub use status::{PartitionStatus, Progress, State, Status};
-pub(crate) use worker::{Command, Worker};
+pub(crate) use worker::{Command, History, Worker};
 
 /// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
 pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 8 * 1024 * 1024 };
@@ -82,6 +82,15 @@ pub enum WorkerError {
         theirs: hoplog_events::position::LogId,
         /// The log that is here.
         ours: hoplog_events::position::LogId,
+    },
+    /// The log has lost its beginning, and with it what the tables have of it. Force it to do
+    /// without.
+    #[error("the log no longer has events up to {to}: {projection} would lose what it has of them")]
+    Trimmed {
+        /// The projection.
+        projection: &'static str,
+        /// The last event that is gone.
+        to: hoplog_events::position::Sequence,
     },
     /// The process is stopping. Start again: a rebuild begins anew.
     #[error("stopped before the end")]

@@ -21,10 +21,24 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
     transaction.commit().await?;
     let sql = "select partition from checkpoints limit 1".to_owned();
     match database.fetch(Purpose::Projection, sql, &[], |row| row.int(0)).await {
-        Ok(_) => Ok(()),
-        Err(DatabaseError::Broken(_)) => upgrade(database).await,
-        Err(error) => Err(error),
+        Ok(_) => {}
+        Err(DatabaseError::Broken(_)) => upgrade(database).await?,
+        Err(error) => return Err(error),
     }
+    add_last_event(database).await
+}
+
+/// Checkpoints did not remember whose event they are at before.
+async fn add_last_event(database: &Database) -> Result<(), DatabaseError> {
+    let sql = "select last_event from checkpoints limit 1".to_owned();
+    let found = database.fetch(Purpose::Projection, sql, &[], |row| {
+        row.optional_text(0).map(|text| text.map(str::to_owned))
+    });
+    let Err(error) = found.await else { return Ok(()) };
+    let DatabaseError::Broken(_) = error else { return Err(error) };
+    let mut transaction = database.begin().await?;
+    transaction.define("alter table checkpoints add column last_event {text}").await?;
+    transaction.commit().await
 }
 
 async fn upgrade(database: &Database) -> Result<(), DatabaseError> {

@@ -14,6 +14,7 @@ create table if not exists checkpoints (
     topic {text} not null,
     log_id {text} not null,
     sequence bigint not null,
+    last_event {text},
     partition bigint not null default 0,
     primary key (projection, table_set, topic, partition)
 );

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::account::{AccountEvent, ApiKeyCreated, ApiKeyId, Scope};
 use hoplog_events::catalogue::Event;
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::log::{EventLog, ReadError, ReadLimit};
+use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Sequence, Topic};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ pub struct AuthError;
 #[derive(Debug, Default)]
 struct Keys {
     /// The last event that is accounted for.
-    applied: Sequence,
+    last: Option<Seen>,
     by_hash: HashMap<[u8; 32], ApiKeyId>,
     by_id: HashMap<ApiKeyId, KeyRecord>,
 }
@@ -93,6 +93,7 @@ impl KeyRing {
     async fn follow_until_away(&self, log: &Arc<dyn EventLog>) -> Result<Infallible, ReadError> {
         let limit = ReadLimit::default();
         let mut changes = log.subscribe(Topic::Accounts, self.applied(), limit).await?;
+        self.confirm(log).await?;
         loop {
             self.apply(&changes.next().await?);
         }
@@ -114,23 +115,34 @@ impl KeyRing {
 
     /// Reads what comes next; `false`: nothing.
     async fn read_on(&self, log: &Arc<dyn EventLog>) -> Result<bool, ReadError> {
+        self.confirm(log).await?;
         let after = self.applied();
         let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
         self.apply(&events);
         Ok(!events.is_empty())
     }
 
+    /// The log still has the event that is accounted for last.
+    async fn confirm(&self, log: &Arc<dyn EventLog>) -> Result<(), ReadError> {
+        let Some(last) = self.last() else { return Ok(()) };
+        log.confirm(Topic::Accounts, last).await
+    }
+
+    fn last(&self) -> Option<Seen> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).last
+    }
+
     fn applied(&self) -> Sequence {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).applied
+        self.last().map_or(Sequence::START, |last| last.sequence)
     }
 
     /// Several readers may bring the same events: each is applied once, in order.
     pub(super) fn apply(&self, events: &[RecordedEvent]) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for event in events {
-            if event.position.sequence > keys.applied {
+            if keys.last.is_none_or(|last| event.position.sequence > last.sequence) {
                 keys.apply_recorded(event);
-                keys.applied = event.position.sequence;
+                keys.last = Some(event.into());
             }
         }
         drop(keys);

@@ -152,6 +152,7 @@ fn json_of(report: &Report) -> Value {
         "events": report.events,
         "streams": report.streams,
         "trimmedStreams": report.trimmed,
+        "trimmedEvents": report.trimmed_events,
         "unknownTypes": report.unknown_types,
         "problems": report.problems,
         "problemCount": report.problem_count,
@@ -163,6 +164,12 @@ fn print_report(report: &Report, out: &mut Out) -> Result<(), CliError> {
     writeln!(out, "streams: {}", report.streams)?;
     if report.trimmed > 0 {
         writeln!(out, "streams of clicks without their beginning: {}", report.trimmed)?;
+    }
+    let Counts { links, clicks, accounts } = report.trimmed_events;
+    for (topic, count) in [("links", links), ("clicks", clicks), ("accounts", accounts)] {
+        if count > 0 {
+            writeln!(out, "no longer kept: {count} of {topic}")?;
+        }
     }
     for (event_type, count) in &report.unknown_types {
         writeln!(out, "unknown here: {count} of {}", plain(event_type))?;

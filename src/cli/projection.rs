@@ -42,7 +42,13 @@ enum Action {
     },
     /// Compute a read model again from the first event, then swap it in
     #[command(after_help = "Example:\n  hoplog projection rebuild click_statistics")]
-    Rebuild(Name),
+    Rebuild {
+        #[command(flatten)]
+        name: Name,
+        /// Also if the log has lost its beginning: what the read model has of it is lost, too
+        #[arg(long)]
+        force: bool,
+    },
     /// Compute a read model aside and compare every row with the live one
     #[command(after_help = "Example:\n  hoplog projection verify click_statistics")]
     Verify(Name),
@@ -63,6 +69,7 @@ struct Name {
 /// Runs `hoplog projection`.
 pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliError> {
     let client = Client::new(args.server)?;
+    let forced = matches!(args.action, Action::Rebuild { force: true, .. });
     let (name, verb) = match args.action {
         Action::List | Action::Status { name: None } => {
             let mut answer = client.get(&["projections"], &[]).await?;
@@ -74,12 +81,13 @@ pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliEr
             let status = client.get(&["projections", &name], &[]).await?;
             return Ok(print(&status, args.json, out)?);
         }
-        Action::Rebuild(Name { name }) => (name, "rebuild"),
+        Action::Rebuild { name: Name { name }, .. } => (name, "rebuild"),
         Action::Verify(Name { name }) => (name, "verify"),
         Action::Pause(Name { name }) => (name, "pause"),
         Action::Resume(Name { name }) => (name, "resume"),
     };
     let request = client.request(Method::POST, &["projections", &name, verb])?;
+    let request = if forced { request.query(&[("force", "true")]) } else { request };
     let answer = json_within(request.json(&json!({})), OPERATION_TIMEOUT).await?;
     print(&answer, args.json, out)?;
     if answer["identical"] == false {

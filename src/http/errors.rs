@@ -121,6 +121,10 @@ impl From<ReadError> for Problem {
             ReadError::Rewound { .. } => {
                 Self::new(StatusCode::CONFLICT, "log_rewound", error.to_string())
             }
+            ReadError::Trimmed { .. } => {
+                let detail = format!("{error}; after=earliest begins with what is there");
+                Self::new(StatusCode::GONE, "events_gone", detail)
+            }
         }
     }
 }

@@ -79,6 +79,7 @@ struct Selection {
         (status = 200, description = "CloudEvents", body = Vec<serde_json::Value>, content_type = "application/cloudevents-batch+json"),
         (status = 406, description = "none of these forms is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "the position is of another log", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "what comes after the position is no longer kept", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn read_events(
@@ -153,8 +154,25 @@ fn check_position(
     Ok(position.sequence)
 }
 
+/// Who begins at the beginning gets what there is. Who has seen something, and would miss what
+/// comes next because it is no longer kept, is told.
+async fn begin(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Selection, Problem> {
+    let one = ReadLimit { events_max: 1, bytes_max: 1 };
+    match log.read_all(selection.topic, selection.after, one).await {
+        Err(ReadError::Trimmed { to, .. }) if selection.after == Sequence::START => {
+            Ok(Selection { after: to, ..selection })
+        }
+        answer => Ok(answer.map(|_| selection)?),
+    }
+}
+
 async fn page(log: &Arc<dyn EventLog>, selection: Selection) -> Result<Response, Problem> {
-    let events = log.read_all(selection.topic, selection.after, selection.limit).await?;
+    let Selection { topic, after, limit, .. } = selection;
+    let events = if after == Sequence::START {
+        log.read_kept(topic, after, limit).await?
+    } else {
+        log.read_all(topic, after, limit).await?
+    };
     let wanted: Vec<String> = events
         .iter()
         .filter(|event| selection.types.want(event))
@@ -174,6 +192,7 @@ async fn bulk(
     selection: Selection,
 ) -> Result<Response, Problem> {
     let log = &app.log;
+    let selection = begin(log, selection).await?;
     let head = log.head(selection.topic).await?.sequence;
     let limit = ReadLimit { events_max: PAGE_EVENTS_MAX, bytes_max: READ_BYTES_MAX };
     let start = (Arc::clone(app), Selection { limit, ..selection });
@@ -218,6 +237,7 @@ async fn live(
     principal: Principal,
     selection: Selection,
 ) -> Result<Response, Problem> {
+    let selection = begin(&app.log, selection).await?;
     let Selection { topic, after, limit, .. } = selection;
     let subscription = app.log.subscribe(topic, after, limit).await?;
     // Whoever loses the stream before its first event comes back to where it started.

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use hoplog_projections::read_models::OperationError;
+use hoplog_projections::runner::WorkerError;
 use utoipa::IntoResponses;
 use utoipa::openapi::{self, RefOr};
 
 use super::auth::Administrator;
 use super::contract::problems;
-use super::fields::NoParameters;
+use super::fields::{NoParameters, Parameters};
 use super::path::Segment;
 use super::problem::Problem;
 use crate::app::{App, AppState};
@@ -28,6 +29,10 @@ impl From<OperationError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "projection_not_found", detail)
             }
             OperationError::NotRunning => Self::unavailable("not_running", detail, 1),
+            OperationError::Failed(WorkerError::Trimmed { .. }) => {
+                let detail = format!("{detail}; force=true rebuilds it without them");
+                Self::new(StatusCode::CONFLICT, "events_gone", detail)
+            }
             OperationError::Failed(_) => {
                 Self::new(StatusCode::CONFLICT, "projection_failed", detail)
             }
@@ -42,7 +47,10 @@ impl IntoResponses for Operation {
     fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
         problems(&[
             ("404", "no such projection"),
-            ("409", "it could not be done; lastError of the projection says more"),
+            (
+                "409",
+                "it could not be done, lastError of the projection says more; or a rebuild would lose what the log no longer has (`events_gone`)",
+            ),
         ])
     }
 }
@@ -83,14 +91,26 @@ async fn status_of(app: &App, name: String) -> Result<Json<ProjectionAnswer>, Pr
 
 /// Builds a projection's tables anew from the first event, then swaps them in.
 #[utoipa::path(post, path = "/api/v1/projections/{name}/rebuild", tag = "operations",
-    params(("name" = String, Path, description = "its name")),
+    params(
+        ("name" = String, Path, description = "its name"),
+        ("force" = Option<bool>, Query, description = "also if the log has lost its beginning, and the new tables will lack what the old ones have of it"),
+    ),
     responses((status = 200, description = "done", body = RebuildAnswer), Operation))]
 pub async fn rebuild(
     State(app): State<AppState>,
     _: Administrator,
     Segment(name): Segment,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<RebuildAnswer>, Problem> {
-    Ok(Json(app.read_models.rebuild(&name).await?.into()))
+    let mut query = Parameters::new(query.as_deref());
+    let force = query.optional("force").unwrap_or(false);
+    query.finish()?;
+    let report = if force {
+        app.read_models.rebuild_from_kept(&name).await?
+    } else {
+        app.read_models.rebuild(&name).await?
+    };
+    Ok(Json(report.into()))
 }
 
 /// Builds a projection's tables aside and compares every row.

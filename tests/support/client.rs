@@ -164,6 +164,20 @@ impl Client {
         }
     }
 
+    /// Waits until a projection does not go on, and says why.
+    pub async fn failed(&self, projection: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status =
+                self.get(&format!("/api/v1/projections/{projection}")).await.expect(200).json();
+            if status["state"] == "failed" {
+                return status["lastError"].as_str().expect("a reason").to_owned();
+            }
+            assert!(Instant::now() < deadline, "{projection} goes on: {status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until the node is ready and has no clicks of its own left to deliver.
     pub async fn recovered(&self) {
         let deadline = Instant::now() + PATIENCE;

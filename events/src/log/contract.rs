@@ -3,6 +3,7 @@
 
 pub mod nats_cluster;
 pub mod nats_server;
+pub mod tcp_proxy;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use super::{
-    APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion, ReadError, ReadLimit,
+    APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion, ReadError, ReadLimit, Seen,
 };
 use crate::agreement::Agreed;
 use crate::envelope::{CommandId, Metadata, NewEvent};
@@ -41,6 +42,7 @@ macro_rules! log_contract {
             a_stream_is_read_page_by_page,
             reads_are_bounded_by_events_and_bytes,
             a_reader_ahead_of_the_log_is_told,
+            a_reader_of_a_log_that_was_put_back_is_told,
             a_reader_that_polls_is_never_taken_for_one_that_is_ahead,
             a_subscription_sees_each_event_once_in_order_across_the_switch,
             a_subscription_that_is_interrupted_loses_nothing,
@@ -84,7 +86,7 @@ const fn at(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(Version(version))
 }
 
-/// Obligation 8.
+/// Obligation 9.
 pub async fn appended_events_are_read_back_byte_for_byte(log: Log) {
     let mut one = append(&stream("a"), at(0), 1);
     let body = r#"{"specversion":"1.0",  "data":{"ü":"\u0000é\"'"}}"#;
@@ -325,6 +327,22 @@ pub async fn a_reader_ahead_of_the_log_is_told(log: Log) {
     assert_eq!(log.read_all(Topic::Links, after, limit).await, Err(rewound.clone()));
     assert_eq!(log.subscribe(Topic::Links, after, limit).await.err(), Some(rewound));
     assert!(log.read_all(Topic::Links, head, limit).await.unwrap().is_empty());
+}
+
+/// A log that is as long as before, or longer, may be another one all the same.
+pub async fn a_reader_of_a_log_that_was_put_back_is_told(log: Log) {
+    for version in 0..3 {
+        log.append(append(&stream("a"), at(version), 1)).await.unwrap();
+    }
+    let events = log.read(&stream("a"), Version::NONE).await.unwrap();
+    let (seen, head) = (Seen::from(&events[1]), events[2].position.sequence);
+    assert_eq!(log.confirm(Topic::Links, seen).await, Ok(()));
+    let after = seen.sequence;
+    let another = Seen { command_id: command(), ..seen };
+    assert_eq!(log.confirm(Topic::Links, another).await, Err(ReadError::Rewound { head, after }));
+    let after = Sequence(head.0 + 1);
+    let beyond = Seen { sequence: after, ..seen };
+    assert_eq!(log.confirm(Topic::Links, beyond).await, Err(ReadError::Rewound { head, after }));
 }
 
 /// What a read gave is on the log, at once: it can be read after, followed, and is not past the

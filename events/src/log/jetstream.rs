@@ -21,20 +21,23 @@
 mod agreements;
 mod api;
 mod append;
+mod connect;
 mod login;
 mod options;
+mod page;
 mod read;
+mod settings;
 mod streams;
 mod subject;
 mod subscription;
+mod topic;
 
-use async_nats::ConnectOptions;
 use async_trait::async_trait;
 
 use agreements::AgreementStream;
 use api::{Api, ApiError};
 use append::Publisher;
-use login::with_login;
+use connect::Patience;
 pub use options::JetStreamOptions;
 use read::Reader;
 use subject::Subjects;
@@ -67,6 +70,14 @@ pub enum JetStreamOpenError {
     /// Run newer servers.
     #[error("the servers are of version {0}; 2.12 or newer is needed")]
     Version(String),
+    /// Let the servers take larger messages.
+    #[error("the servers take messages of {found} bytes, {needed} are needed: raise max_payload")]
+    MaxPayload {
+        /// What they take.
+        found: usize,
+        /// What an append may need.
+        needed: usize,
+    },
     /// Look at the servers: streams can't be made or looked at.
     #[error("the streams can't be opened: {0}")]
     Api(String),
@@ -76,6 +87,21 @@ pub enum JetStreamOpenError {
     /// Choose another prefix: these streams are of two logs.
     #[error("stream {0} belongs to another log than the others")]
     Mixed(String),
+    /// Set the stream otherwise with the servers' own tools, and find out who did that.
+    #[error(
+        "stream {stream}: {setting} is {found} and has to be {wanted}, or the servers throw events \
+         away"
+    )]
+    Destructive {
+        /// The stream.
+        stream: String,
+        /// The setting, by the servers' name for it.
+        setting: String,
+        /// What it is.
+        found: String,
+        /// What it has to be.
+        wanted: String,
+    },
     /// Set the number of partitions that the log was made with.
     #[error("stream {name} was made with {recorded} partitions, the settings say {wanted}")]
     Partitions {
@@ -111,26 +137,13 @@ impl JetStreamLog {
     pub async fn open(
         options: &JetStreamOptions,
     ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
-        let connect =
-            |error: &dyn std::fmt::Display| JetStreamOpenError::Connect(error.to_string());
-        let connection =
-            ConnectOptions::new().name("hoplog").request_timeout(Some(options.timeout));
-        let mut connection = with_login(connection, &options.servers);
-        if let Some(path) = &options.credentials {
-            connection =
-                connection.credentials_file(path).await.map_err(|error| connect(&error))?;
-        }
-        let client = connection.connect(&options.servers[..]).await;
-        let client = client.map_err(|error| connect(&error))?;
-        let (major, minor, patch) = SERVER_MIN;
-        if !client.is_server_compatible(major, minor, patch) {
-            return Err(JetStreamOpenError::Version(client.server_info().version));
-        }
-        let api = Api { client, timeout: options.timeout };
+        let client = connect::connect(options).await?;
+        let api = Api { client, timeout: options.timeout, patience: Patience::default() };
         let (log, differences) = streams::open(&api, options).await?;
         let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
-        let reader = Reader { api, subjects, log, replicated: options.replicas > 1 };
+        let (replicated, stale) = (options.replicas > 1, options.stale);
+        let reader = Reader { api, subjects, log, replicated, stale };
         let writer = Writer::new(Publisher::new(reader.clone()));
         Ok((Self { reader, writer, agreements }, differences))
     }
@@ -196,9 +209,8 @@ impl EventLog for JetStreamLog {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Box<dyn Subscription>, ReadError> {
-        self.reader.check(topic, after).await?;
-        let reader = self.reader.clone();
-        Ok(Box::new(TopicSubscription { reader, topic, after, limit }))
+        let subscription = TopicSubscription::begin(self.reader.clone(), topic, after, limit);
+        Ok(Box::new(subscription.await?))
     }
 
     async fn head(&self, topic: Topic) -> Result<Position, ReadError> {

@@ -53,7 +53,7 @@ pub(super) enum Attempt {
     Stale,
     /// The command is on the log already.
     Known,
-    /// Another write of the same is on its way.
+    /// Another write of the same is on its way, or too many are.
     Busy,
 }
 

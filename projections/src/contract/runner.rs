@@ -98,6 +98,42 @@ pub(crate) async fn tables_of_another_log_are_not_written(world: World) {
     world.verified().await;
 }
 
+/// The log is as long as it was, or longer, and has another event where the tables end.
+pub(crate) async fn tables_of_a_log_that_was_put_back_are_not_written(world: World) {
+    let visit = || vec![click("a", "2026-03-01T00:00:00Z", json!({}))];
+    world.clicks(visit()).await;
+    world.caught_up().await;
+    world.models.stop_projecting().await;
+    let another = format!("1 {}", uuid::Uuid::new_v4());
+    let sql = "update checkpoints set last_event = $1 where projection = 'clicks'";
+    world.execute(sql, &[another.into()]).await;
+    let position = world.clicks(visit()).await;
+    let models = world.opened_again().await;
+    let error = world.becomes(&models, "clicks", State::Failed).await.unwrap();
+    assert!(error.contains("put back"), "{error}");
+    models.wait_for("click_statistics", position, PATIENCE).await.unwrap();
+    models.rebuild("clicks").await.unwrap();
+    models.wait_for("clicks", position, PATIENCE).await.unwrap();
+}
+
+/// Tables without the column, and processes that move a checkpoint and leave the column alone.
+pub(crate) async fn what_a_version_before_left_of_checkpoints_is_enough(world: World) {
+    let visit = || vec![click("a", "2026-03-01T00:00:00Z", json!({}))];
+    world.clicks(visit()).await;
+    world.caught_up().await;
+    world.models.stop_projecting().await;
+    world.execute("alter table checkpoints drop column last_event", &[]).await;
+    let again = world.opened_again().await;
+    let position = world.clicks(visit()).await;
+    again.wait_for("clicks", position, PATIENCE).await.unwrap();
+    again.stop_projecting().await;
+    let sql = "update checkpoints set last_event = $1 where projection = 'clicks'";
+    world.execute(sql, &[format!("1 {}", uuid::Uuid::new_v4()).into()]).await;
+    let again = world.opened_again().await;
+    let position = world.clicks(visit()).await;
+    again.wait_for("clicks", position, PATIENCE).await.unwrap();
+}
+
 pub(crate) async fn a_paused_projection_waits_and_goes_on(world: World) {
     world.models.pause("clicks").await.unwrap();
     world.becomes(&world.models, "clicks", State::Paused).await;

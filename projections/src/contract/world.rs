@@ -89,6 +89,13 @@ impl World {
         models
     }
 
+    /// Changes tables behind the projections' backs.
+    pub(crate) async fn execute(&self, sql: &str, values: &[crate::database::Value]) {
+        let mut transaction = self.database.begin().await.unwrap();
+        transaction.execute(sql.to_owned(), values).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
     /// Appends an event to a stream, as it happened at `time`.
     pub(crate) async fn append(
         &self,

@@ -195,6 +195,7 @@ impl Running {
             lag_seconds,
             rate: progress.rate(),
             last_error: progress.last_error,
+            trimmed_events: progress.trimmed_events,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
-use hoplog_events::log::EventLog;
+use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Position, Sequence};
 use tokio::sync::Semaphore;
 
@@ -58,6 +58,13 @@ impl Applier {
         found.ok_or_else(|| WorkerError::CheckpointLost(self.projection.name().to_owned()))
     }
 
+    /// The log still has the event that the tables account for last.
+    pub(crate) async fn confirm(&self, checkpoint: Checkpoint) -> Result<(), WorkerError> {
+        let Checkpoint { topic, sequence, command_id, .. } = checkpoint;
+        let Some(command_id) = command_id else { return Ok(()) };
+        Ok(self.log.confirm(topic, Seen { sequence, command_id }).await?)
+    }
+
     /// Applies events that follow a checkpoint, as far as they are of its share. Returns where that
     /// leads, and how many facts it was. On every error the tables are as they were.
     pub(crate) async fn apply(
@@ -66,7 +73,9 @@ impl Applier {
         events: Vec<RecordedEvent>,
     ) -> Result<(Checkpoint, u64), WorkerError> {
         let _room = self.room.acquire().await.map_err(|_| WorkerError::Stopped)?;
-        let to = events.last().map_or(from.sequence, |event| event.position.sequence);
+        let Some(last) = events.last().map(Seen::from) else { return Ok((from, 0)) };
+        let (sequence, command_id) = (last.sequence, Some(last.command_id));
+        let to = Checkpoint { sequence, command_id, ..from };
         let projection = Arc::clone(&self.projection);
         // A fold takes milliseconds of computing: not on the threads that answer redirects.
         let fold = tokio::task::spawn_blocking(move || projection.fold(&events, from.share));
@@ -82,10 +91,37 @@ impl Applier {
         changes.write(&mut transaction, from.set).await?;
         transaction.commit().await?;
         if let Some((listener, links)) = told {
-            let position = Position { log: from.log, topic: from.topic, sequence: to };
+            let position = Position { log: from.log, topic: from.topic, sequence };
             listener.committed(Commit { projection: from.set.projection, position, links });
         }
-        Ok((Checkpoint { sequence: to, ..from }, facts))
+        Ok((to, facts))
+    }
+
+    /// Moves on over events that are no longer on the log.
+    pub(crate) async fn pass_over(
+        &self,
+        from: Checkpoint,
+        sequence: Sequence,
+    ) -> Result<Checkpoint, WorkerError> {
+        let to = Checkpoint { sequence, command_id: None, ..from };
+        let mut transaction = self.database.begin().await?;
+        if !from.advance(&mut transaction, to).await? {
+            drop(transaction);
+            return Err(self.lost(from).await);
+        }
+        transaction.commit().await?;
+        Ok(to)
+    }
+
+    /// Whether the log has everything from the first event on. Tables that are made of less have
+    /// less in them than the ones that are read.
+    pub(crate) async fn all_kept(&self) -> Result<(), WorkerError> {
+        let (topic, projection) = (self.projection.topic(), self.projection.name());
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        match self.log.read_all(topic, Sequence::START, one).await {
+            Err(ReadError::Trimmed { to, .. }) => Err(WorkerError::Trimmed { projection, to }),
+            answer => Ok(answer.map(drop)?),
+        }
     }
 
     /// Whom to tell of changes to a set of tables, and which links those are.
@@ -122,7 +158,8 @@ impl Applier {
         let set = TableSet { projection: name, number };
         let (topic, log) = (self.projection.topic(), self.log.id());
         let share = Share::All(partitions);
-        let checkpoint = Checkpoint { set, topic, log, share, sequence: Sequence::START };
+        let checkpoint =
+            Checkpoint { set, topic, log, share, sequence: Sequence::START, command_id: None };
         let mut transaction = self.database.begin().await?;
         transaction.define(&set.render(self.projection.definition())).await?;
         checkpoint.insert(&mut transaction).await?;

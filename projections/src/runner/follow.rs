@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::log::ReadError;
+use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
 use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
@@ -52,13 +54,20 @@ impl Follower<'_> {
         let topic = self.applier.projection.topic();
         let head = self.applier.log.head(topic).await?.sequence;
         let mut events = self.applier.log.subscribe(topic, checkpoint.sequence, BATCH).await?;
+        self.applier.confirm(checkpoint).await?;
         self.progress.send_modify(|progress| progress.advance(number, checkpoint.sequence));
         let mut hurry = self.hurry();
         loop {
             if checkpoint.sequence >= head {
                 self.enter(number, State::Live);
             }
-            let batch = events.next().await?;
+            let batch = match events.next().await {
+                Err(ReadError::Trimmed { from, to }) => {
+                    checkpoint = self.pass_over(number, checkpoint, from, to).await?;
+                    continue;
+                }
+                batch => batch?,
+            };
             let full = is_full(&batch);
             let started = Instant::now();
             checkpoint = self.apply(number, checkpoint, batch).await?;
@@ -78,6 +87,27 @@ impl Follower<'_> {
         let mut hurry = self.hurry.clone();
         hurry.mark_unchanged();
         hurry
+    }
+
+    /// Goes on without events that got too old to be kept while nobody applied them: the tables
+    /// will never have them, and everybody has to hear of it.
+    async fn pass_over(
+        &self,
+        number: u32,
+        checkpoint: Checkpoint,
+        from: Sequence,
+        to: Sequence,
+    ) -> Result<Checkpoint, WorkerError> {
+        let checkpoint = self.applier.pass_over(checkpoint, to).await?;
+        let (projection, count) = (self.applier.projection.name(), to.0 + 1 - from.0);
+        tracing::error!(projection, %from, %to, "events are gone that were not applied yet");
+        metrics::counter!("hoplog_projection_trimmed_events_total", "projection" => projection)
+            .increment(count);
+        self.progress.send_modify(|progress| {
+            progress.advance(number, checkpoint.sequence);
+            progress.trimmed_events += count;
+        });
+        Ok(checkpoint)
     }
 
     async fn apply(

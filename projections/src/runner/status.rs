@@ -57,6 +57,8 @@ pub struct Progress {
     pub sequence: Sequence,
     /// The last thing that went wrong; empty again after the next batch.
     pub last_error: Option<String>,
+    /// Events that were gone from the log before this process could apply them.
+    pub trimmed_events: u64,
     partitions: Vec<PartitionProgress>,
 }
 
@@ -173,6 +175,8 @@ pub struct Status {
     pub last_error: Option<String>,
     /// Partition by partition.
     pub partitions: Vec<PartitionStatus>,
+    /// Events that were gone from the log before this process could apply them.
+    pub trimmed_events: u64,
 }
 
 /// How a partition of a projection is, for operators.

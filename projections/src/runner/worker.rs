@@ -14,8 +14,17 @@ use crate::rebuild::{RebuildReport, VerifyReport};
 pub(crate) enum Command {
     Pause(oneshot::Sender<Result<(), WorkerError>>),
     Resume(oneshot::Sender<Result<(), WorkerError>>),
-    Rebuild(oneshot::Sender<Result<RebuildReport, WorkerError>>),
+    Rebuild(History, oneshot::Sender<Result<RebuildReport, WorkerError>>),
     Verify(oneshot::Sender<Result<VerifyReport, WorkerError>>),
+}
+
+/// What a rebuild may begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// The first event, or it is refused.
+    Whole,
+    /// The first that is still there.
+    Kept,
 }
 
 /// How long the end of a turn may take.
@@ -73,10 +82,10 @@ impl Worker {
             Command::Resume(answer) => {
                 let _ = answer.send(self.set_paused(false).await);
             }
-            Command::Rebuild(answer) => {
+            Command::Rebuild(history, answer) => {
                 let before = self.state();
                 self.enter(State::Rebuilding);
-                let outcome = self.rebuild().await;
+                let outcome = self.rebuild(history).await;
                 // New tables are a new start, unless an operator had stopped the projection.
                 let rebuilt = outcome.is_ok() && before == State::Failed;
                 self.enter(if rebuilt { State::CatchingUp } else { before });

@@ -30,6 +30,9 @@ pub struct ProjectionAnswer {
     pub parked: u64,
     /// Why it does not go on.
     pub last_error: Option<String>,
+    /// Events that were gone from the log before this process could apply them: the numbers will
+    /// never have them.
+    pub trimmed_events: u64,
     /// Its work by partition of the links, which several processes can share. All else here is
     /// about the whole: `position` and `lagEvents` are those of the partition that is furthest
     /// behind.
@@ -64,20 +67,27 @@ pub struct ProjectionList {
 
 /// What a rebuild did.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RebuildAnswer {
     /// Up to where the new tables account.
     pub position: String,
     /// How many facts were folded.
     pub facts: u64,
+    /// How many events the log has had and has no more.
+    pub trimmed_events: u64,
 }
 
 /// What a comparison found.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct VerifyAnswer {
     /// Whether every row is the same.
     pub identical: bool,
     /// Where both stood.
     pub position: String,
+    /// How many events the log has had and has no more: what the rows that are read have of them
+    /// is told as a difference.
+    pub trimmed_events: u64,
     /// Table by table.
     pub tables: Vec<TableAnswer>,
 }
@@ -110,6 +120,7 @@ impl From<Status> for ProjectionAnswer {
             rate: status.rate,
             parked: 0,
             last_error: status.last_error,
+            trimmed_events: status.trimmed_events,
             partitions: status.partitions.into_iter().map(Into::into).collect(),
         }
     }
@@ -129,7 +140,8 @@ impl From<PartitionStatus> for PartitionAnswer {
 
 impl From<RebuildReport> for RebuildAnswer {
     fn from(report: RebuildReport) -> Self {
-        Self { position: report.position.to_string(), facts: report.facts }
+        let RebuildReport { position, facts, trimmed_events } = report;
+        Self { position: position.to_string(), facts, trimmed_events }
     }
 }
 
@@ -145,6 +157,7 @@ impl From<VerifyReport> for VerifyAnswer {
         Self {
             identical: report.is_equal(),
             position: report.position.to_string(),
+            trimmed_events: report.trimmed_events,
             tables: report.tables.into_iter().map(table).collect(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::nats_server::NatsServer;
+use super::tcp_proxy::TcpProxy;
 
 /// How long a cluster may take to have a leader on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,7 +29,7 @@ impl NatsCluster {
         let servers = ports.iter().enumerate().map(|(number, port)| {
             NatsServer::start_with(&format!(
                 "server_name: n{number}\ncluster {{ name: test, listen: '127.0.0.1:{port}', \
-                 routes: [{routes}] }}\n"
+                 no_advertise: true, routes: [{routes}] }}\n"
             ))
         });
         let cluster = Self { servers: servers.collect() };
@@ -41,6 +42,12 @@ impl NatsCluster {
     pub fn url(&self) -> String {
         let servers: Vec<String> = self.servers.iter().map(NatsServer::url).collect();
         format!("{}?replicas=3", servers.join(","))
+    }
+
+    /// A way that can break to each of the servers, which tell nobody of another one.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<TcpProxy> {
+        self.servers.iter().map(|server| TcpProxy::to(&server.url())).collect()
     }
 
     /// One of the servers.
@@ -57,6 +64,17 @@ impl NatsCluster {
         let subject = format!("$JS.API.STREAM.INFO.{stream}");
         let answer = self.ask_until(&subject, |answer| leader(answer).is_some()).await;
         leader(&answer).expect("it has one")
+    }
+
+    /// Waits until every server has all of a stream: another one may go.
+    pub async fn settled(&self, stream: &str) {
+        let is_current = |replica: &Value| replica["current"] == true;
+        let subject = format!("$JS.API.STREAM.INFO.{stream}");
+        self.ask_until(&subject, |answer| {
+            let replicas = answer["cluster"]["replicas"].as_array();
+            replicas.is_some_and(|all| all.len() == 2 && all.iter().all(is_current))
+        })
+        .await;
     }
 
     /// Asks whoever is there until the answer will do.

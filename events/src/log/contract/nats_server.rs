@@ -29,13 +29,7 @@ impl NatsServer {
     #[must_use]
     pub fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let config = dir.path().join("nats.conf");
-        let store = dir.path().join("store");
-        let text = format!(
-            "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n{more}",
-            store.display()
-        );
-        fs::write(&config, text).expect("a configuration");
+        configure(&dir, more);
         let child = spawn(&dir, "-1");
         let mut server = Self { dir, port: 0, child };
         server.port = server.wait_for_port();
@@ -62,6 +56,42 @@ impl NatsServer {
         }
         self.child = spawn(&self.dir, &self.port.to_string());
         assert_eq!(self.wait_for_port(), self.port);
+    }
+
+    /// Stands still, with its connections open, until it is thawed.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Goes on where it stood still.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+
+    /// Stops it, copies all it has kept, and starts it again.
+    pub fn copy_store(&mut self) {
+        self.kill();
+        copy(&self.dir.path().join("store"), &self.dir.path().join("copy"));
+        self.restart();
+    }
+
+    /// Stops it, puts the copy in the place of what it has kept since, and starts it again.
+    pub fn put_copy_back(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.dir.path().join("store")).expect("a store");
+        copy(&self.dir.path().join("copy"), &self.dir.path().join("store"));
+        self.restart();
+    }
+
+    /// Starts it again with more lines in its configuration.
+    pub fn restart_with(&mut self, more: &str) {
+        configure(&self.dir, more);
+        self.restart();
     }
 
     fn ports_files(&self) -> Vec<PathBuf> {
@@ -94,6 +124,30 @@ impl NatsServer {
 impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// What a line says that is there twice, the last one decides.
+fn configure(dir: &TempDir, more: &str) {
+    let store = dir.path().join("store");
+    let text = format!(
+        "jetstream {{ store_dir: '{}', sync_interval: always }}\nmax_payload: 2MB\n{more}",
+        store.display()
+    );
+    fs::write(dir.path().join("nats.conf"), text).expect("a configuration");
+}
+
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a copy");
+        }
     }
 }
 

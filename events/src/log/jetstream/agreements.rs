@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::api::{
     Api, ApiError, STREAM_EXISTS, STREAM_NOT_FOUND, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY,
@@ -72,9 +72,7 @@ impl AgreementStream {
     async fn look(&self, name: &str) -> Result<Option<Agreed>, ApiError> {
         let away = |reason: &str| ApiError::Away(reason.to_owned());
         let request = format!("$JS.API.DIRECT.GET.{}.{}", self.name, self.subject(name));
-        let answer = self.api.client.request(request, Bytes::new());
-        let answer = timeout(self.api.timeout, answer).await.map_err(|_| away("no answer"))?;
-        let answer = answer.map_err(|error| away(&error.to_string()))?;
+        let answer = self.api.request(request, HeaderMap::new(), Bytes::new()).await?;
         if status(&answer).is_some() {
             return Ok(None);
         }

@@ -1,14 +1,20 @@
 //! Requests to the servers, as their protocol has them: what this log needs is a handful of
 //! messages, some of which no client library has functions for.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use super::connect::Patience;
 
 /// Why a request was not answered as wished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +22,9 @@ pub(super) enum ApiError {
     /// No answer: whether it was done is unknown.
     #[error("{0}")]
     Away(String),
+    /// The servers take no message of this size; it was not sent, or not kept.
+    #[error("the message is larger than the servers take")]
+    TooLarge,
     /// The server's answer is no.
     #[error("{description} ({code})")]
     Refused {
@@ -34,6 +43,12 @@ pub(super) const WRONG_LAST_SEQUENCE_BUSY: u32 = 10_164;
 pub(super) const DUPLICATE_BUSY: u32 = 10_158;
 /// A batch holds a message id that is known.
 pub(super) const BATCH_DUPLICATE: u32 = 10_201;
+/// As many batches as the servers take at once are under way, by other nodes as well.
+pub(super) const BATCHES_BUSY: u32 = 10_210;
+/// Servers of 2.12 say that this way: the batch was not begun, or given up.
+pub(super) const BATCH_INCOMPLETE: u32 = 10_176;
+/// The stream takes no message of this size.
+pub(super) const MESSAGE_TOO_LARGE: u32 = 10_054;
 /// There is no such stream.
 pub(super) const STREAM_NOT_FOUND: u32 = 10_059;
 /// There is such a stream, made otherwise.
@@ -46,6 +61,7 @@ pub(super) const NO_MESSAGE: u32 = 10_037;
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -79,20 +95,49 @@ impl Api {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<T, ApiError> {
-        self.connected()?;
-        let request = Request::new().payload(payload).timeout(Some(self.timeout));
+        parse(&self.request(subject, headers, payload).await?)
+    }
+
+    /// A message with an answer.
+    pub(super) async fn request(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<Message, ApiError> {
+        self.connected().await?;
+        let request = Request::new().payload(payload).timeout(None);
         let request = if headers.is_empty() { request } else { request.headers(headers) };
-        let answer = self.client.send_request(subject, request).await;
-        parse(&answer.map_err(|error| ApiError::Away(error.to_string()))?)
+        let answer = self.in_time(self.client.send_request(subject, request)).await?;
+        answer.map_err(|error| match error.kind() {
+            RequestErrorKind::MaxPayloadExceeded => ApiError::TooLarge,
+            _ => ApiError::Away(error.to_string()),
+        })
+    }
+
+    /// Waits for what a server says, as long as a request may take.
+    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+        let Ok(answer) = timeout(self.timeout, answer).await else {
+            self.patience.unanswered(&self.client).await;
+            return Err(ApiError::Away("no answer in time".to_owned()));
+        };
+        self.patience.answered();
+        Ok(answer)
+    }
+
+    /// How often a connection was made.
+    pub(super) fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Without a connection, requests would be kept until there is one, and answered too late.
-    pub(super) fn connected(&self) -> Result<(), ApiError> {
+    pub(super) async fn connected(&self) -> Result<(), ApiError> {
         if self.client.connection_state() == State::Connected {
-            Ok(())
-        } else {
-            Err(ApiError::Away("not connected".to_owned()))
+            return Ok(());
         }
+        // Who asks again at once must not keep the connection's own task from being run.
+        yield_now().await;
+        Err(ApiError::Away("not connected".to_owned()))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Appending: one message per event, the version check by the servers.
 
 use async_nats::HeaderMap;
+use async_nats::client::PublishErrorKind;
 use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::api::{
-    ApiError, BATCH_DUPLICATE, DUPLICATE_BUSY, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY,
+    ApiError, BATCH_DUPLICATE, BATCH_INCOMPLETE, BATCHES_BUSY, DUPLICATE_BUSY, MESSAGE_TOO_LARGE,
+    WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY,
 };
 use super::read::Reader;
 use super::subject::fingerprint;
@@ -58,8 +60,13 @@ impl Servers for Publisher {
             }
             Err(ApiError::Refused { code: WRONG_LAST_SEQUENCE, .. }) => Ok(Attempt::Stale),
             Err(ApiError::Refused { code: BATCH_DUPLICATE, .. }) => Ok(Attempt::Known),
-            Err(ApiError::Refused { code: WRONG_LAST_SEQUENCE_BUSY | DUPLICATE_BUSY, .. }) => {
-                Ok(Attempt::Busy)
+            // Nothing of it was kept: it may be tried again as it is.
+            Err(ApiError::Refused {
+                code: WRONG_LAST_SEQUENCE_BUSY | DUPLICATE_BUSY | BATCHES_BUSY | BATCH_INCOMPLETE,
+                ..
+            }) => Ok(Attempt::Busy),
+            Err(ApiError::TooLarge | ApiError::Refused { code: MESSAGE_TOO_LARGE, .. }) => {
+                Err(AppendError::Size)
             }
             Err(error) => Err(AppendError::Unavailable(error.to_string())),
         }
@@ -91,10 +98,13 @@ impl Publisher {
                 headers.insert("Nats-Batch-Commit", "1");
                 return api.send(subject, headers, event.body.clone()).await;
             }
-            api.connected()?;
+            api.connected().await?;
             let sent =
                 api.client.publish_with_headers(subject.clone(), headers, event.body.clone());
-            sent.await.map_err(|error| ApiError::Away(error.to_string()))?;
+            sent.await.map_err(|error| match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => ApiError::TooLarge,
+                _ => ApiError::Away(error.to_string()),
+            })?;
         }
         Err(ApiError::Away("nothing to append".to_owned()))
     }

@@ -35,6 +35,9 @@ pub struct JetStreamOptions {
     pub credentials: Option<PathBuf>,
     /// How long a request may take.
     pub timeout: Duration,
+    /// How long a server of a cluster may take to notice that it leads no longer: that a log ends
+    /// earlier than it did is believed after that. (The servers' own bound is 10 seconds.)
+    pub stale: Duration,
 }
 
 impl Default for JetStreamOptions {
@@ -50,6 +53,7 @@ impl Default for JetStreamOptions {
             deduplication: Duration::from_mins(2),
             credentials: None,
             timeout: Duration::from_secs(2),
+            stale: Duration::from_secs(15),
         }
     }
 }

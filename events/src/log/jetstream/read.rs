@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
-use futures::StreamExt;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::api::{Api, ApiError, NO_MESSAGE};
-use super::streams::last_sequence;
+use super::page::Page;
 use super::subject::Subjects;
 use super::{COMMAND_ID, EVENT_TYPE, VERSION};
 use crate::envelope::{CommandId, RecordedEvent};
@@ -21,10 +21,6 @@ use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 /// What one request for a stream's events may bring.
 const STREAM_PAGE: ReadLimit = ReadLimit { events_max: 1_000, bytes_max: 4 * 1024 * 1024 };
 
-/// The most messages and bytes one request may bring: a server drops a client that it has to
-/// keep more than 64 MiB for.
-const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 * 1024 };
-
 /// How many events are read for nothing rather than looked for.
 const EVENTS_SKIPPED_MAX: u64 = 64;
 
@@ -32,11 +28,8 @@ const EVENTS_SKIPPED_MAX: u64 = 64;
 pub(super) const REPLICA_ATTEMPTS: u32 = 50;
 pub(super) const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 
-/// The status behind the last message of a batch.
-const END_OF_BATCH: u16 = 204;
-
 /// The status where there is no message.
-const NOT_FOUND: u16 = 404;
+pub(super) const NOT_FOUND: u16 = 404;
 
 /// Reads one log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,52 +39,21 @@ pub(super) struct Reader {
     pub(super) log: LogId,
     /// Answers may come from replicas that are a moment behind.
     pub(super) replicated: bool,
-}
-
-/// Messages as a server gave them, and how many there are beyond.
-struct Page {
-    events: Vec<RecordedEvent>,
-    pending: u64,
+    /// See [`JetStreamOptions::stale`](super::JetStreamOptions::stale).
+    pub(super) stale: Duration,
 }
 
 #[derive(Deserialize)]
-struct Found {
-    message: FoundMessage,
+pub(super) struct Found {
+    pub(super) message: FoundMessage,
 }
 
 #[derive(Deserialize)]
-struct FoundMessage {
-    seq: u64,
+pub(super) struct FoundMessage {
+    pub(super) seq: u64,
 }
 
 impl Reader {
-    pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
-        let last = last_sequence(&self.api, &self.subjects.stream_name(topic)).await?;
-        Ok(Position { log: self.log, topic, sequence: Sequence(last) })
-    }
-
-    /// A reader that has seen more than there is has seen another log.
-    pub(super) async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
-        if after == Sequence::START {
-            return Ok(());
-        }
-        let head = self.head(topic).await?.sequence;
-        if after > head { Err(ReadError::Rewound { head, after }) } else { Ok(()) }
-    }
-
-    pub(super) async fn read_all(
-        &self,
-        topic: Topic,
-        after: Sequence,
-        limit: ReadLimit,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let events = self.page(topic, after, &self.subjects.all(topic), limit).await?.events;
-        if events.is_empty() {
-            self.check(topic, after).await?;
-        }
-        Ok(events)
-    }
-
     /// The events of one stream, as complete as its leader has them.
     pub(super) async fn read(
         &self,
@@ -180,9 +142,7 @@ impl Reader {
         }
         let name = self.subjects.stream_name(topic);
         let request = format!("$JS.API.DIRECT.GET.{name}.{subject}");
-        let request = self.api.client.request(request, "".into());
-        let answer = timeout(self.api.timeout, request).await.map_err(|_| away("no answer"))?;
-        let answer = answer.map_err(|error| away(&error.to_string()))?;
+        let answer = self.api.request(request, HeaderMap::new(), Bytes::new()).await?;
         match status(&answer) {
             None => self.event(topic, &answer).map(Some),
             Some(NOT_FOUND) => Ok(None),
@@ -225,53 +185,11 @@ impl Reader {
         }
     }
 
-    /// One request: messages of a subject after a sequence, within bounds.
-    async fn page(
+    pub(super) fn event(
         &self,
         topic: Topic,
-        after: Sequence,
-        subject: &str,
-        limit: ReadLimit,
-    ) -> Result<Page, ReadError> {
-        self.api.connected()?;
-        let client = &self.api.client;
-        let inbox = client.new_inbox();
-        let mut answers =
-            client.subscribe(inbox.clone()).await.map_err(|error| away(&error.to_string()))?;
-        let wanted = json!({
-            "seq": after.0 + 1,
-            "batch": limit.events_max.clamp(1, PAGE_MAX.events_max),
-            "max_bytes": limit.bytes_max.clamp(1, PAGE_MAX.bytes_max),
-            "next_by_subj": subject,
-        });
-        let request = format!("$JS.API.DIRECT.GET.{}", self.subjects.stream_name(topic));
-        let published = client.publish_with_reply(request, inbox, wanted.to_string().into()).await;
-        published.map_err(|error| away(&error.to_string()))?;
-        let mut page = Page { events: Vec::new(), pending: 0 };
-        let mut bytes = 0;
-        loop {
-            let answer = timeout(self.api.timeout, answers.next()).await;
-            let answer = answer.map_err(|_| away("no answer"))?.ok_or_else(|| away("closed"))?;
-            match status(&answer) {
-                None => {
-                    page.pending = number(answer.headers.as_ref(), "Nats-Num-Pending").unwrap_or(0);
-                    bytes += answer.payload.len();
-                    // The servers count headers as well, and may give one message too many.
-                    if bytes <= limit.bytes_max || page.events.is_empty() {
-                        page.events.push(self.event(topic, &answer)?);
-                    } else {
-                        page.pending += 1;
-                        return Ok(page);
-                    }
-                }
-                // The end of the batch, or nothing there at all.
-                Some(END_OF_BATCH | NOT_FOUND) => return Ok(page),
-                Some(status) => return Err(away(&format!("status {status}"))),
-            }
-        }
-    }
-
-    fn event(&self, topic: Topic, message: &Message) -> Result<RecordedEvent, ReadError> {
+        message: &Message,
+    ) -> Result<RecordedEvent, ReadError> {
         let headers = message.headers.as_ref();
         let text = |name: &str| headers.and_then(|headers| headers.get(name));
         let read = || {
@@ -299,11 +217,11 @@ pub(super) fn status(message: &Message) -> Option<u16> {
     message.status.map(|status| status.as_u16())
 }
 
-fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
+pub(super) fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
     headers?.get(name)?.as_str().parse().ok()
 }
 
-fn away(reason: &str) -> ReadError {
+pub(super) fn away(reason: &str) -> ReadError {
     ReadError::Unavailable(reason.to_owned())
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::api::{Api, ApiError, STREAM_EXISTS, STREAM_NOT_FOUND};
 use super::subject::Subjects;
-use super::{JetStreamOpenError, JetStreamOptions};
+use super::{JetStreamOpenError, JetStreamOptions, settings};
 use crate::position::{LogId, Topic};
 
 /// Where the log's identity is kept.
@@ -17,29 +17,17 @@ const LOG_ID: &str = "hoplog-log-id";
 /// Where the number of partitions is kept.
 const PARTITIONS: &str = "hoplog-partitions";
 
-/// The settings that are compared with those of a stream that is there.
-const COMPARED: [&str; 10] = [
-    "subjects",
-    "retention",
-    "storage",
-    "num_replicas",
-    "max_age",
-    "max_bytes",
-    "max_msgs",
-    "compression",
-    "duplicate_window",
-    "allow_direct",
-];
-
 #[derive(Deserialize)]
 struct Info {
     config: Config,
     state: State,
 }
 
+/// Where a topic begins and ends. One of which everything got too old begins behind its end.
 #[derive(Deserialize)]
-struct State {
-    last_seq: u64,
+pub(super) struct State {
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +59,8 @@ pub(super) async fn open(
         } else if id != found_id {
             return Err(JetStreamOpenError::Mixed(subjects.stream_name(topic)));
         }
-        differences.extend(compare(&subjects.stream_name(topic), &wanted, &found.config));
+        let name = subjects.stream_name(topic);
+        differences.extend(settings::compare(topic, &name, &wanted, &found.config.rest)?);
     }
     Ok((id, differences))
 }
@@ -90,10 +79,10 @@ async fn open_one(api: &Api, name: &str, wanted: &Value) -> Result<Info, ApiErro
     }
 }
 
-/// The last sequence of a topic, as its leader knows it.
-pub(super) async fn last_sequence(api: &Api, name: &str) -> Result<u64, ApiError> {
+/// How a topic is, as its leader knows it.
+pub(super) async fn state(api: &Api, name: &str) -> Result<State, ApiError> {
     let info: Info = api.ask(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    Ok(info.state.last_seq)
+    Ok(info.state)
 }
 
 fn check(
@@ -140,13 +129,4 @@ fn config(subjects: &Subjects, topic: Topic, id: LogId, options: &JetStreamOptio
         "deny_purge": true,
         "metadata": { LOG_ID: id.to_string(), PARTITIONS: options.partitions.to_string() },
     })
-}
-
-fn compare(name: &str, wanted: &Value, found: &Config) -> Vec<String> {
-    let differs = |setting: &&str| found.rest.get(*setting) != wanted.get(*setting);
-    let tell = |setting: &str| {
-        let found = found.rest.get(setting).unwrap_or(&Value::Null);
-        format!("{name}: {setting} is {found} on the servers, {} in the settings", wanted[setting])
-    };
-    COMPARED.into_iter().filter(differs).map(tell).collect()
 }

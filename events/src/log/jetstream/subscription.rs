@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::read::Reader;
 use crate::envelope::RecordedEvent;
-use crate::log::{ReadError, ReadLimit, Subscription};
+use crate::log::{ReadError, ReadLimit, Seen, Subscription};
 use crate::position::{Sequence, Topic};
 
 /// How often to look although nothing was heard: a word may get lost with a connection.
@@ -25,23 +25,32 @@ const LOOK_PAUSES: (Duration, Duration) = (Duration::from_micros(500), Duration:
 /// A reader that follows a topic.
 #[derive(Debug)]
 pub(super) struct TopicSubscription {
-    pub(super) reader: Reader,
-    pub(super) topic: Topic,
-    pub(super) after: Sequence,
-    pub(super) limit: ReadLimit,
+    reader: Reader,
+    topic: Topic,
+    after: Sequence,
+    limit: ReadLimit,
+    /// The event at `after`; `None`: there is none, or it was too old to be kept.
+    seen: Option<Seen>,
+    /// The connection on which it was last looked for: servers that were put back to an older
+    /// copy were restarted.
+    confirmed_on: u64,
 }
 
 #[async_trait]
 impl Subscription for TopicSubscription {
     async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
         loop {
-            // `after` moves only when events are returned: a call that is dropped loses nothing.
-            let mut events = self.look().await?;
-            if events.is_empty() {
-                events = self.wait().await?;
-            }
+            // `after` moves only when something is returned: a call that is dropped loses nothing.
+            let events = match self.look_or_wait().await {
+                Err(ReadError::Trimmed { from, to }) => {
+                    (self.after, self.seen) = (to, None);
+                    return Err(ReadError::Trimmed { from, to });
+                }
+                events => events?,
+            };
             if let Some(last) = events.last() {
-                self.after = last.position.sequence;
+                self.confirm().await?;
+                (self.after, self.seen) = (last.position.sequence, Some(last.into()));
                 return Ok(events);
             }
         }
@@ -49,6 +58,41 @@ impl Subscription for TopicSubscription {
 }
 
 impl TopicSubscription {
+    /// Begins behind a place that is on the log.
+    pub(super) async fn begin(
+        reader: Reader,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Self, ReadError> {
+        let confirmed_on = reader.api.connects();
+        let seen = reader.seen(topic, after).await?;
+        Ok(Self { reader, topic, after, limit, seen, confirmed_on })
+    }
+
+    /// What was read came over this connection, or one before: it follows what was seen if that
+    /// is still where it was.
+    async fn confirm(&mut self) -> Result<(), ReadError> {
+        let connection = self.reader.api.connects();
+        if self.confirmed_on == connection {
+            return Ok(());
+        }
+        if let Some(seen) = self.seen {
+            let found = self.reader.seen(self.topic, seen.sequence).await?;
+            if found.is_some_and(|found| found != seen) {
+                let head = self.reader.head(self.topic).await?.sequence;
+                return Err(ReadError::Rewound { head, after: seen.sequence });
+            }
+        }
+        self.confirmed_on = connection;
+        Ok(())
+    }
+
+    async fn look_or_wait(&self) -> Result<Vec<RecordedEvent>, ReadError> {
+        let events = self.look().await?;
+        if events.is_empty() { self.wait().await } else { Ok(events) }
+    }
+
     async fn look(&self) -> Result<Vec<RecordedEvent>, ReadError> {
         self.reader.read_all(self.topic, self.after, self.limit).await
     }

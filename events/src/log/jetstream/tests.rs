@@ -8,6 +8,10 @@ use crate::log::ExpectedVersion;
 use crate::log::contract::{self, nats_server::NatsServer};
 use crate::log_contract;
 
+mod connection;
+mod history;
+mod limits;
+
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
     open_with(&options(server)).await
 }
@@ -37,7 +41,9 @@ mod on_a_cluster {
 
     async fn empty() -> (NatsCluster, Arc<dyn EventLog>) {
         let cluster = NatsCluster::start().await;
-        let log = open_with(&cluster.url().parse().unwrap()).await;
+        let options: JetStreamOptions = cluster.url().parse().unwrap();
+        // Nobody is frozen here.
+        let log = open_with(&JetStreamOptions { stale: Duration::ZERO, ..options }).await;
         (cluster, log)
     }
 
@@ -147,15 +153,6 @@ async fn appends_across_a_killed_server_are_kept_once() {
     }
     writing.await.unwrap();
     assert_eq!(reading.await.unwrap(), (1..=400).collect::<Vec<u64>>());
-}
-
-#[tokio::test]
-async fn a_log_that_lost_its_end_is_told_from_one_that_is_quiet() {
-    let (_full, log) = empty().await;
-    let seen = log.append(click(0)).await.unwrap().position.sequence;
-    let (_rewound, emptied) = empty().await;
-    let error = emptied.subscribe(Topic::Clicks, seen, ReadLimit::default()).await.err();
-    assert_eq!(error, Some(ReadError::Rewound { head: Sequence::START, after: seen }));
 }
 
 #[tokio::test]

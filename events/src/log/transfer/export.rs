@@ -11,7 +11,7 @@ use crate::hex::hex;
 use crate::log::{EventLog, ReadLimit};
 use crate::position::{Sequence, Topic};
 
-/// Writes everything that is on the log when the export reaches its topic.
+/// Writes everything that the log keeps when the export reaches its topic.
 ///
 /// # Errors
 /// When the log can't be read or the output can't be written.
@@ -23,7 +23,7 @@ pub async fn export(log: &dyn EventLog, out: impl Write) -> Result<Counts, Trans
         let head = log.head(topic).await?.sequence;
         let mut after = Sequence::START;
         while after < head {
-            let events = log.read_all(topic, after, ReadLimit::default()).await?;
+            let events = log.read_kept(topic, after, ReadLimit::default()).await?;
             let Some(last) = events.last() else { break };
             after = last.position.sequence;
             for event in events.iter().filter(|event| event.position.sequence <= head) {

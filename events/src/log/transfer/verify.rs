@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Counts, Identity, TransferError};
 use crate::envelope::RecordedEvent;
-use crate::log::{EventLog, ReadLimit};
+use crate::log::{EventLog, ReadError, ReadLimit};
 use crate::position::{Sequence, StreamId, Topic, Version};
 
 /// Problems that are told one by one; further ones are only counted.
@@ -23,6 +23,8 @@ pub struct Report {
     /// Events of types this version does not know, by type. They are no problem: a newer version
     /// wrote them.
     pub unknown_types: BTreeMap<String, u64>,
+    /// Events per topic that were on the log and are no longer kept.
+    pub trimmed_events: Counts,
     /// What is wrong, with the place; [`PROBLEMS_TOLD`] at most.
     pub problems: Vec<String>,
     /// How much is wrong.
@@ -41,7 +43,14 @@ pub async fn verify(log: &dyn EventLog) -> Result<Report, TransferError> {
         let mut versions = HashMap::new();
         let mut after = Sequence::START;
         loop {
-            let events = log.read_all(topic, after, ReadLimit::default()).await?;
+            let events = match log.read_all(topic, after, ReadLimit::default()).await {
+                Err(ReadError::Trimmed { to, .. }) => {
+                    *report.trimmed_events.of(topic) += to.0 - after.0;
+                    after = to;
+                    continue;
+                }
+                events => events?,
+            };
             let Some(last) = events.last() else { break };
             let end = last.position.sequence;
             for event in &events {

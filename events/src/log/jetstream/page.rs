@@ -1,0 +1,138 @@
+//! One request for messages, and whether all of its answer has come.
+
+use async_nats::HeaderMap;
+use futures::StreamExt;
+use serde_json::json;
+
+use super::read::{NOT_FOUND, Reader, away, number, status};
+use crate::envelope::RecordedEvent;
+use crate::log::{ReadError, ReadLimit};
+use crate::position::{Sequence, Topic};
+
+/// The most messages and bytes one request may bring: a server drops a client that it has to
+/// keep more than 64 MiB for.
+const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 * 1024 };
+
+/// The status behind the last message of a batch.
+const END_OF_BATCH: u16 = 204;
+
+/// Messages as a server gave them, and how many there are beyond.
+pub(super) struct Page {
+    pub(super) events: Vec<RecordedEvent>,
+    pub(super) pending: u64,
+}
+
+/// What of an answer has come. With every message, and with the end, a server names the message
+/// it sent before (0: none). Those of a batch are otherwise not connected: when the connection
+/// breaks, the rest is sent to the next one, and looks like a whole answer.
+#[derive(Debug, Default)]
+struct Chain {
+    last: u64,
+}
+
+impl Chain {
+    /// The next message, or the end.
+    fn follow(&mut self, headers: Option<&HeaderMap>) -> Result<(), ReadError> {
+        let before = number(headers, "Nats-Last-Sequence");
+        if before != Some(self.last) {
+            return Err(away("the connection broke in the middle of an answer"));
+        }
+        self.last = number(headers, "Nats-Sequence").unwrap_or(self.last);
+        Ok(())
+    }
+
+    /// An answer that says there is nothing is the only one.
+    fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+}
+
+impl Reader {
+    /// One request: messages of a subject after a sequence, within bounds.
+    pub(super) async fn page(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        subject: &str,
+        limit: ReadLimit,
+    ) -> Result<Page, ReadError> {
+        self.api.connected().await?;
+        let client = &self.api.client;
+        let inbox = client.new_inbox();
+        let mut answers =
+            client.subscribe(inbox.clone()).await.map_err(|error| away(&error.to_string()))?;
+        let wanted = json!({
+            "seq": after.0 + 1,
+            "batch": limit.events_max.clamp(1, PAGE_MAX.events_max),
+            "max_bytes": limit.bytes_max.clamp(1, PAGE_MAX.bytes_max),
+            "next_by_subj": subject,
+        });
+        let request = format!("$JS.API.DIRECT.GET.{}", self.subjects.stream_name(topic));
+        let published = client.publish_with_reply(request, inbox, wanted.to_string().into()).await;
+        published.map_err(|error| away(&error.to_string()))?;
+        let mut page = Page { events: Vec::new(), pending: 0 };
+        let (mut chain, mut bytes) = (Chain::default(), 0);
+        loop {
+            let answer = self.api.in_time(answers.next()).await?.ok_or_else(|| away("closed"))?;
+            match status(&answer) {
+                None => {
+                    chain.follow(answer.headers.as_ref())?;
+                    page.pending = number(answer.headers.as_ref(), "Nats-Num-Pending").unwrap_or(0);
+                    bytes += answer.payload.len();
+                    // The servers count headers as well, and may give one message too many.
+                    if bytes <= limit.bytes_max || page.events.is_empty() {
+                        page.events.push(self.event(topic, &answer)?);
+                    } else {
+                        page.pending += 1;
+                        return Ok(page);
+                    }
+                }
+                Some(END_OF_BATCH) => {
+                    return chain.follow(answer.headers.as_ref()).map(|()| page);
+                }
+                Some(NOT_FOUND) if chain.is_empty() => return Ok(page),
+                Some(status) => return Err(away(&format!("status {status}"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message (or the end, without a place of its own) behind another one.
+    fn behind(before: u64, sequence: Option<u64>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Last-Sequence", before.to_string());
+        if let Some(sequence) = sequence {
+            headers.insert("Nats-Sequence", sequence.to_string());
+        }
+        headers
+    }
+
+    fn follow(answer: &[HeaderMap]) -> Result<(), ReadError> {
+        let mut chain = Chain::default();
+        answer.iter().try_for_each(|headers| chain.follow(Some(headers)))
+    }
+
+    /// Of one subject, so that sequences are missing that belong to others.
+    #[test]
+    fn an_answer_without_any_one_of_its_messages_is_not_whole() {
+        let answer = [
+            behind(0, Some(3)),
+            behind(3, Some(4)),
+            behind(4, Some(9)),
+            behind(9, Some(11)),
+            behind(11, None),
+        ];
+        assert_eq!(follow(&answer), Ok(()));
+        for missing in 0..answer.len() - 1 {
+            let rest = [&answer[..missing], &answer[missing + 1..]].concat();
+            let Err(ReadError::Unavailable(_)) = follow(&rest) else { panic!("without {missing}") };
+        }
+        assert!(follow(&answer[4..]).is_err(), "only the end");
+        assert_eq!(follow(&[behind(0, None)]), Ok(()), "nothing there");
+        assert!(Chain::default().follow(None).is_err(), "no server does that");
+    }
+}

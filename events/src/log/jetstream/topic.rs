@@ -1,0 +1,118 @@
+//! Reading a topic: what comes after a place, and whether the place is still what it was.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::api::{ApiError, NO_MESSAGE};
+use super::read::{Found, Reader, away};
+use super::streams::{State, state};
+use crate::envelope::RecordedEvent;
+use crate::log::{ReadError, ReadLimit, Seen};
+use crate::position::{Position, Sequence, Topic};
+
+/// How often a leader that has less than it should is asked again.
+const STALE_PAUSE: Duration = Duration::from_millis(200);
+
+impl Reader {
+    pub(super) async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
+        let sequence = Sequence(self.state(topic).await?.last_seq);
+        Ok(Position { log: self.log, topic, sequence })
+    }
+
+    async fn state(&self, topic: Topic) -> Result<State, ReadError> {
+        Ok(state(&self.api, &self.subjects.stream_name(topic)).await?)
+    }
+
+    /// The same, when a reader has seen what is at a place. Who led the topic and was frozen, or cut
+    /// off from the others, says for a moment what was so before: that is no reason to stop.
+    async fn state_at(&self, topic: Topic, after: Sequence) -> Result<State, ReadError> {
+        let asked = Instant::now();
+        loop {
+            let state = self.state(topic).await?;
+            if after.0 <= state.last_seq {
+                return Ok(state);
+            }
+            if !self.replicated || asked.elapsed() >= self.stale {
+                return Err(ReadError::Rewound { head: Sequence(state.last_seq), after });
+            }
+            sleep(STALE_PAUSE).await;
+        }
+    }
+
+    /// A reader that has seen more than there is has seen another log.
+    async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
+        let State { first_seq, .. } = self.state_at(topic, after).await?;
+        // All of it is gone, or a replica that was asked does not have it yet.
+        if first_seq > after.0 + 1 {
+            return Err(trimmed(after, Sequence(first_seq)));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut events = self.page(topic, after, &self.subjects.all(topic), limit).await?.events;
+        let Some(first) = events.first().map(|event| event.position.sequence) else {
+            return self.check(topic, after).await.map(|()| events);
+        };
+        if first.0 > after.0 + 1 {
+            return Err(self.gap(topic, after, first).await?);
+        }
+        // The servers may have dropped something while they answered: that is told next time.
+        let follows = |(n, event): &(u64, &RecordedEvent)| event.position.sequence.0 == first.0 + n;
+        let whole = (0..).zip(&events).take_while(follows).count();
+        events.truncate(whole);
+        Ok(events)
+    }
+
+    /// What an answer that leaves something out means. The leader of the topic knows; a replica
+    /// may have lost what others have.
+    async fn gap(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        first: Sequence,
+    ) -> Result<ReadError, ReadError> {
+        let name = format!("STREAM.MSG.GET.{}", self.subjects.stream_name(topic));
+        let next = json!({ "seq": after.0 + 1, "next_by_subj": self.subjects.all(topic) });
+        let kept = match self.api.ask::<Found>(&name, &next).await {
+            Ok(found) => first.min(Sequence(found.message.seq)),
+            Err(ApiError::Refused { code: NO_MESSAGE, .. }) => {
+                return Ok(away("the leader of the topic does not know what it has"));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if kept.0 > after.0 + 1 {
+            return Ok(trimmed(after, kept));
+        }
+        Ok(away(&format!("the server that answered does not have event {kept} of {topic}")))
+    }
+
+    /// What is at a place that a reader has seen, as far as it is kept.
+    pub(super) async fn seen(
+        &self,
+        topic: Topic,
+        after: Sequence,
+    ) -> Result<Option<Seen>, ReadError> {
+        if after == Sequence::START {
+            return Ok(None);
+        }
+        let State { first_seq, .. } = self.state_at(topic, after).await?;
+        if after.0 < first_seq {
+            return Ok(None);
+        }
+        let found = Seen::from(&self.at(topic, after).await?);
+        Ok(Some(found).filter(|found| found.sequence == after))
+    }
+}
+
+/// What lies between a reader's place and what is kept is gone.
+fn trimmed(after: Sequence, kept: Sequence) -> ReadError {
+    ReadError::Trimmed { from: Sequence(after.0 + 1), to: Sequence(kept.0 - 1) }
+}
