@@ -1,6 +1,7 @@
 //! The conformance suite of [`EventLog`]: one function per obligation of the trait. A backend
 //! runs all of it with [`log_contract!`](crate::log_contract) and a factory of empty logs.
 
+mod agreements;
 pub mod nats_cluster;
 pub mod nats_server;
 pub mod tcp_proxy;
@@ -14,10 +15,11 @@ use uuid::Uuid;
 use super::{
     APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion, ReadError, ReadLimit, Seen,
 };
-use crate::agreement::Agreed;
 use crate::envelope::{CommandId, Metadata, NewEvent};
 use crate::link::LinkDisabled;
 use crate::position::{Sequence, StreamId, Topic, Version};
+
+pub use agreements::nodes_agree_until_that_is_forgotten;
 
 /// The log under test.
 pub type Log = Arc<dyn EventLog>;
@@ -203,24 +205,6 @@ pub async fn a_command_is_done_once_although_the_log_was_opened_again(
     assert!(again.duplicate, "the command is forgotten");
     assert_eq!((again.position, again.version), (first.position, first.version));
     assert_eq!(log.read(&one.stream, Version::NONE).await.unwrap().len(), 3);
-}
-
-/// The first proposal is everybody's until it is forgotten; another name is another matter. Needs
-/// eight nodes of one log that several may write to.
-pub async fn nodes_agree_until_that_is_forgotten(nodes: &[Log]) {
-    let agree = async |n: u8, name: &str| {
-        let agreements = nodes[usize::from(n)].agreements().unwrap();
-        agreements.agree(name, Agreed([n; 32])).await.unwrap().0[0]
-    };
-    let agreed = futures::future::join_all((0..8).map(|n| agree(n, "one"))).await;
-    assert!(agreed.iter().all(|n| *n == agreed[0]), "{agreed:?}");
-    let (first, another) = (agreed[0], (agreed[0] + 1) % 8);
-    assert_eq!(agree(another, "two").await, another);
-    for _ in 0..2 {
-        nodes[0].agreements().unwrap().forget("one").await.unwrap();
-    }
-    assert_eq!(agree(another, "one").await, another, "nobody has the old one");
-    assert_eq!(agree(first, "two").await, another, "that one stays");
 }
 
 /// Obligation 4 is about one stream.
