@@ -49,7 +49,7 @@ use read::Reader;
 use subscription::TopicSubscription;
 
 use super::versioned::Writer;
-use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Seen, Subscription};
 use crate::agreement::Agreements;
 use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
@@ -158,6 +158,10 @@ impl EventLog for EventStoreLog {
         let reader = self.reader.clone();
         let scanned = scan::place(after);
         Ok(Box::new(TopicSubscription { reader, topic, after, scanned, limit }))
+    }
+
+    async fn confirm(&self, topic: Topic, seen: Seen) -> Result<(), ReadError> {
+        self.reader.confirm(topic, seen).await
     }
 
     async fn head(&self, topic: Topic) -> Result<Position, ReadError> {

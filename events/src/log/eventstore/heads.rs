@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ::eventstore::{Client, Position as Place, StreamPosition};
+use ::eventstore::{Client, Position as Place, ResolvedEvent, StreamPosition};
 
 use super::connection::CallError;
 use super::read::Reader;
 use super::scan::{Step, place};
-use crate::log::ReadError;
+use crate::envelope::RecordedEvent;
+use crate::log::{ReadError, Seen};
 use crate::position::{Sequence, Topic};
 
 /// How many events are looked at from the end. A topic that none of them is of is read from its
@@ -116,19 +117,44 @@ impl Reader {
         if after > head { Err(ReadError::Rewound { head, after }) } else { Ok(()) }
     }
 
+    /// Whether what a reader has seen is still where it was. The servers forget nothing of a topic, so
+    /// another event there, or none, is another log.
+    pub(super) async fn confirm(&self, topic: Topic, seen: Seen) -> Result<(), ReadError> {
+        let found = self.event_at(topic, seen.sequence).await?;
+        if found.as_ref().map(Seen::from) == Some(seen) {
+            return Ok(());
+        }
+        self.heads.lock().remove(&topic);
+        let head = self.head(topic).await?;
+        Err(ReadError::Rewound { head, after: seen.sequence })
+    }
+
     /// Whether an event of a topic is at a place.
     async fn is_there(&self, topic: Topic, at: Sequence) -> Result<bool, CallError> {
+        Ok(self.event_at(topic, at).await?.is_some())
+    }
+
+    /// The event of a topic that is at a place.
+    async fn event_at(
+        &self,
+        topic: Topic,
+        at: Sequence,
+    ) -> Result<Option<RecordedEvent>, CallError> {
         let options = self.connection.read_all_options();
         let options = options.position(StreamPosition::Position(place(at))).max_count(1);
         let asked = async |client: &Client| client.read_all(&options).await?.next().await;
-        match self.connection.call()?.soon(asked).await {
-            Ok(found) => Ok(found.and_then(|found| found.event).is_some_and(|event| {
+        let found = match self.connection.call()?.soon(asked).await {
+            Ok(found) => found,
+            // The middle of an event is no place, and refused.
+            Err(CallError::Refused(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let is_at = |found: &ResolvedEvent| {
+            found.event.as_ref().is_some_and(|event| {
                 event.position.commit == at.0
                     && self.names.stream(topic, &event.stream_id).is_some()
-            })),
-            // The middle of an event is no place, and refused.
-            Err(CallError::Refused(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+            })
+        };
+        found.filter(is_at).map(|found| Ok(self.found(topic, found)?.event)).transpose()
     }
 }
