@@ -80,6 +80,7 @@ const PROJECTION: &[&str] = &[
     "position",
     "rate",
     "state",
+    "trimmedEvents",
     "version",
 ];
 
@@ -195,7 +196,7 @@ async fn operations_and_short_forms_have_their_fields() {
     assert_eq!(projections.len(), 3);
     assert!(projections.iter().all(|it| keys(it) == PROJECTION), "{projections:?}");
     let verified = client.post("/api/v1/projections/clicks/verify", &json!({})).await.expect(200);
-    assert_eq!(keys(&verified.json()), ["identical", "position", "tables"]);
+    assert_eq!(keys(&verified.json()), ["identical", "position", "tables", "trimmedEvents"]);
     let problem = client.get("/api/v1/links/nothere").await.expect(404).json();
     assert_eq!(keys(&problem), ["code", "detail", "status", "title", "type"]);
     let problem = client.post("/api/v1/links", &json!({})).await.expect(422).json();
