@@ -15,9 +15,10 @@ pub(super) const PROJECTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a statement waits for a lock, which another process's transaction may hold.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a transaction may stand still before the server ends it: a projector that is frozen
-/// keeps nobody else from going on for longer.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a transaction may stand still before the server ends it: a projector that is frozen, or
+/// whose machine is gone, keeps nobody else from going on for longer. With the lease, which ends
+/// meanwhile, another one has taken over within 5 s.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;

@@ -111,6 +111,26 @@ async fn a_transaction_that_stands_still_is_ended_by_the_server() {
     assert_eq!(rows.await.unwrap(), [2]);
 }
 
+/// Trap 14: a projector that is frozen, or whose machine is gone, in the middle of a batch keeps the
+/// next one from going on for a moment only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_14_a_projector_that_stands_still_holds_nobody_up_for_long() {
+    let server = PostgresServer::start();
+    let world = World::new(open(&server).await).await;
+    world.clicks(vec![click("a", "2026-03-01T12:00:00Z", json!({}))]).await;
+    world.caught_up().await;
+    let mut frozen = open(&server).await.begin().await.unwrap();
+    let moves = "update checkpoints set sequence = sequence where projection = $1".to_owned();
+    frozen.execute(moves, &["clicks".into()]).await.unwrap();
+    let at = Instant::now();
+    world.clicks(vec![click("a", "2026-03-01T13:00:00Z", json!({}))]).await;
+    world.caught_up().await;
+    let held_up = at.elapsed();
+    println!("held up for {} ms", held_up.as_millis());
+    assert!(held_up < Duration::from_secs(9), "{held_up:?}");
+    assert!(frozen.commit().await.is_err(), "it has lost its place");
+}
+
 /// Queries can't write, end in time, and say who they are; projectors have more time.
 #[tokio::test]
 async fn every_connection_is_set_up_for_its_use() {
@@ -130,7 +150,7 @@ async fn every_connection_is_set_up_for_its_use() {
         (Purpose::Projection, "application_name", "hoplog-projector"),
         (Purpose::Projection, "statement_timeout", "1min"),
         (Purpose::Projection, "lock_timeout", "10s"),
-        (Purpose::Projection, "idle_in_transaction_session_timeout", "10s"),
+        (Purpose::Projection, "idle_in_transaction_session_timeout", "3s"),
         (Purpose::Projection, "search_path", "links"),
         (Purpose::Comparison, "statement_timeout", "0"),
     ] {
