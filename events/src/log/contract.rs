@@ -14,15 +14,16 @@ use std::sync::Arc;
 use chrono::DateTime;
 use uuid::Uuid;
 
-use super::{
-    APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion, ReadError, ReadLimit, Seen,
-};
+use super::{APPEND_BYTES_MAX, Append, AppendError, EventLog, ExpectedVersion, ReadLimit};
 use crate::envelope::{CommandId, Metadata, NewEvent};
 use crate::link::LinkDisabled;
 use crate::position::{Sequence, StreamId, Topic, Version};
 
 pub use agreements::nodes_agree_until_that_is_forgotten;
-pub use ahead::*;
+pub use ahead::{
+    a_reader_ahead_of_the_log_is_told, a_reader_of_a_log_that_was_put_back_is_told,
+    a_reader_that_polls_is_never_taken_for_one_that_is_ahead,
+};
 pub use reads::{
     a_stream_is_read_page_by_page, reads_are_bounded_by_events_and_bytes,
     streams_are_read_after_a_version, the_last_event_of_a_stream_is_known,

@@ -1,6 +1,10 @@
 //! Readers that have seen more than the log has, or something else.
 
-use super::*;
+use std::sync::Arc;
+
+use super::{Log, append, at, command, stream};
+use crate::log::{ReadError, ReadLimit, Seen};
+use crate::position::{Sequence, Topic, Version};
 
 /// A reader that has seen more than there is must not wait for ever.
 pub async fn a_reader_ahead_of_the_log_is_told(log: Log) {
