@@ -195,7 +195,7 @@ async fn a_live_stream_ends_when_its_key_is_revoked() {
 #[tokio::test]
 async fn a_live_stream_ends_when_its_key_expires() {
     let server = Server::start();
-    let end = now() + chrono::Duration::seconds(2);
+    let end = now() + chrono::Duration::seconds(4);
     let body = json!({
         "name": "reader", "owner": "reader", "scopes": ["events:read"],
         "expiresAt": end.to_rfc3339(),
