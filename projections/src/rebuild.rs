@@ -125,6 +125,7 @@ impl Worker {
 
     /// Brings every partition to where the one is that is furthest.
     async fn even_out(&self) -> Result<Checkpoint, WorkerError> {
+        self.applier.confirm_all().await?;
         let all = self.applier.checkpoints().await?;
         let furthest = all.iter().map(|checkpoint| checkpoint.sequence).max();
         let furthest = furthest.unwrap_or_default();

@@ -87,7 +87,28 @@ impl KeyRing {
             let Err(error) = self.follow_until_away(log).await;
             tracing::warn!(%error, "API keys can't be followed; trying again");
             tokio::time::sleep(FOLLOW_PAUSE).await;
+            if matches!(error, ReadError::Rewound { .. })
+                && let Err(error) = self.begin_again(log).await
+            {
+                tracing::warn!(%error, "the keys of a log that was put back can't be read");
+            }
         }
+    }
+
+    /// The log was put back to an older copy: its keys, from the first on.
+    async fn begin_again(&self, log: &Arc<dyn EventLog>) -> Result<(), ReadError> {
+        let mut keys = Keys::default();
+        loop {
+            let after = keys.last.map_or(Sequence::START, |last| last.sequence);
+            let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
+            if events.is_empty() {
+                break;
+            }
+            keys.take(&events);
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.changes.send_replace(());
+        Ok(())
     }
 
     async fn follow_until_away(&self, log: &Arc<dyn EventLog>) -> Result<Infallible, ReadError> {
@@ -109,6 +130,10 @@ impl KeyRing {
         log: &Arc<dyn EventLog>,
         sequence: Sequence,
     ) -> Result<(), ReadError> {
+        // What a log that was put back gives this place to is another event.
+        if let Err(ReadError::Rewound { .. }) = self.confirm(log).await {
+            self.begin_again(log).await?;
+        }
         while self.applied() < sequence && self.read_on(log).await? {}
         Ok(())
     }
@@ -138,14 +163,7 @@ impl KeyRing {
 
     /// Several readers may bring the same events: each is applied once, in order.
     pub(super) fn apply(&self, events: &[RecordedEvent]) {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            if keys.last.is_none_or(|last| event.position.sequence > last.sequence) {
-                keys.apply_recorded(event);
-                keys.last = Some(event.into());
-            }
-        }
-        drop(keys);
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).take(events);
         self.changes.send_replace(());
     }
 
@@ -231,6 +249,15 @@ impl KeyRing {
 }
 
 impl Keys {
+    fn take(&mut self, events: &[RecordedEvent]) {
+        for event in events {
+            if self.last.is_none_or(|last| event.position.sequence > last.sequence) {
+                self.apply_recorded(event);
+                self.last = Some(event.into());
+            }
+        }
+    }
+
     fn apply_recorded(&mut self, event: &RecordedEvent) {
         match event.decode() {
             Ok(Some(envelope)) => self.apply(&envelope.event, envelope.time),

@@ -208,3 +208,20 @@ async fn a_key_with_an_event_that_cant_be_read_works_no_more() {
     assert_eq!(world.ring.authenticate(key.reveal(), t(1)), Err(AuthError));
     assert!(world.ring.authenticate(other.reveal(), t(1)).is_ok());
 }
+
+/// What is revoked on a log that was put back is revoked, also where the ring has seen more of the
+/// log before it.
+#[tokio::test]
+async fn keys_of_a_log_that_was_put_back_are_read_anew() {
+    let (before, after) = (world().await, world().await);
+    let (_, lost) = before.create(new_key(&[Scope::Admin])).await;
+    before.create(new_key(&[Scope::Admin])).await;
+    before.create(new_key(&[Scope::Admin])).await;
+    let (id, revoked) = after.create(new_key(&[Scope::Admin])).await;
+    let position = revoke_key(&after.log, &issuer(), id).await.unwrap();
+    before.ring.catch_up(&after.log, position.sequence).await.unwrap();
+    assert_eq!(before.ring.list().len(), 1);
+    for key in [lost, revoked] {
+        assert_eq!(before.ring.authenticate(key.reveal(), t(1)), Err(AuthError));
+    }
+}

@@ -87,7 +87,8 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     if app.numbers_codes {
         let codes = Arc::clone(app);
         jobs.spawn(async move {
-            WorkerId::keep(codes.log.as_ref(), codes.node.id(), codes.commands.codes()).await;
+            let node = || codes.node.id();
+            WorkerId::keep(codes.log.as_ref(), node, codes.commands.codes()).await;
         });
     }
     let expiry = Arc::clone(app);

@@ -48,6 +48,8 @@ struct Kept {
 pub struct VisitorSalts {
     path: PathBuf,
     kept: Mutex<Kept>,
+    /// The last day whose salt no node can get any more.
+    forgotten: Mutex<Option<NaiveDate>>,
 }
 
 impl VisitorSalts {
@@ -64,7 +66,7 @@ impl VisitorSalts {
             Err(error) => return Err(error),
         };
         write(path, &kept)?;
-        Ok(Self { path: path.to_owned(), kept: Mutex::new(kept) })
+        Ok(Self { path: path.to_owned(), kept: Mutex::new(kept), forgotten: Mutex::default() })
     }
 
     /// The hash of a visitor who comes at `at`; `now` decides which salts are over.
@@ -130,15 +132,19 @@ impl VisitorSalts {
         self.replace(&mut kept, days)
     }
 
-    /// Destroys the salts of days that are over, and tells which.
-    fn destroy_outdated(&self, now: DateTime<Utc>) -> io::Result<Vec<NaiveDate>> {
+    /// Destroys the salts of days that are over.
+    fn destroy_outdated(&self, now: DateTime<Utc>) -> io::Result<()> {
         let mut kept = self.kept();
-        let (over, days): (BTreeMap<_, _>, _) =
-            kept.days.iter().partition(|(day, _)| **day < oldest(now));
-        if !over.is_empty() {
-            self.replace(&mut kept, days)?;
+        let mut days = kept.days.clone();
+        days.retain(|day, _| *day >= oldest(now));
+        if days.len() == kept.days.len() {
+            return Ok(());
         }
-        Ok(over.into_keys().collect())
+        self.replace(&mut kept, days)
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, Option<NaiveDate>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Only what is on the disk is used: a salt that is not would make other visitors of the same

@@ -55,11 +55,12 @@ impl WorkerId {
         Err(WorkerError::NoneLeft)
     }
 
-    /// Keeps the lease for as long as it is polled, and has codes made with the number it is for.
-    pub async fn keep(log: &dyn EventLog, node: Uuid, codes: &CodeMaker) {
+    /// Keeps the lease for as long as it is polled, and has codes made with the number it is for. A
+    /// node may get another name meanwhile.
+    pub async fn keep(log: &dyn EventLog, node: impl Fn() -> Uuid, codes: &CodeMaker) {
         loop {
             tokio::time::sleep(RENEWAL).await;
-            match Self::lease(log, node).await {
+            match Self::lease(log, node()).await {
                 Ok(worker) => codes.become_worker(worker),
                 Err(error) => tracing::warn!(%error, "the worker number can't be looked after"),
             }

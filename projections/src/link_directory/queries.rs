@@ -9,7 +9,7 @@ use super::NAME;
 use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
 use crate::checkpoint::{AsOf, as_of};
 use crate::database::{DatabaseError, Row, Value};
-use crate::runner::Progress;
+use crate::runner::{Progress, State};
 use crate::table_set::Tables;
 
 /// Links to the URL `?`. Its index holds the beginnings of URLs: no database takes entries as long
@@ -29,10 +29,11 @@ impl LinkDirectory {
     }
 
     /// The last event of topic LINKS that the tables of every partition account for. A link that is not found
-    /// may be younger than that.
+    /// may be younger than that. Nothing, while the directory can't go on: its tables may be of another log.
     #[must_use]
     pub fn applied(&self) -> Sequence {
-        self.progress.borrow().sequence
+        let progress = self.progress.borrow();
+        if progress.state == State::Failed { Sequence::START } else { progress.sequence }
     }
 
     /// One link; `None`: not here (yet).

@@ -58,8 +58,20 @@ impl Applier {
         found.ok_or_else(|| WorkerError::CheckpointLost(self.projection.name().to_owned()))
     }
 
-    /// The log still has the event that the tables account for last.
-    pub(crate) async fn confirm(&self, checkpoint: Checkpoint) -> Result<(), WorkerError> {
+    /// The log still has what the tables account for, of every partition: one that is not so far as the
+    /// others may not notice that the log was put back.
+    pub(crate) async fn confirm_all(&self) -> Result<(), WorkerError> {
+        let mut checkpoints = self.checkpoints().await?;
+        checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
+        checkpoints.dedup_by_key(|checkpoint| checkpoint.sequence);
+        for checkpoint in checkpoints {
+            self.confirm(checkpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// The log still has the event that a partition accounts for last.
+    async fn confirm(&self, checkpoint: Checkpoint) -> Result<(), WorkerError> {
         let Checkpoint { topic, sequence, command_id, .. } = checkpoint;
         let Some(command_id) = command_id else { return Ok(()) };
         Ok(self.log.confirm(topic, Seen { sequence, command_id }).await?)

@@ -54,7 +54,7 @@ impl Follower<'_> {
         let topic = self.applier.projection.topic();
         let head = self.applier.log.head(topic).await?.sequence;
         let mut events = self.applier.log.subscribe(topic, checkpoint.sequence, BATCH).await?;
-        self.applier.confirm(checkpoint).await?;
+        self.applier.confirm_all().await?;
         self.progress.send_modify(|progress| progress.advance(number, checkpoint.sequence));
         let mut hurry = self.hurry();
         loop {

@@ -7,11 +7,11 @@
 use std::io;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use hoplog_events::agreement::{Agreed, Agreements};
 use hoplog_events::log::EventLog;
 
-use super::VisitorSalts;
+use super::{VisitorSalts, oldest};
 use crate::clock::Clock;
 
 /// How long before a day its salt is made.
@@ -38,9 +38,29 @@ impl VisitorSalts {
                 self.get(day, shared).await;
             }
         }
-        match self.destroy_outdated(now) {
-            Ok(days) => destroy_shared(&days, shared).await,
-            Err(error) => tracing::warn!(%error, "outdated visitor salts can't be destroyed"),
+        if let Err(error) = self.destroy_outdated(now) {
+            tracing::warn!(%error, "outdated visitor salts can't be destroyed");
+        }
+        if let Some(shared) = shared {
+            self.destroy_shared(shared, now).await;
+        }
+    }
+
+    /// Also what this node's own visits have made it destroy in its file, or another node forgot.
+    async fn destroy_shared(&self, shared: &dyn Agreements, now: DateTime<Utc>) {
+        let over =
+            [2, 1].into_iter().filter_map(|days| oldest(now).checked_sub_days(Days::new(days)));
+        for day in over {
+            if self.forgotten().is_some_and(|forgotten| forgotten >= day) {
+                continue;
+            }
+            match shared.forget(&name_of(day)).await {
+                Ok(()) => *self.forgotten() = Some(day),
+                // The servers destroy it by its age.
+                Err(error) => {
+                    tracing::warn!(%day, %error, "an outdated visitor salt is still on the log's servers");
+                }
+            }
         }
     }
 
@@ -60,16 +80,6 @@ impl VisitorSalts {
 /// What the nodes call a day's salt.
 fn name_of(day: NaiveDate) -> String {
     format!("salt-{day}")
-}
-
-async fn destroy_shared(days: &[NaiveDate], shared: Option<&dyn Agreements>) {
-    let Some(shared) = shared else { return };
-    for day in days {
-        if let Err(error) = shared.forget(&name_of(*day)).await {
-            // The servers destroy it by its age.
-            tracing::warn!(%day, %error, "an outdated visitor salt is still on the log's servers");
-        }
-    }
 }
 
 #[cfg(test)]
@@ -105,6 +115,8 @@ mod tests {
         assert_eq!(hash(&late, 2, 1), hash(&one, 2, 1));
         // Once a day is over nobody gets its salt, the servers' administrator included.
         let first = hash(&one, 1, 23);
+        // A visit has destroyed it in the node's own file already.
+        hash(&one, 2, 2);
         one.prepare(&logs[0], at(2, 2)).await;
         let newcomer = open("newcomer");
         newcomer.prepare(&logs[1], at(1, 23)).await;

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::commands::create_link::WantedLink;
 use crate::commands::{IdempotencyKey, Issuer};
 use crate::domain::link::Link;
-use crate::execute::load_link;
+use crate::execute::load_link_at;
 use crate::http::problem::Problem;
 
 /// How many links that were wanted like this, and have ended or changed since, are looked at. Who
@@ -48,9 +48,10 @@ pub(super) async fn find_or_create(
             return Ok(made);
         }
         // Made a moment ago by a request like this, or long ago: as it is now.
-        let link = load_link(app.log.as_ref(), &made.link.key).await?;
-        if let Some(link) = link.filter(|link| lives(link, issuer) && is_like(link, &wanted)) {
-            return found(app, link, head).await;
+        let now = load_link_at(app.log.as_ref(), &made.link.key).await?;
+        let fits = |(link, _): &(Link, Position)| lives(link, issuer) && is_like(link, &wanted);
+        if let Some((link, position)) = now.filter(fits) {
+            return found(app, link, position).await;
         }
     }
     create(app, issuer, host, None, wanted).await

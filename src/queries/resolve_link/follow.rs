@@ -1,7 +1,7 @@
 //! Keeping up with what other nodes change.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hoplog_events::envelope::RecordedEvent;
@@ -10,6 +10,7 @@ use hoplog_events::log::{ReadError, ReadLimit, Subscription};
 use hoplog_events::position::{Sequence, Topic};
 
 use super::LinkResolver;
+use super::recent::RecentChanges;
 
 /// How long to wait before a log that can't be read is tried again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -21,29 +22,38 @@ pub const READ_BACK_EVENTS: u64 = 50_000;
 /// The last event before those that this node has followed from the first on: what came until
 /// then it knows from others only, and those may lack some of it.
 #[derive(Debug)]
-pub(super) struct Followed(AtomicU64);
+pub(super) struct Followed {
+    from: AtomicU64,
+    /// Nobody else is believed any more.
+    distrusts: AtomicBool,
+}
 
 impl Default for Followed {
     /// Nothing is followed yet.
     fn default() -> Self {
-        Self(AtomicU64::new(u64::MAX))
+        Self { from: AtomicU64::new(u64::MAX), distrusts: AtomicBool::new(false) }
     }
 }
 
 impl Followed {
     fn begin(&self, head: Sequence) {
-        self.0.store(head.0, Ordering::Release);
+        self.from.store(head.0, Ordering::Release);
+    }
+
+    fn distrust(&self) {
+        self.distrusts.store(true, Ordering::Release);
     }
 
     /// What was followed until then is forgotten.
     fn forget(&self, until: Sequence) {
-        self.0.fetch_max(until.0, Ordering::AcqRel);
+        self.from.fetch_max(until.0, Ordering::AcqRel);
     }
 
     /// Whether somebody who accounts for everything up to `applied` lacks nothing but what this
     /// node has followed.
     pub(super) fn is_behind(&self, applied: Sequence) -> bool {
-        applied.0 >= self.0.load(Ordering::Acquire)
+        let distrusts = self.distrusts.load(Ordering::Acquire);
+        !distrusts && applied.0 >= self.from.load(Ordering::Acquire)
     }
 }
 
@@ -56,6 +66,12 @@ impl LinkResolver {
             // What is missed meanwhile is unknown: nothing here can be vouched for.
             tracing::warn!(%error, "link changes can't be followed yet; the cache is dropped");
             self.cache.clear();
+            if matches!(error, ReadError::Rewound { .. }) {
+                // The read model is of what was lost, and so is what is remembered: from now on
+                // the log is asked. A new start believes the tables that were built anew.
+                self.followed.distrust();
+                *self.recent() = RecentChanges::new(self.shared.is_some());
+            }
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
     }
@@ -107,5 +123,23 @@ impl LinkResolver {
         let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
         self.note_change(&key, event.version, event.position.sequence);
         self.cache.invalidate(&key, event.version.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_believed_if_they_lack_nothing_but_what_was_followed() {
+        let followed = Followed::default();
+        assert!(!followed.is_behind(Sequence(1_000)), "nothing is followed yet");
+        followed.begin(Sequence(10));
+        assert!(followed.is_behind(Sequence(10)) && !followed.is_behind(Sequence(9)));
+        followed.forget(Sequence(20));
+        assert!(followed.is_behind(Sequence(20)) && !followed.is_behind(Sequence(19)));
+        followed.distrust();
+        followed.begin(Sequence(5));
+        assert!(!followed.is_behind(Sequence(1_000)), "their log is not this one");
     }
 }

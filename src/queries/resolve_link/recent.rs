@@ -88,17 +88,16 @@ impl RecentChanges {
         complete_after.is_some_and(|sequence| as_of >= sequence) && version >= self.newest(key)
     }
 
-    /// Forgets the oldest changes, if there are too many and the read model has seen them. Returns
-    /// the last that was forgotten although it has not: there were far too many.
+    /// Forgets the oldest changes, if there are too many and the read model has seen them, or if
+    /// there are far too many. Returns the last that was forgotten: a read model that is not, or no
+    /// longer, so far lacks what nobody remembers.
     pub(super) fn forget(&mut self, projected: Sequence) -> Option<Sequence> {
         let newest = &mut self.newest;
-        drop_oldest(&mut self.created, UNPROJECTED_MAX, projected, newest);
-        if let Some(last) = drop_oldest(&mut self.changed, self.changed_max, projected, newest) {
-            self.forgotten = self.forgotten.max(last);
-        }
         let any = Sequence(u64::MAX);
-        let created = drop_oldest(&mut self.created, REMEMBERED_MAX, any, newest);
-        let changed = drop_oldest(&mut self.changed, REMEMBERED_MAX, any, newest);
+        let created = drop_oldest(&mut self.created, UNPROJECTED_MAX, projected, newest)
+            .max(drop_oldest(&mut self.created, REMEMBERED_MAX, any, newest));
+        let changed = drop_oldest(&mut self.changed, self.changed_max, projected, newest)
+            .max(drop_oldest(&mut self.changed, REMEMBERED_MAX, any, newest));
         self.forgotten = self.forgotten.max(changed.unwrap_or_default());
         created.max(changed)
     }
@@ -180,7 +179,8 @@ mod tests {
         }
         recent.forget(Sequence(0));
         assert_eq!(recent.newest(&key("k1")), Version(1), "the read model has not seen it");
-        recent.forget(Sequence(2_000));
+        // A read model that goes back behind that, as a restored one does, lacks what nobody knows.
+        assert_eq!(recent.forget(Sequence(2_000)), Some(Sequence(2_000 - UNPROJECTED_MAX as u64)));
         assert_eq!(recent.newest.len(), UNPROJECTED_MAX);
         assert!(recent.is_current(&key("old"), Version(1), Sequence(0)));
     }
