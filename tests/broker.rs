@@ -81,7 +81,9 @@ async fn a_log_that_was_put_back_is_told_although_the_spool_makes_it_longer() {
     server.settings.broker().copy_store();
     client.recovered().await;
     visits(client, &code, 1..2).await;
-    client.caught_up("clicks").await;
+    for projection in ["clicks", "click_statistics"] {
+        client.caught_up(projection).await;
+    }
     server.settings.broker().kill();
     for mark in 2..20 {
         visits(client, &code, mark..mark + 1).await;

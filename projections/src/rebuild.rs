@@ -1,6 +1,8 @@
 //! Tables built anew from the first event: to replace the ones that are read, or to be compared
 //! with them.
 
+use std::time::Duration;
+
 use hoplog_events::log::ReadError;
 use hoplog_events::position::{Position, Sequence};
 
@@ -11,6 +13,10 @@ use crate::partition::{Partitions, Share};
 use crate::projection::Table;
 use crate::runner::{BATCH, History, Worker, WorkerError};
 use crate::table_set::TableSet;
+
+/// How often the log is asked again whether it is the one of the tables, and the pause before that.
+const CONFIRM_ATTEMPTS: u32 = 20;
+const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
 
 /// The most differences a report lists for each table.
 pub const DIFFERENCES_MAX: usize = 20;
@@ -123,9 +129,20 @@ impl Worker {
         }
     }
 
+    /// The log is the one that the tables were made of. A replica that is a moment behind is asked again.
+    async fn confirm(&self) -> Result<(), WorkerError> {
+        for _ in 0..CONFIRM_ATTEMPTS {
+            match self.applier.confirm_all().await {
+                Err(error) if error.is_transient() => tokio::time::sleep(CONFIRM_PAUSE).await,
+                confirmed => return confirmed,
+            }
+        }
+        self.applier.confirm_all().await
+    }
+
     /// Brings every partition to where the one is that is furthest.
     async fn even_out(&self) -> Result<Checkpoint, WorkerError> {
-        self.applier.confirm_all().await?;
+        self.confirm().await?;
         let all = self.applier.checkpoints().await?;
         let furthest = all.iter().map(|checkpoint| checkpoint.sequence).max();
         let furthest = furthest.unwrap_or_default();
