@@ -36,10 +36,12 @@ use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
 use crate::config::{Codes, LogSettings, ReadSettings, Role, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
+use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
 use crate::queries::QueryFailure;
+use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkResolver, Target};
 
 pub mod backends;
@@ -270,6 +272,20 @@ impl App {
             Err(WaitError::OtherLog) => Err(QueryFailure::AnotherLog),
             Err(WaitError::TimedOut | WaitError::Unknown(_)) => Err(QueryFailure::Behind),
         }
+    }
+
+    /// One link, deleted or not, as whoever asks may see it: never older than what this node knows.
+    ///
+    /// # Errors
+    /// When there is none, it is not the requester's, or nobody can be asked.
+    pub async fn find_link(
+        &self,
+        key: &LinkKey,
+        requester: &Requester,
+    ) -> Result<Link, QueryFailure> {
+        let directory = self.read_models.link_directory();
+        let least = self.links.least_believed(key);
+        find_link(self.log.as_ref(), &directory, least, key, requester).await
     }
 
     /// The clicks of a link so far.

@@ -99,8 +99,8 @@ impl KeyRing {
     async fn begin_again(&self, log: &Arc<dyn EventLog>) -> Result<(), ReadError> {
         let mut keys = Keys::default();
         loop {
-            let after = keys.last.map_or(Sequence::START, |last| last.sequence);
-            let events = log.read_all(Topic::Accounts, after, ReadLimit::default()).await?;
+            let events =
+                log.read_all(Topic::Accounts, keys.applied(), ReadLimit::default()).await?;
             if events.is_empty() {
                 break;
             }
@@ -158,7 +158,7 @@ impl KeyRing {
     }
 
     fn applied(&self) -> Sequence {
-        self.last().map_or(Sequence::START, |last| last.sequence)
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 
     /// Several readers may bring the same events: each is applied once, in order.
@@ -249,6 +249,10 @@ impl KeyRing {
 }
 
 impl Keys {
+    fn applied(&self) -> Sequence {
+        self.last.map_or(Sequence::START, |last| last.sequence)
+    }
+
     fn take(&mut self, events: &[RecordedEvent]) {
         for event in events {
             if self.last.is_none_or(|last| event.position.sequence > last.sequence) {

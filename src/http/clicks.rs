@@ -27,7 +27,6 @@ use super::stats::bots;
 use crate::app::{App, AppState};
 use crate::clicks::enrichment::HistoricalClick;
 use crate::clicks::import::{IMPORT_CLICKS_MAX, click_time};
-use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkPath, ResolveError};
 
 /// Clicks on a page when the request does not say.
@@ -153,8 +152,7 @@ pub async fn list_clicks(
     let (bots, cursor) = (bots(&mut query), query.raw("cursor"));
     let limit = query.limit(PAGE_CLICKS, PAGE_CLICKS_MAX);
     query.finish()?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
-    find_link(app.log.as_ref(), &directory, newest, &key, &principal.requester()).await?;
+    app.find_link(&key, &principal.requester()).await?;
     app.wait_for(clicks::NAME, position).await?;
     let query = ClickQuery { link: key, from, to, bots, cursor, limit };
     let page = app.read_models.clicks().list(&query).await?;

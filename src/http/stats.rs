@@ -19,7 +19,6 @@ use super::links::answer::{instant, optional_instant};
 use super::path::{Segment, link_key};
 use super::problem::Problem;
 use crate::app::{App, AppState};
-use crate::queries::get_link::find_link;
 
 mod parameters;
 
@@ -137,8 +136,7 @@ pub async fn link_statistics(
 ) -> Result<Json<StatisticsAnswer>, Problem> {
     let key = link_key(&code)?;
     let query = statistics_query(query.as_deref(), Scope::Link(key.clone()))?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
-    find_link(app.log.as_ref(), &directory, newest, &key, &principal.requester()).await?;
+    app.find_link(&key, &principal.requester()).await?;
     answer(&app, &query, position).await
 }
 

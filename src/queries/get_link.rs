@@ -29,18 +29,11 @@ pub async fn find_link(
     link.filter(|link| requester.sees(&link.owner)).ok_or(QueryFailure::NotFound)
 }
 
-/// The same, but a deleted link is no link.
+/// A deleted link is no link.
 ///
 /// # Errors
-/// As [`find_link`], and when the link was deleted.
-pub async fn get_link(
-    log: &dyn EventLog,
-    directory: &LinkDirectory,
-    least: Version,
-    key: &LinkKey,
-    requester: &Requester,
-) -> Result<Link, QueryFailure> {
-    let link = find_link(log, directory, least, key, requester).await?;
+/// When it was deleted.
+pub fn not_deleted(link: Link) -> Result<Link, QueryFailure> {
     if link.state == LinkState::Deleted { Err(QueryFailure::Deleted) } else { Ok(link) }
 }
 

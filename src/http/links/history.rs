@@ -17,7 +17,6 @@ use crate::http::auth::LinksReader;
 use crate::http::fields::Parameters;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
-use crate::queries::get_link::find_link;
 
 /// Events on a page when the request does not say.
 const PAGE_EVENTS: usize = 50;
@@ -63,9 +62,7 @@ pub async fn link_history(
     let after = query.cursor().map_or(Version::NONE, Version);
     let events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
     query.finish()?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
-    let requester = principal.requester();
-    find_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
+    app.find_link(&key, &principal.requester()).await?;
     let limit = ReadLimit { events_max, bytes_max: PAGE_BYTES_MAX };
     let page = page(&app, &key, after, limit).await?;
     Ok(([(header::CACHE_CONTROL, "private, no-cache")], Json(page)).into_response())

@@ -19,7 +19,7 @@ use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
-use crate::queries::get_link::get_link;
+use crate::queries::get_link::not_deleted;
 
 /// Links on a page when the request does not say.
 const PAGE_LINKS: usize = 50;
@@ -63,9 +63,7 @@ pub async fn show_link(
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
     app.wait_for(link_directory::NAME, position).await?;
-    let (directory, newest) = (app.read_models.link_directory(), app.links.least_believed(&key));
-    let requester = principal.requester();
-    let link = get_link(app.log.as_ref(), &directory, newest, &key, &requester).await?;
+    let link = not_deleted(app.find_link(&key, &principal.requester()).await?)?;
     let totals = app.totals_at(&key, position).await?;
     let answer = LinkAnswer::new(link, totals, &origin, app.clock.now());
     Ok(respond(StatusCode::OK, answer, None))
