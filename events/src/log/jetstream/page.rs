@@ -1,8 +1,11 @@
 //! One request for messages, and whether all of its answer has come.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Message, Subscriber};
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::select_all;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::read::{NOT_FOUND, Reader, away, number, status};
 use crate::envelope::RecordedEvent;
@@ -12,6 +15,9 @@ use crate::position::{Sequence, Topic};
 /// The most messages and bytes one request may bring: a server drops a client that it has to
 /// keep more than 64 MiB for.
 const PAGE_MAX: ReadLimit = ReadLimit { events_max: 8_192, bytes_max: 16 * 1024 * 1024 };
+
+/// How often a request is sent before it counts as one without an answer.
+const ASKED_MAX: u32 = 8;
 
 /// The status behind the last message of a batch.
 const END_OF_BATCH: u16 = 204;
@@ -56,11 +62,6 @@ impl Reader {
         subject: &str,
         limit: ReadLimit,
     ) -> Result<Page, ReadError> {
-        self.api.connected().await?;
-        let client = &self.api.client;
-        let inbox = client.new_inbox();
-        let mut answers =
-            client.subscribe(inbox.clone()).await.map_err(|error| away(&error.to_string()))?;
         let wanted = json!({
             "seq": after.0 + 1,
             "batch": limit.events_max.clamp(1, PAGE_MAX.events_max),
@@ -68,12 +69,16 @@ impl Reader {
             "next_by_subj": subject,
         });
         let request = format!("$JS.API.DIRECT.GET.{}", self.subjects.stream_name(topic));
-        let published = client.publish_with_reply(request, inbox, wanted.to_string().into()).await;
-        published.map_err(|error| away(&error.to_string()))?;
+        let asking = self.answered(&request, wanted.to_string().into());
+        let (first, mut answers) = self.api.in_time(asking).await??;
+        let mut first = Some(first);
         let mut page = Page { events: Vec::new(), pending: 0 };
         let (mut chain, mut bytes) = (Chain::default(), 0);
         loop {
-            let answer = self.api.in_time(answers.next()).await?.ok_or_else(|| away("closed"))?;
+            let answer = match first.take() {
+                Some(first) => first,
+                None => self.api.in_time(answers.next()).await?.ok_or_else(|| away("closed"))?,
+            };
             match status(&answer) {
                 None => {
                     chain.follow(answer.headers.as_ref())?;
@@ -94,6 +99,38 @@ impl Reader {
                 Some(status) => return Err(away(&format!("status {status}"))),
             }
         }
+    }
+
+    /// Asks until an answer begins: its first message and where the rest comes. Any server that
+    /// has a replica may be asked, also one that stands still and was not yet given up by the
+    /// others.
+    async fn answered(
+        &self,
+        request: &str,
+        wanted: Bytes,
+    ) -> Result<(Message, Subscriber), ReadError> {
+        let pause = self.api.timeout / ASKED_MAX;
+        let mut asked = Vec::new();
+        loop {
+            asked.push(self.ask(request, wanted.clone()).await?);
+            let first = select_all(asked.iter_mut().map(|answers| answers.next()));
+            if let Ok((first, which, _)) = timeout(pause, first).await {
+                let first = first.ok_or_else(|| away("closed"))?;
+                return Ok((first, asked.swap_remove(which)));
+            }
+        }
+    }
+
+    /// Sends the request, with a place of its own for the answer.
+    async fn ask(&self, request: &str, wanted: Bytes) -> Result<Subscriber, ReadError> {
+        self.api.connected().await?;
+        let client = &self.api.client;
+        let inbox = client.new_inbox();
+        let answers = client.subscribe(inbox.clone()).await;
+        let answers = answers.map_err(|error| away(&error.to_string()))?;
+        let published = client.publish_with_reply(request.to_owned(), inbox, wanted).await;
+        published.map_err(|error| away(&error.to_string()))?;
+        Ok(answers)
     }
 }
 

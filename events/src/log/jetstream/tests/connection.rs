@@ -82,8 +82,8 @@ async fn a_server_that_stands_still_is_left() {
         let name = log.reader.api.client.server_info().server_name;
         let number: usize = name.trim_start_matches('n').parse().unwrap();
         cluster.server(number).freeze();
-        let frozen = Instant::now();
-        while let Err(error) = log.append(click(n)).await {
+        let (frozen, one) = (Instant::now(), click(n));
+        while let Err(error) = log.append(one.clone()).await {
             assert!(frozen.elapsed() < FROZEN_MAX, "{error}");
             tokio::task::yield_now().await;
         }
@@ -99,6 +99,26 @@ async fn a_server_that_stands_still_is_left() {
     }
 }
 
+/// The other servers go on asking it for minutes: about every second request for what all of them
+/// have ends there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_go_on_while_another_server_stands_still() {
+    let mut cluster = NatsCluster::start().await;
+    let (log, _) = JetStreamLog::open(&cluster.url().parse().unwrap()).await.unwrap();
+    log.append(click(0)).await.unwrap();
+    cluster.settled("CLICKS").await;
+    let mine = log.reader.api.client.server_info().server_name;
+    let other = (0..3).find(|number| format!("n{number}") != mine).unwrap();
+    cluster.server(other).freeze();
+    let mut read = 0;
+    for _ in 0..16 {
+        let events = log.read_all(Topic::Clicks, Sequence::START, ReadLimit::default()).await;
+        read += events.map_or(0, |events| events.len());
+    }
+    cluster.server(other).thaw();
+    assert!(read > 12, "{read} of 16");
+}
+
 /// Who led a topic while it was frozen answers what waited for it with what was so before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_of_yesterday_does_not_stop_a_reader() {
@@ -108,9 +128,9 @@ async fn a_leader_of_yesterday_does_not_stop_a_reader() {
     for n in 1..3 {
         let leader = cluster.leader("CLICKS").await;
         cluster.server(leader).freeze();
-        let frozen = Instant::now();
+        let (frozen, one) = (Instant::now(), click(n));
         let appended = loop {
-            match log.append(click(n)).await {
+            match log.append(one.clone()).await {
                 Ok(appended) => break appended.position.sequence,
                 Err(error) => assert!(frozen.elapsed() < FROZEN_MAX, "{error}"),
             }
