@@ -53,6 +53,8 @@ async fn names_that_can_be_none_are_misuse() {
         &["stats"],
         &["projection", "status"],
         &["projection", "rebuild"],
+        &["projection", "rollback"],
+        &["projection", "parked"],
     ] {
         for name in [".", "..", ""] {
             let arguments = [arguments, &[name]].concat();

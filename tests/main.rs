@@ -30,6 +30,8 @@ mod links;
 mod nodes;
 mod operations;
 mod own_ground;
+mod poison;
+mod rebuild;
 mod redirect;
 mod retention;
 mod shapes;

@@ -71,6 +71,7 @@ const CLICK: &[&str] = &[
 ];
 
 const PROJECTION: &[&str] = &[
+    "build",
     "lagEvents",
     "lagSeconds",
     "lastError",

@@ -3,6 +3,7 @@
 //! place changes nothing.
 
 use hoplog_events::envelope::CommandId;
+use hoplog_events::log::Seen;
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
@@ -26,9 +27,22 @@ pub struct Checkpoint {
     /// Whose that was, if it is known: a log that was put back to an older copy has, or will
     /// have, another event there.
     pub command_id: Option<CommandId>,
+    /// Counts how often it changed which events are parked there: whoever folds has to know them.
+    pub parking: i64,
 }
 
 impl Checkpoint {
+    /// Moved on to an event.
+    pub(crate) fn at(self, last: Seen) -> Self {
+        let Seen { sequence, command_id } = last;
+        Self { sequence, command_id: Some(command_id), ..self }
+    }
+
+    /// Where another set of parked events begins.
+    pub(crate) fn with_other_parking(self) -> Self {
+        Self { parking: self.parking + 1, ..self }
+    }
+
     /// The parameters `$1` to `$4` of every statement about checkpoints.
     fn key(&self) -> [Value; 4] {
         [
@@ -58,9 +72,9 @@ impl Checkpoint {
         transaction: &mut Transaction,
         to: Self,
     ) -> Result<bool, DatabaseError> {
-        let sql = "update checkpoints set sequence = $5, last_event = $9 where projection = $1 \
-                   and table_set = $2 and topic = $3 and log_id = $4 and sequence = $6 \
-                   and partition between $7 and $8";
+        let sql = "update checkpoints set sequence = $5, last_event = $9, parking = $11 \
+                   where projection = $1 and table_set = $2 and topic = $3 and log_id = $4 \
+                   and sequence = $6 and partition between $7 and $8 and parking = $10";
         let (first, last) = match self.share {
             Share::All(of) => (0, of.count() - 1),
             Share::One(partition) => (partition.number(), partition.number()),
@@ -69,7 +83,8 @@ impl Checkpoint {
         let last_event = Value::Text(to.command_id.map(|command| last_event(to.sequence, command)));
         let places = [to.sequence.0.cast_signed().into(), from.into()];
         let numbers = [i64::from(first).into(), i64::from(last).into(), last_event];
-        let values = [&self.key()[..], &places[..], &numbers[..]].concat();
+        let parking = [self.parking.into(), to.parking.into()];
+        let values = [&self.key()[..], &places[..], &numbers[..], &parking[..]].concat();
         let moved = transaction.execute(sql.to_owned(), &values).await?;
         Ok(moved == u64::from(last - first + 1))
     }
@@ -81,18 +96,18 @@ impl Checkpoint {
         set: TableSet,
         topic: Topic,
     ) -> Result<Vec<Self>, DatabaseError> {
-        let sql = "select log_id, sequence, last_event from checkpoints \
+        let sql = "select log_id, sequence, last_event, parking from checkpoints \
                    where projection = $1 and table_set = $2 and topic = $3 order by partition";
         let values = [set.projection.into(), set.number.into(), topic.name().into()];
         let rows = database.fetch(purpose, sql.to_owned(), &values, |row| {
             let sequence = Sequence(row.count(1)?);
             let command_id = command_of(row.optional_text(2)?, sequence);
-            Ok(((LogId(row.parse::<Uuid>(0)?), sequence), command_id))
+            Ok(((LogId(row.parse::<Uuid>(0)?), sequence), (command_id, row.int(3)?)))
         });
-        let (rows, commands): (Vec<_>, Vec<_>) = rows.await?.into_iter().unzip();
+        let (rows, details): (Vec<_>, Vec<_>) = rows.await?.into_iter().unzip();
         let mut all = Self::split(set, topic, rows)?;
-        for (checkpoint, command_id) in all.iter_mut().zip(commands) {
-            checkpoint.command_id = command_id;
+        for (checkpoint, (command_id, parking)) in all.iter_mut().zip(details) {
+            (checkpoint.command_id, checkpoint.parking) = (command_id, parking);
         }
         Ok(all)
     }
@@ -110,7 +125,7 @@ impl Checkpoint {
         let of = of.ok_or_else(|| bad_row("too many checkpoints of one set"))?;
         let one = |(number, (log, sequence))| {
             let share = Share::One(of.get(number)?);
-            Some(Self { set, topic, log, share, sequence, command_id: None })
+            Some(Self { set, topic, log, share, sequence, command_id: None, parking: 0 })
         };
         Ok((0..).zip(rows).filter_map(one).collect())
     }

@@ -6,7 +6,9 @@
 mod clicks;
 mod commits;
 mod links;
+mod parking;
 mod partitions;
+mod rebuilds;
 mod retention;
 mod runner;
 mod sharing;
@@ -18,7 +20,9 @@ mod world;
 pub(crate) use clicks::*;
 pub(crate) use commits::*;
 pub(crate) use links::*;
+pub(crate) use parking::*;
 pub(crate) use partitions::*;
+pub(crate) use rebuilds::*;
 pub(crate) use retention::*;
 pub(crate) use runner::*;
 pub(crate) use sharing::*;
@@ -59,6 +63,20 @@ macro_rules! read_model_contract {
             lag_is_the_age_of_the_first_event_that_waits,
             a_verification_finds_every_kind_of_difference,
             a_rebuild_gives_the_same_tables,
+            readers_and_writers_do_not_notice_a_swap,
+            a_verification_stops_nobody,
+            a_rollback_reads_the_tables_from_before,
+            two_rebuilds_at_once_are_one,
+            a_build_is_told_by_every_process,
+            a_killed_build_leaves_the_old_tables_or_the_new,
+            a_new_version_builds_its_tables_by_itself,
+            an_old_version_goes_back_to_its_tables,
+            an_old_version_beside_newer_ones_only_reads,
+            a_poison_event_parks_its_link_and_no_other,
+            a_parked_link_goes_on_without_what_is_passed_over,
+            a_poison_batch_of_clicks_is_parked_alone,
+            broken_tables_park_nothing,
+            a_row_that_can_not_be_kept_parks_its_link,
             the_turn_of_a_killed_member_goes_to_another,
             a_reader_learns_how_far_others_are,
             a_pause_holds_for_every_member,

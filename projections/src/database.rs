@@ -15,6 +15,7 @@
 mod postgres;
 mod row;
 mod rows;
+mod snapshot;
 mod sqlite;
 mod transaction;
 
@@ -24,6 +25,7 @@ pub use postgres::PostgresOptions;
 use postgres::{Opening, PostgresDatabase};
 pub(crate) use row::{Row, bad_row};
 pub(crate) use rows::{Column, Rows};
+pub(crate) use snapshot::Snapshot;
 use sqlite::SqliteDatabase;
 pub(crate) use transaction::Transaction;
 
@@ -36,6 +38,9 @@ pub enum DatabaseError {
     /// A statement or a row is not what this version expects. Trying again is no use: rebuild.
     #[error("the read models can't be used: {0}")]
     Broken(#[source] sqlx::Error),
+    /// The database does not take a row of this batch: park the event that it comes from.
+    #[error("a row can't be kept: {0}")]
+    Row(#[source] sqlx::Error),
     /// Ask for less: a shorter range, one link instead of all.
     #[error("the answer takes too long")]
     TooLong,
@@ -46,8 +51,13 @@ pub enum DatabaseError {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        let transient = postgres::is_transient(&error) || sqlite::is_transient(&error);
-        if transient { Self::Unavailable(error) } else { Self::Broken(error) }
+        if postgres::is_transient(&error) || sqlite::is_transient(&error) {
+            Self::Unavailable(error)
+        } else if postgres::is_about_a_row(&error) || sqlite::is_about_a_row(&error) {
+            Self::Row(error)
+        } else {
+            Self::Broken(error)
+        }
     }
 }
 
@@ -94,8 +104,6 @@ pub(crate) enum Purpose {
     Lookup,
     /// A projector needs it to go on.
     Projection,
-    /// Whole tables are compared.
-    Comparison,
 }
 
 /// A database that holds read models. Cheap to clone.
@@ -197,6 +205,14 @@ impl Database {
         match self {
             Self::Sqlite(database) => database.begin().await.map(Transaction::Sqlite),
             Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
+        }
+    }
+
+    /// Several statements on one state of the database.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.snapshot().await.map(Snapshot::Sqlite),
+            Self::Postgres(database) => database.snapshot().await.map(Snapshot::Postgres),
         }
     }
 

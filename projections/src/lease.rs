@@ -8,9 +8,9 @@ use std::time::Duration;
 use hoplog_events::position::{LogId, Sequence, Topic};
 use uuid::Uuid;
 
+use crate::builds::{self, Build};
 use crate::checkpoint::Checkpoint;
 use crate::database::{Database, DatabaseError, Purpose, Row, Value, bad_row};
-use crate::partition::Partitions;
 use crate::table_set::TableSet;
 
 /// How long a lease lasts: a projector that was killed is replaced after this, and a poll.
@@ -47,6 +47,12 @@ pub struct Member(pub Uuid);
 pub(crate) struct Standing {
     /// The tables that are read now.
     pub(crate) active: TableSet,
+    /// The version of the code that made them.
+    pub(crate) version: i64,
+    /// How many events are parked.
+    pub(crate) parked: u64,
+    /// The tables that are being built, if any are.
+    pub(crate) build: Option<Build>,
     /// An operator stopped it, for everybody.
     pub(crate) paused: bool,
     /// The processes that have said lately that they are there.
@@ -65,15 +71,25 @@ impl Standing {
     }
 }
 
-const STANDING: &str = "select p.active_set, \
-    cast(case when s.projection is null then 0 else 1 end as bigint), \
-    (select string_agg(m.member, ' ') from members m where m.projection = p.name and m.ends > {now}), \
-    c.log_id, c.sequence, t.holder \
-    from projections p join checkpoints c \
-    on c.projection = p.name and c.table_set = p.active_set and c.topic = $2 \
-    left join pauses s on s.projection = p.name \
-    left join turns t on t.projection = p.name and t.partition = c.partition and t.ends > {now} \
-    where p.name = $1 order by c.partition";
+/// One row for each partition.
+fn standing_sql() -> String {
+    format!(
+        "select p.active_set, p.version, \
+         cast(case when s.projection is null then 0 else 1 end as bigint), \
+         (select string_agg(m.member, ' ') from members m \
+         where m.projection = p.name and m.ends > {{now}}), \
+         c.log_id, c.sequence, t.holder, \
+         (select count(*) from parked k where k.projection = p.name \
+         and k.table_set = p.active_set), {} \
+         from projections p join checkpoints c \
+         on c.projection = p.name and c.table_set = p.active_set and c.topic = $2 \
+         left join pauses s on s.projection = p.name \
+         left join builds b on b.projection = p.name and b.ends > {{now}} \
+         left join turns t on t.projection = p.name and t.partition = c.partition \
+         and t.ends > {{now}} where p.name = $1 order by c.partition",
+        builds::COLUMNS
+    )
+}
 
 /// How a projection stands; `None`: nobody has ever opened it.
 pub(crate) async fn standing(
@@ -84,17 +100,25 @@ pub(crate) async fn standing(
     let values = [projection.into(), topic.name().into()];
     let (mut shared, mut rows, mut holders) = (None, Vec::new(), Vec::new());
     let read = |row: &Row| {
-        let members = row.optional_text(2)?.unwrap_or_default().split_whitespace().map(member);
-        shared = Some((row.int(0)?, row.int(1)? != 0, members.collect::<Result<_, _>>()?));
-        rows.push((LogId(row.parse(3)?), Sequence(row.count(4)?)));
-        holders.push(row.optional_text(5)?.map(member).transpose()?);
+        let members = row.optional_text(3)?.unwrap_or_default().split_whitespace().map(member);
+        shared = Some(Standing {
+            active: TableSet { projection, number: row.int(0)? },
+            version: row.int(1)?,
+            paused: row.int(2)? != 0,
+            members: members.collect::<Result<_, _>>()?,
+            parked: row.count(7)?,
+            build: Build::read(row, 8)?,
+            checkpoints: Vec::new(),
+            holders: Vec::new(),
+        });
+        rows.push((LogId(row.parse(4)?), Sequence(row.count(5)?)));
+        holders.push(row.optional_text(6)?.map(member).transpose()?);
         Ok(())
     };
-    database.for_each(Purpose::Projection, STANDING.to_owned(), &values, read).await?;
-    let Some((number, paused, members)) = shared else { return Ok(None) };
-    let active = TableSet { projection, number };
-    let checkpoints = Checkpoint::split(active, topic, rows)?;
-    Ok(Some(Standing { active, paused, members, checkpoints, holders }))
+    database.for_each(Purpose::Projection, standing_sql(), &values, read).await?;
+    let Some(shared) = shared else { return Ok(None) };
+    let checkpoints = Checkpoint::split(shared.active, topic, rows)?;
+    Ok(Some(Standing { checkpoints, holders, ..shared }))
 }
 
 fn member(text: &str) -> Result<Member, DatabaseError> {
@@ -129,39 +153,13 @@ pub(crate) async fn take(
     number: u32,
     member: Member,
 ) -> Result<bool, DatabaseError> {
-    let free = "where turns.holder = excluded.holder or turns.ends <= {now}";
-    hold(database, projection, number, member, free).await
-}
-
-/// Takes all leases away from whoever holds them; they notice at the next renewal, at the latest.
-/// One by one, so that whoever renews several meanwhile waits for none that waits for them.
-pub(crate) async fn seize(
-    database: &Database,
-    projection: &'static str,
-    partitions: Partitions,
-    member: Member,
-) -> Result<(), DatabaseError> {
-    for number in 0..partitions.count() {
-        hold(database, projection, number, member, "").await?;
-    }
-    Ok(())
-}
-
-async fn hold(
-    database: &Database,
-    projection: &'static str,
-    number: u32,
-    member: Member,
-    unless: &str,
-) -> Result<bool, DatabaseError> {
-    let sql = format!(
-        "insert into turns (projection, holder, ends, partition) values ($1, $2, {{now}} + $3, $4) \
+    let sql = "insert into turns (projection, holder, ends, partition) values ($1, $2, {now} + $3, $4) \
          on conflict (projection, partition) do update \
-         set holder = excluded.holder, ends = excluded.ends {unless}"
-    );
+         set holder = excluded.holder, ends = excluded.ends \
+         where turns.holder = excluded.holder or turns.ends <= {now}";
     let member = member.0.to_string().into();
     let values = [projection.into(), member, lease_micros(), i64::from(number).into()];
-    Ok(change(database, sql, &values).await? == 1)
+    Ok(change(database, sql.to_owned(), &values).await? == 1)
 }
 
 /// Gives a lease back, so that the next one need not wait for its end.

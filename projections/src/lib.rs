@@ -10,6 +10,7 @@
 //! read model; [`read_models`] is the handle that the server holds.
 
 mod balance;
+pub mod builds;
 pub mod checkpoint;
 pub mod click_statistics;
 pub mod clicks;
@@ -19,6 +20,7 @@ pub mod database;
 pub mod dimension;
 pub mod lease;
 pub mod link_directory;
+pub mod parking;
 pub mod partition;
 pub mod projection;
 pub mod read_models;

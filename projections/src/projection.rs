@@ -45,6 +45,17 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
     /// The definition of its tables; they are called `{name.table}` in it.
     fn definition(&self) -> &'static str;
 
+    /// Indexes that its questions need and its writes don't: made when the tables are full.
+    fn indexes(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether what an event means depends on what came before it in its stream. If one can't be
+    /// handled, the stream's later ones then wait for it; otherwise each stands for itself.
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     /// Its tables.
     fn tables(&self) -> &'static [Table];
 
@@ -52,7 +63,7 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
     /// are passed over as early as possible.
     ///
     /// # Errors
-    /// When an event can't be read. The projection stops before that batch.
+    /// When an event can't be read. It is looked for, and parked.
     fn fold(&self, events: &[RecordedEvent], share: Share)
     -> Result<Box<dyn Changes>, DecodeError>;
 }

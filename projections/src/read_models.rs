@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::log::EventLog;
-use hoplog_events::position::Position;
+use hoplog_events::position::{Position, Topic};
 use tokio::sync::{Semaphore, watch};
 
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection};
@@ -14,10 +14,13 @@ use crate::commit::{CommitListener, Listener};
 use crate::database::Database;
 use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
+use crate::parking::{self, ParkedSequence};
 use crate::partition::Partitions;
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
-use crate::runner::{Applier, BATCHES_MAX, Command, History, Progress, State, Status, WorkerError};
+use crate::runner::{
+    Applier, BATCHES_MAX, Command, History, Job, Progress, Retried, State, Status, WorkerError,
+};
 use crate::schema;
 use crate::table_set::{ActiveSets, Tables, active_set};
 use crate::user_agents::UserAgents;
@@ -65,8 +68,8 @@ pub struct ReadModels {
 }
 
 impl ReadModels {
-    /// Opens the read models: makes tables that are missing, and empty ones in the place of those
-    /// that another version of the code made. Nothing is applied before `run`.
+    /// Opens the read models: makes tables that are missing. Those that another version of the code
+    /// made are read until this one's are built. Nothing is applied before `run`.
     ///
     /// Tables that are made are made for so many partitions; those that are there keep theirs until
     /// they are rebuilt. Who is alone has nobody to share with: one partition.
@@ -243,8 +246,18 @@ impl ReadModels {
         history: History,
         projection: &str,
     ) -> Result<RebuildReport, OperationError> {
-        let rebuild = |answer| Command::Rebuild(history, answer);
+        let rebuild = |answer| Command::Build(Job::Rebuild(history, answer));
         Ok(self.find(projection)?.ask(rebuild).await??)
+    }
+
+    /// Lets the tables be read again that were read before the last rebuild, once they are as far
+    /// as the ones that are read now.
+    ///
+    /// # Errors
+    /// See [`OperationError`]. Also when there are none, or they are of another version.
+    pub async fn rollback(&self, projection: &str) -> Result<RebuildReport, OperationError> {
+        let rollback = |answer| Command::Build(Job::Rollback(answer));
+        Ok(self.find(projection)?.ask(rollback).await??)
     }
 
     /// Builds a projection's tables aside, up to where the ones that are read are, and compares
@@ -253,7 +266,48 @@ impl ReadModels {
     /// # Errors
     /// See [`OperationError`].
     pub async fn verify(&self, projection: &str) -> Result<VerifyReport, OperationError> {
-        Ok(self.find(projection)?.ask(Command::Verify).await??)
+        let verify = |answer| Command::Build(Job::Verify(answer));
+        Ok(self.find(projection)?.ask(verify).await??)
+    }
+
+    /// The topic that a projection reads.
+    ///
+    /// # Errors
+    /// When there is no such projection.
+    pub fn topic(&self, projection: &str) -> Result<Topic, OperationError> {
+        Ok(self.find(projection)?.applier.projection.topic())
+    }
+
+    /// Sequences of events that are parked, in the order of their names, after one of those.
+    ///
+    /// # Errors
+    /// See [`OperationError`].
+    pub async fn parked(
+        &self,
+        projection: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ParkedSequence>, OperationError> {
+        let applier = &self.find(projection)?.applier;
+        let found = parking::list(&applier.database, applier.active(), after, limit).await;
+        Ok(found.map_err(WorkerError::from)?)
+    }
+
+    /// Tries a parked sequence again; with `pass_over_first` without the first of its events, for
+    /// good.
+    ///
+    /// # Errors
+    /// See [`OperationError`]. That the events still can't be handled is an answer, not an error.
+    pub async fn retry(
+        &self,
+        projection: &str,
+        sequence: &str,
+        pass_over_first: bool,
+    ) -> Result<Retried, OperationError> {
+        let found = self.find(projection)?;
+        let retried = found.applier.retry(sequence, pass_over_first).await?;
+        found.ask(Command::LookAgain).await??;
+        Ok(retried)
     }
 
     fn tables(&self) -> Tables {

@@ -1,25 +1,34 @@
-//! Tables built anew from the first event: to replace the ones that are read, or to be compared
-//! with them.
+//! Tables built beside the ones that are read: to replace them, or to be compared with them.
+//! Nothing stops meanwhile; the tables that are read go on, and so do the questions.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use hoplog_events::log::ReadError;
 use hoplog_events::position::{Position, Sequence};
+use tokio::sync::watch;
 
+use crate::builds::{BEAT, Build, BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
-use crate::database::Purpose;
-use crate::lease::{self, Part, RENEWAL};
+use crate::parking::{Aside, Unhandled};
 use crate::partition::{Partitions, Share};
-use crate::projection::Table;
-use crate::runner::{BATCH, History, Worker, WorkerError};
+use crate::runner::{Applier, BATCH, Backoff, Batch, History, Progress, WorkerError};
 use crate::table_set::TableSet;
 
-/// How often the log is asked again whether it is the one of the tables, and the pause before that.
-const CONFIRM_ATTEMPTS: u32 = 20;
-const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
+mod verify;
 
-/// The most differences a report lists for each table.
-pub const DIFFERENCES_MAX: usize = 20;
+pub use verify::{DIFFERENCES_MAX, TableReport, VerifyReport};
+
+/// How often a build tries again in a row what may pass: two minutes in all.
+const RETRIES_MAX: u32 = 30;
+
+/// How often new tables are brought to where the ones are that are read, which go on.
+const CHASE_MAX: u32 = 500;
+
+/// How often a log that has not yet what its head promises is asked again, and the pause.
+const LATE_MAX: u32 = 100;
+const LATE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How a rebuild went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,219 +41,264 @@ pub struct RebuildReport {
     pub trimmed_events: u64,
 }
 
-/// What the comparison of one table found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableReport {
-    /// The table.
-    pub table: &'static str,
-    /// How many rows it has.
-    pub live_rows: u64,
-    /// How many rows the rebuilt one has.
-    pub rebuilt_rows: u64,
-    /// How many rows are in one and not, or not the same, in the other.
-    pub differing_rows: u64,
-    /// The keys of some of them, at most [`DIFFERENCES_MAX`].
-    pub differences: Vec<String>,
+/// Builds tables of one projection.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    pub(crate) applier: Applier,
+    pub(crate) progress: watch::Sender<Progress>,
+    stopping: Arc<AtomicBool>,
+    claim: Claim,
+    build: watch::Sender<Option<Build>>,
 }
 
-/// What a verification found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifyReport {
-    /// The position at which the tables were compared.
-    pub position: Position,
-    /// How many events the log has had and has no more: what the tables that are read have of
-    /// them is a difference.
-    pub trimmed_events: u64,
-    /// Table by table.
-    pub tables: Vec<TableReport>,
-}
-
-impl VerifyReport {
-    /// Whether every row of every table is the same.
-    #[must_use]
-    pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(|table| table.differing_rows == 0)
-    }
-}
-
-/// A set of tables that was built, and what came in and did not.
-#[derive(Debug, Clone, Copy)]
-struct Built {
-    checkpoint: Checkpoint,
-    facts: u64,
+/// A set of tables that is being built.
+#[derive(Debug)]
+struct Course {
+    set: TableSet,
+    /// How far it is: one checkpoint for all partitions, or one for each.
+    checkpoints: Vec<Checkpoint>,
+    aside: Aside,
+    begun: Instant,
+    begun_at: Sequence,
+    build: Build,
     trimmed_events: u64,
 }
 
-impl Worker {
-    /// Builds a new set of tables to the head of the topic and puts it in the place of the old.
-    /// In one pass for all partitions, of which there are as many as the settings say now. Others
-    /// go on with the old set meanwhile; whoever still writes it after the swap finds no checkpoint.
+impl Course {
+    /// The last event that every partition accounts for.
+    fn reached(&self) -> Sequence {
+        let sequences = self.checkpoints.iter().map(|checkpoint| checkpoint.sequence);
+        sequences.min().unwrap_or_default()
+    }
+
+    /// Notes how far it is on its way to a sequence.
+    fn note(&mut self, up_to: Sequence) {
+        let done = |sequence: Sequence| sequence.0.saturating_sub(self.begun_at.0);
+        let (events_done, events_total) = (done(self.reached()), done(up_to));
+        self.build.events_done = events_done;
+        self.build.events_total = events_total.max(events_done);
+        self.build.elapsed = self.begun.elapsed();
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(
+        applier: Applier,
+        progress: watch::Sender<Progress>,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
+        let claim = Claim::new(applier.projection.name());
+        let (build, _) = watch::channel(None);
+        Self { applier, progress, stopping, claim, build }
+    }
+
+    /// Builds a new set of tables and puts it in the place of the old, which is kept. In one pass
+    /// for all partitions, of which there are as many as the settings say now.
     pub(crate) async fn rebuild(&self, history: History) -> Result<RebuildReport, WorkerError> {
         if history == History::Whole {
             self.applier.all_kept().await?;
         }
-        self.hand_over().await;
-        let new = self.applier.create(self.applier.partitions).await?;
-        let built = match self.build(new, None).await {
-            Ok(built) => built,
-            Err(error) => return Err(self.discard(new.set, error).await),
-        };
-        let Built { checkpoint: done, facts, trimmed_events } = built;
-        self.applier.activate(done.set).await?;
-        let count = done.share.of().count();
-        self.progress.send_modify(|progress| progress.reach(count, done.sequence));
-        self.applier.drop_inactive().await?;
-        Ok(RebuildReport { position: position(done), facts, trimmed_events })
+        self.applier.drop_leftovers().await?;
+        let (applier, purpose) = (&self.applier, BuildPurpose::Rebuild);
+        let new = applier.create(applier.partitions, self.claim, purpose).await?;
+        let build = Box::pin(async {
+            let database = &applier.database;
+            let aside = Aside::of_new_tables(database, &new, Unhandled::Refuse).await?;
+            let mut course = self.course(vec![new], aside, purpose);
+            let head = self.head().await?;
+            self.bring_all(&mut course, head).await?;
+            applier.index(new.set).await?;
+            self.swap(course).await
+        });
+        let outcome = self.claimed(build).await;
+        self.finish(outcome, Some(new.set)).await
     }
 
-    /// Builds a set of tables up to where the ones that are read are, and compares them. Nobody
-    /// else works on those meanwhile.
-    pub(crate) async fn verify(&self) -> Result<VerifyReport, WorkerError> {
-        let Part::Member(member) = self.applier.part else { return self.verify_alone().await };
-        let partitions = partitions_of(&self.applier.checkpoints().await?);
-        let (database, name) = (&self.applier.database, self.applier.projection.name());
-        lease::beat(database, name, member).await?;
-        lease::seize(database, name, partitions, member).await?;
-        // By then whoever held one has noticed.
-        tokio::time::sleep(RENEWAL + RENEWAL / 2).await;
-        let follower = self.follower();
-        let report = tokio::select! {
-            report = self.verify_alone() => report,
-            error = follower.hold_all(member, partitions.count()) => Err(error),
-        };
-        self.hand_over().await;
-        report
+    /// Brings the set that was read before to where the one is that is read, and reads it again.
+    pub(crate) async fn rollback(&self) -> Result<RebuildReport, WorkerError> {
+        let (applier, purpose) = (&self.applier, BuildPurpose::Rollback);
+        let (projection, ours) = (applier.projection.name(), applier.projection.version());
+        let (set, theirs) = applier.previous().await?.ok_or(WorkerError::NoPrevious(projection))?;
+        if theirs != ours {
+            return Err(WorkerError::OtherVersion { projection, theirs, ours });
+        }
+        let checkpoints = applier.checkpoints_of(set).await?;
+        applier.reserve(set, self.claim, purpose).await?;
+        let build = Box::pin(async {
+            let asides = checkpoints.iter().map(|checkpoint| async {
+                Aside::load(&applier.database, checkpoint, Unhandled::Park).await
+            });
+            let asides = futures::future::try_join_all(asides).await?;
+            let aside = Aside::together(asides, Unhandled::Park);
+            let mut course = self.course(checkpoints.clone(), aside, purpose);
+            let head = self.head().await?;
+            self.bring_all(&mut course, head).await?;
+            self.swap(course).await
+        });
+        let outcome = self.claimed(build).await;
+        self.finish(outcome, None).await
     }
 
-    async fn verify_alone(&self) -> Result<VerifyReport, WorkerError> {
-        let live = self.even_out().await?;
-        let new = self.applier.create(live.share.of()).await?;
-        let compared = match self.build(new, Some(live.sequence)).await {
-            Ok(rebuilt) => self.compare(live, rebuilt).await,
-            Err(error) => Err(error),
-        };
-        match compared {
-            Ok(report) => self.applier.drop_set(new.set).await.map(|()| report),
-            Err(error) => Err(self.discard(new.set, error).await),
+    fn course(&self, checkpoints: Vec<Checkpoint>, aside: Aside, purpose: BuildPurpose) -> Course {
+        let set = checkpoints.first().map_or(self.applier.active(), |checkpoint| checkpoint.set);
+        let (events_done, events_total, facts) = (0, 0, 0);
+        let build =
+            Build { purpose, events_done, events_total, facts, elapsed: Duration::default() };
+        let begun = Instant::now();
+        let (trimmed_events, begun_at) = (0, Sequence::START);
+        let mut course = Course { set, checkpoints, aside, begun, begun_at, build, trimmed_events };
+        course.begun_at = course.reached();
+        self.tell(Some(build));
+        course
+    }
+
+    /// Tells how far it is; this process at once, others with the next renewal of the claim.
+    pub(crate) fn tell(&self, build: Option<Build>) {
+        self.build.send_replace(build);
+        self.progress.send_modify(|progress| progress.build = build);
+    }
+
+    /// Does something for as long as the claim is this builder's.
+    async fn claimed<T>(
+        &self,
+        work: impl Future<Output = Result<T, WorkerError>>,
+    ) -> Result<T, WorkerError> {
+        tokio::select! {
+            outcome = work => outcome,
+            error = Box::pin(self.keep_claim()) => Err(error),
         }
     }
 
-    /// The log is the one that the tables were made of. A replica that is a moment behind is asked again.
-    async fn confirm(&self) -> Result<(), WorkerError> {
-        for _ in 0..CONFIRM_ATTEMPTS {
-            match self.applier.confirm_all().await {
-                Err(error) if error.is_transient() => tokio::time::sleep(CONFIRM_PAUSE).await,
-                confirmed => return confirmed,
+    async fn keep_claim(&self) -> WorkerError {
+        let name = self.applier.projection.name();
+        loop {
+            tokio::time::sleep(BEAT).await;
+            let build = *self.build.borrow();
+            let Some(build) = build else { continue };
+            match self.claim.renew(&self.applier.database, &build).await {
+                Ok(true) => {}
+                Ok(false) => return WorkerError::Building(name),
+                // As long as nobody else claims it, nothing is lost.
+                Err(error) => tracing::warn!(projection = name, %error, "a build is not told of"),
             }
         }
-        self.applier.confirm_all().await
     }
 
-    /// Brings every partition to where the one is that is furthest.
-    async fn even_out(&self) -> Result<Checkpoint, WorkerError> {
-        self.confirm().await?;
-        let all = self.applier.checkpoints().await?;
-        let furthest = all.iter().map(|checkpoint| checkpoint.sequence).max();
-        let furthest = furthest.unwrap_or_default();
-        let mut evened = None;
-        for checkpoint in &all {
-            evened = Some(self.build(*checkpoint, Some(furthest)).await?.checkpoint);
-        }
-        let share = Share::All(partitions_of(&all));
-        evened.map(|last| Checkpoint { share, ..last }).ok_or(WorkerError::Stopped)
-    }
-
-    /// Drops a set that came to nothing; the first error is the one to be told.
-    async fn discard(&self, set: TableSet, error: WorkerError) -> WorkerError {
-        if let Err(also) = self.applier.drop_set(set).await {
-            tracing::warn!(%also, "tables left behind; the next start drops them");
-        }
-        error
-    }
-
-    /// Applies what follows a checkpoint, up to a sequence or to the head of the topic.
-    async fn build(
+    /// Drops what came to nothing; the first error is the one to be told.
+    async fn finish<T>(
         &self,
-        checkpoint: Checkpoint,
-        up_to: Option<Sequence>,
-    ) -> Result<Built, WorkerError> {
-        let mut built = Built { checkpoint, facts: 0, trimmed_events: 0 };
-        loop {
-            if self.commands.is_closed() {
+        outcome: Result<T, WorkerError>,
+        new: Option<TableSet>,
+    ) -> Result<T, WorkerError> {
+        let cleared = match &outcome {
+            Ok(_) => self.applier.drop_leftovers().await,
+            Err(_) => self.applier.abandon(new, self.claim).await,
+        };
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "tables left behind; the next start or build drops them");
+        }
+        self.tell(None);
+        outcome
+    }
+
+    /// Follows the tables that are read until the new ones are as far, and swaps.
+    async fn swap(&self, mut course: Course) -> Result<RebuildReport, WorkerError> {
+        for _ in 0..CHASE_MAX {
+            let head = self.head().await?;
+            let read = self.applier.furthest_read(head).await?;
+            self.bring_all(&mut course, read.unwrap_or_default()).await?;
+            let reached = course.reached();
+            if self.applier.swap(course.set, reached, self.claim).await? {
+                let count = partitions_of(&course.checkpoints).count();
+                self.progress.send_modify(|progress| progress.reach(count, reached));
+                let Course { build: Build { facts, .. }, trimmed_events, .. } = course;
+                let (log, topic) = (self.applier.log.id(), self.applier.projection.topic());
+                let position = Position { log, topic, sequence: reached };
+                return Ok(RebuildReport { position, facts, trimmed_events });
+            }
+        }
+        Err(WorkerError::Overtaken(self.applier.projection.name()))
+    }
+
+    async fn head(&self) -> Result<Sequence, WorkerError> {
+        Ok(self.applier.log.head(self.applier.projection.topic()).await?.sequence)
+    }
+
+    async fn bring_all(&self, course: &mut Course, up_to: Sequence) -> Result<(), WorkerError> {
+        for place in 0..course.checkpoints.len() {
+            self.bring(course, place, up_to).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies what is between a checkpoint and a sequence. What may pass is tried again.
+    async fn bring(
+        &self,
+        course: &mut Course,
+        place: usize,
+        up_to: Sequence,
+    ) -> Result<(), WorkerError> {
+        let (backoff, mut failures, mut late) = (Backoff::default(), 0, 0);
+        while course.checkpoints[place].sequence < up_to {
+            if self.stopping.load(Ordering::Relaxed) {
                 return Err(WorkerError::Stopped);
             }
-            let Checkpoint { topic, sequence: after, .. } = built.checkpoint;
-            let mut events = match self.applier.log.read_all(topic, after, BATCH).await {
-                Err(ReadError::Trimmed { to, .. }) if up_to.is_none_or(|last| after < last) => {
-                    let to = up_to.map_or(to, |last| last.min(to));
-                    built.checkpoint = self.applier.pass_over(built.checkpoint, to).await?;
-                    built.trimmed_events += to.0 - after.0;
-                    continue;
+            match self.step(course, place, up_to).await {
+                Ok(true) => (failures, late) = (0, 0),
+                Ok(false) if late == LATE_MAX => return Ok(()),
+                Ok(false) => {
+                    late += 1;
+                    tokio::time::sleep(LATE_PAUSE).await;
                 }
-                Err(ReadError::Trimmed { .. }) => Vec::new(),
-                events => events?,
-            };
-            if let Some(last) = up_to {
-                events.retain(|event| event.position.sequence <= last);
+                Err(error) if error.is_transient() && failures < RETRIES_MAX => {
+                    failures += 1;
+                    tracing::warn!(%error, "a build tries again");
+                    tokio::time::sleep(backoff.next()).await;
+                    // A commit whose answer was lost may have moved it.
+                    if let Ok(moved) = self.applier.reloaded(course.checkpoints[place]).await {
+                        course.checkpoints[place] = moved;
+                    }
+                }
+                Err(error) => return Err(error),
             }
-            if events.is_empty() {
-                return Ok(built);
-            }
-            let (next, facts) = self.applier.apply(built.checkpoint, events).await?;
-            built.checkpoint = next;
-            built.facts += facts;
         }
+        Ok(())
     }
 
-    async fn compare(&self, live: Checkpoint, rebuilt: Built) -> Result<VerifyReport, WorkerError> {
-        let mut tables = Vec::new();
-        for table in self.applier.projection.tables() {
-            tables.push(self.compare_table(table, live.set, rebuilt.checkpoint.set).await?);
-        }
-        let still_there = |checkpoint: &Checkpoint| checkpoint.sequence == live.sequence;
-        let now = self.applier.checkpoints().await?;
-        if self.applier.active() != live.set || !now.iter().all(still_there) {
-            return Err(WorkerError::CheckpointLost(live.set.projection.to_owned()));
-        }
-        let Built { trimmed_events, .. } = rebuilt;
-        Ok(VerifyReport { position: position(live), trimmed_events, tables })
-    }
-
-    async fn compare_table(
+    /// Applies one batch. `false`: the log gives no more yet.
+    async fn step(
         &self,
-        table: &Table,
-        live: TableSet,
-        rebuilt: TableSet,
-    ) -> Result<TableReport, WorkerError> {
-        let (a, b) = (live.table(table.name), rebuilt.table(table.name));
-        let key: Vec<String> =
-            table.key.iter().map(|column| format!("cast({column} as text)")).collect();
-        let key = key.join(" || ' ' || ");
-        let differing = format!(
-            "select {key} as k from (select * from {a} except select * from {b}) as x \
-             union select {key} as k from (select * from {b} except select * from {a}) as y"
-        );
-        let count = |sql: String| async move {
-            let counts = self
-                .applier
-                .database
-                .fetch(Purpose::Comparison, sql, &[], |row| row.count(0))
-                .await?;
-            Ok::<u64, WorkerError>(counts.into_iter().next().unwrap_or_default())
+        course: &mut Course,
+        place: usize,
+        up_to: Sequence,
+    ) -> Result<bool, WorkerError> {
+        let from = course.checkpoints[place];
+        let Checkpoint { topic, sequence: after, .. } = from;
+        let mut events = match self.applier.log.read_all(topic, after, BATCH).await {
+            Err(ReadError::Trimmed { to, .. }) => {
+                let to = to.min(up_to);
+                course.checkpoints[place] = self.applier.pass_over(from, to).await?;
+                course.trimmed_events += to.0 - after.0;
+                return Ok(true);
+            }
+            events => events?,
         };
-        let listed = format!("select k from ({differing}) as d order by k limit {DIFFERENCES_MAX}");
-        let text = |row: &crate::database::Row| row.text(0).map(str::to_owned);
-        Ok(TableReport {
-            table: table.name,
-            live_rows: count(format!("select count(*) from {a}")).await?,
-            rebuilt_rows: count(format!("select count(*) from {b}")).await?,
-            differing_rows: count(format!("select count(*) from ({differing}) as d")).await?,
-            differences: self
-                .applier
-                .database
-                .fetch(Purpose::Comparison, listed, &[], text)
-                .await?,
-        })
+        if events.is_empty() {
+            return Ok(false);
+        }
+        events.retain(|event| event.position.sequence <= up_to);
+        if events.is_empty() {
+            // The next event is behind it.
+            course.checkpoints[place] = self.applier.pass_over(from, up_to).await?;
+            return Ok(true);
+        }
+        let batch = Batch::from(events);
+        let (to, facts) = self.applier.apply_or_set_aside(from, &batch, &mut course.aside).await?;
+        course.checkpoints[place] = to;
+        course.build.facts += facts;
+        course.note(up_to);
+        self.tell(Some(course.build));
+        Ok(true)
     }
 }
 
@@ -252,6 +306,9 @@ fn partitions_of(checkpoints: &[Checkpoint]) -> Partitions {
     checkpoints.first().map_or(Partitions::ONE, |one| one.share.of())
 }
 
-fn position(checkpoint: Checkpoint) -> Position {
-    Position { log: checkpoint.log, topic: checkpoint.topic, sequence: checkpoint.sequence }
+/// A checkpoint of all partitions, as one of each.
+fn split(all: Checkpoint) -> Vec<Checkpoint> {
+    let of = all.share.of();
+    let shares = (0..of.count()).filter_map(|number| of.get(number).map(Share::One));
+    shares.map(|share| Checkpoint { share, ..all }).collect()
 }

@@ -7,12 +7,18 @@
 //!            └── rebuilding    └──► failed / paused ───────┘
 //! ```
 //!
-//! A projection that can't go on says so (`failed`, `last_error`) and stays where it is; its
-//! tables still answer, with what they account for.
+//! An event that can't be handled is parked with what comes after it in its sequence; everything
+//! else goes on. A projection that can't go on at all says so (`failed`, `last_error`) and stays
+//! where it is; its tables still answer, with what they account for. Tables are built beside the
+//! ones that are read, by a job of its own: nothing stops meanwhile.
 
 mod apply;
+mod batch;
 mod follow;
+mod job;
+mod park;
 mod seats;
+mod sets;
 mod status;
 mod turn;
 mod worker;
@@ -22,13 +28,17 @@ use std::time::Duration;
 
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::log::{ReadError, ReadLimit};
+use hoplog_events::position::Position;
 
 use crate::database::DatabaseError;
 
 pub(crate) use apply::Applier;
+pub(crate) use batch::Batch;
+pub(crate) use job::{History, Job};
+pub use park::Retried;
 pub(crate) use status::PartitionProgress;
 pub use status::{PartitionStatus, Progress, State, Status};
-pub(crate) use worker::{Command, History, Worker};
+pub(crate) use worker::{Command, Worker};
 
 /// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
 pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 8 * 1024 * 1024 };
@@ -59,7 +69,7 @@ pub enum WorkerError {
     /// An unreadable log is tried again; a log that ends too early needs an operator.
     #[error(transparent)]
     Log(#[from] ReadError),
-    /// This version can't read an event. Run the version that wrote it, or a newer one.
+    /// An event can't be read: it is not what its type says.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Somebody else moved the checkpoint. Nothing was changed. Among those that take turns this
@@ -92,6 +102,56 @@ pub enum WorkerError {
         /// The last event that is gone.
         to: hoplog_events::position::Sequence,
     },
+    /// An event can't be handled, and tables without it are not wanted. Mend what handles it, or
+    /// have it passed over (it is parked in the tables that are read).
+    #[error(
+        "{projection} can't handle event {position}, {event_type} of {stream:?}: {reason}; \
+         see what is parked"
+    )]
+    Poison {
+        /// The projection.
+        projection: &'static str,
+        /// The event.
+        position: Position,
+        /// Its stream's key.
+        stream: String,
+        /// What it is.
+        event_type: String,
+        /// Why it can't be handled.
+        reason: String,
+    },
+    /// So many that it is not about single events. Find out what is wrong, then let it go on.
+    #[error("{0} can't handle too many events: no more are parked")]
+    TooManyParked(&'static str),
+    /// Somebody else changed what is parked meanwhile. Tried again.
+    #[error("what is parked of {0} has changed")]
+    ParkingChanged(String),
+    /// Name one that is parked.
+    #[error("nothing is parked that is called {0:?}")]
+    NotParked(String),
+    /// A parked event is gone from the log. It can only be passed over.
+    #[error("event {0} is no longer on the log")]
+    Gone(Position),
+    /// One build at a time: wait for the other one.
+    #[error("tables of {0} are being built already")]
+    Building(&'static str),
+    /// There are no tables from before: rebuild.
+    #[error("there are no tables of {0} from before")]
+    NoPrevious(&'static str),
+    /// Start the version that made the tables, and roll back with that.
+    #[error("the tables of {projection} from before are of version {theirs}, this is {ours}")]
+    OtherVersion {
+        /// The projection.
+        projection: &'static str,
+        /// The version of the tables.
+        theirs: i64,
+        /// The version here.
+        ours: i64,
+    },
+    /// The tables that are read moved on faster than others could follow. Try again when there is
+    /// less to do.
+    #[error("{0} moves on too fast")]
+    Overtaken(&'static str),
     /// The process is stopping. Start again: a rebuild begins anew.
     #[error("stopped before the end")]
     Stopped,
@@ -114,18 +174,25 @@ impl WorkerError {
             Self::Database(DatabaseError::Unavailable(_))
                 | Self::Log(ReadError::Unavailable(_))
                 | Self::WentBack(_)
+                | Self::ParkingChanged(_)
         )
+    }
+
+    /// Whether it is one event that can't be handled, not the log or the database.
+    pub(crate) fn is_about_an_event(&self) -> bool {
+        let refused = matches!(self, Self::Database(DatabaseError::Row(_)));
+        refused || matches!(self, Self::Decode(_) | Self::Fold(_))
     }
 }
 
 /// Pauses that double up to a bound, each shortened by up to a half so that workers spread out.
 #[derive(Debug, Default)]
-struct Backoff {
+pub(crate) struct Backoff {
     failures: AtomicU32,
 }
 
 impl Backoff {
-    fn next(&self) -> Duration {
+    pub(crate) fn next(&self) -> Duration {
         let (first, longest) = RETRY_PAUSE;
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         let pause = first.saturating_mul(1 << failures.min(16)).min(longest);

@@ -14,6 +14,15 @@ const MOVE_CHECKPOINTS: &str = "\
     select projection, table_set, topic, log_id, sequence from checkpoints_before; \
     drop table checkpoints_before";
 
+/// What tables of versions before lack: whose event a checkpoint is at, how often what is parked
+/// there changed, and which tables were read before.
+const ADDED: [(&str, &str, &str); 4] = [
+    ("checkpoints", "last_event", "{text}"),
+    ("checkpoints", "parking", "bigint not null default 0"),
+    ("projections", "previous_set", "bigint"),
+    ("projections", "previous_version", "bigint"),
+];
+
 /// Makes what is missing. The caller has the turn at defining tables.
 pub(crate) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
     let mut transaction = database.begin().await?;
@@ -25,19 +34,25 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), DatabaseError> {
         Err(DatabaseError::Broken(_)) => upgrade(database).await?,
         Err(error) => return Err(error),
     }
-    add_last_event(database).await
+    for (table, column, definition) in ADDED {
+        add_column(database, table, column, definition).await?;
+    }
+    Ok(())
 }
 
-/// Checkpoints did not remember whose event they are at before.
-async fn add_last_event(database: &Database) -> Result<(), DatabaseError> {
-    let sql = "select last_event from checkpoints limit 1".to_owned();
-    let found = database.fetch(Purpose::Projection, sql, &[], |row| {
-        row.optional_text(0).map(|text| text.map(str::to_owned))
-    });
-    let Err(error) = found.await else { return Ok(()) };
+/// Adds a column that a table of a version before lacks.
+async fn add_column(
+    database: &Database,
+    table: &str,
+    column: &str,
+    definition: &str,
+) -> Result<(), DatabaseError> {
+    let sql = format!("select count({column}) from {table}");
+    let found = database.fetch(Purpose::Projection, sql, &[], |row| row.int(0)).await;
+    let Err(error) = found else { return Ok(()) };
     let DatabaseError::Broken(_) = error else { return Err(error) };
     let mut transaction = database.begin().await?;
-    transaction.define("alter table checkpoints add column last_event {text}").await?;
+    transaction.define(&format!("alter table {table} add column {column} {definition}")).await?;
     transaction.commit().await
 }
 

@@ -2,7 +2,7 @@
 //! that is read: `click_statistics_1_buckets`, `click_statistics_2_buckets`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::database::{Database, DatabaseError, Purpose, Row, Value};
 
@@ -38,38 +38,72 @@ impl TableSet {
 
 /// Which set of each projection is read now. Shared by the runner, which swaps, and the queries.
 #[derive(Debug, Clone)]
-pub(crate) struct ActiveSets(Arc<[(&'static str, AtomicI64)]>);
+pub(crate) struct ActiveSets(Arc<[(&'static str, AtomicU64)]>);
+
+/// When it was looked which set is read: what was found is news only if nobody swapped since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looked(u64);
+
+/// The number of a set, and in the upper half how often it changed.
+const NUMBER: u64 = 0xffff_ffff;
 
 impl ActiveSets {
     pub(crate) fn new(sets: impl IntoIterator<Item = TableSet>) -> Self {
-        let sets = sets.into_iter().map(|set| (set.projection, AtomicI64::new(set.number)));
-        Self(sets.collect())
+        let word = |set: TableSet| AtomicU64::new(set.number.cast_unsigned() & NUMBER);
+        Self(sets.into_iter().map(|set| (set.projection, word(set))).collect())
     }
 
     /// The set of a projection that is read now.
     pub(crate) fn get(&self, projection: &'static str) -> TableSet {
-        let number = self.find(projection).map_or(0, |number| number.load(Ordering::Acquire));
+        let number = self.find(projection).map_or(0, number_in);
         TableSet { projection, number }
     }
 
+    /// Another set is read from now on.
     pub(crate) fn swap(&self, set: TableSet) {
-        if let Some(number) = self.find(set.projection) {
-            number.store(set.number, Ordering::Release);
+        if let Some(word) = self.find(set.projection) {
+            let next = |now| Some(changed(now, set));
+            // It always gives a next one.
+            let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         }
     }
 
-    fn find(&self, projection: &str) -> Option<&AtomicI64> {
-        self.0.iter().find(|(name, _)| *name == projection).map(|(_, number)| number)
+    /// Before the database is asked which set is read.
+    pub(crate) fn look(&self, projection: &'static str) -> Looked {
+        Looked(self.find(projection).map_or(0, |word| word.load(Ordering::Acquire)))
+    }
+
+    /// The set that the database has named is read from now on. `false`: it was asked before
+    /// another one was swapped in here.
+    pub(crate) fn follow(&self, looked: Looked, set: TableSet) -> bool {
+        let Some(word) = self.find(set.projection) else { return false };
+        let Looked(before) = looked;
+        let is_known = before & NUMBER == set.number.cast_unsigned() & NUMBER;
+        let after = if is_known { before } else { changed(before, set) };
+        word.compare_exchange(before, after, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn find(&self, projection: &str) -> Option<&AtomicU64> {
+        self.0.iter().find(|(name, _)| *name == projection).map(|(_, word)| word)
     }
 
     fn render(&self, sql: &str) -> String {
-        self.0.iter().fold(sql.to_owned(), |sql, (name, number)| {
+        self.0.iter().fold(sql.to_owned(), |sql, (name, word)| {
             if !sql.contains(name) {
                 return sql;
             }
-            TableSet { projection: name, number: number.load(Ordering::Acquire) }.render(&sql)
+            TableSet { projection: name, number: number_in(word) }.render(&sql)
         })
     }
+}
+
+fn number_in(word: &AtomicU64) -> i64 {
+    (word.load(Ordering::Acquire) & NUMBER).cast_signed()
+}
+
+/// The next word, for another set.
+fn changed(before: u64, set: TableSet) -> u64 {
+    ((before & !NUMBER).wrapping_add(NUMBER + 1)) | (set.number.cast_unsigned() & NUMBER)
 }
 
 /// The tables as queries see them: the database and the sets that are read now.
@@ -157,9 +191,9 @@ impl Tables {
         let sql = "select name, active_set from projections".to_owned();
         let read = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
         let there = self.database.fetch(purpose, sql, &[], read).await?;
-        Ok(ActiveSets::new(self.sets.0.iter().map(|(projection, number)| {
+        Ok(ActiveSets::new(self.sets.0.iter().map(|(projection, word)| {
             let found = there.iter().find(|(name, _)| name == projection);
-            let number = found.map_or_else(|| number.load(Ordering::Acquire), |found| found.1);
+            let number = found.map_or_else(|| number_in(word), |found| found.1);
             TableSet { projection, number }
         })))
     }
@@ -182,6 +216,25 @@ pub(crate) async fn active_set(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_found_before_a_swap_is_no_news() {
+        let set = |number| TableSet { projection: "clicks", number };
+        let sets = ActiveSets::new([set(7)]);
+        let looked = sets.look("clicks");
+        assert!(sets.follow(looked, set(7)), "as it was");
+        assert!(sets.follow(looked, set(8)));
+        assert!(!sets.follow(looked, set(7)), "found before");
+        let looked = sets.look("clicks");
+        sets.swap(set(7));
+        assert!(!sets.follow(looked, set(8)));
+        // There and back again is a change as well.
+        let looked = sets.look("clicks");
+        sets.swap(set(8));
+        sets.swap(set(7));
+        assert!(!sets.follow(looked, set(8)));
+        assert_eq!(sets.get("clicks"), set(7));
+    }
 
     #[test]
     fn a_statement_names_the_tables_of_its_set() {

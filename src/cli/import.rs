@@ -1,10 +1,7 @@
 //! `hoplog import`: links from CSV, clicks from access logs. Both can be run again: what is
 //! already there is found by what it is made of, and not added twice.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Out;
 use super::client::{Client, ServerArgs};
@@ -14,9 +11,6 @@ mod access_log;
 mod bulk;
 mod combined;
 mod links;
-
-/// How often the progress bar is drawn.
-const PROGRESS_TICK: Duration = Duration::from_millis(200);
 
 /// `hoplog import`.
 #[derive(Debug, Args)]
@@ -72,17 +66,4 @@ enum LeavesOut {
     Nothing,
     /// Lines of a log that are none: whoever scans a site leaves such behind.
     BadLines,
-}
-
-/// A progress bar on stderr, if that is a terminal.
-fn progress(unit: &str, length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    let template = format!("{{bar:40}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    if !bar.is_hidden() {
-        bar.enable_steady_tick(PROGRESS_TICK);
-    }
-    bar
 }

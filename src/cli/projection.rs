@@ -12,6 +12,8 @@ use super::client::{Client, ServerArgs, json_within};
 use super::error::CliError;
 use super::table::{Table, cell, plain, print_json};
 
+mod progress;
+
 /// How long computing a read model again may take.
 const OPERATION_TIMEOUT: Duration = Duration::from_hours(24);
 
@@ -49,6 +51,9 @@ enum Action {
         #[arg(long)]
         force: bool,
     },
+    /// Read the tables again that were read before the last rebuild; they catch up first
+    #[command(after_help = "Example:\n  hoplog projection rollback click_statistics")]
+    Rollback(Name),
     /// Compute a read model aside and compare every row with the live one
     #[command(after_help = "Example:\n  hoplog projection verify click_statistics")]
     Verify(Name),
@@ -58,6 +63,25 @@ enum Action {
     /// Let a paused read model go on
     #[command(after_help = "Example:\n  hoplog projection resume clicks")]
     Resume(Name),
+    /// List the events that a read model can't handle, and how many wait for them
+    #[command(after_help = "Example:\n  hoplog projection parked link_directory")]
+    Parked(Name),
+    /// Try parked events again
+    #[command(after_help = "Example:\n  hoplog projection retry link_directory default/spring")]
+    Retry {
+        #[command(flatten)]
+        name: Name,
+        /// One sequence, as `parked` names it; all if none is given
+        sequence: Option<String>,
+    },
+    /// Pass over, for good, the event that a parked sequence waits for, and try the rest
+    #[command(after_help = "Example:\n  hoplog projection skip link_directory default/spring")]
+    Skip {
+        #[command(flatten)]
+        name: Name,
+        /// The sequence, as `parked` names it
+        sequence: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -69,8 +93,7 @@ struct Name {
 /// Runs `hoplog projection`.
 pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliError> {
     let client = Client::new(args.server)?;
-    let forced = matches!(args.action, Action::Rebuild { force: true, .. });
-    let (name, verb) = match args.action {
+    let (name, verb, query): (_, _, Vec<(&str, String)>) = match args.action {
         Action::List | Action::Status { name: None } => {
             let mut answer = client.get(&["projections"], &[]).await?;
             let list = answer["data"].take();
@@ -81,27 +104,62 @@ pub(super) async fn run(args: ProjectionArgs, out: &mut Out) -> Result<(), CliEr
             let status = client.get(&["projections", &name], &[]).await?;
             return Ok(print(&status, args.json, out)?);
         }
-        Action::Rebuild { name: Name { name }, .. } => (name, "rebuild"),
-        Action::Verify(Name { name }) => (name, "verify"),
-        Action::Pause(Name { name }) => (name, "pause"),
-        Action::Resume(Name { name }) => (name, "resume"),
+        Action::Parked(Name { name }) => {
+            let parked = client.list(&["projections", &name, "parked"], &[], usize::MAX).await?;
+            let print = if args.json { print_json } else { print_parked };
+            return Ok(print(&parked.into(), out)?);
+        }
+        Action::Rebuild { name: Name { name }, force } => {
+            (name, "rebuild", force.then(|| ("force", "true".to_owned())).into_iter().collect())
+        }
+        Action::Retry { name: Name { name }, sequence } => {
+            (name, "retry", sequence.map(|sequence| ("sequence", sequence)).into_iter().collect())
+        }
+        Action::Skip { name: Name { name }, sequence } => {
+            (name, "skip", vec![("sequence", sequence)])
+        }
+        Action::Rollback(Name { name }) => (name, "rollback", Vec::new()),
+        Action::Verify(Name { name }) => (name, "verify", Vec::new()),
+        Action::Pause(Name { name }) => (name, "pause", Vec::new()),
+        Action::Resume(Name { name }) => (name, "resume", Vec::new()),
     };
     let request = client.request(Method::POST, &["projections", &name, verb])?;
-    let request = if forced { request.query(&[("force", "true")]) } else { request };
-    let answer = json_within(request.json(&json!({})), OPERATION_TIMEOUT).await?;
+    let request = json_within(request.query(&query).json(&json!({})), OPERATION_TIMEOUT);
+    let answer = progress::shown(&client, &name, request).await?;
     print(&answer, args.json, out)?;
+    out.flush()?;
+    // What was found is data and printed; the verdict is the exit code.
+    verdict(&name, &answer)
+}
+
+fn verdict(name: &str, answer: &Value) -> Result<(), CliError> {
     if answer["identical"] == false {
-        // The comparison is data and printed; the verdict is the exit code.
-        out.flush()?;
         return Err(CliError::Failed(format!("{name} differs from what the log says")));
     }
-    Ok(())
+    let still = |item: &Value| item["error"].is_string();
+    let retried = answer["data"].as_array().into_iter().flatten().chain([answer]);
+    match retried.filter(|item| still(item)).count() {
+        0 => Ok(()),
+        _ => Err(CliError::Failed(format!("{name} still has parked events"))),
+    }
+}
+
+fn print_parked(list: &Value, out: &mut Out) -> io::Result<()> {
+    const FIELDS: [&str; 6] = ["sequence", "events", "attempts", "parkedAt", "eventType", "error"];
+    let headings = ["SEQUENCE", "EVENTS", "ATTEMPTS", "SINCE", "EVENT", "ERROR"];
+    let mut table = Table::new(&headings, &[1, 2]);
+    for parked in list.as_array().into_iter().flatten() {
+        table.row(FIELDS.map(|name| cell(&parked[name])));
+    }
+    table.print(out)
 }
 
 fn print_list(list: &Value, out: &mut Out) -> io::Result<()> {
-    const FIELDS: [&str; 6] = ["name", "state", "lagEvents", "lagSeconds", "rate", "lastError"];
-    let headings = ["NAME", "STATE", "LAG EVENTS", "LAG SECONDS", "EVENTS/S", "LAST ERROR"];
-    let mut table = Table::new(&headings, &[2, 3, 4]);
+    const FIELDS: [&str; 7] =
+        ["name", "state", "lagEvents", "lagSeconds", "rate", "parked", "lastError"];
+    let headings =
+        ["NAME", "STATE", "LAG EVENTS", "LAG SECONDS", "EVENTS/S", "PARKED", "LAST ERROR"];
+    let mut table = Table::new(&headings, &[2, 3, 4, 5]);
     for projection in list.as_array().into_iter().flatten() {
         table.row(FIELDS.map(|name| cell(&projection[name])));
     }
@@ -134,15 +192,15 @@ mod tests {
     #[test]
     fn read_models_are_listed_with_their_lag() {
         let list = json!([
-            {"name": "clicks", "state": "live", "lagEvents": 0, "lagSeconds": 0, "rate": 12.5, "lastError": null},
-            {"name": "link_directory", "state": "paused", "lagEvents": 17, "lagSeconds": 3},
+            {"name": "clicks", "state": "live", "lagEvents": 0, "lagSeconds": 0, "rate": 12.5, "parked": 0, "lastError": null},
+            {"name": "link_directory", "state": "paused", "lagEvents": 17, "lagSeconds": 3, "parked": 2},
         ]);
         let mut out = Vec::new();
         print_list(&list, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        NAME            STATE   LAG EVENTS  LAG SECONDS  EVENTS/S  LAST ERROR
-        clicks          live             0            0      12.5
-        link_directory  paused          17            3
+        NAME            STATE   LAG EVENTS  LAG SECONDS  EVENTS/S  PARKED  LAST ERROR
+        clicks          live             0            0      12.5       0
+        link_directory  paused          17            3                 2
         ");
     }
 }

@@ -139,7 +139,7 @@ impl From<DatabaseError> for Problem {
             DatabaseError::Busy => {
                 Self::unavailable("too_many_long_answers", error.to_string(), RETRY_AFTER_S)
             }
-            DatabaseError::Unavailable(_) | DatabaseError::Broken(_) => {
+            DatabaseError::Unavailable(_) | DatabaseError::Broken(_) | DatabaseError::Row(_) => {
                 tracing::error!(%error, "the read models are away");
                 let detail = "the read models are away; redirects and commands work on";
                 Self::unavailable("read_models_unavailable", detail, RETRY_AFTER_S)

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use crate::app::{App, AppState};
 
 mod answer;
+pub mod parked;
 
 use answer::{ProjectionAnswer, ProjectionList, RebuildAnswer, VerifyAnswer};
 
@@ -33,11 +34,25 @@ impl From<OperationError> for Problem {
                 let detail = format!("{detail}; force=true rebuilds it without them");
                 Self::new(StatusCode::CONFLICT, "events_gone", detail)
             }
-            OperationError::Failed(_) => {
-                Self::new(StatusCode::CONFLICT, "projection_failed", detail)
-            }
+            OperationError::Failed(error) => failed(&error, detail),
         }
     }
+}
+
+fn failed(error: &WorkerError, detail: String) -> Problem {
+    let (status, code) = match error {
+        WorkerError::NotParked(_) => (StatusCode::NOT_FOUND, "not_parked"),
+        WorkerError::Building(_) => (StatusCode::CONFLICT, "build_under_way"),
+        WorkerError::Poison { .. } => (StatusCode::CONFLICT, "event_not_handled"),
+        WorkerError::NoPrevious(_) | WorkerError::OtherVersion { .. } => {
+            (StatusCode::CONFLICT, "no_tables_before")
+        }
+        error if error.is_transient() => {
+            return Problem::unavailable("read_models_unavailable", detail, 1);
+        }
+        _ => (StatusCode::CONFLICT, "projection_failed"),
+    };
+    Problem::new(status, code, detail)
 }
 
 /// What is done with one projection.
@@ -49,7 +64,7 @@ impl IntoResponses for Operation {
             ("404", "no such projection"),
             (
                 "409",
-                "it could not be done, lastError of the projection says more; or a rebuild would lose what the log no longer has (`events_gone`)",
+                "it could not be done, lastError of the projection says more; tables of it are being built already (`build_under_way`); an event can't be handled (`event_not_handled`); there are no tables from before (`no_tables_before`); or a rebuild would lose what the log no longer has (`events_gone`)",
             ),
         ])
     }
@@ -111,6 +126,19 @@ pub async fn rebuild(
         app.read_models.rebuild(&name).await?
     };
     Ok(Json(report.into()))
+}
+
+/// Lets the tables be read again that were read before the last rebuild. They catch up first.
+#[utoipa::path(post, path = "/api/v1/projections/{name}/rollback", tag = "operations",
+    params(("name" = String, Path, description = "its name")),
+    responses((status = 200, description = "done", body = RebuildAnswer), Operation))]
+pub async fn rollback(
+    State(app): State<AppState>,
+    _: Administrator,
+    _: NoParameters,
+    Segment(name): Segment,
+) -> Result<Json<RebuildAnswer>, Problem> {
+    Ok(Json(app.read_models.rollback(&name).await?.into()))
 }
 
 /// Builds a projection's tables aside and compares every row.

@@ -15,7 +15,8 @@ fn standing(members: &[Member], holders: &[Option<Member>]) -> Standing {
     let rows = vec![(LogId(Uuid::nil()), Sequence::START); holders.len()];
     let checkpoints = Checkpoint::split(active, Topic::Clicks, rows).unwrap();
     let (members, holders) = (members.to_vec(), holders.to_vec());
-    Standing { active, paused: false, members, checkpoints, holders }
+    let (version, parked, build, paused) = (1, 0, None, false);
+    Standing { active, version, parked, build, paused, members, checkpoints, holders }
 }
 
 /// Lets members act one after the other until nobody wants to; how many partitions changed hands.

@@ -81,6 +81,10 @@ impl Projection for ClickStatisticsProjection {
         include_str!("tables.sql")
     }
 
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     fn tables(&self) -> &'static [Table] {
         &[
             Table { name: "totals", key: &["link"] },

@@ -82,6 +82,14 @@ impl Projection for ClicksProjection {
         include_str!("tables.sql")
     }
 
+    fn indexes(&self) -> &'static str {
+        include_str!("indexes.sql")
+    }
+
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     fn tables(&self) -> &'static [Table] {
         &[Table { name: "clicks", key: &["sequence", "place"] }]
     }

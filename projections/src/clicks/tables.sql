@@ -27,5 +27,3 @@ create table {clicks.clicks} (
     import_id {text},
     primary key (sequence, place{, month})
 ) {by_month};
-
-create index {clicks.clicks}_by_link on {clicks.clicks} (link, at, sequence, place);

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::world::{World, click, key};
+use crate::builds::{BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
 use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection, Scope, StatisticsQuery};
 use crate::clicks::{BotFilter, ClicksProjection};
@@ -19,6 +20,7 @@ use crate::commit::Listener;
 use crate::database::Purpose;
 use crate::lease::Part;
 use crate::link_directory::{LinkDirectory, LinkDirectoryProjection};
+use crate::parking::{Aside, Unhandled};
 use crate::partition::{Partitions, Share};
 use crate::projection::Projection;
 use crate::runner::{Applier, Progress, WorkerError};
@@ -111,7 +113,7 @@ impl World {
             for [here, there] in [[0, 1], [1, 0]] {
                 let (here, there) = (&rows[here], &rows[there]);
                 let sql = format!("select count(*) from ({here} except {there}) as x");
-                let count = self.database.fetch(Purpose::Comparison, sql, &[], |row| row.count(0));
+                let count = self.database.fetch(Purpose::Projection, sql, &[], |row| row.count(0));
                 differing += count.await.unwrap()[0];
             }
         }
@@ -147,7 +149,8 @@ async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpo
     if events.is_empty() {
         return from;
     }
-    applier.apply(from, events).await.unwrap().0
+    let aside = Aside::of_new_tables(&applier.database, &from, Unhandled::Refuse).await.unwrap();
+    applier.apply(from, &events.into(), &aside).await.unwrap().0
 }
 
 async fn to_the_end(applier: &Applier, mut from: Checkpoint) -> Checkpoint {
@@ -160,9 +163,17 @@ async fn to_the_end(applier: &Applier, mut from: Checkpoint) -> Checkpoint {
     }
 }
 
+/// A new set that nobody builds.
+async fn create(applier: &Applier, partitions: Partitions) -> Checkpoint {
+    let claim = Claim::new(applier.projection.name());
+    let set = applier.create(partitions, claim, BuildPurpose::Rebuild).await.unwrap();
+    applier.abandon(None, claim).await.unwrap();
+    set
+}
+
 /// The checkpoints of the partitions of a new set.
 async fn split(applier: &Applier, partitions: Partitions) -> Vec<Checkpoint> {
-    let all = applier.create(partitions).await.unwrap();
+    let all = create(applier, partitions).await;
     let one = |number| Share::One(partitions.get(number).unwrap());
     (0..partitions.count()).map(|number| Checkpoint { share: one(number), ..all }).collect()
 }
@@ -177,9 +188,9 @@ async fn partitions_and_one_give_the_same(
         world.happens(what).await;
     }
     for applier in world.appliers() {
-        let whole = applier.create(Partitions::ONE).await.unwrap();
+        let whole = create(&applier, Partitions::ONE).await;
         let whole = to_the_end(&applier, whole).await;
-        let at_once = to_the_end(&applier, applier.create(partitions).await.unwrap()).await;
+        let at_once = to_the_end(&applier, create(&applier, partitions).await).await;
         let mut split = split(&applier, partitions).await;
         for (number, events_max) in steps {
             let place = (number % partitions.count()) as usize;
@@ -262,7 +273,9 @@ pub(crate) async fn a_partition_is_written_by_one_at_a_time(world: World) {
     let clicks = split(&statistics, Partitions::new(2).unwrap()).await;
     let limit = ReadLimit { events_max: 5, bytes_max: usize::MAX };
     let events = world.log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
-    let apply = |checkpoint| statistics.apply(checkpoint, events.clone());
+    let batch = events.clone().into();
+    let aside = Aside::of_new_tables(&world.database, &clicks[0], Unhandled::Refuse).await.unwrap();
+    let apply = |checkpoint| statistics.apply(checkpoint, &batch, &aside);
     let (one, other, same) = tokio::join!(apply(clicks[0]), apply(clicks[1]), apply(clicks[0]));
     assert_eq!(other.unwrap().1, 5);
     let lost = [one, same].into_iter().filter_map(Result::err).collect::<Vec<_>>();

@@ -24,14 +24,22 @@ impl Node {
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         let runtime = threads.worker_threads(1).enable_all().build().unwrap();
         let (database, log) = (world.database.clone(), Arc::clone(&world.log));
-        let open = async move { ReadModels::open(database, log, part, partitions).await.unwrap() };
+        // Connections of a node that was killed can't be used: the pool finds out when it tries.
+        let open = async move {
+            loop {
+                match ReadModels::open(database.clone(), Arc::clone(&log), part, partitions).await {
+                    Err(error) if error.is_transient() => {}
+                    opened => break opened.unwrap(),
+                }
+            }
+        };
         let models = Arc::new(runtime.spawn(open).await.unwrap());
         let _on_its_threads = runtime.enter();
         models.run();
         Self { models, runtime: Some(runtime) }
     }
 
-    async fn member(world: &World) -> Self {
+    pub(super) async fn member(world: &World) -> Self {
         Self::member_of(world, Partitions::ONE).await
     }
 

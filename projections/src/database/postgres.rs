@@ -13,6 +13,7 @@ mod connection;
 mod errors;
 mod months;
 mod options;
+mod snapshot;
 mod transaction;
 
 #[cfg(test)]
@@ -29,9 +30,10 @@ use sqlx::postgres::{PgConnection, PgPoolOptions};
 use super::{DatabaseError, Purpose, Row, Value};
 use connection::{Held, query, within};
 use errors::is_cancelled;
-pub(super) use errors::is_transient;
+pub(super) use errors::{is_about_a_row, is_transient};
 pub use options::PostgresOptions;
 use options::{PROJECTION_TIMEOUT, Use};
+pub(crate) use snapshot::Snapshot;
 pub(crate) use transaction::Transaction;
 
 /// Connections for projectors: one for each batch that may be under way
@@ -127,22 +129,15 @@ impl PostgresDatabase {
             ),
             Purpose::Lookup => (&self.readers, LOOKUP_TIMEOUT.min(self.query_timeout)),
             Purpose::Projection => (&self.projectors, PROJECTION_TIMEOUT + ROUND_TRIP_MAX),
-            Purpose::Comparison => (&self.projectors, COMPARISON_TIMEOUT),
         };
         let answer = within(limit, async {
             let mut held = Held::acquire(pool).await?;
-            if purpose == Purpose::Comparison {
-                held.run("set statement_timeout = 0").await?;
-            }
             let mut rows = query(&sql, values).fetch(held.connection()?);
             while let Some(row) = rows.try_next().await? {
                 each(&Row::Postgres(row))?;
             }
             drop(rows);
-            // A connection without a time-out is used for nothing else.
-            if purpose != Purpose::Comparison {
-                held.release();
-            }
+            held.release();
             Ok(())
         });
         match answer.await {

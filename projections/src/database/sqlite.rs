@@ -6,6 +6,8 @@
 //! projectors, operators ──► workers' pool   their threads yield to the others
 //! ```
 
+mod snapshot;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::Cell;
 use super::{DatabaseError, Purpose, Row, Rows, Value};
+pub(crate) use snapshot::Snapshot;
 
 /// Connections of each pool of readers; each is a thread.
 const READERS_MAX: u32 = 4;
@@ -124,7 +127,7 @@ impl SqliteDatabase {
         let query = query(render(&sql), values);
         match purpose {
             Purpose::Lookup => read(query, &self.lookups, each).await,
-            Purpose::Projection | Purpose::Comparison => read(query, &self.workers, each).await,
+            Purpose::Projection => read(query, &self.workers, each).await,
             Purpose::Answer => self.answer(query, each).await,
         }
     }
@@ -280,13 +283,21 @@ fn render(sql: &str) -> String {
 pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(error) if error.try_downcast_ref::<SqliteError>().is_some() => {
-            let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-            // The low byte is the primary code: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
-            matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)
-        }
-        _ => false,
+        // BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+        error => primary_code(error).is_some_and(|code| matches!(code, 5 | 6 | 10 | 13 | 14)),
     }
+}
+
+/// Whether a value or a row is not allowed: TOOBIG, CONSTRAINT, MISMATCH.
+pub(super) fn is_about_a_row(error: &sqlx::Error) -> bool {
+    primary_code(error).is_some_and(|code| matches!(code, 18..=20))
+}
+
+/// The low byte of SQLite's code.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(error) = error else { return None };
+    error.try_downcast_ref::<SqliteError>()?;
+    Some(error.code()?.parse::<u32>().ok()? & 0xff)
 }
 
 #[cfg(test)]
@@ -320,7 +331,7 @@ mod tests {
         while database.answers.size() < READERS_MAX || database.answers.num_idle() > 0 {
             tokio::task::yield_now().await;
         }
-        for purpose in [Purpose::Lookup, Purpose::Projection, Purpose::Comparison] {
+        for purpose in [Purpose::Lookup, Purpose::Projection] {
             assert_eq!(ask(&database, purpose, "select 1").await.unwrap(), 1, "{purpose:?}");
         }
         // Nobody waits for them any more: their connections are free at once.

@@ -72,6 +72,14 @@ impl Transaction {
         }
     }
 
+    /// The same where rows are there already: indexes, which may take hours.
+    pub(crate) async fn define_at_length(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.define(sql).await,
+            Self::Postgres(transaction) => transaction.define_at_length(sql).await,
+        }
+    }
+
     /// Makes everything done so far last.
     pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
         match self {

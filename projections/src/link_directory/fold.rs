@@ -52,6 +52,10 @@ impl Projection for LinkDirectoryProjection {
         include_str!("tables.sql")
     }
 
+    fn indexes(&self) -> &'static str {
+        include_str!("indexes.sql")
+    }
+
     fn tables(&self) -> &'static [Table] {
         &[Table { name: "links", key: &["link"] }, Table { name: "tags", key: &["tag", "link"] }]
     }

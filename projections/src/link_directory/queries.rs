@@ -36,12 +36,15 @@ impl LinkDirectory {
         if progress.state == State::Failed { Sequence::START } else { progress.sequence }
     }
 
-    /// One link; `None`: not here (yet).
+    /// One link; `None`: not here (yet), or events of it are parked: what it became is not known here.
     ///
     /// # Errors
     /// When the database can't answer.
     pub async fn get(&self, key: &LinkKey) -> Result<Option<LinkRow>, DatabaseError> {
-        let sql = format!("select {SELECTED} from {{link_directory.links}} l where l.link = $1");
+        let not_parked = not_parked();
+        let sql = format!(
+            "select {SELECTED} from {{link_directory.links}} l where l.link = $1 and {not_parked}"
+        );
         let rows = self.tables.look_up(&sql, &[key.to_string().into()], LinkRow::read).await?;
         Ok(rows.into_iter().next())
     }
@@ -57,9 +60,10 @@ impl LinkDirectory {
     ) -> Result<Vec<(LinkRow, Sequence)>, DatabaseError> {
         let keys = &keys[..keys.len().min(LINKS_PER_STATEMENT_MAX)];
         let places: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
-        let (as_of, places) = (as_of(NAME, "links"), places.join(", "));
+        let (as_of, places, not_parked) = (as_of(NAME, "links"), places.join(", "), not_parked());
         let sql = format!(
-            "select {SELECTED}, {as_of} from {{link_directory.links}} l where l.link in ({places})"
+            "select {SELECTED}, {as_of} from {{link_directory.links}} l where l.link in ({places}) \
+             and {not_parked}"
         );
         let values: Vec<Value> = keys.iter().map(|key| key.to_string().into()).collect();
         let read = |row: &Row| {
@@ -108,6 +112,15 @@ impl LinkDirectory {
         let values = [now.timestamp_micros().into(), i64::from(limit).into()];
         self.tables.look_up(&sql, &values, LinkRow::read).await
     }
+}
+
+/// Nothing is told of a link that has parked events: it may have been deleted since.
+fn not_parked() -> String {
+    format!(
+        "not exists (select 1 from parked k where k.projection = '{NAME}' \
+         and k.sequence_of = l.link \
+         and '{NAME}_' || k.table_set || '_links' = '{{{NAME}.links}}')"
+    )
 }
 
 /// How many links one statement looks for.

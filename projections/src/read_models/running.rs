@@ -11,11 +11,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{OperationError, WaitError};
+use crate::builds;
 use crate::checkpoint::Checkpoint;
 use crate::database::Purpose;
+use crate::lease::Part;
 use crate::runner::{
-    Applier, COMMANDS_MAX, Command, PartitionProgress, PartitionStatus, Progress, State, Status,
-    Worker, WorkerError,
+    Applier, COMMANDS_MAX, Command, Job, PartitionProgress, PartitionStatus, Progress, State,
+    Status, Worker, WorkerError,
 };
 
 /// How often a replica is asked how far it is, while somebody waits for that.
@@ -46,17 +48,27 @@ enum Task {
 
 impl Running {
     pub(super) async fn open(applier: Applier, version: Option<i64>) -> Result<Self, WorkerError> {
-        if version != Some(applier.projection.version()) {
-            let empty = applier.create(applier.partitions).await?;
-            applier.activate(empty.set).await?;
+        let first = if let Some(theirs) = version {
+            begin_with(&applier, theirs).await?
+        } else {
+            applier.create_first(applier.partitions).await?;
+            None
+        };
+        if applier.part == Part::Alone {
+            builds::forget(&applier.database, applier.projection.name()).await?;
         }
-        applier.drop_inactive().await?;
+        applier.drop_leftovers().await?;
         tell_of_other_partitions(&applier).await?;
         let (told, progress) = watch::channel(Progress::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let (hurry, hurried) = watch::channel(());
-        let worker =
-            Worker { applier: applier.clone(), progress: told, commands: received, hurry: hurried };
+        let worker = Worker {
+            applier: applier.clone(),
+            progress: told,
+            commands: received,
+            hurry: hurried,
+            first,
+        };
         let task = Mutex::new(Task::Ready(Box::new(worker)));
         Ok(Self { applier, progress, hurry, commands: Mutex::new(Some(commands)), task })
     }
@@ -177,6 +189,7 @@ impl Running {
         }
         metrics::gauge!("hoplog_projection_failed", "projection" => name)
             .set(f64::from(u8::from(progress.state == State::Failed)));
+        tell_of_parked_and_built(name, &progress);
         let partition = |(number, partition): (u32, PartitionProgress)| PartitionStatus {
             number,
             state: partition.state,
@@ -189,15 +202,49 @@ impl Running {
             partitions,
             name,
             version: projection.version(),
-            state: progress.state,
+            state: progress.told_state(),
             position: Position { log, topic, sequence: progress.sequence },
             lag_events,
             lag_seconds,
             rate: progress.rate(),
             last_error: progress.last_error,
             trimmed_events: progress.trimmed_events,
+            parked: progress.parked,
+            build: progress.build,
         }
     }
+}
+
+/// Sets gauges.
+fn tell_of_parked_and_built(projection: &'static str, progress: &Progress) {
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    let number = |count: u64| count as f64;
+    let (done, total) =
+        progress.build.map_or((0, 0), |build| (build.events_done, build.events_total));
+    metrics::gauge!("hoplog_projection_parked", "projection" => projection)
+        .set(number(progress.parked));
+    metrics::gauge!("hoplog_projection_build_events_done", "projection" => projection)
+        .set(number(done));
+    metrics::gauge!("hoplog_projection_build_events", "projection" => projection)
+        .set(number(total));
+}
+
+/// What there is to be done first where tables of another version are read. A newer version than
+/// that of the tables makes its own. An older one only does so alone: otherwise it would take the
+/// tables away from those who run the newer one.
+async fn begin_with(applier: &Applier, theirs: i64) -> Result<Option<Job>, WorkerError> {
+    let ours = applier.projection.version();
+    if theirs > ours
+        && let Some((set, _)) = applier.previous().await?.filter(|(_, kept)| *kept == ours)
+    {
+        applier.sets.swap(set);
+    }
+    let builds = match applier.part {
+        Part::Alone => theirs != ours,
+        Part::Member(_) => theirs < ours,
+        Part::Reader => false,
+    };
+    Ok(builds.then_some(Job::Renew))
 }
 
 /// A changed setting has to wait for new tables.

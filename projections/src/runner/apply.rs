@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Position, Sequence};
 use tokio::sync::Semaphore;
 
-use super::WorkerError;
+use super::{Batch, WorkerError};
 use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, CommitListener, Listener};
 use crate::database::{Database, Purpose};
 use crate::lease::Part;
+use crate::parking::{self, Aside, Unhandled};
 use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection};
 use crate::table_set::{ActiveSets, TableSet};
@@ -40,7 +40,15 @@ impl Applier {
 
     /// The checkpoints of the set that is read now, if it was made from this log.
     pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>, WorkerError> {
-        let (set, topic) = (self.active(), self.projection.topic());
+        self.checkpoints_of(self.active()).await
+    }
+
+    /// The checkpoints of a set, if it was made from this log.
+    pub(crate) async fn checkpoints_of(
+        &self,
+        set: TableSet,
+    ) -> Result<Vec<Checkpoint>, WorkerError> {
+        let topic = self.projection.topic();
         let all = Checkpoint::load(&self.database, Purpose::Projection, set, topic).await?;
         let one =
             all.first().ok_or_else(|| WorkerError::CheckpointLost(set.projection.to_owned()))?;
@@ -50,6 +58,31 @@ impl Applier {
             let (theirs, ours) = (one.log, self.log.id());
             Err(WorkerError::OtherLog { projection: set.projection, theirs, ours })
         }
+    }
+
+    /// How far the partition is that is furthest, of the set that is read; `None`: it is of
+    /// another log, or beyond the head of this one, which was put back.
+    pub(crate) async fn furthest_read(
+        &self,
+        head: Sequence,
+    ) -> Result<Option<Sequence>, WorkerError> {
+        let (set, topic) = (self.read_by_all().await?, self.projection.topic());
+        let all = Checkpoint::load(&self.database, Purpose::Projection, set, topic).await?;
+        let ours = all.iter().filter(|checkpoint| checkpoint.log == self.log.id());
+        let sequences = ours.map(|checkpoint| checkpoint.sequence);
+        Ok(sequences.filter(|sequence| *sequence <= head).max())
+    }
+
+    /// A checkpoint as it is in the database now.
+    pub(crate) async fn reloaded(&self, checkpoint: Checkpoint) -> Result<Checkpoint, WorkerError> {
+        let Checkpoint { set, topic, share, .. } = checkpoint;
+        let number = match share {
+            Share::All(_) => 0,
+            Share::One(partition) => partition.number() as usize,
+        };
+        let all = Checkpoint::load(&self.database, Purpose::Projection, set, topic).await?;
+        let found = all.into_iter().nth(number).map(|found| Checkpoint { share, ..found });
+        found.ok_or_else(|| WorkerError::CheckpointLost(set.projection.to_owned()))
     }
 
     /// The checkpoint of one partition.
@@ -77,21 +110,20 @@ impl Applier {
         Ok(self.log.confirm(topic, Seen { sequence, command_id }).await?)
     }
 
-    /// Applies events that follow a checkpoint, as far as they are of its share. Returns where that
-    /// leads, and how many facts it was. On every error the tables are as they were.
+    /// Applies events that follow a checkpoint, as far as they are of its share and nothing is
+    /// set aside that they are part of. Returns where that leads, and how many facts it was. On
+    /// every error the tables are as they were.
     pub(crate) async fn apply(
         &self,
         from: Checkpoint,
-        events: Vec<RecordedEvent>,
+        batch: &Batch,
+        aside: &Aside,
     ) -> Result<(Checkpoint, u64), WorkerError> {
         let _room = self.room.acquire().await.map_err(|_| WorkerError::Stopped)?;
-        let Some(last) = events.last().map(Seen::from) else { return Ok((from, 0)) };
-        let (sequence, command_id) = (last.sequence, Some(last.command_id));
-        let to = Checkpoint { sequence, command_id, ..from };
-        let projection = Arc::clone(&self.projection);
-        // A fold takes milliseconds of computing: not on the threads that answer redirects.
-        let fold = tokio::task::spawn_blocking(move || projection.fold(&events, from.share));
-        let changes = fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??;
+        let Some(last) = batch.events().last().map(Seen::from) else { return Ok((from, 0)) };
+        let to = from.at(last);
+        let (due, waiting) = batch.part(aside, from.share, self.projection.as_ref());
+        let changes = self.fold(due, from.share).await?;
         let facts = changes.facts();
         let told = self.changed_links(from.set, changes.as_ref());
         let mut transaction = self.database.begin().await?;
@@ -101,12 +133,32 @@ impl Applier {
             return Err(self.lost(from).await);
         }
         changes.write(&mut transaction, from.set).await?;
-        transaction.commit().await?;
-        if let Some((listener, links)) = told {
-            let position = Position { log: from.log, topic: from.topic, sequence };
-            listener.committed(Commit { projection: from.set.projection, position, links });
+        if aside.unhandled == Unhandled::Park {
+            let ordered = self.projection.keeps_order();
+            parking::park(&mut transaction, &from, &waiting, ordered, None).await?;
         }
+        transaction.commit().await?;
+        Self::tell(told, to);
         Ok((to, facts))
+    }
+
+    /// A fold takes milliseconds of computing: not on the threads that answer redirects.
+    pub(super) async fn fold(
+        &self,
+        batch: Batch,
+        share: Share,
+    ) -> Result<Box<dyn Changes>, WorkerError> {
+        let projection = Arc::clone(&self.projection);
+        let fold = tokio::task::spawn_blocking(move || projection.fold(batch.events(), share));
+        Ok(fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??)
+    }
+
+    /// Tells what was committed.
+    pub(super) fn tell(told: Option<(&dyn CommitListener, Vec<LinkKey>)>, at: Checkpoint) {
+        if let Some((listener, links)) = told {
+            let position = Position { log: at.log, topic: at.topic, sequence: at.sequence };
+            listener.committed(Commit { projection: at.set.projection, position, links });
+        }
     }
 
     /// Moves on over events that are no longer on the log.
@@ -115,7 +167,15 @@ impl Applier {
         from: Checkpoint,
         sequence: Sequence,
     ) -> Result<Checkpoint, WorkerError> {
-        let to = Checkpoint { sequence, command_id: None, ..from };
+        self.move_to(from, Checkpoint { sequence, command_id: None, ..from }).await
+    }
+
+    /// Moves on without a change to the rows.
+    pub(super) async fn move_to(
+        &self,
+        from: Checkpoint,
+        to: Checkpoint,
+    ) -> Result<Checkpoint, WorkerError> {
         let mut transaction = self.database.begin().await?;
         if !from.advance(&mut transaction, to).await? {
             drop(transaction);
@@ -137,7 +197,7 @@ impl Applier {
     }
 
     /// Whom to tell of changes to a set of tables, and which links those are.
-    fn changed_links(
+    pub(super) fn changed_links(
         &self,
         set: TableSet,
         changes: &dyn Changes,
@@ -148,74 +208,21 @@ impl Applier {
     }
 
     /// Why a checkpoint is not where it was.
-    async fn lost(&self, from: Checkpoint) -> WorkerError {
+    pub(super) async fn lost(&self, from: Checkpoint) -> WorkerError {
         let name = from.set.projection.to_owned();
         let here =
             Checkpoint::load(&self.database, Purpose::Projection, from.set, from.topic).await;
         let is_behind = |here: &Checkpoint| {
             here.share == from.share && here.log == from.log && here.sequence < from.sequence
         };
+        let is_parked_otherwise = |here: &Checkpoint| {
+            here.share == from.share && here.log == from.log && here.parking != from.parking
+        };
         match here {
+            Ok(here) if here.iter().any(is_parked_otherwise) => WorkerError::ParkingChanged(name),
             Ok(here) if here.iter().any(is_behind) => WorkerError::WentBack(name),
             Ok(_) => WorkerError::CheckpointLost(name),
             Err(error) => error.into(),
         }
-    }
-
-    /// Makes an empty set of tables, with checkpoints before the first event.
-    pub(crate) async fn create(&self, partitions: Partitions) -> Result<Checkpoint, WorkerError> {
-        let name = self.projection.name();
-        let numbers = crate::checkpoint::set_numbers(&self.database, name).await?;
-        let number = numbers.last().map_or(1, |last| last + 1).max(self.active().number + 1);
-        let set = TableSet { projection: name, number };
-        let (topic, log) = (self.projection.topic(), self.log.id());
-        let share = Share::All(partitions);
-        let checkpoint =
-            Checkpoint { set, topic, log, share, sequence: Sequence::START, command_id: None };
-        let mut transaction = self.database.begin().await?;
-        transaction.define(&set.render(self.projection.definition())).await?;
-        checkpoint.insert(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(checkpoint)
-    }
-
-    /// Makes a set the one that is read. Its name changes hands before any table goes away.
-    pub(crate) async fn activate(&self, set: TableSet) -> Result<(), WorkerError> {
-        let sql = "insert into projections (name, active_set, version) values ($1, $2, $3) \
-                   on conflict (name) do update set active_set = excluded.active_set, \
-                   version = excluded.version";
-        let values = [set.projection.into(), set.number.into(), self.projection.version().into()];
-        let mut transaction = self.database.begin().await?;
-        transaction.execute(sql.to_owned(), &values).await?;
-        transaction.commit().await?;
-        self.sets.swap(set);
-        Ok(())
-    }
-
-    /// Drops every set but the one that is read. A set with a higher number may be one that
-    /// another process is building.
-    pub(crate) async fn drop_inactive(&self) -> Result<(), WorkerError> {
-        let active = self.active();
-        for number in crate::checkpoint::set_numbers(&self.database, active.projection).await? {
-            let superseded = number < active.number;
-            if superseded || (self.part == Part::Alone && number > active.number) {
-                self.drop_set(TableSet { number, ..active }).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops a set of tables with its checkpoints. Those first: whoever still writes the set ends
-    /// that before its tables go away, and finds no checkpoint the next time.
-    pub(crate) async fn drop_set(&self, set: TableSet) -> Result<(), WorkerError> {
-        let mut transaction = self.database.begin().await?;
-        let sql = "delete from checkpoints where projection = $1 and table_set = $2";
-        let values = [set.projection.into(), set.number.into()];
-        transaction.execute(sql.to_owned(), &values).await?;
-        for table in self.projection.tables() {
-            let sql = format!("drop table if exists {}", set.table(table.name));
-            transaction.define(&sql).await?;
-        }
-        Ok(transaction.commit().await?)
     }
 }

@@ -8,8 +8,9 @@ use hoplog_events::log::ReadError;
 use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
-use super::{Applier, BATCH, Backoff, LINGER, LINGER_MAX, Progress, State, WorkerError};
+use super::{Applier, BATCH, Backoff, Batch, LINGER, LINGER_MAX, Progress, State, WorkerError};
 use crate::checkpoint::Checkpoint;
+use crate::parking::{self, Aside, Unhandled};
 
 /// Follows the log, or whoever does.
 #[derive(Clone, Copy)]
@@ -51,6 +52,7 @@ impl Follower<'_> {
         self.enter(number, State::CatchingUp);
         // Read anew each time: a commit whose answer was lost may have moved it.
         let mut checkpoint = self.applier.checkpoint(number).await?;
+        let mut aside = Aside::load(&self.applier.database, &checkpoint, Unhandled::Park).await?;
         let topic = self.applier.projection.topic();
         let head = self.applier.log.head(topic).await?.sequence;
         let mut events = self.applier.log.subscribe(topic, checkpoint.sequence, BATCH).await?;
@@ -70,7 +72,7 @@ impl Follower<'_> {
             };
             let full = is_full(&batch);
             let started = Instant::now();
-            checkpoint = self.apply(number, checkpoint, batch).await?;
+            checkpoint = self.apply(number, checkpoint, batch, &mut aside).await?;
             backoff.reset();
             if !full {
                 linger(started, &mut hurry).await;
@@ -115,10 +117,16 @@ impl Follower<'_> {
         number: u32,
         checkpoint: Checkpoint,
         batch: Vec<RecordedEvent>,
+        aside: &mut Aside,
     ) -> Result<Checkpoint, WorkerError> {
         let started = Instant::now();
-        let events = batch.len() as u64;
-        let (checkpoint, facts) = self.applier.apply(checkpoint, batch).await?;
+        let (events, parking) = (batch.len() as u64, checkpoint.parking);
+        let batch = Batch::from(batch);
+        let (checkpoint, facts) =
+            self.applier.apply_or_set_aside(checkpoint, &batch, aside).await?;
+        if checkpoint.parking != parking || !aside.is_empty() {
+            self.count_parked().await?;
+        }
         let name = self.applier.projection.name();
         metrics::counter!("hoplog_projection_events_total", "projection" => name).increment(events);
         metrics::counter!("hoplog_projection_facts_total", "projection" => name).increment(facts);
@@ -132,6 +140,14 @@ impl Follower<'_> {
             progress.last_error = None;
         });
         Ok(checkpoint)
+    }
+}
+
+impl Follower<'_> {
+    async fn count_parked(&self) -> Result<(), WorkerError> {
+        let parked = parking::count(&self.applier.database, self.applier.active()).await?;
+        self.progress.send_modify(|progress| progress.parked = parked);
+        Ok(())
     }
 }
 

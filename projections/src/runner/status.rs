@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hoplog_events::position::{Position, Sequence};
 
+use crate::builds::{Build, BuildPurpose};
 use crate::lease::{Member, Standing};
 
 /// What a projection does now.
@@ -16,9 +17,9 @@ pub enum State {
     Live,
     /// Another process keeps it up to date.
     Standby,
-    /// It builds its tables anew beside the ones that are read.
+    /// Tables are built beside the ones that are read, which are kept up to date meanwhile.
     Rebuilding,
-    /// It builds its tables aside to compare them with the ones that are read.
+    /// Tables are built aside to compare them with the ones that are read.
     Verifying,
     /// An operator stopped it.
     Paused,
@@ -43,7 +44,7 @@ impl State {
 
     /// Whether each partition may be in a state of its own.
     fn is_of_partitions(self) -> bool {
-        matches!(self, Self::CatchingUp | Self::Live | Self::Standby)
+        !matches!(self, Self::Paused | Self::Failed)
     }
 }
 
@@ -59,6 +60,10 @@ pub struct Progress {
     pub last_error: Option<String>,
     /// Events that were gone from the log before this process could apply them.
     pub trimmed_events: u64,
+    /// Events that are parked.
+    pub parked: u64,
+    /// The tables that are being built, here or elsewhere.
+    pub build: Option<Build>,
     partitions: Vec<PartitionProgress>,
 }
 
@@ -107,8 +112,19 @@ impl Progress {
             }
         }
         self.add_up();
+        self.parked = standing.parked;
         if standing.paused {
             self.state = State::Paused;
+        }
+    }
+
+    /// What it is told to be doing, beside the tables that are read.
+    #[must_use]
+    pub fn told_state(&self) -> State {
+        match (self.state, self.build.map(|build| build.purpose)) {
+            (State::Paused | State::Failed, _) | (_, None) => self.state,
+            (_, Some(BuildPurpose::Verify)) => State::Verifying,
+            (_, Some(BuildPurpose::Rebuild | BuildPurpose::Rollback)) => State::Rebuilding,
         }
     }
 
@@ -177,6 +193,10 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
     /// Events that were gone from the log before this process could apply them.
     pub trimmed_events: u64,
+    /// Events that are parked.
+    pub parked: u64,
+    /// The tables that are being built, if any are.
+    pub build: Option<Build>,
 }
 
 /// How a partition of a projection is, for operators.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::follow::Follower;
 use super::seats::Wanted;
@@ -49,6 +49,10 @@ impl Follower<'_> {
             Ok(Standing { paused: true, .. }) => {
                 let projection = self.applier.projection.name();
                 tracing::warn!(projection, "paused: nothing is applied until it is resumed");
+                std::future::pending().await
+            }
+            // Tables of this version are being built; then this begins anew.
+            Ok(standing) if standing.version != self.applier.projection.version() => {
                 std::future::pending().await
             }
             Ok(standing) => {
@@ -120,7 +124,8 @@ impl Follower<'_> {
         let before = tell.borrow().clone();
         let standing = self.look(&before).await?;
         let mut numbers: BTreeSet<u32> = standing.held_by(member).collect();
-        if standing.paused {
+        // Tables of another version are for those to write that run it.
+        if standing.paused || standing.version != self.applier.projection.version() {
             tell.send_replace(Wanted { set: standing.active, numbers: BTreeSet::new() });
             if !numbers.is_empty() {
                 lease::leave(database, name, member).await?;
@@ -162,13 +167,20 @@ impl Follower<'_> {
     /// on here, their seats tell.
     async fn look(&self, kept: &Wanted) -> Result<Standing, WorkerError> {
         let Self { applier, progress, .. } = self;
-        let name = applier.projection.name();
+        let (name, version) = (applier.projection.name(), applier.projection.version());
         let topic = applier.projection.topic();
-        let standing = lease::standing(&applier.database, name, topic).await?;
-        let standing = standing.ok_or_else(|| WorkerError::CheckpointLost(name.to_owned()))?;
-        if applier.active() != standing.active {
-            applier.sets.swap(standing.active);
-        }
+        let standing = loop {
+            let looked = applier.sets.look(name);
+            let standing = lease::standing(&applier.database, name, topic).await?;
+            let standing = standing.ok_or_else(|| WorkerError::CheckpointLost(name.to_owned()))?;
+            if standing.version > version {
+                self.stay_behind(&standing);
+                return Ok(standing);
+            }
+            if applier.sets.follow(looked, standing.active) {
+                break standing;
+            }
+        };
         let theirs = standing.checkpoints.first().map(|checkpoint| checkpoint.log);
         if let Some(theirs) = theirs.filter(|theirs| *theirs != applier.log.id()) {
             let ours = applier.log.id();
@@ -179,30 +191,27 @@ impl Follower<'_> {
         progress.send_if_modified(|progress| {
             let before = (progress.sequence, progress.state);
             progress.follow(&standing, is_kept, state);
+            if applier.part.takes_turns() {
+                progress.build = standing.build;
+            }
             progress.last_error = None;
             before != (progress.sequence, progress.state)
         });
         Ok(standing)
     }
 
-    /// Keeps all leases for as long as that is possible.
-    pub(crate) async fn hold_all(&self, member: Member, count: u32) -> WorkerError {
-        let (database, name) = (&self.applier.database, self.applier.projection.name());
-        let mut ends = Instant::now() + LEASE;
-        loop {
-            sleep(RENEWAL).await;
-            let asked = Instant::now();
-            match timeout_at(ends, lease::beat(database, name, member)).await {
-                Ok(Ok(renewed)) if renewed == u64::from(count) => ends = asked + LEASE,
-                Ok(Ok(_)) | Err(_) => return self.lease_lost(),
-                Ok(Err(error)) => {
-                    let error = WorkerError::from(error);
-                    if asked > ends || !error.is_transient() {
-                        return error;
-                    }
-                }
-            }
-        }
+    /// A newer version's tables are read by those who run it. The ones that this version has read
+    /// stay as they are.
+    fn stay_behind(&self, standing: &Standing) {
+        let (theirs, ours) = (standing.version, self.applier.projection.version());
+        let error = format!(
+            "others run version {theirs} of it, this is {ours}: its tables are no longer kept up to date"
+        );
+        self.progress.send_if_modified(|progress| {
+            let news = progress.last_error.as_deref() != Some(&error);
+            progress.last_error = Some(error);
+            news
+        });
     }
 
     fn nothing(&self) -> Wanted {

@@ -1,30 +1,25 @@
 //! The task of one projection.
 
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::follow::Follower;
+use super::job::{Answer, Ended, Job, Running};
 use super::{Applier, Progress, State, WorkerError};
 use crate::lease::{self, Part};
-use crate::rebuild::{RebuildReport, VerifyReport};
 
 /// What an operator asks of a projection, and where the answer goes.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Pause(oneshot::Sender<Result<(), WorkerError>>),
-    Resume(oneshot::Sender<Result<(), WorkerError>>),
-    Rebuild(History, oneshot::Sender<Result<RebuildReport, WorkerError>>),
-    Verify(oneshot::Sender<Result<VerifyReport, WorkerError>>),
-}
-
-/// What a rebuild may begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum History {
-    /// The first event, or it is refused.
-    Whole,
-    /// The first that is still there.
-    Kept,
+    Pause(Answer<()>),
+    Resume(Answer<()>),
+    /// What is parked has changed: follow anew.
+    LookAgain(Answer<()>),
+    Build(Job),
 }
 
 /// How long the end of a turn may take.
@@ -38,15 +33,83 @@ pub(crate) struct Worker {
     pub(crate) commands: mpsc::Receiver<Command>,
     /// Somebody waits for a position: don't linger.
     pub(crate) hurry: watch::Receiver<()>,
+    /// What it begins with.
+    pub(crate) first: Option<Job>,
+}
+
+/// What there is to be done.
+enum Next {
+    Obey(Command),
+    Fail(WorkerError),
+    End(Ended),
+    Stop,
 }
 
 impl Worker {
     pub(crate) async fn run(mut self) {
         self.enter(State::CatchingUp);
-        while let Some(command) = self.next_command().await {
-            self.obey(command).await;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut job = self.first.take().map(|job| self.begin(job, &stopping));
+        loop {
+            match self.next(&mut job).await {
+                Next::Obey(Command::Pause(answer)) => {
+                    let _ = answer.send(self.set_paused(true).await);
+                }
+                Next::Obey(Command::Resume(answer)) => {
+                    let _ = answer.send(self.set_paused(false).await);
+                }
+                Next::Obey(Command::LookAgain(answer)) => {
+                    let _ = answer.send(Ok(()));
+                }
+                Next::Obey(Command::Build(new)) if job.is_some() => refuse(new, &self.applier),
+                Next::Obey(Command::Build(new)) => job = Some(self.begin(new, &stopping)),
+                Next::Fail(error) => self.fail(&error),
+                Next::End(ended) => {
+                    job = None;
+                    self.go_on_after(ended);
+                }
+                Next::Stop => break,
+            }
+        }
+        stopping.store(true, Ordering::Relaxed);
+        if let Some(job) = &mut job {
+            let _ = tokio::time::timeout(HAND_OVER, job.ended()).await;
         }
         self.hand_over().await;
+    }
+
+    fn begin(&self, job: Job, stopping: &Arc<AtomicBool>) -> Running {
+        let (applier, progress) = (self.applier.clone(), self.progress.clone());
+        Running::begin(job, applier, progress, Arc::clone(stopping))
+    }
+
+    /// Follows the log, if it may, and builds tables, if it has to, until there is something to be
+    /// done. What is cut off of the following is a transaction, which then changed nothing.
+    async fn next(&mut self, job: &mut Option<Running>) -> Next {
+        let Self { applier, progress, commands, hurry, .. } = self;
+        let failed = progress.borrow().state == State::Failed;
+        let follower = Follower { applier, progress, hurry };
+        let built = async {
+            match job {
+                Some(job) => job.ended().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            command = commands.recv() => command.map_or(Next::Stop, Next::Obey),
+            ended = built => Next::End(ended),
+            error = follower.follow_and_retry(), if !failed => Next::Fail(error),
+        }
+    }
+
+    /// New tables are a new start.
+    fn go_on_after(&self, ended: Ended) {
+        match ended {
+            Ended::Replaced if self.state() == State::Failed => self.enter(State::CatchingUp),
+            Ended::Replaced | Ended::Kept => {}
+            Ended::Failed(error) => self.fail(&error),
+        }
     }
 
     /// Lets the next one begin at once.
@@ -57,50 +120,6 @@ impl Worker {
         let _ = tokio::time::timeout(HAND_OVER, lease::leave(database, name, member)).await;
     }
 
-    /// Follows the log, if it may, until there is a command; `None`: stop. What is cut off is a
-    /// transaction, which then changed nothing.
-    async fn next_command(&mut self) -> Option<Command> {
-        if self.state() == State::Failed {
-            return self.commands.recv().await;
-        }
-        let Self { applier, progress, commands, hurry } = self;
-        let follower = Follower { applier, progress, hurry };
-        tokio::select! {
-            biased;
-            command = commands.recv() => return command,
-            error = follower.follow_and_retry() => self.fail(&error),
-        }
-        self.commands.recv().await
-    }
-
-    async fn obey(&mut self, command: Command) {
-        // An answer that nobody waits for any more is no loss.
-        match command {
-            Command::Pause(answer) => {
-                let _ = answer.send(self.set_paused(true).await);
-            }
-            Command::Resume(answer) => {
-                let _ = answer.send(self.set_paused(false).await);
-            }
-            Command::Rebuild(history, answer) => {
-                let before = self.state();
-                self.enter(State::Rebuilding);
-                let outcome = self.rebuild(history).await;
-                // New tables are a new start, unless an operator had stopped the projection.
-                let rebuilt = outcome.is_ok() && before == State::Failed;
-                self.enter(if rebuilt { State::CatchingUp } else { before });
-                let _ = answer.send(outcome);
-            }
-            Command::Verify(answer) => {
-                let before = self.state();
-                self.enter(State::Verifying);
-                let outcome = self.verify().await;
-                self.enter(before);
-                let _ = answer.send(outcome);
-            }
-        }
-    }
-
     /// For every process that shares the database, and until an operator says otherwise.
     async fn set_paused(&self, paused: bool) -> Result<(), WorkerError> {
         let (database, name) = (&self.applier.database, self.applier.projection.name());
@@ -108,11 +127,6 @@ impl Worker {
         self.hand_over().await;
         self.enter(if paused { State::Paused } else { State::CatchingUp });
         Ok(())
-    }
-
-    pub(crate) fn follower(&self) -> Follower<'_> {
-        let Self { applier, progress, hurry, .. } = self;
-        Follower { applier, progress, hurry }
     }
 
     fn state(&self) -> State {
@@ -130,5 +144,15 @@ impl Worker {
             progress.state = State::Failed;
             progress.last_error = Some(error.to_string());
         });
+    }
+}
+
+/// One build at a time.
+fn refuse(job: Job, applier: &Applier) {
+    let error = WorkerError::Building(applier.projection.name());
+    match job {
+        Job::Rebuild(_, answer) | Job::Rollback(answer) => drop(answer.send(Err(error))),
+        Job::Verify(answer) => drop(answer.send(Err(error))),
+        Job::Renew => {}
     }
 }

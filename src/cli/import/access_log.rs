@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::super::bar::progress;
 use super::bulk::{self, Outcome};
 use super::combined::Line;
-use super::{LeavesOut, progress, verdict};
+use super::{LeavesOut, verdict};
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};

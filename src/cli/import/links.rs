@@ -8,8 +8,9 @@ use clap::Args;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value, json};
 
+use super::super::bar::progress;
 use super::bulk::{self, BATCH_LINKS, Outcome};
-use super::{LeavesOut, progress, verdict};
+use super::{LeavesOut, verdict};
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};

@@ -1,5 +1,6 @@
 //! Projections and what was done with them, as the API answers them.
 
+use hoplog_projections::builds::Build;
 use hoplog_projections::rebuild::{RebuildReport, TableReport, VerifyReport};
 use hoplog_projections::runner::{PartitionStatus, Status};
 use serde::Serialize;
@@ -26,8 +27,10 @@ pub struct ProjectionAnswer {
     pub lag_seconds: Option<f64>,
     /// Facts a second, lately.
     pub rate: f64,
-    /// Events that are set aside because they can't be handled; this version stops instead.
+    /// Events that are set aside: those that can't be handled, and those that wait for them.
     pub parked: u64,
+    /// Tables of it that are being built; `null`: none are.
+    pub build: Option<BuildAnswer>,
     /// Why it does not go on.
     pub last_error: Option<String>,
     /// Events that were gone from the log before this process could apply them: the numbers will
@@ -37,6 +40,34 @@ pub struct ProjectionAnswer {
     /// about the whole: `position` and `lagEvents` are those of the partition that is furthest
     /// behind.
     pub partitions: Vec<PartitionAnswer>,
+}
+
+/// How far a build of tables is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildAnswer {
+    /// `rebuild`, `rollback` or `verify`.
+    pub purpose: &'static str,
+    /// Events that are done.
+    pub events_done: u64,
+    /// Of so many.
+    pub events_total: u64,
+    /// Facts a second since it began.
+    pub rate: f64,
+    /// At this pace, until it is done; `null`: that can't be told yet.
+    pub seconds_left: Option<f64>,
+}
+
+impl From<Build> for BuildAnswer {
+    fn from(build: Build) -> Self {
+        Self {
+            purpose: build.purpose.name(),
+            events_done: build.events_done,
+            events_total: build.events_total,
+            rate: build.rate(),
+            seconds_left: build.time_left().map(|left| left.as_secs_f64()),
+        }
+    }
 }
 
 /// How a partition of a projection is.
@@ -118,7 +149,8 @@ impl From<Status> for ProjectionAnswer {
             lag_events: status.lag_events,
             lag_seconds: status.lag_seconds,
             rate: status.rate,
-            parked: 0,
+            parked: status.parked,
+            build: status.build.map(Into::into),
             last_error: status.last_error,
             trimmed_events: status.trimmed_events,
             partitions: status.partitions.into_iter().map(Into::into).collect(),

@@ -14,6 +14,13 @@ pub(in crate::database) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a value or a row is not allowed: a data exception, or a constraint.
+pub(in crate::database) fn is_about_a_row(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.code().get(..2), Some("22" | "23")))
+}
+
 /// Whether a statement took longer than it may.
 pub(super) fn is_cancelled(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|it| it == "57014"))

@@ -152,7 +152,6 @@ async fn every_connection_is_set_up_for_its_use() {
         (Purpose::Projection, "lock_timeout", "10s"),
         (Purpose::Projection, "idle_in_transaction_session_timeout", "3s"),
         (Purpose::Projection, "search_path", "links"),
-        (Purpose::Comparison, "statement_timeout", "0"),
     ] {
         assert_eq!(setting(purpose, name).await, expected, "{purpose:?} {name}");
     }

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use super::super::{DatabaseError, Row, Rows, Value};
 use super::connection::{Held, batch, query, render, within};
 use super::options::PROJECTION_TIMEOUT;
-use super::{PROJECTORS_ACQUIRE_TIMEOUT, ROUND_TRIP_MAX};
+use super::{COMPARISON_TIMEOUT, PROJECTORS_ACQUIRE_TIMEOUT, ROUND_TRIP_MAX};
 
 /// How long to wait for the answer of one statement.
 const LIMIT: std::time::Duration = PROJECTION_TIMEOUT.saturating_add(ROUND_TRIP_MAX);
@@ -76,6 +76,15 @@ impl Transaction {
 
     pub(in crate::database) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
         within(LIMIT, self.0.run(&render(sql))).await
+    }
+
+    /// The time-out is this transaction's alone.
+    pub(in crate::database) async fn define_at_length(
+        &mut self,
+        sql: &str,
+    ) -> Result<(), DatabaseError> {
+        within(LIMIT, self.0.run("set local statement_timeout = 0")).await?;
+        within(COMPARISON_TIMEOUT, self.0.run(&render(sql))).await
     }
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {

@@ -11,7 +11,8 @@ fn standing(sequences: &[u64], paused: bool) -> Standing {
     let rows = sequences.iter().map(row).collect();
     let checkpoints = Checkpoint::split(active, Topic::Clicks, rows).unwrap();
     let holders = vec![None; sequences.len()];
-    Standing { active, paused, members: Vec::new(), checkpoints, holders }
+    let (members, parked, build) = (Vec::new(), 0, None);
+    Standing { active, version: 1, parked, build, paused, members, checkpoints, holders }
 }
 
 #[test]
@@ -42,10 +43,15 @@ fn the_state_of_the_whole_is_that_of_the_partitions_that_are_kept_here() {
     assert_eq!(progress.state, State::Live);
     let states = |progress: &Progress| progress.partitions().map(|it| it.state).collect::<Vec<_>>();
     assert_eq!(states(&progress), [State::Live, State::Live, State::Standby]);
+    // What is built beside it is told, and changes nothing.
+    let (purpose, elapsed) = (BuildPurpose::Rebuild, std::time::Duration::ZERO);
+    let (events_done, events_total, facts) = (0, 0, 0);
+    progress.build = Some(Build { purpose, events_done, events_total, facts, elapsed });
+    assert_eq!((progress.state, progress.told_state()), (State::Live, State::Rebuilding));
+    assert_eq!(states(&progress), [State::Live, State::Live, State::Standby]);
     // What an operator does is done to all of it.
-    progress.state = State::Rebuilding;
-    assert_eq!(states(&progress), [State::Rebuilding; 3]);
     progress.follow(&standing(&[1, 1, 1], true), |_| false, State::Standby);
     assert_eq!(states(&progress), [State::Paused; 3]);
+    assert_eq!(progress.told_state(), State::Paused);
     assert!(!progress.enter(9, State::Live), "none is called that");
 }

@@ -1,0 +1,222 @@
+//! Sets of tables: made, put in the place of the ones that are read, dropped.
+//!
+//! ```text
+//!          claim            catch up, index          swap            next rebuild
+//! nothing ───────► being built ───────► as far as ──────► read ──────► the one before ──► gone
+//!                                       the one read        ◄─────────── rollback
+//! ```
+
+use hoplog_events::position::Sequence;
+
+use super::{Applier, WorkerError};
+use crate::builds::{BuildPurpose, Claim};
+use crate::checkpoint::{Checkpoint, set_numbers};
+use crate::database::{Purpose, Row, Transaction};
+use crate::parking;
+use crate::partition::{Partitions, Share};
+use crate::table_set::{TableSet, active_set};
+
+impl Applier {
+    /// Makes the first set of tables and lets it be read: there is nothing to be built aside.
+    pub(crate) async fn create_first(&self, partitions: Partitions) -> Result<(), WorkerError> {
+        let set = self.next_set().await?;
+        let mut transaction = self.database.begin().await?;
+        self.define(&mut transaction, set, partitions).await?;
+        transaction.define(&set.render(self.projection.indexes())).await?;
+        let sql = "insert into projections (name, active_set, version) values ($1, $2, $3)";
+        let version = self.projection.version();
+        let values = [set.projection.into(), set.number.into(), version.into()];
+        transaction.execute(sql.to_owned(), &values).await?;
+        transaction.commit().await?;
+        self.sets.swap(set);
+        Ok(())
+    }
+
+    /// Makes an empty set of tables to be built.
+    ///
+    /// # Errors
+    /// When there is another build under way.
+    pub(crate) async fn create(
+        &self,
+        partitions: Partitions,
+        claim: Claim,
+        purpose: BuildPurpose,
+    ) -> Result<Checkpoint, WorkerError> {
+        let set = self.next_set().await?;
+        let mut transaction = self.database.begin().await?;
+        if !claim.take(&mut transaction, set, purpose).await? {
+            return Err(WorkerError::Building(set.projection));
+        }
+        let checkpoint = self.define(&mut transaction, set, partitions).await?;
+        transaction.commit().await?;
+        Ok(checkpoint)
+    }
+
+    /// Takes the right to build on a set that is there.
+    ///
+    /// # Errors
+    /// When there is another build under way.
+    pub(crate) async fn reserve(
+        &self,
+        set: TableSet,
+        claim: Claim,
+        purpose: BuildPurpose,
+    ) -> Result<(), WorkerError> {
+        let mut transaction = self.database.begin().await?;
+        if !claim.take(&mut transaction, set, purpose).await? {
+            return Err(WorkerError::Building(set.projection));
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// A number that no set has had.
+    async fn next_set(&self) -> Result<TableSet, WorkerError> {
+        let projection = self.projection.name();
+        let numbers = set_numbers(&self.database, projection).await?;
+        let last = numbers.last().copied().unwrap_or_default().max(self.active().number);
+        Ok(TableSet { projection, number: last + 1 })
+    }
+
+    /// Empty tables, with checkpoints before the first event.
+    async fn define(
+        &self,
+        transaction: &mut Transaction,
+        set: TableSet,
+        partitions: Partitions,
+    ) -> Result<Checkpoint, WorkerError> {
+        let (topic, log) = (self.projection.topic(), self.log.id());
+        let (share, sequence) = (Share::All(partitions), Sequence::START);
+        let (command_id, parking) = (None, 0);
+        let checkpoint = Checkpoint { set, topic, log, share, sequence, command_id, parking };
+        transaction.define(&set.render(self.projection.definition())).await?;
+        checkpoint.insert(transaction).await?;
+        Ok(checkpoint)
+    }
+
+    /// Makes what a full set needs to be read.
+    pub(crate) async fn index(&self, set: TableSet) -> Result<(), WorkerError> {
+        let sql = set.render(self.projection.indexes());
+        let mut transaction = self.database.begin().await?;
+        if !sql.is_empty() {
+            transaction.define_at_length(&sql).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The set that is read, as the database has it: a process that is behind reads another one.
+    pub(super) async fn read_by_all(&self) -> Result<TableSet, WorkerError> {
+        let name = self.projection.name();
+        let (set, _) = active_set(&self.database, name).await?;
+        Ok(set)
+    }
+
+    /// The set that was read before, and the version of the code that made it.
+    pub(crate) async fn previous(&self) -> Result<Option<(TableSet, i64)>, WorkerError> {
+        let projection = self.projection.name();
+        let sql = "select previous_set, previous_version from projections \
+                   where name = $1 and previous_set is not null";
+        let read = |row: &Row| Ok((TableSet { projection, number: row.int(0)? }, row.int(1)?));
+        let values = [projection.into()];
+        let found = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, read).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Puts a set in the place of the one that is read, which is kept. Whoever was told that a
+    /// position was reached must find it there: a set that is behind is not taken (`false`). What
+    /// the tables have of beyond the head is of a log that was put back, and not waited for.
+    ///
+    /// # Errors
+    /// Also when somebody else builds by now.
+    pub(crate) async fn swap(
+        &self,
+        new: TableSet,
+        reached: Sequence,
+        claim: Claim,
+    ) -> Result<bool, WorkerError> {
+        // Whoever works on the tables that are read waits for this transaction, and then finds that
+        // it has lost its place.
+        let hold = "update checkpoints set parking = parking + 1 \
+                    where projection = $1 and table_set = $2";
+        let swap = "update projections set previous_set = active_set, previous_version = version, \
+                    active_set = $3, version = $4 where name = $1 and active_set = $2 \
+                    and not exists (select 1 from checkpoints c where c.projection = $1 \
+                    and c.table_set = $2 and c.log_id = $5 and c.sequence > $6 \
+                    and c.sequence <= $7)";
+        let old = self.read_by_all().await?;
+        let mut transaction = self.database.begin().await?;
+        let of_old = [old.projection.into(), old.number.into()];
+        transaction.execute(hold.to_owned(), &of_old).await?;
+        // Asked now: whatever they have of this log is not beyond it.
+        let head = self.log.head(self.projection.topic()).await?.sequence;
+        let of_new = [new.number.into(), self.projection.version().into()];
+        let log = [self.log.id().to_string().into()];
+        let places = [reached.0.cast_signed().into(), head.0.cast_signed().into()];
+        let values = [&of_old[..], &of_new[..], &log[..], &places[..]].concat();
+        if transaction.execute(swap.to_owned(), &values).await? == 0 {
+            return Ok(false);
+        }
+        if !claim.end(&mut transaction).await? {
+            return Err(WorkerError::Building(new.projection));
+        }
+        transaction.commit().await?;
+        self.sets.swap(new);
+        Ok(true)
+    }
+
+    /// Drops every set but the one that is read, the one before, and the one that is being built.
+    pub(crate) async fn drop_leftovers(&self) -> Result<(), WorkerError> {
+        let active = self.active();
+        let sql = "select active_set from projections where name = $1 \
+                   union select previous_set from projections where name = $1 \
+                   and previous_set is not null \
+                   union select table_set from builds where projection = $1 and ends > {now}";
+        let values = [active.projection.into()];
+        let kept = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, |r| r.int(0));
+        let kept = kept.await?;
+        for number in set_numbers(&self.database, active.projection).await? {
+            if !kept.contains(&number) && number != active.number {
+                self.drop_set(TableSet { number, ..active }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops a set of tables with its checkpoints. Those first: whoever still writes the set ends
+    /// that before its tables go away, and finds no checkpoint the next time.
+    pub(crate) async fn drop_set(&self, set: TableSet) -> Result<(), WorkerError> {
+        let mut transaction = self.database.begin().await?;
+        self.drop_in(&mut transaction, set).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Gives a build up.
+    pub(crate) async fn abandon(
+        &self,
+        set: Option<TableSet>,
+        claim: Claim,
+    ) -> Result<(), WorkerError> {
+        let mut transaction = self.database.begin().await?;
+        if claim.end(&mut transaction).await?
+            && let Some(set) = set
+        {
+            self.drop_in(&mut transaction, set).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn drop_in(
+        &self,
+        transaction: &mut Transaction,
+        set: TableSet,
+    ) -> Result<(), WorkerError> {
+        let sql = "delete from checkpoints where projection = $1 and table_set = $2";
+        let values = [set.projection.into(), set.number.into()];
+        transaction.execute(sql.to_owned(), &values).await?;
+        parking::forget(transaction, set).await?;
+        for table in self.projection.tables() {
+            let sql = format!("drop table if exists {}", set.table(table.name));
+            transaction.define(&sql).await?;
+        }
+        Ok(())
+    }
+}
