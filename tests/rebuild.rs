@@ -22,7 +22,8 @@ async fn fill(client: &Client, code: &str) {
         let clicks: Vec<Value> = (0..CLICKS_EACH)
             .map(|n| {
                 let at = format!("2026-03-{:02}T{:02}:00:00Z", 1 + event % 28, n % 24);
-                json!({ "code": code, "at": at, "address": format!("192.0.2.{}", n % 250) })
+                let address = format!("192.0.2.{}", n % 250);
+                json!({ "code": code, "at": at, "address": address, "importId": n.to_string() })
             })
             .collect();
         client.import_clicks(&format!("fill-{event}"), &clicks).await.expect(200);
@@ -35,7 +36,7 @@ async fn a_swap_is_noticed_by_no_reader_and_no_writer() {
     let server = Server::start();
     let client = &server.client;
     let code = client.code(NewLink::to("https://example.com/")).await;
-    let load = Load::start(&[client.clone()], &code, "s", 4, 1);
+    let load = Load::start(std::slice::from_ref(client), &code, "s", 4, 1);
     load.visits(20).await;
     let mut seen = 0;
     let path = format!("/api/v1/links/{code}/stats");

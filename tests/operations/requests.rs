@@ -19,6 +19,8 @@ const HEADERS: [(&str, &str); 4] = [
 /// A path with the names of things that there are.
 fn concrete(path: &str) -> String {
     let path = path.replace("{code}", "a").replace("{name}", "clicks");
+    // What it can't do without.
+    let path = path.replace("/skip", "/skip?sequence=x");
     path.replace("{id}", "7d444840-9dc0-51d1-b245-5ffdce74fad2")
 }
 
