@@ -1,0 +1,197 @@
+//! Clicks per second through a rebuild of all read models of clicks at once, on PostgreSQL beside a
+//! plain `COPY` of the rows that it makes into the same server, and on SQLite.
+//!
+//! `cargo bench -p hoplog-projections --bench rebuild --features postgres-server [-- --write]`; with
+//! `--write` the table goes into docs/performance.md. `CLICKS` says how many there are.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark that can't be set up ends"
+)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hoplog_events::log::EventLog;
+use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::position::Topic;
+use hoplog_projections::lease::Part;
+use hoplog_projections::partition::Partitions;
+use hoplog_projections::postgres_server::PostgresServer;
+use hoplog_projections::{Database, PostgresOptions, ReadModels};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+mod visits;
+
+/// The read models of clicks.
+const NAMES: [&str; 2] = ["clicks", "click_statistics"];
+
+/// How many clicks there are when nobody says.
+const CLICKS: usize = 500_000;
+
+/// How often each is measured; the median counts.
+const ROUNDS: usize = 5;
+
+/// How long the read models may take for all clicks.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Where the table goes.
+const PERFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+
+#[tokio::main]
+async fn main() {
+    let clicks = std::env::var("CLICKS").ok().and_then(|clicks| clicks.parse().ok());
+    let clicks: usize = clicks.unwrap_or(CLICKS);
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = EmbeddedLog::open(&dir.path().join("log.db"), OpenOptions::default()).await;
+    let log: Arc<dyn EventLog> = Arc::new(log.expect("a log"));
+    visits::write_a_day(log.as_ref(), clicks).await;
+    let postgres = on_postgres(&log, clicks).await;
+    let sqlite = on_sqlite(&log, clicks, dir.path()).await;
+    let table = format!(
+        "| | rebuild, clicks/s | plain copy of the rows, clicks/s | ratio | rows a click |\n\
+         |---|---|---|---|---|\n{postgres}\n{sqlite}\n"
+    );
+    println!("{clicks} clicks of a day\n\n{table}");
+    if std::env::args().any(|argument| argument == "--write") {
+        write(&format!("{clicks} clicks of a day, median of {ROUNDS} rounds.\n\n{table}"));
+    }
+}
+
+async fn on_postgres(log: &Arc<dyn EventLog>, clicks: usize) -> String {
+    let server = PostgresServer::start_durable();
+    let database = Database::open_postgres(PostgresOptions::new(server.url()));
+    let models = open(database.await.expect("a database"), log).await;
+    let mut connection = PgConnection::connect(&server.url()).await.expect("a connection");
+    let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        rebuilds.push(rebuild(&models).await);
+        let (copied, took) = copy_on_postgres(&mut connection).await;
+        copies.push(took);
+        rows = copied;
+    }
+    models.stop().await;
+    line("PostgreSQL", clicks, rows, rebuilds, copies)
+}
+
+async fn on_sqlite(log: &Arc<dyn EventLog>, clicks: usize, dir: &Path) -> String {
+    let database = Database::open_sqlite(&dir.join("read.db")).await.expect("a database");
+    let models = open(database, log).await;
+    let mut rebuilds = Vec::new();
+    for _ in 0..ROUNDS {
+        rebuilds.push(rebuild(&models).await);
+    }
+    models.stop().await;
+    let rates = rebuilds.iter().map(|took| count(clicks) / took.as_secs_f64());
+    format!("| SQLite | {:.0} | – | – | – |", Spread::of(rates.collect()))
+}
+
+/// Read models that are up to date.
+async fn open(database: Database, log: &Arc<dyn EventLog>) -> ReadModels {
+    let models = ReadModels::open(database, Arc::clone(log), Part::Alone, Partitions::ONE).await;
+    let models = models.expect("read models");
+    models.run();
+    let head = log.head(Topic::Clicks).await.expect("the log can be read");
+    models.wait_for_all(head, PATIENCE).await.expect("the read models catch up");
+    models
+}
+
+/// All at once.
+async fn rebuild(models: &ReadModels) -> Duration {
+    let started = Instant::now();
+    let rebuilds = NAMES.map(|name| models.rebuild(name));
+    futures::future::try_join_all(rebuilds).await.expect("rebuilds");
+    started.elapsed()
+}
+
+/// The rows of the tables that are read, out of memory into empty tables of the same form.
+async fn copy_on_postgres(connection: &mut PgConnection) -> (u64, Duration) {
+    let mut copied = 0;
+    let mut took = Duration::ZERO;
+    for (projection, table) in
+        [("clicks", "clicks"), ("click_statistics", "totals"), ("click_statistics", "buckets")]
+    {
+        let number: i64 = sqlx::query_scalar("select active_set from projections where name = $1")
+            .bind(projection)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("a set");
+        let from = format!("{projection}_{number}_{table}");
+        let mut rows = Vec::new();
+        let out = format!("copy (select * from {from}) to stdout (format binary)");
+        let mut stream = connection.copy_out_raw(&out).await.expect("rows");
+        while let Some(part) = futures::StreamExt::next(&mut stream).await {
+            rows.extend_from_slice(&part.expect("rows"));
+        }
+        drop(stream);
+        let sql =
+            format!("drop table if exists copied; create table copied (like {from} including all)");
+        connection.execute(AssertSqlSafe(sql)).await.expect("a table");
+        let started = Instant::now();
+        let mut copy =
+            connection.copy_in_raw("copy copied from stdin (format binary)").await.expect("a copy");
+        for part in rows.chunks(64 * 1024) {
+            copy.send(part).await.expect("rows are sent");
+        }
+        copied += copy.finish().await.expect("rows are taken");
+        took += started.elapsed();
+    }
+    (copied, took)
+}
+
+fn line(
+    name: &str,
+    clicks: usize,
+    rows: u64,
+    rebuilds: Vec<Duration>,
+    copies: Vec<Duration>,
+) -> String {
+    let rate = |took: &Duration| count(clicks) / took.as_secs_f64();
+    let rates = |all: &[Duration]| all.iter().map(rate).collect::<Vec<_>>();
+    let ratios = rebuilds
+        .iter()
+        .zip(&copies)
+        .map(|(rebuild, copy)| copy.as_secs_f64() / rebuild.as_secs_f64());
+    let ratio = Spread::of(ratios.collect());
+    let (rebuild, copy) = (Spread::of(rates(&rebuilds)), Spread::of(rates(&copies)));
+    format!(
+        "| {name} | {rebuild:.0} | {copy:.0} | {ratio:.2} | {:.1} |",
+        count(usize::try_from(rows).unwrap_or_default()) / count(clicks)
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn count(count: usize) -> f64 {
+    count as f64
+}
+
+/// The median of some figures, and their range.
+struct Spread([f64; 3]);
+
+impl Spread {
+    fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let median = figures[figures.len() / 2];
+        Self([median, figures[0], figures[figures.len() - 1]])
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = out.precision().unwrap_or(2);
+        let Self([median, least, most]) = self;
+        write!(out, "{median:.digits$} ({least:.digits$}–{most:.digits$})")
+    }
+}
+
+/// Between the marks in the document.
+fn write(text: &str) {
+    let document = std::fs::read_to_string(PERFORMANCE).expect("docs/performance.md");
+    let (begin, end) = ("<!-- rebuild:begin -->", "<!-- rebuild:end -->");
+    let (before, rest) = document.split_once(begin).expect("a begin mark");
+    let (_, after) = rest.split_once(end).expect("an end mark");
+    let document = format!("{before}{begin}\n\n{text}\n{end}{after}");
+    std::fs::write(PERFORMANCE, document).expect("docs/performance.md can be written");
+}
