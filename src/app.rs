@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
+use hoplog_events::asyncapi::Description;
 use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
@@ -84,6 +85,8 @@ pub struct App {
     pub feeds: Feeds,
     /// Who reads streams.
     pub readers: Readers,
+    /// How the log is read by others, for the description of the streams.
+    pub described: Description,
     /// Who may keep pages of events that never change.
     pub page_cache: PageCache,
     /// The time.
@@ -208,6 +211,7 @@ impl App {
             keys,
             feeds: Feeds::new(&log),
             readers: Readers::default(),
+            described: log_backend.described(),
             page_cache: settings.page_cache,
             clock,
             trusted_proxies: settings.trusted_proxies.clone(),

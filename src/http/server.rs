@@ -54,7 +54,7 @@ const LEAVING_POLL: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Routes of the API that have one segment; all of them are reserved words for aliases.
-const ROUTES: [&str; 3] = ["docs", "metrics", "openapi.json"];
+const ROUTES: [&str; 4] = ["asyncapi.json", "docs", "metrics", "openapi.json"];
 
 /// Answers requests.
 #[derive(Debug)]
