@@ -44,15 +44,15 @@ fn subjects<'a>(events: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     events.into_iter().map(subject).collect()
 }
 
-/// A number among the metrics; 0 as long as there is none.
-async fn metric(client: &Client, name: &str) -> f64 {
+/// A whole number among the metrics; 0 as long as there is none.
+async fn metric(client: &Client, name: &str) -> u64 {
     let metrics = client.visit("/metrics").await.expect(200).body;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |value| value.parse().unwrap())
+    line.map_or(0, |value| value.parse().unwrap())
 }
 
 /// Waits until a number among the metrics is as it is to be.
-async fn metric_is(client: &Client, name: &str, is: impl Fn(f64) -> bool) {
+async fn metric_is(client: &Client, name: &str, is: impl Fn(u64) -> bool) {
     let waiting = async {
         while !is(metric(client, name).await) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -63,6 +63,7 @@ fn run_projectors(app: &App, projectors: &Handle) {
 async fn stop(app: &App, mut jobs: JoinSet<()>) {
     tracing::info!("stopping");
     app.clicks.close().await;
+    app.feeds.close().await;
     jobs.abort_all();
     let ended = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {

@@ -113,12 +113,7 @@ impl RawSettings {
             redirect_max_age_s: max_age(self.redirect_max_age)?,
             drain: drain(self.drain_seconds)?,
             stall: stall(self.stall_seconds)?,
-            page_cache: choice(
-                "HOPLOG_EVENTS_CACHE",
-                self.events_cache.as_deref(),
-                &[("private", PageCache::Private), ("shared", PageCache::Shared)],
-                "private, shared",
-            )?,
+            page_cache: page_cache(self.events_cache.as_deref())?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -320,6 +315,11 @@ fn drain(given: Option<String>) -> Result<Duration, SettingsError> {
     let allowed = "whole seconds from 0 to 300";
     let seconds = seconds("HOPLOG_DRAIN_SECONDS", given, DRAIN_S_MAX, allowed)?;
     Ok(seconds.map_or(DRAIN_DEFAULT, Duration::from_secs))
+}
+
+fn page_cache(given: Option<&str>) -> Result<PageCache, SettingsError> {
+    let choices = [("private", PageCache::Private), ("shared", PageCache::Shared)];
+    choice("HOPLOG_EVENTS_CACHE", given, &choices, "private, shared")
 }
 
 fn stall(given: Option<String>) -> Result<Duration, SettingsError> {

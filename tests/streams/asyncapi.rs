@@ -32,24 +32,24 @@ async fn do_all_sorts_of_things(server: &Server) {
 
 /// What was on the log, each event with the channels that it is on.
 async fn entries(server: &Server) -> String {
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for topic in ["links", "clicks", "accounts"] {
         for event in server.client.events(topic).await {
-            lines += &format!("{}\n", json!({ "channel": topic, "event": event }));
+            lines.push(json!({ "channel": topic, "event": event }).to_string());
             if topic != "accounts" {
                 let mut stored = event;
                 for place in ["sequence", "position", "streamversion"] {
                     stored.as_object_mut().unwrap().remove(place);
                 }
                 let channel = format!("{topic}-subjects");
-                lines += &format!("{}\n", json!({ "channel": channel, "event": stored }));
+                lines.push(json!({ "channel": channel, "event": stored }).to_string());
             }
         }
     }
-    lines
+    lines.join("\n")
 }
 
-/// The document is as AsyncAPI 3.0 wants it, and events are as the document says.
+/// The document is as `AsyncAPI` 3.0 wants it, and events are as the document says.
 #[tokio::test]
 async fn the_description_of_the_streams_is_valid_and_true() {
     let server = Server::start();

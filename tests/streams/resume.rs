@@ -25,8 +25,8 @@ async fn write(client: Client, stop: Arc<AtomicBool>) {
 
 /// Reads a topic over connections that are given up in the middle of whatever comes: after some
 /// events, or some time. Gives what it saw and where it was in the end.
-async fn read(client: &Client, topic: &str, seed: u64) -> (Vec<Value>, Option<String>) {
-    let mut random = StdRng::seed_from_u64(seed);
+async fn read(client: &Client, topic: &str, dice: u64) -> (Vec<Value>, Option<String>) {
+    let mut random = StdRng::seed_from_u64(dice);
     let query = format!("topic={topic}");
     let (mut seen, mut last) = (Vec::new(), None);
     for _ in 0..RECONNECTS {

@@ -101,9 +101,9 @@ fn lines<'a>(events: impl Iterator<Item = &'a RecordedEvent>) -> Bytes {
 /// The answer in the first encoding that the reader prefers: zstd, gzip, or as it is.
 async fn compressed(response: Response, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut request = Request::new(Body::empty());
-    for encodings in headers.get_all(header::ACCEPT_ENCODING) {
-        request.headers_mut().append(header::ACCEPT_ENCODING, encodings.clone());
-    }
+    let encodings = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let encodings = encodings.map(|value| (header::ACCEPT_ENCODING, value.clone()));
+    request.headers_mut().extend(encodings);
     let mut answer = Some(response);
     let answers = service_fn(move |_| ready(answer.take().ok_or_else(Problem::internal)));
     let compression = Compression::new(answers).compress_when(SizeAbove::new(0));

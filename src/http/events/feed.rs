@@ -17,6 +17,7 @@ use std::time::Duration;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Sequence, Topic};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::batch::Batch;
 use window::{Look, Window};
@@ -40,6 +41,18 @@ impl Feeds {
         Self(Topic::ALL.map(|topic| Arc::new(Feed::new(Arc::clone(log), topic))))
     }
 
+    /// Ends all reading. Whoever still follows is told to come again.
+    pub async fn close(&self) {
+        for feed in &self.0 {
+            let task = feed.end();
+            if let Some(task) = task {
+                task.abort();
+                // Ended now, one way or the other.
+                let _ = task.await;
+            }
+        }
+    }
+
     /// Follows a topic.
     pub(super) fn follow(&self, topic: Topic) -> Follower {
         let feed = self.0.iter().find(|feed| feed.topic == topic).unwrap_or(&self.0[0]);
@@ -59,6 +72,8 @@ struct Feed {
 #[derive(Debug, Default)]
 struct State {
     runs: bool,
+    /// Who reads, or did last.
+    task: Option<JoinHandle<()>>,
     /// Which subscription this is: one that failed takes its followers along.
     generation: u64,
     window: Option<Window>,
@@ -83,7 +98,7 @@ impl Feed {
         let news = self.news.subscribe();
         if !state.runs {
             state.runs = true;
-            tokio::spawn(Arc::clone(self).run());
+            state.task = Some(tokio::spawn(Arc::clone(self).run()));
         }
         Follower { feed: Arc::clone(self), generation: state.generation, news }
     }
@@ -96,11 +111,19 @@ impl Feed {
     async fn run(self: Arc<Self>) {
         if let Err(error) = self.read_on().await {
             tracing::warn!(topic = %self.topic, %error, "those who follow a topic have to come again");
+            self.end();
+        }
+    }
+
+    /// Lets go of those who follow; gives who reads for them.
+    fn end(&self) -> Option<JoinHandle<()>> {
+        let task = {
             let mut state = self.state();
             let generation = state.generation + 1;
-            *state = State { generation, ..State::default() };
-        }
+            std::mem::replace(&mut *state, State { generation, ..State::default() }).task
+        };
         self.news.send_replace(());
+        task
     }
 
     async fn read_on(&self) -> Result<(), ReadError> {

@@ -99,23 +99,7 @@ impl Live {
     /// A call that is dropped loses nothing: the place moves with what is given or left out.
     async fn more(&mut self) -> Option<Bytes> {
         loop {
-            let (batch, end) = match &mut self.past {
-                Some(past) => {
-                    let events = past.next(READ).await.ok()?;
-                    let end = past.place();
-                    if events.is_empty() {
-                        self.past = None;
-                        self.place = end;
-                        continue;
-                    }
-                    (Arc::new(Batch::of(events)), end)
-                }
-                None => {
-                    let batch = self.follower.next(self.place.sequence).await?;
-                    let end = Position { sequence: batch.last(), ..self.place };
-                    (batch, end)
-                }
-            };
+            let (batch, end) = self.batch().await?;
             let wanted = batch.wanted(self.place.sequence, &self.filter);
             self.place = end;
             self.left_out += batch.len();
@@ -128,5 +112,21 @@ impl Live {
                 return Some(place(self.place));
             }
         }
+    }
+
+    /// Events behind the place, and the place behind them.
+    async fn batch(&mut self) -> Option<(Arc<Batch>, Position)> {
+        if let Some(past) = &mut self.past {
+            let events = past.next(READ).await.ok()?;
+            let end = past.place();
+            if !events.is_empty() {
+                return Some((Arc::new(Batch::of(events)), end));
+            }
+            self.past = None;
+            self.place = end;
+        }
+        let batch = self.follower.next(self.place.sequence).await?;
+        let end = Position { sequence: batch.last(), ..self.place };
+        Some((batch, end))
     }
 }

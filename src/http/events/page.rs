@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(filled(&[wanted; 3], 4), (3, 3, false));
         assert_eq!(filled(&[wanted; 9], 4), (4, 4, true));
         assert_eq!(filled(&[left_out, wanted, left_out, wanted, left_out], 2), (2, 4, true));
-        assert_eq!(filled(&[left_out; LOOKED_EVENTS_MAX + 5], 2), (0, 10_000, true));
+        assert_eq!(filled(&vec![left_out; LOOKED_EVENTS_MAX + 5], 2), (0, 10_000, true));
         let large = (true, PAGE_BYTES_MAX);
         assert_eq!(
             filled(&[large, wanted], 9),
