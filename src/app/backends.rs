@@ -82,10 +82,10 @@ impl LogBackend {
     /// How others read the log, or would where it is on servers that others can read.
     #[must_use]
     pub fn described(&self) -> Description {
-        match self {
-            Self::JetStream(log) => log.described(),
-            _ => JetStreamLog::described_with(&JetStreamOptions::default()),
+        if let Self::JetStream(log) = self {
+            return log.described();
         }
+        JetStreamLog::described_with(&JetStreamOptions::default())
     }
 
     /// Ends what is under way and lets go of the log.

@@ -122,6 +122,19 @@ async fn a_stream_says_where_it_is_although_nothing_is_wanted() {
     assert_eq!(page.expect(200).json().as_array().unwrap().len(), 1_000);
 }
 
+/// Also where there is nothing else to say: the place moves with what is left out.
+#[tokio::test]
+async fn a_heartbeat_says_where_the_stream_is() {
+    let server = Server::start();
+    let client = &server.client;
+    let mut live = Live::open(client, "types=hoplog.link.deleted", None).await;
+    let start = live.place().await;
+    make_links(client, "a", 10).await;
+    let head = client.heads().await.remove(0);
+    assert_ne!(start, head);
+    assert_eq!(live.place().await, head);
+}
+
 /// On the command line, too.
 #[tokio::test]
 async fn the_command_line_takes_the_same_filters() {

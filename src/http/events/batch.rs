@@ -80,6 +80,11 @@ fn write(event: &RecordedEvent, text: &mut String) {
     text.push('\n');
 }
 
+/// How a stream begins: where, and after how long to come back when it breaks off.
+pub(super) fn opening(position: Position, retry_ms: u32) -> Bytes {
+    format!("retry: {retry_ms}\nid: {position}\n\n").into()
+}
+
 /// Where a stream is, without an event: clients keep it as the last id and tell nobody.
 pub(super) fn place(position: Position) -> Bytes {
     format!("id: {position}\n\n").into()

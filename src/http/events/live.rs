@@ -12,7 +12,7 @@ use hoplog_events::log::ReadLimit;
 use hoplog_events::position::Position;
 use tokio::time::timeout;
 
-use super::batch::{Batch, heartbeat, place};
+use super::batch::{Batch, heartbeat, opening, place};
 use super::feed::Follower;
 use super::filter::Filter;
 use super::readers::Reading;
@@ -25,6 +25,10 @@ use crate::http::problem::Problem;
 
 /// How often a live stream says that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// After how long a client comes back when its stream breaks off: each after another time, so that
+/// those of a server that stops do not all come at once.
+const RETRY_MS: std::ops::Range<u32> = 500..3_000;
 
 /// After how many events that are not wanted a stream says where it is, so that a reader that
 /// comes back need not go through them again.
@@ -63,7 +67,8 @@ pub(super) async fn live(
     let (place_of_start, left_out) = (begun.after, 0);
     let live = Live { filter, past, follower, place: place_of_start, left_out, _reading: reading };
     // Whoever loses the stream before its first event comes back to where it started.
-    let start = stream::once(std::future::ready(place(place_of_start)));
+    let retry_ms = rand::random_range(RETRY_MS);
+    let start = stream::once(std::future::ready(opening(place_of_start, retry_ms)));
     let more = stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) });
     let stream = start
         .chain(more)
