@@ -71,7 +71,8 @@ async fn a_subscriber_that_takes_nothing_is_cut_off_and_resumes() {
     #[cfg(target_os = "linux")]
     {
         let held = server.peak_memory_bytes() - before;
-        let allowed = READERS as u64 * 2 * 1024 * 1024;
+        // A reader that were sent all of it without being asked would take MEGABYTES.
+        let allowed = READERS as u64 * 4 * 1024 * 1024;
         assert!(held < allowed, "{held} bytes are held for {READERS} readers of {MEGABYTES} MB");
     }
 

@@ -6,6 +6,9 @@ use hoplog_events::position::{Position, Sequence};
 
 use super::filter::Filter;
 
+/// About what an event has in addition when it is sent.
+const ADDED_BYTES: usize = 256;
+
 /// Events that follow each other; at least one.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -23,7 +26,9 @@ struct Written {
 
 impl Batch {
     pub(super) fn of(events: Vec<RecordedEvent>) -> Self {
-        let mut text = String::new();
+        let bodies: usize = events.iter().map(|event| event.body.len()).sum();
+        // Held until it is sent, so no larger than it has to be.
+        let mut text = String::with_capacity(bodies + events.len() * ADDED_BYTES);
         let written = events.into_iter().map(|event| {
             write(&event, &mut text);
             Written { event, end: text.len() }

@@ -1,5 +1,6 @@
 //! Reading up to where a topic ended when the reading began.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,20 @@ const REPLICA_PAUSE: Duration = Duration::from_millis(10);
 pub(super) struct Scan {
     log: Arc<dyn EventLog>,
     topic: Topic,
-    stream: Option<(StreamId, Version)>,
+    way: Way,
     after: Sequence,
     head: Sequence,
+}
+
+/// What is read.
+enum Way {
+    /// The topic, as it is asked for.
+    Topic,
+    /// One stream, at once: a page of it could come from a replica that lacks its end, and whoever
+    /// changes a link reads all of it, too.
+    Stream(StreamId),
+    /// That has been read.
+    Rest(VecDeque<RecordedEvent>),
 }
 
 impl Scan {
@@ -31,8 +43,8 @@ impl Scan {
         let Position { topic, sequence, .. } = after;
         // A replica may say less than a reader has seen.
         let head = log.head(topic).await?.sequence.max(sequence);
-        let stream = stream.map(|stream| (stream.clone(), Version::NONE));
-        Ok(Self { log: Arc::clone(log), topic, stream, after: sequence, head })
+        let way = stream.map_or(Way::Topic, |stream| Way::Stream(stream.clone()));
+        Ok(Self { log: Arc::clone(log), topic, way, after: sequence, head })
     }
 
     /// The place behind which the next events are.
@@ -54,9 +66,12 @@ impl Scan {
         if self.after >= self.head {
             return Ok(Vec::new());
         }
-        let mut events = match self.stream.clone() {
-            None => self.next_of_topic(limit).await?,
-            Some((stream, version)) => self.next_of_stream(&stream, version, limit).await?,
+        if let Way::Stream(stream) = &self.way {
+            self.way = Way::Rest(self.log.read(stream, Version::NONE).await?.into());
+        }
+        let mut events = match &mut self.way {
+            Way::Rest(rest) => take(rest, self.after, limit),
+            Way::Topic | Way::Stream(_) => self.next_of_topic(limit).await?,
         };
         events.retain(|event| event.position.sequence <= self.head);
         self.after = events.last().map_or(self.head, |event| event.position.sequence);
@@ -74,22 +89,50 @@ impl Scan {
         // An end that is none would be a gap for whoever goes on behind it.
         Err(ReadError::Unavailable("what is on the log can't be read yet".to_owned()))
     }
+}
 
-    async fn next_of_stream(
-        &mut self,
-        stream: &StreamId,
-        mut version: Version,
-        limit: ReadLimit,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
-        loop {
-            let mut events = self.log.read_page(stream, version, limit).await?;
-            let Some(last) = events.last() else { return Ok(events) };
-            version = last.version;
-            self.stream = Some((stream.clone(), version));
-            events.retain(|event| event.position.sequence > self.after);
-            if !events.is_empty() {
-                return Ok(events);
-            }
+/// The first events behind a place, within a limit; one at least, if there is one.
+fn take(
+    rest: &mut VecDeque<RecordedEvent>,
+    after: Sequence,
+    limit: ReadLimit,
+) -> Vec<RecordedEvent> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    while let Some(event) = rest.pop_front() {
+        if event.position.sequence <= after {
+            continue;
         }
+        bytes += event.body.len();
+        if !taken.is_empty() && (bytes > limit.bytes_max || taken.len() >= limit.events_max) {
+            rest.push_front(event);
+            break;
+        }
+        taken.push(event);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::events::batch::tests::events;
+
+    #[test]
+    fn what_was_read_at_once_is_given_piece_by_piece() {
+        let pieces = |after, events_max, bytes_max| {
+            let mut rest: VecDeque<_> = events(1, 10, 100).into();
+            let limit = ReadLimit { events_max, bytes_max };
+            let mut pieces = Vec::new();
+            loop {
+                let taken = take(&mut rest, Sequence(after), limit);
+                if taken.is_empty() {
+                    return pieces;
+                }
+                pieces.push(taken.iter().map(|it| it.position.sequence.0).collect::<Vec<_>>());
+            }
+        };
+        assert_eq!(pieces(0, 4, 1_000_000), [vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]]);
+        assert_eq!(pieces(7, 9, 1), [[8], [9], [10]]);
+        assert_eq!(pieces(10, 9, 9).len(), 0);
     }
 }
