@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use super::{make_link, make_links};
-use crate::support::{Client, Live, Server, events};
+use crate::support::{Client, Live, Server, Settings, events};
 
 const RECONNECTS: usize = 200;
 
@@ -88,6 +88,27 @@ async fn what_was_seen_last_goes_before_where_the_subscriber_first_began() {
     let live = Live::open(client, "topic=links", None).await;
     assert_eq!(live.header("hoplog-starts-after"), "earliest", "nothing is missing");
     assert_eq!(live.header("cache-control"), "no-store");
+}
+
+/// A balancer sends a client that comes back to another node than before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_resumed_at_another_node() {
+    let settings = Settings::embedded().on_jetstream();
+    let nodes = [settings.clone().start(), settings.another_node().start()];
+    make_links(&nodes[0].client, "old", 30).await;
+    let (mut seen, mut last): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    for round in 0..10 {
+        let client = &nodes[round % 2].client;
+        let mut live = Live::open(client, "topic=links", last.as_deref()).await;
+        let prefix = format!("r{round}n");
+        let (sent, ()) = tokio::join!(live.take(8), make_links(client, &prefix, 5));
+        last = sent.last().map(|sent| sent.id.clone());
+        seen.extend(sent.into_iter().map(|sent| sent.event));
+    }
+    assert_eq!(seen.len(), 80);
+    for node in &nodes {
+        assert!(seen == node.client.events("links").await);
+    }
 }
 
 /// The same place twice at once, as when a client has not noticed that its connection broke.
