@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
+use hoplog_events::asyncapi::Description;
 use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
@@ -34,9 +35,10 @@ use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, ReadSettings, Role, Roles, Settings};
+use crate::config::{Codes, LogSettings, PageCache, ReadSettings, Role, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
+use crate::http::events::{Feeds, Readers};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
@@ -79,6 +81,14 @@ pub struct App {
     pub import: ClickImport,
     /// Who may ask.
     pub keys: KeyRing,
+    /// What is new, for those who follow.
+    pub feeds: Feeds,
+    /// Who reads streams.
+    pub readers: Readers,
+    /// How the log is read by others, for the description of the streams.
+    pub described: Description,
+    /// Who may keep pages of events that never change.
+    pub page_cache: PageCache,
     /// The time.
     pub clock: Clock,
     /// Whose forwarding headers are believed.
@@ -199,6 +209,10 @@ impl App {
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
             keys,
+            feeds: Feeds::new(&log),
+            readers: Readers::default(),
+            described: log_backend.described(),
+            page_cache: settings.page_cache,
             clock,
             trusted_proxies: settings.trusted_proxies.clone(),
             origin,

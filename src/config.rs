@@ -36,6 +36,12 @@ const DRAIN_S_MAX: u64 = 300;
 /// How long clients are given unless the settings say otherwise.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(2);
 
+/// The longest that a client may take nothing of its answer: an hour.
+const STALL_S_MAX: u64 = 3_600;
+
+/// How long it may unless the settings say otherwise.
+const STALL_DEFAULT: Duration = Duration::from_secs(30);
+
 /// The spool's bound where none is set: an hour of 1,000 clicks a second.
 pub const SPOOL_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 
@@ -119,6 +125,14 @@ pub struct RawSettings {
     /// [default: 2]
     #[arg(long, env = "HOPLOG_DRAIN_SECONDS", value_name = "SECONDS")]
     pub drain_seconds: Option<String>,
+    /// How long a client may take nothing of what it is sent before its connection is closed, in
+    /// seconds [default: 30]
+    #[arg(long, env = "HOPLOG_STALL_SECONDS", value_name = "SECONDS")]
+    pub stall_seconds: Option<String>,
+    /// Who may keep pages of events that never change: `private` (who asked) or `shared` (a cache
+    /// in front that checks keys itself) [default: private]
+    #[arg(long, env = "HOPLOG_EVENTS_CACHE", value_name = "WHO")]
+    pub events_cache: Option<String>,
     /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
     pub rate_limits: Option<String>,
@@ -166,8 +180,21 @@ pub struct Settings {
     pub redirect_max_age_s: u32,
     /// How long clients may go on after SIGTERM before their connections are closed.
     pub drain: Duration,
+    /// How long a client may take nothing of what it is sent before its connection is closed.
+    pub stall: Duration,
+    /// Who may keep pages of events that never change.
+    pub page_cache: PageCache,
     /// Whether log lines are JSON.
     pub json_logs: bool,
+}
+
+/// Who may keep pages of events that never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageCache {
+    /// Only who asked for them.
+    Private,
+    /// Caches in front as well: whoever asks them is theirs to check.
+    Shared,
 }
 
 /// Where the log is.

@@ -21,6 +21,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub mod asyncapi;
 pub mod auth;
 pub mod body;
 pub mod clicks;
@@ -56,7 +57,14 @@ use crate::app::AppState;
 /// The contract's head.
 #[derive(OpenApi)]
 #[openapi(
-    paths(visit::visit, preview::preview, qr::qr_code, docs::page, docs::contract),
+    paths(
+        visit::visit,
+        preview::preview,
+        qr::qr_code,
+        docs::page,
+        docs::contract,
+        asyncapi::description
+    ),
     info(
         title = "hoplog",
         description = "An event-sourced link platform. Errors are problem+json with a stable code; \
@@ -70,7 +78,9 @@ pub fn router(app: AppState) -> Router {
     let (api, contract) = api().split_for_parts();
     let contract = contract::complete(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
+    let streams = asyncapi::document(app.described.clone(), app.origin.as_ref());
     let api = api
+        .route("/asyncapi.json", get(move || async { asyncapi::description(streams) }))
         .route("/openapi.json", get(move || async { docs::contract(contract) }))
         .merge(docs::routes())
         .method_not_allowed_fallback(|| async { method_not_allowed() })

@@ -43,6 +43,8 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_CODES", "sequential"),
         ("HOPLOG_DISABLED_STATUS", "200"),
         ("HOPLOG_REDIRECT_MAX_AGE", "-1"),
+        ("HOPLOG_STALL_SECONDS", "0"),
+        ("HOPLOG_EVENTS_CACHE", "everybody"),
         ("HOPLOG_RATE_LIMITS", "sometimes"),
         ("HOPLOG_LOG_FORMAT", "xml"),
     ] {

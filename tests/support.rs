@@ -8,7 +8,7 @@ mod redis;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
-pub use live::{Live, Sent, events};
+pub use live::{Live, Sent, events, sent};
 pub use load::{Ledger, Load};
 pub use mmdb::Mmdb;
 pub(crate) use redis::RedisServer;

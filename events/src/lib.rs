@@ -10,9 +10,11 @@
 //! 5. [`spool`]: where appends wait for a log that is away.
 //! 6. [`agreement`]: what the nodes of one log agree on for some days.
 //! 7. [`position`]: where an event is, and the opaque token that clients see.
+//! 8. [`asyncapi`]: the events as a document for programs describes them.
 
 pub mod account;
 pub mod agreement;
+pub mod asyncapi;
 pub mod catalogue;
 pub mod click;
 pub mod envelope;

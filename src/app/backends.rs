@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use hoplog_events::asyncapi::Description;
 use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 #[cfg(feature = "eventstore")]
 use hoplog_events::log::eventstore::{EventStoreLog, EventStoreOpenError};
-use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError};
+use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError, JetStreamOptions};
 use hoplog_projections::{Database, DatabaseError};
 
 use crate::config::{LogSettings, ReadSettings};
@@ -76,6 +77,15 @@ impl LogBackend {
             #[cfg(feature = "eventstore")]
             Self::EventStore(log) => Arc::<EventStoreLog>::clone(log),
         }
+    }
+
+    /// How others read the log, or would where it is on servers that others can read.
+    #[must_use]
+    pub fn described(&self) -> Description {
+        if let Self::JetStream(log) = self {
+            return log.described();
+        }
+        JetStreamLog::described_with(&JetStreamOptions::default())
     }
 
     /// Ends what is under way and lets go of the log.

@@ -17,7 +17,8 @@ use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
 use crate::config::Settings;
-use crate::http::{self, server::Edge};
+use crate::http;
+use crate::http::server::{Edge, Patience};
 use crate::telemetry;
 
 /// How long jobs may take to end at shutdown.
@@ -47,7 +48,8 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
         shutdown.cancel();
     });
     let edge = Edge::new(Arc::clone(&app));
-    http::server::serve(listener, edge, app.shutdown.cancelled(), settings.drain).await;
+    let patience = Patience { drain: settings.drain, stall: settings.stall };
+    http::server::serve(listener, edge, app.shutdown.cancelled(), patience).await;
     stop(&app, jobs).await;
     Ok(())
 }
@@ -61,6 +63,7 @@ fn run_projectors(app: &App, projectors: &Handle) {
 async fn stop(app: &App, mut jobs: JoinSet<()>) {
     tracing::info!("stopping");
     app.clicks.close().await;
+    app.feeds.close().await;
     jobs.abort_all();
     let ended = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {

@@ -36,7 +36,7 @@ pub(super) struct EventsArgs {
 enum Action {
     /// Print events, one JSON object (CloudEvents 1.0) on each line
     #[command(
-        after_help = "Example:\n  hoplog events tail --topic links --types hoplog.link.created --follow"
+        after_help = "Example:\n  hoplog events tail --topic links --types hoplog.link.created --follow\n  hoplog events tail --topic clicks --link launch"
     )]
     Tail(Tail),
 }
@@ -52,6 +52,9 @@ struct Tail {
     /// Only these event types, comma-separated, with or without their version
     #[arg(long)]
     types: Option<String>,
+    /// Only events of this link: its code, or domain/code; of clicks, batches that have one of it
+    #[arg(long, value_name = "CODE")]
+    link: Option<String>,
     /// Go on with new events as they come
     #[arg(long, short)]
     follow: bool,
@@ -68,6 +71,7 @@ impl Tail {
     fn query(&self) -> Vec<(&str, &str)> {
         let mut query = vec![("topic", self.topic.as_str()), ("after", self.after.as_str())];
         query.extend(self.types.as_deref().map(|types| ("types", types)));
+        query.extend(self.link.as_deref().map(|link| ("link", link)));
         query
     }
 }

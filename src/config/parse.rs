@@ -13,8 +13,9 @@ use crate::clicks::address::{ForwardedHeader, TrustedProxies};
 
 use super::backends::{log_url, partitions, read_url, roles};
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, REDIRECT_MAX_AGE_S_MAX,
-    RawSettings, SPOOL_BYTES_DEFAULT, Secret, Settings,
+    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
+    REDIRECT_MAX_AGE_S_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT, STALL_S_MAX, Secret,
+    Settings,
 };
 
 /// A setting that is wrong. The text is one line: the setting, its value, what is allowed.
@@ -111,6 +112,8 @@ impl RawSettings {
             )?,
             redirect_max_age_s: max_age(self.redirect_max_age)?,
             drain: drain(self.drain_seconds)?,
+            stall: stall(self.stall_seconds)?,
+            page_cache: page_cache(self.events_cache.as_deref())?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -141,7 +144,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds rate_limits log_format);
+            drain_seconds stall_seconds events_cache rate_limits log_format);
     }
 
     /// The settings that have one meaning in this version: anything else is refused, not ignored.
@@ -312,6 +315,20 @@ fn drain(given: Option<String>) -> Result<Duration, SettingsError> {
     let allowed = "whole seconds from 0 to 300";
     let seconds = seconds("HOPLOG_DRAIN_SECONDS", given, DRAIN_S_MAX, allowed)?;
     Ok(seconds.map_or(DRAIN_DEFAULT, Duration::from_secs))
+}
+
+fn page_cache(given: Option<&str>) -> Result<PageCache, SettingsError> {
+    let choices = [("private", PageCache::Private), ("shared", PageCache::Shared)];
+    choice("HOPLOG_EVENTS_CACHE", given, &choices, "private, shared")
+}
+
+fn stall(given: Option<String>) -> Result<Duration, SettingsError> {
+    let allowed = "whole seconds from 1 to 3600";
+    let text = given.clone().unwrap_or_default();
+    match seconds("HOPLOG_STALL_SECONDS", given, STALL_S_MAX, allowed)? {
+        Some(0) => wrong("HOPLOG_STALL_SECONDS", &text, allowed),
+        seconds => Ok(seconds.map_or(STALL_DEFAULT, Duration::from_secs)),
+    }
 }
 
 fn seconds(

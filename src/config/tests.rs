@@ -53,6 +53,14 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             RawSettings { drain_seconds: text("301"), ..raw() },
             "HOPLOG_DRAIN_SECONDS is \"301\"; allowed: whole seconds from 0 to 300",
         ),
+        (
+            RawSettings { stall_seconds: text("0"), ..raw() },
+            "HOPLOG_STALL_SECONDS is \"0\"; allowed: whole seconds from 1 to 3600",
+        ),
+        (
+            RawSettings { events_cache: text("public"), ..raw() },
+            "HOPLOG_EVENTS_CACHE is \"public\"; allowed: private, shared",
+        ),
         (RawSettings { geoip_db: text("/nowhere.mmdb"), ..raw() }, "HOPLOG_GEOIP_DB is"),
         (
             RawSettings { cache_url: text("memcached://host"), ..raw() },

@@ -19,6 +19,9 @@ pub use if_match::IfMatch;
 /// Carries a position: in answers to commands, and in queries that wait for it.
 pub const HOPLOG_POSITION: HeaderName = HeaderName::from_static("hoplog-position");
 
+/// Says where events start: behind this position, or with the earliest that there ever was.
+pub const HOPLOG_STARTS_AFTER: HeaderName = HeaderName::from_static("hoplog-starts-after");
+
 /// Carries the key under which a POST is done once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -50,6 +50,12 @@ impl Origin {
         Self { base, asked: host.clone(), host }
     }
 
+    /// The scheme, and the host with its port where it has one of its own.
+    #[must_use]
+    pub fn scheme_and_authority(&self) -> (&str, &str) {
+        self.base.split_once("://").unwrap_or(("http", &self.base))
+    }
+
     /// The host without its port.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -23,9 +23,13 @@ use tower::ServiceExt;
 
 mod deadline;
 mod places;
+mod stall;
+
+pub use stall::Cut;
 
 use deadline::{Deadlines, look_now_and_then};
 use places::{Place, Places};
+use stall::Patient;
 
 use super::method_not_allowed;
 use super::roles::wrong_role;
@@ -50,7 +54,7 @@ const LEAVING_POLL: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Routes of the API that have one segment; all of them are reserved words for aliases.
-const ROUTES: [&str; 3] = ["docs", "metrics", "openapi.json"];
+const ROUTES: [&str; 4] = ["asyncapi.json", "docs", "metrics", "openapi.json"];
 
 /// Answers requests.
 #[derive(Debug)]
@@ -71,10 +75,10 @@ impl Edge {
 
     async fn answer(
         self: Arc<Self>,
-        peer: IpAddr,
+        (peer, cut): (IpAddr, Cut),
         request: hyper::Request<Incoming>,
     ) -> Result<Response, Infallible> {
-        let mut answer = Arc::clone(&self).respond(peer, request).await?;
+        let mut answer = Arc::clone(&self).respond((peer, cut), request).await?;
         if self.leaving.load(Ordering::Relaxed) {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -84,10 +88,11 @@ impl Edge {
     /// The answer to a request; there always is one.
     async fn respond(
         self: Arc<Self>,
-        peer: IpAddr,
-        request: hyper::Request<Incoming>,
+        (peer, cut): (IpAddr, Cut),
+        mut request: hyper::Request<Incoming>,
     ) -> Result<Response, Infallible> {
         if !is_code(request.uri().path()) {
+            request.extensions_mut().insert(cut);
             // Boxed, like every other way that is not a redirect's: what an answer is made in is
             // moved with every request, and stays as small as the redirect needs it.
             return Box::pin(self.router.clone().oneshot(request.map(Body::new))).await;
@@ -111,14 +116,23 @@ fn is_code(path: &str) -> bool {
     !segment.is_empty() && !segment.contains('/') && !ROUTES.contains(&segment)
 }
 
+/// How long clients are waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// After the word to stop, until their connections are closed.
+    pub drain: Duration,
+    /// While they take nothing of what they are sent.
+    pub stall: Duration,
+}
+
 /// Serves connections until `shutdown` resolves, then drains: whoever is connected, or still comes,
-/// has this long to be answered and told to go elsewhere, so that no request meets a connection
+/// has a while to be answered and told to go elsewhere, so that no request meets a connection
 /// that closes under it.
 pub async fn serve(
     listener: TcpListener,
     edge: Edge,
     shutdown: impl Future<Output = ()>,
-    drain: Duration,
+    patience: Patience,
 ) {
     let edge = Arc::new(edge);
     let mut builder = http1::Builder::new();
@@ -130,7 +144,7 @@ pub async fn serve(
             match places.accept(&listener).await {
                 Ok((stream, peer, place)) => {
                     let connection = (stream, peer.ip(), place);
-                    spawn(&builder, &graceful, Arc::clone(&edge), connection);
+                    spawn((&builder, &graceful), Arc::clone(&edge), connection, patience.stall);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -142,7 +156,7 @@ pub async fn serve(
     let ending = async {
         shutdown.await;
         edge.leaving.store(true, Ordering::Relaxed);
-        everybody_has_left(&graceful, drain).await;
+        everybody_has_left(&graceful, patience.drain).await;
     };
     tokio::select! {
         () = ending => {}
@@ -166,16 +180,19 @@ async fn everybody_has_left(connections: &GracefulShutdown, limit: Duration) {
 
 /// One task per connection; `graceful` owns its end.
 fn spawn(
-    builder: &http1::Builder,
-    graceful: &GracefulShutdown,
+    (builder, graceful): (&http1::Builder, &GracefulShutdown),
     edge: Arc<Edge>,
     (stream, peer, place): (TcpStream, IpAddr, Place),
+    stall: Duration,
 ) {
     // Answers are single small writes: waiting to fill a packet would only add latency.
     let _ = stream.set_nodelay(true);
-    let service =
-        hyper::service::service_fn(move |request| Arc::clone(&edge).answer(peer, request));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let cut = Cut::default();
+    let stream = Patient::new(TokioIo::new(stream), stall, cut.clone());
+    let service = hyper::service::service_fn(move |request| {
+        Arc::clone(&edge).answer((peer, cut.clone()), request)
+    });
+    let connection = builder.serve_connection(stream, service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = look_now_and_then(connection).await {
@@ -190,7 +207,7 @@ mod tests {
     use super::*;
 
     fn size_of_answer<F>(
-        _: impl FnOnce(Arc<Edge>, IpAddr, hyper::Request<Incoming>) -> F,
+        _: impl FnOnce(Arc<Edge>, (IpAddr, Cut), hyper::Request<Incoming>) -> F,
     ) -> usize {
         size_of::<F>()
     }

@@ -46,6 +46,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/metrics"),
     ("get", "/docs"),
     ("get", "/openapi.json"),
+    ("get", "/asyncapi.json"),
 ];
 
 /// Method, path and description of every operation of a contract.

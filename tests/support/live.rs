@@ -10,6 +10,9 @@ use super::client::Client;
 /// How long an event that is on the log may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a stream may be read.
+const STREAM_TIMEOUT: Duration = Duration::from_mins(3);
+
 /// A request for events.
 pub fn events(client: &Client, query: &str) -> RequestBuilder {
     client.authorized(Method::GET, &format!("/api/v1/events?{query}"))
@@ -32,7 +35,8 @@ pub struct Sent {
 impl Live {
     /// Opens a stream, after the event that was seen last if there is one.
     pub async fn open(client: &Client, query: &str, last: Option<&str>) -> Self {
-        let mut request = events(client, query).header("accept", "text/event-stream");
+        let request = events(client, query).header("accept", "text/event-stream");
+        let mut request = request.timeout(STREAM_TIMEOUT);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -48,6 +52,11 @@ impl Live {
                 return sent;
             }
         }
+    }
+
+    /// A header of the answer, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
     /// Where the stream is, as its next message says: an event, or the place it starts from.
@@ -85,6 +94,12 @@ impl Live {
         }
         sent
     }
+}
+
+/// The events in what came of a stream, and in whole messages only.
+pub fn sent(text: &str) -> Vec<Sent> {
+    let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
+    whole.split("\n\n").filter_map(parse).collect()
 }
 
 /// A message of the stream; comments, which keep the connection alive, are none.

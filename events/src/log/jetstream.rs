@@ -22,6 +22,7 @@ mod agreements;
 mod api;
 mod append;
 mod connect;
+mod description;
 mod login;
 mod options;
 mod page;
@@ -46,6 +47,7 @@ use subscription::TopicSubscription;
 use super::versioned::Writer;
 use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
 use crate::agreement::Agreements;
+use crate::asyncapi::Description;
 use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -146,6 +148,18 @@ impl JetStreamLog {
         let reader = Reader { api, subjects, log, replicated, stale };
         let writer = Writer::new(Publisher::new(reader.clone()));
         Ok((Self { reader, writer, agreements }, differences))
+    }
+
+    /// How others read this log, for a document.
+    #[must_use]
+    pub fn described(&self) -> Description {
+        description::part(&self.reader.subjects)
+    }
+
+    /// The same of a log with these options.
+    #[must_use]
+    pub fn described_with(options: &JetStreamOptions) -> Description {
+        description::part(&Subjects::new(&options.prefix, options.partitions))
     }
 
     /// Sends what is on its way and closes the connection.

@@ -40,7 +40,7 @@ async fn follow_through(answers: Vec<String>) -> (Vec<String>, String, CliError)
     let server = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let client = Client::new(ServerArgs { server, api_key: None }).unwrap();
     let (topic, after) = ("links".to_owned(), "latest".to_owned());
-    let tail = Tail { topic, after, types: None, follow: true };
+    let tail = Tail { topic, after, types: None, link: None, follow: true };
     let mut out = Vec::new();
     let server = tokio::spawn(serve(listener, answers));
     let ended = follow(&client, &tail, &mut out).await.unwrap_err();

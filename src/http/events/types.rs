@@ -7,7 +7,7 @@ use hoplog_events::position::Topic;
 use crate::http::fields::Parameters;
 
 /// The types that were named; none: all.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Types(Vec<String>);
 
 impl Types {
@@ -25,10 +25,15 @@ impl Types {
         Self(types)
     }
 
+    /// Whether none is left out.
+    pub(super) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A type is named with its version, or without to mean every version.
     pub(super) fn want(&self, event: &RecordedEvent) -> bool {
         let family = event.event_type.rsplit_once(".v").map_or("", |(family, _)| family);
-        self.0.is_empty()
+        self.is_all()
             || self.0.iter().any(|wanted| **wanted == *event.event_type || *wanted == family)
     }
 }

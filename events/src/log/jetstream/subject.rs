@@ -24,6 +24,21 @@ impl Subjects {
         format!("{}{}", self.prefix, topic.name()).to_uppercase()
     }
 
+    /// How many partitions there are.
+    pub(super) fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    /// How the subjects of a topic look; the tokens are named.
+    pub(super) fn pattern<'a>(
+        &self,
+        topic: Topic,
+        tokens: impl Iterator<Item = &'a str>,
+    ) -> String {
+        let start = format!("{}{}.{{partition}}", self.prefix, topic.name());
+        tokens.fold(start, |pattern, token| format!("{pattern}.{{{token}}}"))
+    }
+
     /// Everything of a topic.
     pub(super) fn all(&self, topic: Topic) -> String {
         format!("{}{}.>", self.prefix, topic.name())

@@ -1,0 +1,135 @@
+//! Which events a reader wants.
+
+use hoplog_events::catalogue::Event;
+use hoplog_events::click::ClickEvent;
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::{Domain, LinkKey};
+use hoplog_events::position::{StreamId, Topic};
+
+use super::types::Types;
+use crate::http::fields::Parameters;
+
+/// Types and a link; neither: every event.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filter {
+    types: Types,
+    link: Option<Wanted>,
+}
+
+/// A link whose events are wanted.
+#[derive(Debug, Clone)]
+struct Wanted {
+    key: LinkKey,
+    /// Its own stream, where the topic has one for each link.
+    stream: Option<StreamId>,
+    /// How its code stands in an event.
+    code: String,
+}
+
+impl Filter {
+    /// Takes `types` and `link` from a query.
+    pub(super) fn take(query: &mut Parameters, topic: Topic) -> Self {
+        let types = Types::take(query, topic);
+        let link = query.raw("link").and_then(|text| match parse(&text) {
+            _ if topic == Topic::Accounts => {
+                query.wrong("link", "invalid", "the topic accounts has no events of links");
+                None
+            }
+            Err(detail) => {
+                query.wrong("link", "invalid", detail);
+                None
+            }
+            Ok(key) => Some(Wanted::new(key, topic)),
+        });
+        Self { types, link }
+    }
+
+    /// Whether nothing is left out.
+    pub(super) fn is_all(&self) -> bool {
+        self.types.is_all() && self.link.is_none()
+    }
+
+    /// The one stream that has all that is wanted.
+    pub(super) fn stream(&self) -> Option<&StreamId> {
+        self.link.as_ref()?.stream.as_ref()
+    }
+
+    pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
+        self.types.want(event) && self.link.as_ref().is_none_or(|link| link.wanted_by(event))
+    }
+}
+
+/// A link is named by its code, or by the `subject` of its events.
+fn parse(text: &str) -> Result<LinkKey, String> {
+    let key = if text.contains('/') {
+        text.parse()
+    } else {
+        text.parse().map(|code| LinkKey { domain: Domain::service(), code })
+    };
+    key.map_err(|error| format!("must be the code of a link, or domain/code: {error}"))
+}
+
+impl Wanted {
+    fn new(key: LinkKey, topic: Topic) -> Self {
+        let stream = (topic == Topic::Links).then(|| key.stream());
+        let code = format!("\"code\":\"{}\"", key.code);
+        Self { key, stream, code }
+    }
+
+    fn wanted_by(&self, event: &RecordedEvent) -> bool {
+        match &self.stream {
+            Some(stream) => event.stream == *stream,
+            None => self.is_clicked_in(event),
+        }
+    }
+
+    /// Most batches have no click of the link: they are told by a look at their bytes. One that
+    /// can't be read says nothing of any link.
+    fn is_clicked_in(&self, event: &RecordedEvent) -> bool {
+        let code = self.code.as_bytes();
+        if !event.body.windows(code.len()).any(|bytes| bytes == code) {
+            return false;
+        }
+        let Ok(Some(envelope)) = event.decode() else { return false };
+        let Event::Click(ClickEvent::Recorded(batch)) = envelope.event else { return false };
+        batch
+            .clicks
+            .iter()
+            .any(|click| (&click.domain, &click.code) == (&self.key.domain, &self.key.code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(query: &str, topic: Topic) -> Result<Filter, Vec<String>> {
+        let mut query = Parameters::new(Some(query));
+        let filter = Filter::take(&mut query, topic);
+        let wrong = |problem: crate::http::problem::Problem| {
+            problem.errors().iter().map(|error| error.pointer.clone()).collect()
+        };
+        query.finish().map(|()| filter).map_err(wrong)
+    }
+
+    #[test]
+    fn a_link_is_named_by_its_code_or_its_subject() {
+        for text in ["link=launch", "link=default/launch", "link=default%2Flaunch"] {
+            let filter = filter(text, Topic::Links).unwrap();
+            assert_eq!(filter.stream().unwrap().key(), "default/launch", "{text}");
+            assert!(!filter.is_all());
+        }
+        let elsewhere = filter("link=go.example.com/launch", Topic::Links).unwrap();
+        assert_eq!(elsewhere.stream().unwrap().key(), "go.example.com/launch");
+        assert!(filter("link=launch", Topic::Clicks).unwrap().stream().is_none());
+        assert!(filter("", Topic::Links).unwrap().is_all());
+    }
+
+    #[test]
+    fn what_names_no_link_is_refused() {
+        for text in ["link=", "link=a%20b", "link=/launch", "link=default/", "link=a/b/c"] {
+            assert_eq!(filter(text, Topic::Links).unwrap_err(), ["?link"], "{text}");
+        }
+        assert_eq!(filter("link=launch", Topic::Accounts).unwrap_err(), ["?link"]);
+    }
+}
