@@ -27,6 +27,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 mod bare;
+mod made;
 mod visits;
 
 use bare::Tables;

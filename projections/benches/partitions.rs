@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+mod made;
 mod visits;
 
 use visits::CLICKS;

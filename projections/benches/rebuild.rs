@@ -23,7 +23,8 @@ use hoplog_projections::postgres_server::PostgresServer;
 use hoplog_projections::{Database, PostgresOptions, ReadModels};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-mod visits;
+mod day;
+mod made;
 
 /// The read models of clicks.
 const NAMES: [&str; 2] = ["clicks", "click_statistics"];
@@ -47,7 +48,7 @@ async fn main() {
     let dir = tempfile::tempdir().expect("a directory");
     let log = EmbeddedLog::open(&dir.path().join("log.db"), OpenOptions::default()).await;
     let log: Arc<dyn EventLog> = Arc::new(log.expect("a log"));
-    visits::write_a_day(log.as_ref(), clicks).await;
+    day::write(log.as_ref(), clicks).await;
     let postgres = on_postgres(&log, clicks).await;
     let sqlite = on_sqlite(&log, clicks, dir.path()).await;
     let table = format!(
@@ -68,12 +69,12 @@ async fn on_postgres(log: &Arc<dyn EventLog>, clicks: usize) -> String {
     let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         rebuilds.push(rebuild(&models).await);
-        let (copied, took) = copy_on_postgres(&mut connection).await;
+        let (count, took) = copy_on_postgres(&mut connection).await;
         copies.push(took);
-        rows = copied;
+        rows = count;
     }
     models.stop().await;
-    line("PostgreSQL", clicks, rows, rebuilds, copies)
+    line("PostgreSQL", clicks, rows, &rebuilds, &copies)
 }
 
 async fn on_sqlite(log: &Arc<dyn EventLog>, clicks: usize, dir: &Path) -> String {
@@ -145,8 +146,8 @@ fn line(
     name: &str,
     clicks: usize,
     rows: u64,
-    rebuilds: Vec<Duration>,
-    copies: Vec<Duration>,
+    rebuilds: &[Duration],
+    copies: &[Duration],
 ) -> String {
     let rate = |took: &Duration| count(clicks) / took.as_secs_f64();
     let rates = |all: &[Duration]| all.iter().map(rate).collect::<Vec<_>>();
@@ -155,7 +156,7 @@ fn line(
         .zip(&copies)
         .map(|(rebuild, copy)| copy.as_secs_f64() / rebuild.as_secs_f64());
     let ratio = Spread::of(ratios.collect());
-    let (rebuild, copy) = (Spread::of(rates(&rebuilds)), Spread::of(rates(&copies)));
+    let (rebuild, copy) = (Spread::of(rates(rebuilds)), Spread::of(rates(copies)));
     format!(
         "| {name} | {rebuild:.0} | {copy:.0} | {ratio:.2} | {:.1} |",
         count(usize::try_from(rows).unwrap_or_default()) / count(clicks)
