@@ -53,6 +53,7 @@ async fn a_poison_event_in_real_traffic_holds_up_its_link_alone() {
     load.creations(5).await;
     let learned = load.stop().await;
 
+    client.caught_up("link_directory").await;
     // Everybody else's links and clicks are there.
     learned.check_links(client).await;
     let total = client.stats(&code, "").await["totalClicks"].as_u64().unwrap();

@@ -153,7 +153,7 @@ fn line(
     let rates = |all: &[Duration]| all.iter().map(rate).collect::<Vec<_>>();
     let ratios = rebuilds
         .iter()
-        .zip(&copies)
+        .zip(copies)
         .map(|(rebuild, copy)| copy.as_secs_f64() / rebuild.as_secs_f64());
     let ratio = Spread::of(ratios.collect());
     let (rebuild, copy) = (Spread::of(rates(rebuilds)), Spread::of(rates(copies)));

@@ -34,6 +34,12 @@ fn all_links(partition: u32) -> Cow<'static, str> {
     if partition == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("/{partition}")) }
 }
 
+/// The same for the partition of a link, which may be such a name itself.
+fn all_links_beside(link: &str, partitions: Partitions) -> Cow<'_, str> {
+    let is_of_all = link.is_empty() || link.starts_with('/');
+    if is_of_all { Cow::Borrowed(link) } else { all_links(partitions.number_of(link)) }
+}
+
 /// A condition for the rows of all links together, of however many partitions there are: `$1` is
 /// the name of those of the first. Looking for 63 names that nobody has costs an index a moment.
 fn of_all_links() -> String {

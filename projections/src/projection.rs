@@ -56,6 +56,12 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// How much is folded at once while tables are built, in bytes of events. More is better where
+    /// many facts meet in one row.
+    fn build_batch_bytes(&self) -> usize {
+        8 * 1024 * 1024
+    }
+
     /// Its tables.
     fn tables(&self) -> &'static [Table];
 

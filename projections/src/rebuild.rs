@@ -2,10 +2,9 @@
 //! Nothing stops meanwhile; the tables that are read go on, and so do the questions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use hoplog_events::log::ReadError;
 use hoplog_events::position::{Position, Sequence};
 use tokio::sync::watch;
 
@@ -13,22 +12,16 @@ use crate::builds::{BEAT, Build, BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
 use crate::parking::{Aside, Unhandled};
 use crate::partition::{Partitions, Share};
-use crate::runner::{Applier, BATCH, Backoff, Batch, History, Progress, WorkerError};
+use crate::runner::{Applier, History, Progress, WorkerError};
 use crate::table_set::TableSet;
 
+mod bring;
 mod verify;
 
 pub use verify::{DIFFERENCES_MAX, TableReport, VerifyReport};
 
-/// How often a build tries again in a row what may pass: two minutes in all.
-const RETRIES_MAX: u32 = 30;
-
 /// How often new tables are brought to where the ones are that are read, which go on.
 const CHASE_MAX: u32 = 500;
-
-/// How often a log that has not yet what its head promises is asked again, and the pause.
-const LATE_MAX: u32 = 100;
-const LATE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How a rebuild went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,83 +215,6 @@ impl Builder {
 
     async fn head(&self) -> Result<Sequence, WorkerError> {
         Ok(self.applier.log.head(self.applier.projection.topic()).await?.sequence)
-    }
-
-    async fn bring_all(&self, course: &mut Course, up_to: Sequence) -> Result<(), WorkerError> {
-        for place in 0..course.checkpoints.len() {
-            self.bring(course, place, up_to).await?;
-        }
-        Ok(())
-    }
-
-    /// Applies what is between a checkpoint and a sequence. What may pass is tried again.
-    async fn bring(
-        &self,
-        course: &mut Course,
-        place: usize,
-        up_to: Sequence,
-    ) -> Result<(), WorkerError> {
-        let (backoff, mut failures, mut late) = (Backoff::default(), 0, 0);
-        while course.checkpoints[place].sequence < up_to {
-            if self.stopping.load(Ordering::Relaxed) {
-                return Err(WorkerError::Stopped);
-            }
-            match self.step(course, place, up_to).await {
-                Ok(true) => (failures, late) = (0, 0),
-                Ok(false) if late == LATE_MAX => return Ok(()),
-                Ok(false) => {
-                    late += 1;
-                    tokio::time::sleep(LATE_PAUSE).await;
-                }
-                Err(error) if error.is_transient() && failures < RETRIES_MAX => {
-                    failures += 1;
-                    tracing::warn!(%error, "a build tries again");
-                    tokio::time::sleep(backoff.next()).await;
-                    // A commit whose answer was lost may have moved it.
-                    if let Ok(moved) = self.applier.reloaded(course.checkpoints[place]).await {
-                        course.checkpoints[place] = moved;
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies one batch. `false`: the log gives no more yet.
-    async fn step(
-        &self,
-        course: &mut Course,
-        place: usize,
-        up_to: Sequence,
-    ) -> Result<bool, WorkerError> {
-        let from = course.checkpoints[place];
-        let Checkpoint { topic, sequence: after, .. } = from;
-        let mut events = match self.applier.log.read_all(topic, after, BATCH).await {
-            Err(ReadError::Trimmed { to, .. }) => {
-                let to = to.min(up_to);
-                course.checkpoints[place] = self.applier.pass_over(from, to).await?;
-                course.trimmed_events += to.0 - after.0;
-                return Ok(true);
-            }
-            events => events?,
-        };
-        if events.is_empty() {
-            return Ok(false);
-        }
-        events.retain(|event| event.position.sequence <= up_to);
-        if events.is_empty() {
-            // The next event is behind it.
-            course.checkpoints[place] = self.applier.pass_over(from, up_to).await?;
-            return Ok(true);
-        }
-        let batch = Batch::from(events);
-        let (to, facts) = self.applier.apply_or_set_aside(from, &batch, &mut course.aside).await?;
-        course.checkpoints[place] = to;
-        course.build.facts += facts;
-        course.note(up_to);
-        self.tell(Some(course.build));
-        Ok(true)
     }
 }
 

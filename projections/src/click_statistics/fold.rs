@@ -1,7 +1,8 @@
 //! From batches of clicks to counters and sketches. Everything merges by sum and union, so late
 //! and shuffled clicks give the same rows.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use super::cells::{CellKey, Cells, Group, GroupRef, Tally};
-use super::{NAME, VERSION, all_links, bucket_of};
+use super::{NAME, VERSION, all_links, all_links_beside, bucket_of};
 use crate::clicks::batch::each_click;
 use crate::clicks::recorded::RecordedClick;
 use crate::database::{Column, DatabaseError, Rows, Transaction, bad_row};
@@ -35,6 +36,15 @@ const CELL: &[Column] = &[
     Column::Bytes("visitors"),
 ];
 
+/// The same in the order of the table.
+const NEW_CELL: &[Column] = CELL.split_at(1).1;
+
+/// What counts all links of a partition together.
+const NAME_OF_ALL: &[Column] = &[Column::Text("link")];
+
+const READ_NEWEST: &str = "select n.link, n.bucket from (select batch.link as link, \
+    (select max(b.bucket) from {click_statistics.buckets} b where b.link = batch.link) as bucket \
+    from {rows}) as n where n.bucket is not null";
 const ADD_TOTALS: &str = "insert into {click_statistics.totals} as t (link, humans, bots) \
     select link, humans, bots from {rows} where true on conflict (link) do update set \
     humans = t.humans + excluded.humans, bots = t.bots + excluded.bots";
@@ -85,6 +95,10 @@ impl Projection for ClickStatisticsProjection {
         false
     }
 
+    fn build_batch_bytes(&self) -> usize {
+        24 * 1024 * 1024
+    }
+
     fn tables(&self) -> &'static [Table] {
         &[
             Table { name: "totals", key: &["link"] },
@@ -97,26 +111,30 @@ impl Projection for ClickStatisticsProjection {
         events: &[RecordedEvent],
         share: Share,
     ) -> Result<Box<dyn Changes>, DecodeError> {
-        let mut counted = Counted::default();
+        let mut counted = Counted::new(share.of());
         for event in events {
             each_click(event, share, |_, link, click| counted.count(link, click, &self.agents))?;
         }
         counted.cells.add_all_links(share.of());
-        counted.add_all_links(share.of());
+        counted.add_all_links();
         Ok(Box::new(counted))
     }
 }
 
 /// What a batch of clicks adds up to.
-#[derive(Default)]
 struct Counted {
     cells: Cells,
     /// People and bots by link.
     totals: BTreeMap<Box<str>, [u64; 2]>,
     clicks: u64,
+    partitions: Partitions,
 }
 
 impl Counted {
+    fn new(partitions: Partitions) -> Self {
+        Self { cells: Cells::default(), totals: BTreeMap::new(), clicks: 0, partitions }
+    }
+
     fn count(&mut self, link: &str, click: &RecordedClick<'_>, agents: &UserAgents) {
         let classified = click.classify(agents);
         let bot = classified.class.is_bot();
@@ -131,7 +149,8 @@ impl Counted {
         }
     }
 
-    fn add_all_links(&mut self, partitions: Partitions) {
+    fn add_all_links(&mut self) {
+        let partitions = self.partitions;
         let mut together: BTreeMap<u32, [u64; 2]> = BTreeMap::new();
         for (link, [humans, bots]) in &self.totals {
             let all = together.entry(partitions.number_of(link)).or_default();
@@ -158,7 +177,7 @@ impl Changes for Counted {
         transaction: &mut Transaction,
         set: TableSet,
     ) -> Result<(), DatabaseError> {
-        let Self { cells, totals, .. } = *self;
+        let Self { cells, totals, partitions, .. } = *self;
         let mut rows = Rows::new(TOTAL);
         for (link, [humans, bots]) in &totals {
             rows.push(|row| {
@@ -166,7 +185,11 @@ impl Changes for Counted {
             });
         }
         transaction.write(&set.render(ADD_TOTALS), rows).await?;
-        let (groups, mut cells) = cells.into_sorted();
+        let (groups, cells) = cells.into_sorted();
+        let known = known_groups(transaction, set, &groups, partitions).await?;
+        let (mut cells, new): (Vec<_>, Vec<_>) =
+            cells.into_iter().partition(|(key, _)| known[key.group]);
+        transaction.append(&set.table("buckets"), new_rows(&groups, &new)).await?;
         let unchanged = merge_visitors(transaction, set, &groups, &mut cells).await?;
         let mut rows = Rows::new(CELL);
         for (place, (key, tally)) in cells.iter().enumerate() {
@@ -175,6 +198,55 @@ impl Changes for Counted {
         }
         transaction.write(&set.render(ADD_CELLS), rows).await
     }
+}
+
+/// For each group whether there may be rows of it. Every click counts in the rows of all links of
+/// its partition as well: of a bucket that is newer than the newest of those there are none. In a
+/// log that is in the order of time, as most are, nearly all rows of a build are new, and need
+/// neither be looked for nor be compared.
+async fn known_groups(
+    transaction: &mut Transaction,
+    set: TableSet,
+    groups: &[Group],
+    partitions: Partitions,
+) -> Result<Vec<bool>, DatabaseError> {
+    let together: Vec<_> =
+        groups.iter().map(|group| all_links_beside(&group.link, partitions)).collect();
+    let mut rows = Rows::new(NAME_OF_ALL);
+    for link in together.iter().collect::<BTreeSet<_>>() {
+        rows.push(|row| {
+            row.text(link);
+        });
+    }
+    let mut newest: BTreeMap<Box<str>, i64> = BTreeMap::new();
+    transaction
+        .read(&set.render(READ_NEWEST), rows, |row| {
+            newest.insert(row.text(0)?.into(), row.int(1)?);
+            Ok(())
+        })
+        .await?;
+    let is_known = |(group, together): (&Group, &Cow<'_, str>)| {
+        newest.get(&**together).is_some_and(|newest| group.bucket <= *newest)
+    };
+    Ok(groups.iter().zip(&together).map(is_known).collect())
+}
+
+/// The rows of cells that are new.
+fn new_rows(groups: &[Group], cells: &[(CellKey, Tally)]) -> Rows {
+    let mut rows = Rows::new(NEW_CELL);
+    for (key, tally) in cells {
+        let group = &groups[key.group];
+        rows.push(|row| {
+            row.text(&group.link)
+                .int(group.bucket)
+                .int(key.dimension.number())
+                .text(&key.value)
+                .int(group.bot.into())
+                .count(tally.clicks)
+                .bytes(&tally.visitors.to_bytes());
+        });
+    }
+    rows
 }
 
 /// Adds the visitors that the rows hold to those of the cells; tells for each cell whether its

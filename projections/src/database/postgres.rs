@@ -10,6 +10,7 @@
 //! own. A connection on which something failed is closed, never used again.
 
 mod connection;
+mod copy;
 mod errors;
 mod months;
 mod options;

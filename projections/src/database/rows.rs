@@ -110,6 +110,11 @@ impl Rows {
         self.columns.iter().enumerate().map(move |(place, name)| (*name, column(place)))
     }
 
+    /// Row by row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[Cell]> {
+        self.cells.chunks(self.columns.len())
+    }
+
     /// The rows cut into statements: what `{rows}` stands for in SQLite, and its values.
     pub(super) fn into_sqlite(self) -> Vec<(String, Vec<Cell>)> {
         let width = self.columns.len();

@@ -32,20 +32,28 @@ impl Transaction {
         }
     }
 
+    /// Adds new rows to a table that has the rows' columns in their order.
+    pub(crate) async fn append(&mut self, table: &str, rows: Rows) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => {
+                transaction
+                    .write(&format!("insert into {table} select * from {{rows}}"), rows)
+                    .await
+            }
+            Self::Postgres(transaction) => transaction.copy(table, &rows).await,
+        }
+    }
+
     /// The same for a table that is `{by_month}`: the parts that the rows fall in are made first.
-    pub(crate) async fn write_by_month(
+    pub(crate) async fn append_by_month(
         &mut self,
         table: &str,
-        sql: &str,
         rows: Rows,
     ) -> Result<(), DatabaseError> {
-        match self {
-            Self::Sqlite(transaction) => transaction.write(sql, rows).await,
-            Self::Postgres(transaction) => {
-                transaction.make_months(table, &rows).await?;
-                transaction.write(sql, rows).await
-            }
+        if let Self::Postgres(transaction) = self {
+            transaction.make_months(table, &rows).await?;
         }
+        self.append(table, rows).await
     }
 
     /// Reads what matches a batch of rows in the place of `{rows}`.

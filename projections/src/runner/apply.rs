@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Position, Sequence};
@@ -121,9 +122,20 @@ impl Applier {
     ) -> Result<(Checkpoint, u64), WorkerError> {
         let _room = self.room.acquire().await.map_err(|_| WorkerError::Stopped)?;
         let Some(last) = batch.events().last().map(Seen::from) else { return Ok((from, 0)) };
-        let to = from.at(last);
         let (due, waiting) = batch.part(aside, from.share, self.projection.as_ref());
         let changes = self.fold(due, from.share).await?;
+        self.write(from, from.at(last), changes, aside, &waiting).await
+    }
+
+    /// Writes what a batch changes, and moves the checkpoint over it.
+    pub(crate) async fn write(
+        &self,
+        from: Checkpoint,
+        to: Checkpoint,
+        changes: Box<dyn Changes>,
+        aside: &Aside,
+        waiting: &[RecordedEvent],
+    ) -> Result<(Checkpoint, u64), WorkerError> {
         let facts = changes.facts();
         let told = self.changed_links(from.set, changes.as_ref());
         let mut transaction = self.database.begin().await?;
@@ -135,7 +147,7 @@ impl Applier {
         changes.write(&mut transaction, from.set).await?;
         if aside.unhandled == Unhandled::Park {
             let ordered = self.projection.keeps_order();
-            parking::park(&mut transaction, &from, &waiting, ordered, None).await?;
+            parking::park(&mut transaction, &from, waiting, ordered, None).await?;
         }
         transaction.commit().await?;
         Self::tell(told, to);
@@ -143,7 +155,7 @@ impl Applier {
     }
 
     /// A fold takes milliseconds of computing: not on the threads that answer redirects.
-    pub(super) async fn fold(
+    pub(crate) async fn fold(
         &self,
         batch: Batch,
         share: Share,
