@@ -1,0 +1,46 @@
+//! What an event makes of a webhook.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::position::Version;
+use hoplog_events::webhook::WebhookEvent;
+
+use super::{Webhook, WebhookState};
+
+/// The webhook behind an event. What does not begin with its creation is none.
+#[must_use]
+pub fn evolve(
+    webhook: Option<Webhook>,
+    event: &WebhookEvent,
+    at: DateTime<Utc>,
+) -> Option<Webhook> {
+    if let WebhookEvent::Created(created) = event {
+        let created = created.clone();
+        return Some(Webhook {
+            id: created.id,
+            owner: created.owner,
+            settings: created.settings,
+            secret: created.secret,
+            previous: None,
+            start: created.after,
+            created_at: at,
+            state: WebhookState::Active,
+            version: Version(1),
+        });
+    }
+    let mut webhook = webhook?;
+    match event {
+        WebhookEvent::Created(_) => {}
+        WebhookEvent::Changed(changed) => webhook.settings = changed.settings.clone(),
+        WebhookEvent::SecretRotated(rotated) => {
+            let before = std::mem::replace(&mut webhook.secret, rotated.secret.clone());
+            webhook.previous = Some((before, rotated.previous_until));
+        }
+        WebhookEvent::Disabled(disabled) => {
+            webhook.state = WebhookState::Disabled { reason: disabled.reason, at };
+        }
+        WebhookEvent::Enabled(_) => webhook.state = WebhookState::Active,
+        WebhookEvent::Deleted(_) => webhook.state = WebhookState::Deleted,
+    }
+    webhook.version = Version(webhook.version.0 + 1);
+    Some(webhook)
+}
