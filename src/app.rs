@@ -10,6 +10,7 @@ use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
+use hoplog_projections::deliveries::Deliveries;
 use hoplog_projections::lease::{Member, Part};
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
@@ -43,6 +44,7 @@ use crate::http::problem::Problem;
 use crate::queries::QueryFailure;
 use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkResolver, Target};
+use crate::webhooks::Webhooks;
 
 pub mod backends;
 pub mod serve;
@@ -78,7 +80,9 @@ pub struct App {
     /// Records clicks of the past.
     pub import: ClickImport,
     /// Who may ask.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
+    /// Who is told of what happens.
+    pub webhooks: Arc<Webhooks>,
     /// The time.
     pub clock: Clock,
     /// Whose forwarding headers are believed.
@@ -170,8 +174,9 @@ impl App {
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
         let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));
-        let read_models = projectors.spawn(open).await.map_err(StartError::Task)??;
-        let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
+        let (read_models, deliveries) =
+            projectors.spawn(open).await.map_err(StartError::Task)??;
+        let keys = Arc::new(KeyRing::load(&log, settings.admin_key.as_ref()).await?);
         let enricher = Arc::new(enricher(settings, &dir)?);
         enricher.salts().prepare(log.as_ref(), clock.now()).await;
         let outlet = Outlet {
@@ -189,6 +194,8 @@ impl App {
         let shared = settings.cache.as_ref().map(open_shared);
         let cache = shared.as_ref().map(|shared| shared.cache.clone());
         let directory = read_models.link_directory();
+        let targets = settings.webhook_targets.clone();
+        let webhooks = Webhooks::new(&log, &keys, deliveries, directory.clone(), targets, &clock);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
             roles: settings.roles,
@@ -199,6 +206,7 @@ impl App {
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
             keys,
+            webhooks: Arc::new(webhooks),
             clock,
             trusted_proxies: settings.trusted_proxies.clone(),
             origin,
@@ -325,14 +333,16 @@ async fn open_read_models(
     settings: Settings,
     dir: DataDir,
     log: Arc<dyn EventLog>,
-) -> Result<ReadModels, StartError> {
+) -> Result<(ReadModels, Deliveries), StartError> {
     let database = open_database(&settings.read_models, &dir).await?;
     let part = match (&settings.read_models, settings.roles.has(Role::Projector)) {
         (ReadSettings::Sqlite, _) => Part::Alone,
         (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
         (ReadSettings::Postgres(_), false) => Part::Reader,
     };
-    Ok(ReadModels::open(database, log, part, settings.projector_partitions).await?)
+    let deliveries = Deliveries::open(database.clone(), part).await?;
+    let models = ReadModels::open(database, log, part, settings.projector_partitions).await?;
+    Ok((models, deliveries))
 }
 
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before

@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::cache::Level2Address;
 use crate::clicks::address::TrustedProxies;
+use crate::webhooks::targets::Targets;
 
 mod backends;
 mod parse;
@@ -119,6 +120,10 @@ pub struct RawSettings {
     /// [default: 2]
     #[arg(long, env = "HOPLOG_DRAIN_SECONDS", value_name = "SECONDS")]
     pub drain_seconds: Option<String>,
+    /// Networks inside that webhooks may be sent to, also over http: such as `10.1.0.0/16`, or
+    /// `private` for this machine and all private networks [default: none]
+    #[arg(long, env = "HOPLOG_WEBHOOK_ALLOW", value_name = "NETWORKS")]
+    pub webhook_allow: Option<String>,
     /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
     pub rate_limits: Option<String>,
@@ -166,6 +171,8 @@ pub struct Settings {
     pub redirect_max_age_s: u32,
     /// How long clients may go on after SIGTERM before their connections are closed.
     pub drain: Duration,
+    /// Where webhooks may be sent to.
+    pub webhook_targets: Targets,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

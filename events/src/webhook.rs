@@ -104,6 +104,18 @@ pub struct WebhookStart {
     pub clicks: Sequence,
 }
 
+impl WebhookStart {
+    /// The same in one topic.
+    #[must_use]
+    pub fn of(&self, topic: Topic) -> Sequence {
+        match topic {
+            Topic::Links => self.links,
+            Topic::Clicks => self.clicks,
+            Topic::Accounts => Sequence::START,
+        }
+    }
+}
+
 /// One fact about one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookEvent {
@@ -146,6 +158,8 @@ pub struct WebhookChanged {
     /// All its settings, as they are now.
     #[serde(flatten)]
     pub settings: WebhookSettings,
+    /// Where it begins in a topic that it did not read before.
+    pub after: WebhookStart,
 }
 
 /// Messages are signed with another secret; for a while with the one before as well, so that

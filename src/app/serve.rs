@@ -16,9 +16,10 @@ use super::{App, AppState, StartError, shared_cache};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::http::{self, server::Edge};
 use crate::telemetry;
+use crate::webhooks::courier;
 
 /// How long jobs may take to end at shutdown.
 const JOBS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
     shared_cache::start(&app, &mut jobs, projectors);
+    start_webhooks(&app, &mut jobs, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();
     jobs.spawn(async move {
@@ -94,6 +96,15 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     jobs
+}
+
+/// Messages are sent by copies that keep read models, on the threads of the projectors: whoever
+/// follows a link goes first.
+fn start_webhooks(app: &AppState, jobs: &mut JoinSet<()>, projectors: &Handle) {
+    if app.roles.has(Role::Projector) {
+        let (webhooks, shutdown) = (Arc::clone(&app.webhooks), app.shutdown.clone());
+        jobs.spawn_on(courier::run(webhooks, shutdown), projectors);
+    }
 }
 
 /// Notes the end of links, one sweep after the other, on the node that keeps the link directory.

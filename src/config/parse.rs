@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::cache::Level2Address;
 use crate::clicks::address::{ForwardedHeader, TrustedProxies};
+use crate::webhooks::targets::Targets;
 
 use super::backends::{log_url, partitions, read_url, roles};
 use super::{
@@ -111,6 +112,7 @@ impl RawSettings {
             )?,
             redirect_max_age_s: max_age(self.redirect_max_age)?,
             drain: drain(self.drain_seconds)?,
+            webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -141,7 +143,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds rate_limits log_format);
+            drain_seconds webhook_allow rate_limits log_format);
     }
 
     /// The settings that have one meaning in this version: anything else is refused, not ignored.
@@ -289,6 +291,12 @@ fn networks(text: &str) -> Result<Vec<IpNet>, SettingsError> {
     parts.map(network).collect::<Result<_, _>>().or_else(|_| {
         wrong("HOPLOG_TRUSTED_PROXIES", text, "networks such as 10.0.0.0/8,192.168.1.1,fd00::/8")
     })
+}
+
+fn webhook_targets(given: Option<&str>) -> Result<Targets, SettingsError> {
+    let text = given.unwrap_or_default();
+    let allowed = "networks such as 10.1.0.0/16,fd00::/8, or private";
+    Targets::parse(text).or_else(|_| wrong("HOPLOG_WEBHOOK_ALLOW", text, allowed))
 }
 
 fn spool_bytes_max(given: Option<String>) -> Result<u64, SettingsError> {

@@ -122,8 +122,11 @@ pub struct CreateWebhook {
 }
 
 /// Settings to change; `None`: stays as it is, `Some(None)`: is cleared.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditWebhook {
+    /// The last events from before the change: of a topic that is wanted now and was not before,
+    /// it is told of what comes behind them.
+    pub start: WebhookStart,
     /// Where messages shall be sent.
     pub url: Option<Destination>,
     /// What it shall be told of.

@@ -72,7 +72,7 @@ fn edit(
         return Ok(None);
     }
     check(&settings, request)?;
-    Ok(Some(WebhookEvent::Changed(WebhookChanged { settings })))
+    Ok(Some(WebhookEvent::Changed(WebhookChanged { settings, after: edit.start })))
 }
 
 fn check(settings: &WebhookSettings, request: &WebhookRequest) -> Result<(), WebhookError> {

@@ -1,8 +1,8 @@
 //! What an event makes of a webhook.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::position::Version;
-use hoplog_events::webhook::WebhookEvent;
+use hoplog_events::position::{Topic, Version};
+use hoplog_events::webhook::{WebhookEvent, WebhookSettings, WebhookStart};
 
 use super::{Webhook, WebhookState};
 
@@ -30,7 +30,10 @@ pub fn evolve(
     let mut webhook = webhook?;
     match event {
         WebhookEvent::Created(_) => {}
-        WebhookEvent::Changed(changed) => webhook.settings = changed.settings.clone(),
+        WebhookEvent::Changed(changed) => {
+            webhook.start = start(&webhook, &changed.settings, changed.after);
+            webhook.settings = changed.settings.clone();
+        }
         WebhookEvent::SecretRotated(rotated) => {
             let before = std::mem::replace(&mut webhook.secret, rotated.secret.clone());
             webhook.previous = Some((before, rotated.previous_until));
@@ -43,4 +46,20 @@ pub fn evolve(
     }
     webhook.version = Version(webhook.version.0 + 1);
     Some(webhook)
+}
+
+/// What was not wanted before begins with the change.
+fn start(before: &Webhook, settings: &WebhookSettings, after: WebhookStart) -> WebhookStart {
+    let is_new = |topic| settings.read(topic) && !before.settings.read(topic);
+    let mut start = before.start;
+    if start.log != after.log {
+        return after;
+    }
+    if is_new(Topic::Links) {
+        start.links = after.links;
+    }
+    if is_new(Topic::Clicks) {
+        start.clicks = after.clicks;
+    }
+    start
 }

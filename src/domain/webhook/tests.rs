@@ -38,12 +38,19 @@ fn create(owner: Option<&str>, settings: WebhookSettings) -> CreateWebhook {
         owner: owner.map(|owner| owner.parse().unwrap()),
         settings,
         secret: secret("one"),
-        start: WebhookStart {
-            log: LogId(Uuid::nil()),
-            links: Sequence(3),
-            clicks: Sequence(5),
-        },
+        start: start(3, 5),
     }
+}
+
+fn start(links: u64, clicks: u64) -> WebhookStart {
+    let (links, clicks) = (Sequence(links), Sequence(clicks));
+    WebhookStart { log: LogId(Uuid::nil()), links, clicks }
+}
+
+/// Nothing is changed.
+fn no_edit() -> EditWebhook {
+    let start = start(30, 50);
+    EditWebhook { start, url: None, types: None, link: None, tag: None, description: None }
 }
 
 const URL: &str = "https://hooks.example.com/";
@@ -99,15 +106,11 @@ fn plain_http_is_refused_unless_the_operator_allows_it() {
     let plain = create(None, settings("http://hooks.example.com/"));
     let command = WebhookCommand::Create(Box::new(plain));
     assert_eq!(when(&[], Requester::Admin, command.clone()), Err(WebhookError::PlainHttp));
-    let request = WebhookRequest {
-        requester: Requester::Admin,
-        now: t(0),
-        plain_is_allowed: true,
-        command,
-    };
+    let request =
+        WebhookRequest { requester: Requester::Admin, now: t(0), plain_is_allowed: true, command };
     assert_eq!(decide(None, &request).map(|events| events.len()), Ok(1));
     let url = Some("http://hooks.example.com/".parse().unwrap());
-    let edit = WebhookCommand::Edit(Box::new(EditWebhook { url, ..EditWebhook::default() }));
+    let edit = WebhookCommand::Edit(Box::new(EditWebhook { url, ..no_edit() }));
     assert_eq!(when(&[created()], owner("ann"), edit), Err(WebhookError::PlainHttp));
 }
 
@@ -116,7 +119,7 @@ fn a_webhook_wants_one_type_at_least_and_not_too_many() {
     for count in [0, TYPES_MAX + 1] {
         let mut settings = settings(URL);
         settings.types = vec![settings.types[0].clone(); count];
-        let edit = EditWebhook { types: Some(settings.types.clone()), ..EditWebhook::default() };
+        let edit = EditWebhook { types: Some(settings.types.clone()), ..no_edit() };
         let command = WebhookCommand::Create(Box::new(create(Some("ann"), settings)));
         assert_eq!(when(&[], owner("ann"), command), Err(WebhookError::Types), "{count}");
         let edit = WebhookCommand::Edit(Box::new(edit));
@@ -129,7 +132,7 @@ fn what_is_edited_changes_and_the_rest_stays() {
     let edit = EditWebhook {
         description: Some("To the CRM".parse().ok()),
         tag: Some("mail".parse().ok()),
-        ..EditWebhook::default()
+        ..no_edit()
     };
     let edit = WebhookCommand::Edit(Box::new(edit));
     let expected = WebhookSettings {
@@ -137,14 +140,16 @@ fn what_is_edited_changes_and_the_rest_stays() {
         tag: "mail".parse().ok(),
         ..settings(URL)
     };
-    let changed = WebhookEvent::Changed(WebhookChanged { settings: expected.clone() });
+    let changed =
+        WebhookEvent::Changed(WebhookChanged { settings: expected.clone(), after: start(30, 50) });
     let events = when(&[created()], owner("ann"), edit.clone());
     assert_eq!(events, Ok(vec![changed.clone()]));
     assert_eq!(when(&[created(), changed.clone()], owner("ann"), edit), Ok(vec![]));
     assert_eq!(given(&[created(), changed.clone()]).unwrap().settings, expected);
-    let clear = EditWebhook { tag: Some(None), description: Some(None), ..EditWebhook::default() };
+    let clear = EditWebhook { tag: Some(None), description: Some(None), ..no_edit() };
     let cleared = when(&[created(), changed], owner("ann"), WebhookCommand::Edit(Box::new(clear)));
-    let expected = WebhookEvent::Changed(WebhookChanged { settings: settings(URL) });
+    let expected =
+        WebhookEvent::Changed(WebhookChanged { settings: settings(URL), after: start(30, 50) });
     assert_eq!(cleared, Ok(vec![expected]));
 }
 
@@ -177,7 +182,7 @@ fn a_webhook_is_disabled_once_and_enabled_once() {
 #[test]
 fn a_webhook_that_is_gone_or_somebody_elses_is_not_there() {
     let commands = [
-        WebhookCommand::Edit(Box::default()),
+        WebhookCommand::Edit(Box::new(no_edit())),
         WebhookCommand::RotateSecret(secret("two")),
         WebhookCommand::Disable(DisabledReason::Operator),
         WebhookCommand::Enable,
@@ -197,4 +202,14 @@ fn a_webhook_that_is_gone_or_somebody_elses_is_not_there() {
     }
     let delete = when(&[created()], owner("ann"), WebhookCommand::Delete);
     assert_eq!(delete, Ok(vec![deleted()]));
+}
+
+/// What is wanted in addition is not told from long ago, and what was wanted before goes on.
+#[test]
+fn a_topic_that_is_wanted_later_begins_later() {
+    let mut both = settings(URL);
+    let clicks = "hoplog.clicks.recorded".parse::<hoplog_events::selector::WebhookType>().unwrap();
+    both.types.push(clicks.0);
+    let changed = WebhookEvent::Changed(WebhookChanged { settings: both, after: start(30, 50) });
+    assert_eq!(given(&[created(), changed]).unwrap().start, start(3, 50));
 }

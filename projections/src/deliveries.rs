@@ -1,0 +1,182 @@
+//! How far each webhook is, what it still has to be sent, and what became of what was sent.
+//!
+//! This is no read model: it can't be computed from the log. Its tables are of their own, and no
+//! rebuild touches them.
+//!
+//! ```text
+//! log ──► messages + checkpoint (one transaction) ──► attempts ──► delivered: the message goes
+//!                                                       │
+//!                                                       └──► failed: the message waits, or is given up
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::position::{LogId, Sequence, Topic};
+use hoplog_events::webhook::WebhookId;
+use uuid::Uuid;
+
+use crate::database::{Column, Database, DatabaseError, Purpose, Row, Rows, Value};
+use crate::lease::Part;
+
+mod attempts;
+mod messages;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use attempts::{Attempt, AttemptPage, Outcome};
+pub use messages::{Message, NewMessage};
+
+const DEFINITION: &str = include_str!("deliveries/tables.sql");
+
+/// How long a process may deliver before it has to say again that it is there.
+pub const TURN: Duration = Duration::from_secs(5);
+
+/// The state of all deliveries. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Deliveries {
+    database: Database,
+    /// This process among those that share the database.
+    holder: Arc<str>,
+    alone: bool,
+}
+
+/// How far a webhook is in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The log that gave the sequence.
+    pub log: LogId,
+    /// Everything up to here was sent, or waits to be.
+    pub sequence: Sequence,
+}
+
+impl Deliveries {
+    /// Opens the tables, and makes them if they are missing.
+    ///
+    /// # Errors
+    /// When the database can't be used.
+    pub async fn open(database: Database, part: Part) -> Result<Self, DatabaseError> {
+        let turn = database.definition_turn().await?;
+        let mut transaction = database.begin().await?;
+        transaction.define(DEFINITION).await?;
+        transaction.commit().await?;
+        drop(turn);
+        let holder = Uuid::new_v4().to_string().into();
+        Ok(Self { database, holder, alone: !part.takes_turns() })
+    }
+
+    /// How far a webhook is; `None`: it has not begun.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn progress(
+        &self,
+        webhook: WebhookId,
+        topic: Topic,
+    ) -> Result<Option<Progress>, DatabaseError> {
+        let sql =
+            "select log_id, sequence from webhook_checkpoints where webhook = $1 and topic = $2";
+        let values = [webhook.to_string().into(), topic.name().into()];
+        let read = |row: &Row| {
+            Ok(Progress { log: LogId(row.parse(0)?), sequence: Sequence(row.count(1)?) })
+        };
+        let rows = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, read).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Lets a webhook begin somewhere, or somewhere else, without a look at what lies between.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn place(
+        &self,
+        webhook: WebhookId,
+        topic: Topic,
+        progress: Progress,
+    ) -> Result<(), DatabaseError> {
+        let sql = "insert into webhook_checkpoints (webhook, topic, log_id, sequence) \
+                   values ($1, $2, $3, $4) on conflict (webhook, topic) do update \
+                   set log_id = excluded.log_id, sequence = excluded.sequence";
+        let values = [
+            webhook.to_string().into(),
+            topic.name().into(),
+            progress.log.to_string().into(),
+            progress.sequence.0.cast_signed().into(),
+        ];
+        self.change(sql, &values).await.map(|_| ())
+    }
+
+    /// Moves a webhook on, and keeps what it is to be sent on the way: both, or nothing. `false`:
+    /// another process has moved it, or this one's turn is over.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn advance(
+        &self,
+        webhook: WebhookId,
+        topic: Topic,
+        from: Progress,
+        to: Sequence,
+        messages: &[NewMessage],
+    ) -> Result<bool, DatabaseError> {
+        let sql = "update webhook_checkpoints set sequence = $5 \
+                   where webhook = $1 and topic = $2 and log_id = $3 and sequence = $4 \
+                   and exists (select 1 from webhook_turns t where t.holder = $6)";
+        let values = [
+            webhook.to_string().into(),
+            topic.name().into(),
+            from.log.to_string().into(),
+            from.sequence.0.cast_signed().into(),
+            to.0.cast_signed().into(),
+            (*self.holder).into(),
+        ];
+        let mut transaction = self.database.begin().await?;
+        if transaction.execute(sql.to_owned(), &values).await? != 1 {
+            return Ok(false);
+        }
+        let rows = messages::rows(webhook, topic, messages);
+        transaction.write(messages::INSERT, rows).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets everything about a webhook.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn forget(&self, webhook: WebhookId) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.begin().await?;
+        for table in ["messages", "attempts", "health", "checkpoints"] {
+            let sql = format!("delete from webhook_{table} where webhook = $1");
+            transaction.execute(sql, &[webhook.to_string().into()]).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// The webhooks that something is kept of.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn known(&self) -> Result<Vec<WebhookId>, DatabaseError> {
+        let sql = "select distinct webhook from webhook_checkpoints".to_owned();
+        let read = |row: &Row| Ok(WebhookId(row.parse(0)?));
+        self.database.fetch(Purpose::Projection, sql, &[], read).await
+    }
+
+    async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
+        let mut transaction = self.database.begin().await?;
+        let changed = transaction.execute(sql.to_owned(), values).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+}
+
+fn micros(at: Option<DateTime<Utc>>) -> Value {
+    Value::Int(at.map(|at| at.timestamp_micros()))
+}
+
+fn optional_instant(row: &Row, column: usize) -> Result<Option<DateTime<Utc>>, DatabaseError> {
+    Ok(row.optional_int(column)?.and_then(DateTime::from_timestamp_micros))
+}
