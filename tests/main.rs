@@ -36,3 +36,4 @@ mod shapes;
 mod shared_cache;
 mod statistics;
 mod visitors;
+mod webhooks;
