@@ -303,10 +303,16 @@ fn print(items: &Value, columns: &Columns, out: &mut Out) -> std::io::Result<()>
     table.print(out)
 }
 
-/// Every field on a line of its own; what a receiver said can't drive the terminal.
+/// Every field that has a value, on a line of its own; what a receiver said can't drive the
+/// terminal.
 fn show(object: &Value, out: &mut Out) -> std::io::Result<()> {
     for (name, value) in object.as_object().into_iter().flatten() {
-        writeln!(out, "{name:<20}  {}", plain(&cell(value)))?;
+        let value = cell(value);
+        // What is cut off can't be checked.
+        let value = if name == "url" { value } else { plain(&value) };
+        if !value.is_empty() {
+            writeln!(out, "{name:<20}  {value}")?;
+        }
     }
     Ok(())
 }
