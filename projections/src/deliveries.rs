@@ -13,11 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hoplog_events::envelope::CommandId;
+use hoplog_events::log::Seen;
 use hoplog_events::position::{LogId, Sequence, Topic};
 use hoplog_events::webhook::WebhookId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use crate::database::{Column, Database, DatabaseError, Purpose, Row, Rows, Value};
+use crate::database::{Column, Database, DatabaseError, Purpose, Row, Rows, Transaction, Value};
 use crate::lease::Part;
 
 mod attempts;
@@ -34,10 +37,15 @@ const DEFINITION: &str = include_str!("deliveries/tables.sql");
 /// How long a process may deliver before it has to say again that it is there.
 pub const TURN: Duration = Duration::from_secs(5);
 
+/// How many statements of deliveries are under way at once: the projectors, on whose connections
+/// they are, must find a free one.
+const STATEMENTS_MAX: usize = 2;
+
 /// The state of all deliveries. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
     database: Database,
+    room: Arc<Semaphore>,
     /// This process among those that share the database.
     holder: Arc<str>,
     alone: bool,
@@ -50,6 +58,8 @@ pub struct Progress {
     pub log: LogId,
     /// Everything up to here was sent, or waits to be.
     pub sequence: Sequence,
+    /// The command of the event there, if one was seen: another log may have another one.
+    pub last: Option<CommandId>,
 }
 
 impl Deliveries {
@@ -64,7 +74,8 @@ impl Deliveries {
         transaction.commit().await?;
         drop(turn);
         let holder = Uuid::new_v4().to_string().into();
-        Ok(Self { database, holder, alone: !part.takes_turns() })
+        let room = Arc::new(Semaphore::new(STATEMENTS_MAX));
+        Ok(Self { database, room, holder, alone: !part.takes_turns() })
     }
 
     /// How far a webhook is; `None`: it has not begun.
@@ -76,14 +87,13 @@ impl Deliveries {
         webhook: WebhookId,
         topic: Topic,
     ) -> Result<Option<Progress>, DatabaseError> {
-        let sql =
-            "select log_id, sequence from webhook_checkpoints where webhook = $1 and topic = $2";
+        let sql = "select log_id, sequence, last_event from webhook_checkpoints where webhook = $1 and topic = $2";
         let values = [webhook.to_string().into(), topic.name().into()];
         let read = |row: &Row| {
-            Ok(Progress { log: LogId(row.parse(0)?), sequence: Sequence(row.count(1)?) })
+            let (log, sequence) = (LogId(row.parse(0)?), Sequence(row.count(1)?));
+            Ok(Progress { log, sequence, last: row.optional_parse(2)?.map(CommandId) })
         };
-        let rows = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, read).await?;
-        Ok(rows.into_iter().next())
+        Ok(self.fetch(sql.to_owned(), &values, read).await?.into_iter().next())
     }
 
     /// Lets a webhook begin somewhere, or somewhere else, without a look at what lies between.
@@ -96,19 +106,22 @@ impl Deliveries {
         topic: Topic,
         progress: Progress,
     ) -> Result<(), DatabaseError> {
-        let sql = "insert into webhook_checkpoints (webhook, topic, log_id, sequence) \
-                   values ($1, $2, $3, $4) on conflict (webhook, topic) do update \
-                   set log_id = excluded.log_id, sequence = excluded.sequence";
+        let sql = "insert into webhook_checkpoints (webhook, topic, log_id, sequence, last_event) \
+                   values ($1, $2, $3, $4, $5) on conflict (webhook, topic) do update set \
+                   log_id = excluded.log_id, sequence = excluded.sequence, \
+                   last_event = excluded.last_event";
         let values = [
             webhook.to_string().into(),
             topic.name().into(),
             progress.log.to_string().into(),
             progress.sequence.0.cast_signed().into(),
+            Value::Text(progress.last.map(|last| last.0.to_string())),
         ];
         self.change(sql, &values).await.map(|_| ())
     }
 
-    /// Moves a webhook on, and keeps what it is to be sent on the way: both, or nothing. `false`:
+    /// Moves a webhook on to an event that was seen, and keeps what it is to be sent on the way:
+    /// both, or nothing. `false`:
     /// another process has moved it, or this one's turn is over.
     ///
     /// # Errors
@@ -118,10 +131,10 @@ impl Deliveries {
         webhook: WebhookId,
         topic: Topic,
         from: Progress,
-        to: Sequence,
+        to: Seen,
         messages: &[NewMessage],
     ) -> Result<bool, DatabaseError> {
-        let sql = "update webhook_checkpoints set sequence = $5 \
+        let sql = "update webhook_checkpoints set sequence = $5, last_event = $7 \
                    where webhook = $1 and topic = $2 and log_id = $3 and sequence = $4 \
                    and exists (select 1 from webhook_turns t where t.holder = $6)";
         let values = [
@@ -129,10 +142,11 @@ impl Deliveries {
             topic.name().into(),
             from.log.to_string().into(),
             from.sequence.0.cast_signed().into(),
-            to.0.cast_signed().into(),
+            to.sequence.0.cast_signed().into(),
             (*self.holder).into(),
+            to.command_id.0.to_string().into(),
         ];
-        let mut transaction = self.database.begin().await?;
+        let (_room, mut transaction) = self.begin().await?;
         if transaction.execute(sql.to_owned(), &values).await? != 1 {
             return Ok(false);
         }
@@ -147,7 +161,7 @@ impl Deliveries {
     /// # Errors
     /// When the database can't be written.
     pub async fn forget(&self, webhook: WebhookId) -> Result<(), DatabaseError> {
-        let mut transaction = self.database.begin().await?;
+        let (_room, mut transaction) = self.begin().await?;
         for table in ["messages", "attempts", "health", "checkpoints"] {
             let sql = format!("delete from webhook_{table} where webhook = $1");
             transaction.execute(sql, &[webhook.to_string().into()]).await?;
@@ -162,11 +176,34 @@ impl Deliveries {
     pub async fn known(&self) -> Result<Vec<WebhookId>, DatabaseError> {
         let sql = "select distinct webhook from webhook_checkpoints".to_owned();
         let read = |row: &Row| Ok(WebhookId(row.parse(0)?));
-        self.database.fetch(Purpose::Projection, sql, &[], read).await
+        self.fetch(sql, &[], read).await
+    }
+
+    /// A transaction, when there is room for one.
+    async fn begin(&self) -> Result<(OwnedSemaphorePermit, Transaction), DatabaseError> {
+        let room = self.room().await?;
+        Ok((room, self.database.begin().await?))
+    }
+
+    async fn room(&self) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        // Never closed.
+        room.map_err(|_| DatabaseError::Busy)
+    }
+
+    /// The rows of a short answer.
+    async fn fetch<T: Send>(
+        &self,
+        sql: String,
+        values: &[Value],
+        read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let _room = self.room().await?;
+        self.database.fetch(Purpose::Projection, sql, values, read).await
     }
 
     async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        let mut transaction = self.database.begin().await?;
+        let (_room, mut transaction) = self.begin().await?;
         let changed = transaction.execute(sql.to_owned(), values).await?;
         transaction.commit().await?;
         Ok(changed)

@@ -206,9 +206,9 @@ async fn test(client: &Client, id: &str, as_json: bool, out: &mut Out) -> Result
     let path = ["webhooks", id, "test"];
     let attempt = client.post(&path, &Value::Object(Map::new())).await?;
     if as_json {
-        print_json(&attempt, out)?
+        print_json(&attempt, out)?;
     } else {
-        show(&attempt, out)?
+        show(&attempt, out)?;
     }
     if attempt["outcome"] == "delivered" {
         return Ok(());

@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::Webhooks;
 use crate::domain::webhook::WebhookState;
 
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use worker::Worker;
@@ -53,6 +55,10 @@ struct Staff {
 /// Delivers whenever it is this process's turn, until shutdown.
 pub async fn run(webhooks: Arc<Webhooks>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = somebody_subscribes(&webhooks) => {}
+        }
         match webhooks.deliveries.take_turn().await {
             Ok(true) => deliver(&webhooks, &shutdown).await,
             Ok(false) => {}
@@ -65,6 +71,15 @@ pub async fn run(webhooks: Arc<Webhooks>, shutdown: CancellationToken) {
     }
     if let Err(error) = webhooks.deliveries.give_turn_back().await {
         tracing::debug!(%error, "the turn at webhooks is not given back");
+    }
+}
+
+/// Where there are no webhooks, nothing is done.
+async fn somebody_subscribes(webhooks: &Webhooks) {
+    let mut changes = webhooks.keys.changes();
+    while webhooks.keys.webhooks().is_empty() {
+        // Never closed.
+        let _ = changes.changed().await;
     }
 }
 
@@ -104,7 +119,7 @@ async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
 /// Goes on with the turn, and wakes whoever has something to send; `false`: the turn is another
 /// process's.
 async fn on_beat(webhooks: &Webhooks, staff: &Staff, beat: u64) -> Result<bool, DatabaseError> {
-    if !webhooks.deliveries.take_turn().await? {
+    if !webhooks.deliveries.are_alone() && !webhooks.deliveries.take_turn().await? {
         return Ok(false);
     }
     for id in webhooks.deliveries.due_webhooks(webhooks.clock.now()).await? {

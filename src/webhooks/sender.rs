@@ -30,7 +30,10 @@ const EXCERPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// The most bytes of a reason that are kept.
+/// How many idle connections to a receiver are kept.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// The most characters of a reason that are kept.
 const REASON_CHARS_MAX: usize = 300;
 
 /// What is sent.
@@ -131,6 +134,7 @@ fn client(targets: &Arc<Targets>, way: Way) -> reqwest::Result<Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(SEND_TIMEOUT)
         .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .user_agent(concat!("hoplog-webhooks/", env!("CARGO_PKG_VERSION")))
         .build()
 }

@@ -41,9 +41,8 @@ impl Targets {
             if part == "private" {
                 networks.extend(PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()));
             } else {
-                let one = |_| part.parse::<IpAddr>().map(IpNet::from);
-                let network = part.parse::<IpNet>();
-                networks.push(network.or_else(|error| one(()).map_err(|_| error))?);
+                let one = |error| part.parse::<IpAddr>().map(IpNet::from).map_err(|_| error);
+                networks.push(part.parse::<IpNet>().or_else(one)?);
             }
         }
         Ok(Self(networks))
@@ -144,12 +143,12 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !SPECIAL_V4.iter().any(is_in)
 }
 
-/// Networks inside 2000::/3 that are not for everybody: protocols (Teredo among them),
+/// Networks inside `2000::/3` that are not for everybody: protocols (Teredo among them),
 /// documentation, and 6to4, where another address is inside.
 const SPECIAL_V6: [([u16; 2], u32); 4] =
     [([0x2001, 0], 23), ([0x2001, 0xdb8], 32), ([0x2002, 0], 16), ([0x3fff, 0], 20)];
 
-/// Everything outside 2000::/3 is special: loopback, private and link-local networks, those with an
+/// Everything outside `2000::/3` is special: loopback, private and link-local networks, those with an
 /// address of version 4 inside (also NAT64), multicast, and what nobody has been given.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let bits_of = |[high, low]: [u16; 2]| Ipv6Addr::new(high, low, 0, 0, 0, 0, 0, 0).to_bits();

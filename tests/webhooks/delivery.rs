@@ -20,8 +20,8 @@ async fn a_receiver_is_told_of_every_event_as_the_log_has_it_in_order_and_signed
         client.patch(&link, &json!({ "title": "not asked for" })).await.expect(200);
         client.post(&format!("{link}/enable"), &json!({})).await.expect(200);
     }
-    let received = receiver.count(30).await;
-    assert_eq!(received.len(), 30, "each is sent once");
+    let messages = receiver.count(30).await;
+    assert_eq!(messages.len(), 30, "each is sent once");
     let log = client.get("/api/v1/events?topic=links&limit=1000").await.expect(200).json();
     let log = log.as_array().unwrap().iter();
     let wanted = |event: &&Value| {
@@ -29,7 +29,7 @@ async fn a_receiver_is_told_of_every_event_as_the_log_has_it_in_order_and_signed
         LINKS.iter().any(|known| kind.starts_with(known)) && event["subject"] != "default/before"
     };
     let expected: Vec<Value> = log.filter(wanted).cloned().collect();
-    let told: Vec<Value> = received.iter().map(Received::event).collect();
+    let told: Vec<Value> = messages.iter().map(Received::event).collect();
     let of = |events: &[Value], n: usize| -> Vec<Value> {
         let subject = json!(format!("default/a{n}"));
         events.iter().filter(|event| event["subject"] == subject).cloned().collect()
@@ -37,9 +37,9 @@ async fn a_receiver_is_told_of_every_event_as_the_log_has_it_in_order_and_signed
     for n in 0..10 {
         assert_eq!(of(&told, n), of(&expected, n), "in the order of the log");
     }
-    let ids: BTreeSet<&str> = received.iter().map(|message| message.id.as_str()).collect();
+    let ids: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     assert_eq!(ids.len(), 30);
-    for message in &received[..3] {
+    for message in &messages[..3] {
         assert_eq!(message.content_type, "application/json");
         let sent = message.timestamp.parse::<i64>().unwrap();
         assert!((now().timestamp() - sent).abs() < 120, "{sent}");
@@ -81,13 +81,13 @@ async fn clicks_are_told_one_by_one_each_with_its_id() {
     let visits: Vec<String> = visits.collect();
     let visits = visits.iter().map(|path| client.visit(path));
     futures::future::join_all(visits).await.into_iter().for_each(|it| drop(it.expect(302)));
-    let told = |received: &[Received]| received.iter().map(|it| it.codes().len()).sum::<usize>();
-    let received = receiver.until("every click", |received| told(received) >= 40).await;
-    assert!(received.iter().flat_map(Received::codes).all(|told| told == code));
+    let told = |messages: &[Received]| messages.iter().map(|it| it.codes().len()).sum::<usize>();
+    let messages = receiver.until("every click", |messages| told(messages) >= 40).await;
+    assert!(messages.iter().flat_map(Received::codes).all(|told| told == code));
     client.caught_up("clicks").await;
     let page = client.get(&format!("/api/v1/links/{code}/clicks?limit=500")).await.json();
     let expected = page["data"].as_array().unwrap().iter().map(|it| it["id"].to_string());
-    let clicks = received.iter().map(|it| it.event()["data"]["clicks"].clone());
+    let clicks = messages.iter().map(|it| it.event()["data"]["clicks"].clone());
     let clicks: Vec<Value> = clicks.flat_map(|it| it.as_array().unwrap().clone()).collect();
     let ids: Vec<String> = clicks.iter().map(|it| it["id"].to_string()).collect();
     assert_eq!(ids.len(), 40, "each once");
@@ -114,9 +114,9 @@ async fn a_filter_by_tag_tells_of_links_while_they_have_it() {
         client.patch("/api/v1/links/plain", &change).await.expect(200);
     }
     client.create(NewLink::to(URL).with("alias", "last").with("tags", json!(["mail"]))).await;
-    let received = receiver.told_of("last").await;
+    let messages = receiver.told_of("last").await;
     let of = |code: &str| -> Vec<Value> {
-        let events = received.iter().map(Received::event);
+        let events = messages.iter().map(Received::event);
         let subject = json!(format!("default/{code}"));
         let events = events.filter(|event| event["subject"] == subject);
         events.map(|event| event["data"].clone()).collect()
@@ -124,7 +124,7 @@ async fn a_filter_by_tag_tells_of_links_while_they_have_it() {
     let told = of("tagged");
     assert_eq!((told.len(), &told[1]["title"]), (4, &json!("one")), "{told:?}");
     assert_eq!((&told[2]["tags"], &told[3]["tags"]), (&json!(["other"]), &json!(["mail", "x"])));
-    assert_eq!(of("plain").len(), 1, "when it got the tag: {received:?}");
+    assert_eq!(of("plain").len(), 1, "when it got the tag: {messages:?}");
 }
 
 /// Killed at any moment: nothing is skipped, and what comes twice has the id that it had.
@@ -148,17 +148,17 @@ async fn every_event_is_told_at_least_once_however_often_the_server_is_killed() 
         receiver.count(codes.len() / 2).await;
         server = server.kill().start();
     }
-    let told = |received: &[Received]| {
+    let told = |messages: &[Received]| {
         let of = |kind: &str| -> BTreeSet<String> {
-            let of_kind = received.iter().filter(|it| it.kind().starts_with(kind));
+            let of_kind = messages.iter().filter(|it| it.kind().starts_with(kind));
             of_kind.flat_map(Received::codes).collect()
         };
         (of("hoplog.link.created").len(), of("hoplog.clicks.recorded").len())
     };
-    let received =
-        receiver.until("everything", |received| told(received) == (codes.len(), clicks)).await;
+    let messages =
+        receiver.until("everything", |messages| told(messages) == (codes.len(), clicks)).await;
     let mut ids: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for message in &received {
+    for message in &messages {
         let event = message.event()["id"].as_str().unwrap().to_owned();
         ids.entry(event).or_default().insert(&message.id);
     }
@@ -189,8 +189,8 @@ async fn what_happens_while_a_webhook_is_disabled_is_told_when_it_is_enabled() {
     assert_eq!(receiver.received().len(), 1);
     let enabled = client.post(&format!("{}/enable", path(&webhook)), &json!({})).await.expect(200);
     assert_eq!(enabled.json()["state"], "active");
-    let received = receiver.told_of("meanwhile").await;
-    assert_eq!(received.len(), 2);
+    let messages = receiver.told_of("meanwhile").await;
+    assert_eq!(messages.len(), 2);
     // One that is gone is told nothing more.
     client.delete(&path(&webhook)).await.expect(204);
     client.get(&path(&webhook)).await.expect(404);

@@ -14,15 +14,15 @@ async fn a_message_that_fails_is_sent_again_and_holds_nothing_up() {
         client.create(NewLink::to(URL).with("alias", code)).await;
     }
     let first = receiver.count(3).await;
-    let codes = |received: &[Received]| -> Vec<String> {
-        received.iter().flat_map(Received::codes).collect()
+    let codes = |messages: &[Received]| -> Vec<String> {
+        messages.iter().flat_map(Received::codes).collect()
     };
     let mut seen = codes(&first[..3]);
     seen.sort_unstable();
     assert_eq!(seen, ["one", "three", "two"], "each once before any is sent again");
-    let received = receiver.count(6).await;
-    for message in &received[..3] {
-        let again = received[3..].iter().find(|again| again.id == message.id).unwrap();
+    let messages = receiver.count(6).await;
+    for message in &messages[..3] {
+        let again = messages[3..].iter().find(|again| again.id == message.id).unwrap();
         assert_eq!(again.body, message.body);
         let seconds = |message: &Received| message.timestamp.parse::<i64>().unwrap();
         assert!(seconds(again) - seconds(message) >= 4, "after a pause");
@@ -110,9 +110,9 @@ async fn a_receiver_that_says_it_is_gone_is_sent_nothing_more() {
     client.post(&format!("{}/enable", path(&webhook)), &json!({})).await.expect(200);
     receiver.told_of("second").await;
     // What it refused is sent again as well.
-    let received = receiver.count(3).await;
-    assert_eq!(received.len(), 3, "nothing while it was disabled");
-    let of_first = received.iter().filter(|message| message.codes() == ["first"]);
+    let messages = receiver.count(3).await;
+    assert_eq!(messages.len(), 3, "nothing while it was disabled");
+    let of_first = messages.iter().filter(|message| message.codes() == ["first"]);
     assert_eq!(of_first.count(), 2);
 }
 

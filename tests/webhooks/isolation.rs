@@ -35,27 +35,27 @@ async fn nobody_is_told_of_another_owners_links_and_clicks() {
     let click = |name: &str, n: usize| json!({ "code": format!("{name}-{n}"), "at": at, "importId": format!("{name}{n}") });
     let batch: Vec<Value> = (0..10).flat_map(|n| [click("ann", n), click("bob", n)]).collect();
     admin.import_clicks("mixed", &batch).await;
-    let clicks = |received: &[Received], name: &str| {
-        let of_clicks = received.iter().filter(|it| it.kind() == "hoplog.clicks.recorded.v1");
+    let clicks = |messages: &[Received], name: &str| {
+        let of_clicks = messages.iter().filter(|it| it.kind() == "hoplog.clicks.recorded.v1");
         of_clicks.flat_map(Received::codes).filter(|code| code.starts_with(name)).count()
     };
-    let links = |received: &[Received], name: &str| {
-        let of_links = received.iter().filter(|it| it.kind().starts_with("hoplog.link."));
+    let links = |messages: &[Received], name: &str| {
+        let of_links = messages.iter().filter(|it| it.kind().starts_with("hoplog.link."));
         of_links.flat_map(Received::codes).filter(|code| code.starts_with(name)).count()
     };
     for (name, _, receiver) in &owners {
         let is_all =
-            |received: &[Received]| (links(received, name), clicks(received, name)) == (20, 30);
-        let received = receiver.until("all of one's own", is_all).await;
+            |messages: &[Received]| (links(messages, name), clicks(messages, name)) == (20, 30);
+        let messages = receiver.until("all of one's own", is_all).await;
         let foreign =
-            received.iter().filter(|it| it.codes().iter().any(|it| !it.starts_with(name)));
-        assert_eq!(foreign.count(), 0, "{name}: {received:#?}");
+            messages.iter().filter(|it| it.codes().iter().any(|it| !it.starts_with(name)));
+        assert_eq!(foreign.count(), 0, "{name}: {messages:#?}");
     }
     everything
-        .until("all of all", |received| {
+        .until("all of all", |messages| {
             ["ann", "bob"]
                 .iter()
-                .all(|name| clicks(received, name) == 30 && links(received, name) == 20)
+                .all(|name| clicks(messages, name) == 30 && links(messages, name) == 20)
         })
         .await;
     let mixed = |it: &Received| {

@@ -44,8 +44,8 @@ async fn after_a_rotation_both_secrets_sign() {
     let server = server.kill().start();
     server.client.post(&format!("{}/enable", path(&webhook)), &json!({})).await.expect(200);
     server.client.create(NewLink::to(URL).with("alias", "two")).await;
-    let received = receiver.told_of("two").await;
-    let message = received.last().unwrap();
+    let messages = receiver.told_of("two").await;
+    let message = messages.last().unwrap();
     assert_eq!(message.signature, [&after, &before].map(|it| signature(it, message)).join(" "));
 }
 
@@ -98,30 +98,30 @@ async fn a_webhook_is_changed_and_listed_page_by_page() {
     client.create(NewLink::to(URL).with("alias", "before")).await;
     receiver.told_of("before").await;
     client.post("/api/v1/links/before/disable", &json!({})).await.expect(200);
-    let patch = json!({
+    let wanted = json!({
         "url": other.url, "types": ["hoplog.link.enabled", "hoplog.clicks.recorded"],
         "link": "before", "tag": "t", "description": "d",
     });
-    let changed = client.patch(&path, &patch).await.expect(200).json();
+    let changed = client.patch(&path, &wanted).await.expect(200).json();
     for field in ["url", "types", "link", "tag", "description"] {
-        assert_eq!(changed[field], patch[field], "{changed}");
+        assert_eq!(changed[field], wanted[field], "{changed}");
     }
     let clear = json!({ "tag": null, "description": null });
     let changed = client.patch(&path, &clear).await.expect(200).json();
     assert_eq!((&changed["tag"], &changed["link"]), (&json!(null), &json!("before")));
     client.post("/api/v1/links/before/enable", &json!({})).await.expect(200);
-    let received = other.told_of("before").await;
-    assert_eq!(received[0].kind(), "hoplog.link.enabled.v1");
+    let messages = other.told_of("before").await;
+    assert_eq!(messages[0].kind(), "hoplog.link.enabled.v1");
     client.visit("/before").await.expect(302);
-    let received = other.count(2).await;
-    assert_eq!(received[1].kind(), "hoplog.clicks.recorded.v1");
-    for (patch, pointer) in [
+    let messages = other.count(2).await;
+    assert_eq!(messages[1].kind(), "hoplog.clicks.recorded.v1");
+    for (wrong, pointer) in [
         (json!({ "url": null }), "/url"),
         (json!({ "types": [] }), "/types"),
         (json!({ "types": null }), "/types"),
         (json!({ "state": "active" }), "/state"),
     ] {
-        let refused = client.patch(&path, &patch).await.expect(422).json();
+        let refused = client.patch(&path, &wrong).await.expect(422).json();
         assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// How often each message came.
-fn times(received: &[Received]) -> BTreeMap<&str, usize> {
+fn times(messages: &[Received]) -> BTreeMap<&str, usize> {
     let mut times = BTreeMap::new();
-    for message in received {
+    for message in messages {
         *times.entry(message.id.as_str()).or_default() += 1;
     }
     times
@@ -24,9 +24,9 @@ async fn one_of_two_nodes_delivers_and_the_other_takes_over() {
         let client = if n % 2 == 0 { &one.client } else { &two.client };
         client.create(NewLink::to(URL).with("alias", format!("a{n}"))).await;
     }
-    let received = receiver.count(20).await;
-    assert_eq!(times(&received).len(), 20);
-    assert!(times(&received).values().all(|times| *times == 1), "{:?}", times(&received));
+    let messages = receiver.count(20).await;
+    assert_eq!(times(&messages).len(), 20);
+    assert!(times(&messages).values().all(|times| *times == 1), "{:?}", times(&messages));
     // Either of them knows what was sent, and can have it tested.
     for client in [&one.client, &two.client] {
         let log = deliveries(client, &webhook, |log| log.len() >= 20).await;
@@ -45,9 +45,9 @@ async fn one_of_two_nodes_delivers_and_the_other_takes_over() {
     for n in 0..20 {
         left.client.create(NewLink::to(URL).with("alias", format!("b{n}"))).await;
     }
-    let is_all = |received: &[Received]| {
+    let is_all = |messages: &[Received]| {
         (0..20).all(|n| {
-            received
+            messages
                 .iter()
                 .any(|it| it.kind().starts_with("hoplog.link.") && it.codes() == [format!("b{n}")])
         })

@@ -123,7 +123,7 @@ impl Deliveries {
     ) -> Result<Option<DateTime<Utc>>, DatabaseError> {
         let webhook: Value = message.webhook.to_string().into();
         let (id, at) = (Value::from(message.id.as_str()), attempt.at.timestamp_micros());
-        let mut transaction = self.database.begin().await?;
+        let (room, mut transaction) = self.begin().await?;
         if attempt.outcome == Outcome::Delivered {
             let sql = "delete from webhook_messages where webhook = $1 and message = $2";
             transaction.execute(sql.to_owned(), &[webhook.clone(), id]).await?;
@@ -143,6 +143,7 @@ impl Deliveries {
         }
         transaction.execute(INSERT.to_owned(), &values(message.webhook, attempt)).await?;
         transaction.commit().await?;
+        drop(room);
         self.failing_since(message.webhook).await
     }
 
@@ -165,7 +166,7 @@ impl Deliveries {
         let sql = "select failing_since from webhook_health where webhook = $1".to_owned();
         let read = |row: &Row| optional_instant(row, 0);
         let values = [webhook.to_string().into()];
-        let rows = self.database.fetch(Purpose::Projection, sql, &values, read).await?;
+        let rows = self.fetch(sql, &values, read).await?;
         Ok(rows.into_iter().next().flatten())
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::position::{Sequence, Topic};
 use hoplog_events::webhook::WebhookId;
 
-use super::{Column, Deliveries, Purpose, Row, Rows, Value, optional_instant};
+use super::{Column, Deliveries, Row, Rows, Value, optional_instant};
 use crate::database::DatabaseError;
 
 /// A message that is to be sent for the first time.
@@ -113,7 +113,7 @@ impl Deliveries {
                 attempts: u32::try_from(row.count(4)?).unwrap_or(u32::MAX),
             })
         };
-        self.database.fetch(Purpose::Projection, sql, &values, read).await
+        self.fetch(sql, &values, read).await
     }
 
     /// How many messages of a webhook wait, and when the time of the next one comes.
@@ -128,7 +128,7 @@ impl Deliveries {
                    where webhook = $1 and next_at is not null";
         let read = |row: &Row| Ok((row.count(0)?, optional_instant(row, 1)?));
         let values = [webhook.to_string().into()];
-        let rows = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, read).await?;
+        let rows = self.fetch(sql.to_owned(), &values, read).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
@@ -138,7 +138,7 @@ impl Deliveries {
     /// When the database can't answer.
     pub async fn waiting_in_all(&self) -> Result<u64, DatabaseError> {
         let sql = "select count(*) from webhook_messages where next_at is not null".to_owned();
-        let rows = self.database.fetch(Purpose::Projection, sql, &[], |row| row.count(0)).await?;
+        let rows = self.fetch(sql, &[], |row| row.count(0)).await?;
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
@@ -150,7 +150,7 @@ impl Deliveries {
         let sql = "select distinct webhook from webhook_messages where next_at <= $1".to_owned();
         let values = [now.timestamp_micros().into()];
         let read = |row: &Row| Ok(WebhookId(row.parse(0)?));
-        self.database.fetch(Purpose::Projection, sql, &values, read).await
+        self.fetch(sql, &values, read).await
     }
 
     /// Lets a message be tried again at once, also one that was given up. `false`: it is not
@@ -180,7 +180,7 @@ impl Deliveries {
         now: DateTime<Utc>,
     ) -> Result<(), DatabaseError> {
         let values = [webhook.to_string().into(), now.timestamp_micros().into()];
-        let mut transaction = self.database.begin().await?;
+        let (_room, mut transaction) = self.begin().await?;
         let waiting = "update webhook_messages set next_at = $2 \
                        where webhook = $1 and next_at > $2";
         transaction.execute(waiting.to_owned(), &values).await?;

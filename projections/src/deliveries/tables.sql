@@ -3,6 +3,7 @@ create table if not exists webhook_checkpoints (
     topic {text} not null,
     log_id {text} not null,
     sequence bigint not null,
+    last_event {text},
     primary key (webhook, topic)
 );
 

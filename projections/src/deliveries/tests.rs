@@ -15,8 +15,19 @@ fn webhook(n: u128) -> WebhookId {
     WebhookId(Uuid::from_u128(n))
 }
 
+/// As it is before anything was seen.
+fn begin(sequence: u64) -> Progress {
+    Progress { log: LogId(Uuid::nil()), sequence: Sequence(sequence), last: None }
+}
+
+fn seen(sequence: u64) -> Seen {
+    let command_id = CommandId(Uuid::from_u128(sequence.into()));
+    Seen { sequence: Sequence(sequence), command_id }
+}
+
+/// As it is when an event was seen.
 fn progress(sequence: u64) -> Progress {
-    Progress { log: LogId(Uuid::nil()), sequence: Sequence(sequence) }
+    Progress { last: Some(seen(sequence).command_id), ..begin(sequence) }
 }
 
 fn new(sequence: u64, lane: &str) -> NewMessage {
@@ -55,8 +66,8 @@ async fn alone(database: &Database) -> Deliveries {
 async fn with_messages(database: &Database, messages: &[NewMessage]) -> Deliveries {
     let deliveries = alone(database).await;
     let (id, topic) = (webhook(1), Topic::Links);
-    deliveries.place(id, topic, progress(0)).await.unwrap();
-    let advanced = deliveries.advance(id, topic, progress(0), Sequence(9), messages);
+    deliveries.place(id, topic, begin(0)).await.unwrap();
+    let advanced = deliveries.advance(id, topic, begin(0), seen(9), messages);
     assert!(advanced.await.unwrap());
     deliveries
 }
@@ -74,9 +85,10 @@ async fn a_checkpoint_moves_with_its_messages_or_not_at_all(database: Database) 
     let deliveries = alone(&database).await;
     let (id, topic) = (webhook(1), Topic::Links);
     assert_eq!(deliveries.progress(id, topic).await.unwrap(), None);
-    deliveries.place(id, topic, progress(3)).await.unwrap();
+    deliveries.place(id, topic, begin(3)).await.unwrap();
+    assert_eq!(deliveries.progress(id, topic).await.unwrap(), Some(begin(3)));
     let advance = async |from, to, message| {
-        let to = Sequence(to);
+        let to = seen(to);
         deliveries.advance(id, topic, progress(from), to, &[new(message, "a")]).await.unwrap()
     };
     assert!(advance(3, 5, 4).await);

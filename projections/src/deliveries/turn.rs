@@ -25,6 +25,12 @@ impl Deliveries {
         Ok(self.change(&sql, &[(*self.holder).into(), turn.into()]).await? == 1)
     }
 
+    /// Whether nobody else can have a turn: it has to be taken once.
+    #[must_use]
+    pub fn are_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Gives the turn back, so that the next one need not wait for its end.
     ///
     /// # Errors

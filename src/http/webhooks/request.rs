@@ -75,17 +75,9 @@ pub(super) fn edit(fields: &mut Fields, targets: &Targets, start: WebhookStart) 
         start,
         url: checked(fields, targets, url),
         types: types.map(|types| types.into_iter().map(|WebhookType(name)| name).collect()),
-        link: change(fields.patch("link")).map(|link| link.map(key)),
-        tag: change(fields.patch("tag")),
-        description: change(fields.patch("description")),
-    }
-}
-
-fn change<T>(patch: Patch<T>) -> Option<Option<T>> {
-    match patch {
-        Patch::Keep => None,
-        Patch::Clear => Some(None),
-        Patch::Set(value) => Some(Some(value)),
+        link: fields.patch("link").nested().map(|link| link.map(key)),
+        tag: fields.patch("tag").nested(),
+        description: fields.patch("description").nested(),
     }
 }
 

@@ -127,9 +127,12 @@ impl Worker {
         if more {
             return Ok(Duration::ZERO);
         }
-        // What is due and was not begun waits for what is under way.
-        let left = left.filter(|left| !left.is_zero() || self.under_way.is_empty());
-        Ok(left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX))
+        Ok(match left {
+            // What is due and was not begun waits for what is under way: here, or elsewhere.
+            Some(Duration::ZERO) if self.under_way.is_empty() => PAUSE,
+            Some(Duration::ZERO) | None => SLEEP_MAX,
+            Some(left) => left.min(SLEEP_MAX),
+        })
     }
 
     /// Looks at what waits, if that may have changed.
@@ -154,42 +157,39 @@ impl Worker {
         Ok(more)
     }
 
-    /// Begins to send what is due, as far as there is room.
+    /// Begins to send what is due, as far as there is room: here, and in the process.
     async fn send_due(&mut self, webhook: &Arc<Webhook>) -> Result<(), WorkerError> {
-        loop {
-            let lanes_max = if self.fails { 1 } else { LANES_MAX };
-            let room = lanes_max.saturating_sub(self.busy.len());
-            if room == 0 {
-                return Ok(());
-            }
+        let lanes_max = if self.fails { 1 } else { LANES_MAX };
+        let room = lanes_max.saturating_sub(self.busy.len());
+        let place = |_| Arc::clone(&self.webhooks.sends).try_acquire_owned().ok();
+        let mut places: Vec<_> = (0..room).map_while(place).collect();
+        while !places.is_empty() {
             let (id, now) = (self.id, self.webhooks.clock.now());
-            let due = self.webhooks.deliveries.due(id, now, &self.busy, room).await?;
+            let due = self.webhooks.deliveries.due(id, now, &self.busy, places.len()).await?;
             if due.is_empty() {
                 self.is_stale |= self.under_way.is_empty();
-                return Ok(());
+                break;
             }
             for message in due {
                 if self.busy.contains(&message.lane) {
                     continue;
                 }
+                let Some(place) = places.pop() else { break };
                 self.busy.push(message.lane.clone());
-                self.under_way.push(send(Arc::clone(&self.webhooks), Arc::clone(webhook), message));
+                let (webhooks, webhook) = (Arc::clone(&self.webhooks), Arc::clone(webhook));
+                self.under_way.push(Box::pin(async move {
+                    let sent = send(&webhooks, &webhook, message).await;
+                    drop(place);
+                    sent
+                }));
             }
         }
+        Ok(())
     }
 }
 
-fn send(
-    webhooks: Arc<Webhooks>,
-    webhook: Arc<Webhook>,
-    message: Message,
-) -> BoxFuture<'static, Sent> {
-    Box::pin(async move {
-        let sends = Arc::clone(&webhooks.sends);
-        // Never closed: whoever waits here gets a place.
-        let _place = sends.acquire().await;
-        let at = webhooks.clock.now();
-        let answer = webhooks.send(&webhook, &message.id, message.body.clone(), at).await;
-        Sent { message, at, answer }
-    })
+async fn send(webhooks: &Webhooks, webhook: &Webhook, message: Message) -> Sent {
+    let at = webhooks.clock.now();
+    let answer = webhooks.send(webhook, &message.id, message.body.clone(), at).await;
+    Sent { message, at, answer }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hoplog_events::log::ReadError;
+use hoplog_events::log::{ReadError, Seen};
 use hoplog_events::position::{Sequence, Topic};
 use hoplog_projections::deliveries::Progress;
 use tokio::time::Instant;
@@ -58,9 +58,7 @@ impl Place {
             }
             Err(error) => return self.leap(webhooks, webhook, &error).await,
         };
-        let Some(last) = page.last().map(|event| event.position.sequence) else {
-            return Ok(Read::default());
-        };
+        let Some(last) = page.last().map(Seen::from) else { return Ok(Read::default()) };
         let now = webhooks.clock.now();
         let messages = webhooks.selection.messages(webhook, &page, now).await?;
         if !messages.is_empty() || self.kept_at.elapsed() >= KEEP_EVERY {
@@ -70,10 +68,11 @@ impl Place {
                 self.kept = None;
                 return Err(WorkerError::NotMyTurn);
             }
-            self.kept = Some(Progress { sequence: last, ..kept });
+            let (sequence, command) = (last.sequence, Some(last.command_id));
+            self.kept = Some(Progress { sequence, last: command, ..kept });
             self.kept_at = Instant::now();
         }
-        self.seen = last;
+        self.seen = last.sequence;
         Ok(Read { more: true, has_kept: !messages.is_empty() })
     }
 
@@ -91,18 +90,44 @@ impl Place {
         }
         let found = webhooks.deliveries.progress(webhook.id, self.topic).await?;
         let found = found.filter(|found| found.log == log);
-        let sequence = match (found, least) {
-            (Some(found), least) => found.sequence.max(least.unwrap_or_default()),
-            (None, Some(least)) => least,
+        let progress = match (found, least) {
+            (Some(found), least) if least.is_none_or(|least| least <= found.sequence) => {
+                self.confirm(webhooks, webhook, found).await?
+            }
+            (_, Some(sequence)) => Progress { log, sequence, last: None },
             // The log was moved: its places are others now.
-            (None, None) => webhooks.log.head(self.topic).await?.sequence,
+            (_, None) => self.head(webhooks).await?,
         };
-        let progress = Progress { log, sequence };
+        let sequence = progress.sequence;
         if found != Some(progress) {
             webhooks.deliveries.place(webhook.id, self.topic, progress).await?;
         }
         (self.kept, self.seen, self.kept_at) = (Some(progress), sequence, Instant::now());
         Ok(progress)
+    }
+
+    /// The log may have been put back since: then it has another event there, and goes on from
+    /// where it ends now.
+    async fn confirm(
+        &self,
+        webhooks: &Webhooks,
+        webhook: &Webhook,
+        found: Progress,
+    ) -> Result<Progress, WorkerError> {
+        let Some(command_id) = found.last else { return Ok(found) };
+        let seen = Seen { sequence: found.sequence, command_id };
+        match webhooks.log.confirm(self.topic, seen).await {
+            Err(error @ ReadError::Rewound { .. }) => {
+                gap(webhook, &error);
+                self.head(webhooks).await
+            }
+            answer => Ok(answer.map(|()| found)?),
+        }
+    }
+
+    async fn head(&self, webhooks: &Webhooks) -> Result<Progress, WorkerError> {
+        let head = webhooks.log.head(self.topic).await?;
+        Ok(Progress { log: head.log, sequence: head.sequence, last: None })
     }
 
     /// What comes next is not on the log: it got too old to be kept, or the log was put back.
@@ -112,15 +137,21 @@ impl Place {
         webhook: &Webhook,
         error: &ReadError,
     ) -> Result<Read, WorkerError> {
-        let sequence = match error {
-            ReadError::Trimmed { to, .. } => *to,
-            _ => webhooks.log.head(self.topic).await?.sequence,
+        gap(webhook, error);
+        let head = self.head(webhooks).await?;
+        let progress = match error {
+            ReadError::Trimmed { to, .. } => Progress { sequence: *to, ..head },
+            _ => head,
         };
-        tracing::error!(%error, webhook = %webhook.id, "a webhook is not told of some events");
-        metrics::counter!("hoplog_webhook_gaps_total").increment(1);
-        let progress = Progress { log: webhooks.log.id(), sequence };
+        let sequence = progress.sequence;
         webhooks.deliveries.place(webhook.id, self.topic, progress).await?;
         (self.kept, self.seen, self.kept_at) = (Some(progress), sequence, Instant::now());
         Ok(Read { more: true, has_kept: false })
     }
+}
+
+/// A webhook is not told of something.
+fn gap(webhook: &Webhook, error: &ReadError) {
+    tracing::error!(%error, webhook = %webhook.id, "a webhook is not told of some events");
+    metrics::counter!("hoplog_webhook_gaps_total").increment(1);
 }
