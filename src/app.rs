@@ -10,11 +10,11 @@ use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
-use hoplog_projections::deliveries::Deliveries;
+use hoplog_projections::deliveries::{Deliveries, FoundError};
 use hoplog_projections::lease::{Member, Part};
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
-use hoplog_projections::{DatabaseError, ReadModels};
+use hoplog_projections::{Database, DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -130,6 +130,9 @@ pub enum StartError {
     /// See [`WorkerError`].
     #[error("the read models can't be opened: {0}")]
     ReadModels(#[from] WorkerError),
+    /// See [`FoundError`].
+    #[error("the state of webhooks can't be opened: {0}")]
+    Deliveries(#[from] FoundError),
     /// See [`WorkerLeaseError`].
     #[error("a number for HOPLOG_CODES=snowflake can't be leased: {0}")]
     Worker(#[from] WorkerLeaseError),
@@ -340,7 +343,13 @@ async fn open_read_models(
         (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
         (ReadSettings::Postgres(_), false) => Part::Reader,
     };
-    let deliveries = Deliveries::open(database.clone(), part).await?;
+    // What is in SQLite's file of read models may be thrown away.
+    let for_deliveries = match &settings.read_models {
+        ReadSettings::Sqlite => Database::open_sqlite(&dir.webhooks_file()).await?,
+        ReadSettings::Postgres(_) => database.clone(),
+    };
+    let deliveries = Deliveries::open(for_deliveries, part).await?;
+    deliveries.found(log.as_ref()).await?;
     let models = ReadModels::open(database, log, part, settings.projector_partitions).await?;
     Ok((models, deliveries))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::CommandId;
-use hoplog_events::log::Seen;
+use hoplog_events::log::{EventLog, ReadError, Seen};
 use hoplog_events::position::{LogId, Sequence, Topic};
 use hoplog_events::webhook::WebhookId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -62,6 +62,23 @@ pub struct Progress {
     pub last: Option<CommandId>,
 }
 
+/// Stands for no webhook: for where the log ended when this state was begun.
+const FOUNDATION: WebhookId = WebhookId(Uuid::nil());
+
+const PLACE: &str = "insert into webhook_checkpoints \
+    (webhook, topic, log_id, sequence, last_event) values ($1, $2, $3, $4, $5)";
+
+/// Why the state can't be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundError {
+    /// See [`DatabaseError`].
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}
+
 impl Deliveries {
     /// Opens the tables, and makes them if they are missing.
     ///
@@ -76,6 +93,42 @@ impl Deliveries {
         let holder = Uuid::new_v4().to_string().into();
         let room = Arc::new(Semaphore::new(STATEMENTS_MAX));
         Ok(Self { database, room, holder, alone: !part.takes_turns() })
+    }
+
+    /// Notes where the log ends, if nobody did before. A webhook of which nothing is kept begins
+    /// there at the earliest: where this state was lost, nobody is told again of months.
+    ///
+    /// # Errors
+    /// When the log can't be read, or the database can't be written.
+    pub async fn found(&self, log: &dyn EventLog) -> Result<(), FoundError> {
+        for topic in [Topic::Links, Topic::Clicks] {
+            if self.progress(FOUNDATION, topic).await?.is_some() {
+                continue;
+            }
+            let head = log.head(topic).await?;
+            let progress = Progress { log: head.log, sequence: head.sequence, last: None };
+            let sql = format!("{PLACE} on conflict (webhook, topic) do nothing");
+            self.change(&sql, &place(FOUNDATION, topic, progress)).await?;
+        }
+        Ok(())
+    }
+
+    /// Where a log ended when this state was begun; `None`: that was another log.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn foundation(
+        &self,
+        log: LogId,
+        topic: Topic,
+    ) -> Result<Option<Sequence>, DatabaseError> {
+        let founded = self.progress(FOUNDATION, topic).await?;
+        Ok(founded.filter(|founded| founded.log == log).map(|founded| founded.sequence))
+    }
+
+    /// Closes the database, after what is under way.
+    pub async fn close(&self) {
+        self.database.close().await;
     }
 
     /// How far a webhook is; `None`: it has not begun.
@@ -106,18 +159,11 @@ impl Deliveries {
         topic: Topic,
         progress: Progress,
     ) -> Result<(), DatabaseError> {
-        let sql = "insert into webhook_checkpoints (webhook, topic, log_id, sequence, last_event) \
-                   values ($1, $2, $3, $4, $5) on conflict (webhook, topic) do update set \
-                   log_id = excluded.log_id, sequence = excluded.sequence, \
-                   last_event = excluded.last_event";
-        let values = [
-            webhook.to_string().into(),
-            topic.name().into(),
-            progress.log.to_string().into(),
-            progress.sequence.0.cast_signed().into(),
-            Value::Text(progress.last.map(|last| last.0.to_string())),
-        ];
-        self.change(sql, &values).await.map(|_| ())
+        let sql = format!(
+            "{PLACE} on conflict (webhook, topic) do update set log_id = excluded.log_id, \
+             sequence = excluded.sequence, last_event = excluded.last_event"
+        );
+        self.change(&sql, &place(webhook, topic, progress)).await.map(|_| ())
     }
 
     /// Moves a webhook on to an event that was seen, and keeps what it is to be sent on the way:
@@ -174,9 +220,9 @@ impl Deliveries {
     /// # Errors
     /// When the database can't answer.
     pub async fn known(&self) -> Result<Vec<WebhookId>, DatabaseError> {
-        let sql = "select distinct webhook from webhook_checkpoints".to_owned();
+        let sql = "select distinct webhook from webhook_checkpoints where webhook <> $1";
         let read = |row: &Row| Ok(WebhookId(row.parse(0)?));
-        self.fetch(sql, &[], read).await
+        self.fetch(sql.to_owned(), &[FOUNDATION.to_string().into()], read).await
     }
 
     /// A transaction, when there is room for one.
@@ -208,6 +254,16 @@ impl Deliveries {
         transaction.commit().await?;
         Ok(changed)
     }
+}
+
+fn place(webhook: WebhookId, topic: Topic, progress: Progress) -> [Value; 5] {
+    [
+        webhook.to_string().into(),
+        topic.name().into(),
+        progress.log.to_string().into(),
+        progress.sequence.0.cast_signed().into(),
+        Value::Text(progress.last.map(|last| last.0.to_string())),
+    ]
 }
 
 fn micros(at: Option<DateTime<Utc>>) -> Value {

@@ -68,6 +68,7 @@ async fn stop(app: &App, mut jobs: JoinSet<()>) {
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {
         tracing::warn!("jobs did not end in time");
     }
+    app.webhooks.deliveries.close().await;
     app.read_models.stop().await;
     app.log_backend.close().await;
     tracing::info!("stopped");

@@ -198,3 +198,25 @@ async fn what_happens_while_a_webhook_is_disabled_is_told_when_it_is_enabled() {
     other.told_of("last").await;
     assert_eq!(receiver.received().len(), 2);
 }
+
+/// Read models may be thrown away: that changes nothing here. Where the state of deliveries itself
+/// is lost, nobody is told again of what is long past.
+#[tokio::test]
+async fn what_is_lost_with_its_database_is_not_told_again_from_the_beginning() {
+    let embedded = Settings::embedded().with("HOPLOG_WEBHOOK_ALLOW", "private");
+    let server = embedded.start();
+    let receiver = Receiver::start(Manner::Takes("")).await;
+    let webhook = subscribe(&server.client, &receiver, &["hoplog.link.created"]).await;
+    server.client.create(NewLink::to(URL).with("alias", "one")).await;
+    deliveries(&server.client, &webhook, |log| log.len() == 1).await;
+    let mut settings = server.stop();
+    for (file, alias) in [("read.db", "two"), ("webhooks.db", "three")] {
+        std::fs::remove_file(settings.data_dir().join(file)).unwrap();
+        let server = settings.start();
+        server.client.create(NewLink::to(URL).with("alias", alias)).await;
+        receiver.told_of(alias).await;
+        settings = server.stop();
+    }
+    let codes: Vec<String> = receiver.received().iter().flat_map(Received::codes).collect();
+    assert_eq!(codes, ["one", "two", "three"]);
+}

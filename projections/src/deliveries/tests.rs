@@ -202,6 +202,21 @@ async fn one_process_at_a_time_delivers(database: Database) {
     assert!(one.take_turn().await.unwrap());
 }
 
+/// Where the state was begun is noted once.
+async fn the_state_is_begun_where_the_log_ends(database: Database) {
+    let world = World::new(database.clone()).await;
+    world.link("a", "2026-03-01T00:00:00Z", serde_json::json!({})).await;
+    let deliveries = alone(&database).await;
+    deliveries.found(world.log.as_ref()).await.unwrap();
+    world.link("b", "2026-03-01T00:00:00Z", serde_json::json!({})).await;
+    deliveries.found(world.log.as_ref()).await.unwrap();
+    let of = async |log, topic| deliveries.foundation(log, topic).await.unwrap();
+    assert_eq!(of(world.log.id(), Topic::Links).await, Some(Sequence(1)));
+    assert_eq!(of(world.log.id(), Topic::Clicks).await, Some(Sequence(0)));
+    assert_eq!(of(LogId(Uuid::nil()), Topic::Links).await, None);
+    assert_eq!(deliveries.known().await.unwrap(), []);
+}
+
 /// What is no read model is not built anew.
 async fn a_rebuild_touches_no_delivery(database: Database) {
     let deliveries = with_messages(&database, &[new(1, "a")]).await;
@@ -241,5 +256,6 @@ on_every_database! {
     whoever_begins_again_waits_for_nothing,
     attempts_are_listed_newest_first_page_by_page,
     one_process_at_a_time_delivers,
+    the_state_is_begun_where_the_log_ends,
     a_rebuild_touches_no_delivery,
 }

@@ -94,9 +94,13 @@ impl Place {
             (Some(found), least) if least.is_none_or(|least| least <= found.sequence) => {
                 self.confirm(webhooks, webhook, found).await?
             }
-            (_, Some(sequence)) => Progress { log, sequence, last: None },
+            (None, Some(least)) => {
+                let founded = webhooks.deliveries.foundation(log, self.topic).await?;
+                Progress { log, sequence: least.max(founded.unwrap_or_default()), last: None }
+            }
+            (Some(_), Some(sequence)) => Progress { log, sequence, last: None },
             // The log was moved: its places are others now.
-            (_, None) => self.head(webhooks).await?,
+            (None | Some(_), None) => self.head(webhooks).await?,
         };
         let sequence = progress.sequence;
         if found != Some(progress) {
