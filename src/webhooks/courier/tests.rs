@@ -171,9 +171,11 @@ async fn a_message_is_given_up_after_a_day_and_its_webhook_goes_on() {
     world.state(id, |webhook| webhook.state == WebhookState::Active).await;
     // What comes later is sent, and one that was given up as well if somebody wants it.
     receiver.status.store(204, Ordering::SeqCst);
+    world.clock.set(world.clock.now() + TimeDelta::seconds(1));
     world.event().await;
     assert_eq!(world.attempts(id, 12).await[0].outcome, Outcome::Delivered);
     let given_up = &attempts[0].message;
+    world.clock.set(world.clock.now() + TimeDelta::seconds(1));
     assert!(world.webhooks.deliveries.retry(id, given_up, world.clock.now()).await.unwrap());
     let again = world.attempts(id, 13).await;
     let again = again.iter().find(|attempt| attempt.attempt == 12).unwrap();
