@@ -30,7 +30,7 @@ mod tests;
 mod turn;
 
 pub use attempts::{Attempt, AttemptPage, Outcome};
-pub use messages::{Message, NewMessage};
+pub use messages::{Message, NewMessage, Waiting};
 
 const DEFINITION: &str = include_str!("deliveries/tables.sql");
 

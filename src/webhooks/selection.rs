@@ -25,6 +25,12 @@ use crate::execute::{ExecuteError, load_link};
 /// All clicks are of one lane: those of one link come in many batches.
 const CLICKS_LANE: &str = "clicks";
 
+/// How many clicks go in one message; more only if one batch has more.
+const CLICKS_MAX: usize = 500;
+
+/// How large they may be together, in bytes; larger only if one batch is.
+const CLICKS_BYTES_MAX: usize = 256 * 1024;
+
 /// Why it is not known yet what a webhook is to be told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SelectionError {
@@ -65,6 +71,66 @@ pub(super) struct Selection {
     directory: LinkDirectory,
 }
 
+/// What a webhook is told, as far as it is known.
+struct Told<'w, 'e> {
+    webhook: &'w Webhook,
+    now: DateTime<Utc>,
+    messages: Vec<NewMessage>,
+    gathered: Gathered<'e>,
+}
+
+/// Clicks that go together: those of one batch, or of several where they come faster than they can
+/// be sent.
+#[derive(Default)]
+struct Gathered<'e> {
+    clicks: Vec<String>,
+    bytes: usize,
+    /// The last event that clicks are of.
+    last: Option<&'e RecordedEvent>,
+}
+
+impl<'e> Told<'_, 'e> {
+    fn push(
+        &mut self,
+        event: &RecordedEvent,
+        lane: String,
+        body: String,
+    ) -> Result<(), SelectionError> {
+        let Id { id } = serde_json::from_slice(&event.body)?;
+        let (id, event_type) = (message_id(self.webhook, id), event.event_type.to_string());
+        let (sequence, since) = (event.position.sequence, self.now);
+        self.messages.push(NewMessage { sequence, id, event_type, lane, body, since });
+        Ok(())
+    }
+
+    fn gather(
+        &mut self,
+        event: &'e RecordedEvent,
+        clicks: Vec<String>,
+    ) -> Result<(), SelectionError> {
+        let bytes: usize = clicks.iter().map(String::len).sum();
+        let (many, large) =
+            (self.gathered.clicks.len() + clicks.len(), self.gathered.bytes + bytes);
+        if many > CLICKS_MAX || large > CLICKS_BYTES_MAX {
+            self.flush()?;
+        }
+        if !clicks.is_empty() {
+            self.gathered.last = Some(event);
+            self.gathered.bytes += bytes;
+            self.gathered.clicks.extend(clicks);
+        }
+        Ok(())
+    }
+
+    /// The message is that of the last event, with the clicks of all.
+    fn flush(&mut self) -> Result<(), SelectionError> {
+        let Gathered { clicks, last, .. } = std::mem::take(&mut self.gathered);
+        let Some(last) = last else { return Ok(()) };
+        let data = RawValue::from_string(format!("{{\"clicks\":[{}]}}", clicks.join(",")))?;
+        self.push(last, CLICKS_LANE.to_owned(), last.to_cloud_event_with(&data)?)
+    }
+}
+
 /// What the wire has of an envelope that is needed here.
 #[derive(Deserialize)]
 struct Id {
@@ -88,57 +154,57 @@ impl Selection {
         Self { log, directory }
     }
 
-    /// What a webhook is told of these events.
+    /// What a webhook is told of these events, which are of one topic.
     pub(super) async fn messages(
         &self,
         webhook: &Webhook,
         events: &[RecordedEvent],
         now: DateTime<Utc>,
     ) -> Result<Vec<NewMessage>, SelectionError> {
-        let wanted = events.iter().filter(|event| webhook.settings.want(&event.event_type));
-        let wanted: Vec<&RecordedEvent> = wanted.collect();
-        let mut messages = Vec::new();
-        for event in wanted {
-            match self.message(webhook, event, now).await {
-                Ok(message) => messages.extend(message),
+        let mut told = Told { webhook, now, messages: Vec::new(), gathered: Gathered::default() };
+        for event in events {
+            if !webhook.settings.want(&event.event_type) {
+                continue;
+            }
+            match self.tell(&mut told, event).await {
                 // Waiting would help nobody, and hold up what comes behind it.
                 Err(SelectionError::Unreadable(reason)) => skip(event, &reason),
                 Err(SelectionError::Json(reason)) => skip(event, &reason),
-                Err(error) => return Err(error),
+                other => other?,
             }
         }
-        Ok(messages)
+        told.flush()?;
+        Ok(told.messages)
     }
 
-    async fn message(
+    async fn tell<'e>(
         &self,
-        webhook: &Webhook,
-        event: &RecordedEvent,
-        since: DateTime<Utc>,
-    ) -> Result<Option<NewMessage>, SelectionError> {
-        let told = match event.position.topic {
-            Topic::Links => self.of_link(webhook, event).await?,
-            Topic::Clicks => self.of_clicks(webhook, event).await?,
-            Topic::Accounts => None,
-        };
-        let Some((lane, body)) = told else { return Ok(None) };
-        let Id { id } = serde_json::from_slice(&event.body)?;
-        let (id, event_type) = (message_id(webhook, id), event.event_type.to_string());
-        let sequence = event.position.sequence;
-        Ok(Some(NewMessage { sequence, id, event_type, lane, body, since }))
-    }
-
-    /// An event of a link, whole or not at all.
-    async fn of_link(
-        &self,
-        webhook: &Webhook,
-        event: &RecordedEvent,
-    ) -> Result<Option<(String, String)>, SelectionError> {
-        let Ok(key) = event.stream.key().parse::<LinkKey>() else { return Ok(None) };
-        if webhook.settings.link.as_ref().is_some_and(|link| *link != key) {
-            return Ok(None);
+        told: &mut Told<'_, 'e>,
+        event: &'e RecordedEvent,
+    ) -> Result<(), SelectionError> {
+        match event.position.topic {
+            Topic::Links if self.is_told(told.webhook, event).await? => {
+                told.push(event, event.stream.key().to_owned(), event.to_cloud_event())
+            }
+            Topic::Clicks => {
+                let clicks = self.of_clicks(told.webhook, event).await?;
+                told.gather(event, clicks)
+            }
+            Topic::Links | Topic::Accounts => Ok(()),
         }
-        let told = match (&webhook.owner, &webhook.settings.tag) {
+    }
+
+    /// Whether a webhook is told of an event of a link: it is whole or not at all.
+    async fn is_told(
+        &self,
+        webhook: &Webhook,
+        event: &RecordedEvent,
+    ) -> Result<bool, SelectionError> {
+        let Ok(key) = event.stream.key().parse::<LinkKey>() else { return Ok(false) };
+        if webhook.settings.link.as_ref().is_some_and(|link| *link != key) {
+            return Ok(false);
+        }
+        Ok(match (&webhook.owner, &webhook.settings.tag) {
             (None, None) => true,
             (Some(owner), None) if event.version > Version(1) => {
                 // Whose a link is never changes.
@@ -151,8 +217,7 @@ impl Selection {
                 let around = self.around(&key, event).await?;
                 around.iter().any(|facts| is_owners(facts) && facts.has(tag.as_ref()))
             }
-        };
-        Ok(told.then(|| (event.stream.key().to_owned(), event.to_cloud_event())))
+        })
     }
 
     /// What a link was before an event and behind it: who wants to know of a tag is also told that
@@ -191,26 +256,20 @@ impl Selection {
         &self,
         webhook: &Webhook,
         event: &RecordedEvent,
-    ) -> Result<Option<(String, String)>, SelectionError> {
-        let Some(envelope) = event.decode()? else { return Ok(None) };
+    ) -> Result<Vec<String>, SelectionError> {
+        let Some(envelope) = event.decode()? else { return Ok(Vec::new()) };
         let Event::Click(ClickEvent::Recorded(recorded)) = &envelope.event else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let admitted = self.admitted(webhook, &recorded.clicks).await?;
-        if admitted.is_empty() {
-            return Ok(None);
-        }
         let batch: Batch<'_> = serde_json::from_slice(&event.body)?;
         let clicks = batch.data.clicks.iter().enumerate();
         let clicks = clicks.filter(|(place, _)| admitted.contains(place));
-        let clicks: Vec<String> = clicks
-            .map(|(place, click)| {
-                let fields = click.get().trim_start().strip_prefix('{').unwrap_or("}");
-                format!("{{\"id\":\"{}-{place}\",{fields}", envelope.id)
-            })
-            .collect();
-        let data = RawValue::from_string(format!("{{\"clicks\":[{}]}}", clicks.join(",")))?;
-        Ok(Some((CLICKS_LANE.to_owned(), event.to_cloud_event_with(&data)?)))
+        let with_id = |(place, click): (usize, &&RawValue)| {
+            let fields = click.get().trim_start().strip_prefix('{').unwrap_or("}");
+            format!("{{\"id\":\"{}-{place}\",{fields}", envelope.id)
+        };
+        Ok(clicks.map(with_id).collect())
     }
 
     /// The places of the clicks that a webhook is told of.

@@ -95,6 +95,30 @@ async fn clicks_are_told_one_by_one_each_with_its_id() {
     assert!(clicks.iter().all(|click| click["visitor"].is_string() && click["at"].is_string()));
 }
 
+/// A receiver that is slower than the visitors is told of all of them in few messages.
+#[tokio::test]
+async fn clicks_gather_while_a_message_is_under_way() {
+    let server = settings().start();
+    let client = &server.client;
+    let code = client.code(NewLink::to(URL)).await;
+    let receiver = Receiver::start(Manner::Slow(Duration::from_millis(200))).await;
+    subscribe(client, &receiver, &["hoplog.clicks.recorded"]).await;
+    for _ in 0..200 {
+        client.visit(&format!("/{code}")).await.expect(302);
+    }
+    let told = |messages: &[Received]| messages.iter().map(|it| it.codes().len()).sum::<usize>();
+    let messages = receiver.until("every click", |messages| told(messages) >= 200).await;
+    let batches = client.events("clicks").await.len();
+    assert!(messages.len() < batches / 2, "{} of {batches}", messages.len());
+    let clicks = messages.iter().map(|it| it.event()["data"]["clicks"].clone());
+    let clicks: Vec<Value> = clicks.flat_map(|it| it.as_array().unwrap().clone()).collect();
+    let ids: BTreeSet<String> = clicks.iter().map(|it| it["id"].to_string()).collect();
+    assert_eq!((clicks.len(), ids.len()), (200, 200), "each once");
+    let times: Vec<chrono::DateTime<chrono::Utc>> =
+        clicks.iter().map(|it| it["at"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(times.is_sorted(), "in the order of the log");
+}
+
 #[tokio::test]
 async fn a_filter_by_tag_tells_of_links_while_they_have_it() {
     let server = settings().start();

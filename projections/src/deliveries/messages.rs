@@ -41,6 +41,17 @@ pub struct Message {
     pub attempts: u32,
 }
 
+/// What waits for a webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many messages.
+    pub messages: u64,
+    /// How many of them are of clicks, and were not tried yet.
+    pub new_clicks: u64,
+    /// When the time of the next one comes.
+    pub next: Option<DateTime<Utc>>,
+}
+
 /// A message that was stored before, by a process that did not live to know it, stays.
 pub(super) const INSERT: &str = "\
     insert into webhook_messages \
@@ -116,17 +127,18 @@ impl Deliveries {
         self.fetch(sql, &values, read).await
     }
 
-    /// How many messages of a webhook wait, and when the time of the next one comes.
+    /// What waits for a webhook.
     ///
     /// # Errors
     /// When the database can't answer.
-    pub async fn waiting(
-        &self,
-        webhook: WebhookId,
-    ) -> Result<(u64, Option<DateTime<Utc>>), DatabaseError> {
-        let sql = "select count(*), min(next_at) from webhook_messages \
-                   where webhook = $1 and next_at is not null";
-        let read = |row: &Row| Ok((row.count(0)?, optional_instant(row, 1)?));
+    pub async fn waiting(&self, webhook: WebhookId) -> Result<Waiting, DatabaseError> {
+        let sql = "select count(*), min(next_at), \
+                   count(case when topic = 'clicks' and attempts = 0 then 1 end) \
+                   from webhook_messages where webhook = $1 and next_at is not null";
+        let read = |row: &Row| {
+            let (messages, new_clicks) = (row.count(0)?, row.count(2)?);
+            Ok(Waiting { messages, new_clicks, next: optional_instant(row, 1)? })
+        };
         let values = [webhook.to_string().into()];
         let rows = self.fetch(sql.to_owned(), &values, read).await?;
         Ok(rows.into_iter().next().unwrap_or_default())

@@ -98,7 +98,8 @@ async fn a_checkpoint_moves_with_its_messages_or_not_at_all(database: Database) 
     assert_eq!(ids(&due(&deliveries, 0, &[]).await), ["msg_4"]);
     // What was stored by a process that did not live to know it is not there twice.
     assert!(advance(5, 7, 4).await);
-    assert_eq!(deliveries.waiting(id).await.unwrap(), (1, Some(t(0))));
+    let waiting = Waiting { messages: 1, new_clicks: 0, next: Some(t(0)) };
+    assert_eq!(deliveries.waiting(id).await.unwrap(), waiting);
     // Nor does one write whose turn is over.
     let other = Deliveries::open(database.clone(), Part::Alone).await.unwrap();
     assert!(other.take_turn().await.unwrap());
@@ -126,7 +127,8 @@ async fn messages_wait_for_their_time_and_lane(database: Database) {
     assert_eq!((ids(&again), again[0].attempts), (vec!["msg_1", "msg_3"], 1));
     let done = attempt(&again[1], Outcome::Delivered, 7, None);
     assert_eq!(deliveries.record(&again[1], &done).await.unwrap(), None);
-    assert_eq!(deliveries.waiting(webhook(1)).await.unwrap(), (1, Some(t(6))));
+    let waiting = Waiting { messages: 1, new_clicks: 0, next: Some(t(6)) };
+    assert_eq!(deliveries.waiting(webhook(1)).await.unwrap(), waiting);
     assert_eq!(deliveries.waiting_in_all().await.unwrap(), 1);
 
     // One that was given up is tried once more if somebody wants it, a delivered one is not.
@@ -134,6 +136,21 @@ async fn messages_wait_for_their_time_and_lane(database: Database) {
     assert!(!deliveries.retry(webhook(1), "msg_3", t(8)).await.unwrap());
     assert!(!deliveries.retry(webhook(2), "msg_2", t(8)).await.unwrap());
     assert_eq!(ids(&due(&deliveries, 8, &[]).await), ["msg_1", "msg_2"]);
+}
+
+/// Those of links and those that were tried are not counted among the new ones of clicks.
+async fn new_clicks_are_counted_apart(database: Database) {
+    let deliveries = with_messages(&database, &[new(1, "a")]).await;
+    let (id, topic) = (webhook(1), Topic::Clicks);
+    deliveries.place(id, topic, begin(0)).await.unwrap();
+    let clicks = [new(2, "clicks"), new(3, "clicks")];
+    assert!(deliveries.advance(id, topic, begin(0), seen(3), &clicks).await.unwrap());
+    let of = async || deliveries.waiting(id).await.unwrap();
+    assert_eq!((of().await.messages, of().await.new_clicks), (3, 2));
+    let first = &deliveries.due(id, t(0), &["a".to_owned()], 1).await.unwrap()[0];
+    let failed = attempt(first, Outcome::Retrying, 1, Some(6));
+    deliveries.record(first, &failed).await.unwrap();
+    assert_eq!((of().await.messages, of().await.new_clicks), (3, 1));
 }
 
 async fn whoever_begins_again_waits_for_nothing(database: Database) {
@@ -177,7 +194,7 @@ async fn attempts_are_listed_newest_first_page_by_page(database: Database) {
     deliveries.trim(webhook(1), t(1) + KEPT + TimeDelta::microseconds(1)).await.unwrap();
     let kept = deliveries.attempts(webhook(1), None, 5).await.unwrap().attempts;
     assert_eq!(kept, &made[..1]);
-    assert_eq!(deliveries.waiting(webhook(1)).await.unwrap().0, 2, "what waits is not old");
+    assert_eq!(deliveries.waiting(webhook(1)).await.unwrap().messages, 2, "what waits is not old");
     deliveries.forget(webhook(1)).await.unwrap();
     assert_eq!(deliveries.attempts(webhook(1), None, 5).await.unwrap().attempts, []);
     assert_eq!(deliveries.known().await.unwrap(), []);
@@ -253,6 +270,7 @@ macro_rules! on_every_database {
 on_every_database! {
     a_checkpoint_moves_with_its_messages_or_not_at_all,
     messages_wait_for_their_time_and_lane,
+    new_clicks_are_counted_apart,
     whoever_begins_again_waits_for_nothing,
     attempts_are_listed_newest_first_page_by_page,
     one_process_at_a_time_delivers,

@@ -11,7 +11,7 @@ use hoplog_events::log::ReadError;
 use hoplog_events::position::Topic;
 use hoplog_events::webhook::WebhookId;
 use hoplog_projections::DatabaseError;
-use hoplog_projections::deliveries::Message;
+use hoplog_projections::deliveries::{Message, Waiting};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,6 +32,9 @@ const LANES_MAX: usize = 4;
 /// How many messages of a webhook may wait before no more are read from the log: the rest waits
 /// there.
 const WAITING_MAX: u64 = 1_000;
+
+/// How many messages of clicks may wait for their first attempt before no more clicks are read.
+const NEW_CLICKS_MAX: u64 = 4;
 
 /// How long to wait when the log or the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -71,8 +74,8 @@ pub(super) struct Worker {
     busy: Vec<String>,
     /// The last attempt failed: one at a time will do.
     fails: bool,
-    /// How many messages wait, and the time of the next one, when it was last looked at.
-    waiting: (u64, Option<DateTime<Utc>>),
+    /// What waited when it was last looked at.
+    waiting: Waiting,
     /// Something happened since then.
     is_stale: bool,
 }
@@ -81,7 +84,7 @@ impl Worker {
     pub(super) fn new(webhooks: Arc<Webhooks>, id: WebhookId, wake: Arc<Notify>) -> Self {
         let places = [Topic::Links, Topic::Clicks].map(Place::new);
         let (under_way, busy) = (FuturesUnordered::new(), Vec::new());
-        let (fails, waiting, is_stale) = (false, (0, None), true);
+        let (fails, waiting, is_stale) = (false, Waiting::default(), true);
         Self { webhooks, id, wake, places, under_way, busy, fails, waiting, is_stale }
     }
 
@@ -117,10 +120,10 @@ impl Worker {
     /// Does what there is to do now; how long until there is more, at the latest.
     async fn go_on(&mut self, webhook: &Arc<Webhook>) -> Result<Duration, WorkerError> {
         self.look().await?;
-        let more = self.waiting.0 < WAITING_MAX && self.read_on(webhook).await?;
+        let more = self.waiting.messages < WAITING_MAX && self.read_on(webhook).await?;
         self.look().await?;
         let now = self.webhooks.clock.now();
-        let left = self.waiting.1.map(|next| (next - now).to_std().unwrap_or_default());
+        let left = self.waiting.next.map(|next| (next - now).to_std().unwrap_or_default());
         if left.is_some_and(|left| left.is_zero()) {
             self.send_due(webhook).await?;
         }
@@ -147,8 +150,12 @@ impl Worker {
     /// Reads a page of each topic; whether there may be more.
     async fn read_on(&mut self, webhook: &Webhook) -> Result<bool, WorkerError> {
         let mut more = false;
+        // Clicks are sent one message behind the other: those that come meanwhile gather on the
+        // log, and go together.
+        let is_full = self.waiting.new_clicks >= NEW_CLICKS_MAX;
         for place in &mut self.places {
-            if webhook.settings.read(place.topic()) {
+            let waits = place.topic() == Topic::Clicks && is_full;
+            if webhook.settings.read(place.topic()) && !waits {
                 let read = place.read_on(&self.webhooks, webhook).await?;
                 more |= read.more;
                 self.is_stale |= read.has_kept;
