@@ -34,6 +34,9 @@ use worker::Worker;
 /// How often the turn is said to go on; several may fail.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// How long receivers have at shutdown to answer what is under way.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How often old attempts are dropped, in beats.
 const TRIM_BEATS: u64 = 60;
 
@@ -47,6 +50,7 @@ struct Running {
 /// All workers of this process.
 #[derive(Debug, Default)]
 struct Staff {
+    shutdown: CancellationToken,
     tasks: JoinSet<Option<WebhookId>>,
     running: HashMap<WebhookId, Running>,
     followed: Vec<Topic>,
@@ -85,7 +89,7 @@ async fn somebody_subscribes(webhooks: &Webhooks) {
 
 /// Until the turn is over.
 async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
-    let mut staff = Staff::default();
+    let mut staff = Staff { shutdown: shutdown.clone(), ..Staff::default() };
     let mut changes = webhooks.keys.changes();
     let mut beats = tokio::time::interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,7 +98,10 @@ async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
         staff.meet(webhooks, changes.has_changed().unwrap_or_default());
         changes.mark_unchanged();
         tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => {
+                staff.finish().await;
+                break;
+            }
             _ = changes.changed() => changes.mark_changed(),
             Some(ended) = staff.tasks.join_next() => staff.leave(ended.ok().flatten()),
             _ = beats.tick() => {
@@ -167,7 +174,8 @@ impl Staff {
                 continue;
             }
             let (id, wake) = (webhook.id, Arc::new(Notify::new()));
-            let worker = Worker::new(Arc::clone(webhooks), id, Arc::clone(&wake));
+            let (wakes, shutdown) = (Arc::clone(&wake), self.shutdown.clone());
+            let worker = Worker::new(Arc::clone(webhooks), id, wakes, shutdown);
             let task = self.tasks.spawn(async move {
                 worker.work().await;
                 Some(id)
@@ -187,6 +195,18 @@ impl Staff {
             webhooks.pages(topic).follow().await;
             None
         });
+    }
+
+    /// Waits for the workers, which end by themselves at shutdown, but not for ever.
+    async fn finish(&mut self) {
+        let all = async {
+            while !self.running.is_empty() {
+                let Some(ended) = self.tasks.join_next().await else { return };
+                self.leave(ended.ok().flatten());
+            }
+        };
+        // What is under way still is sent again.
+        let _ = tokio::time::timeout(FINISH_TIMEOUT, all).await;
     }
 
     /// A worker has ended; what it left is looked for at the next meeting.

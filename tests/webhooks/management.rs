@@ -155,6 +155,24 @@ async fn a_request_that_is_sent_twice_is_done_once() {
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn an_owner_has_as_many_webhooks_as_there_may_be() {
+    let server = settings().start();
+    let ann = server.client.keyed("ann", &["webhooks"]).await;
+    let body = json!({ "url": "https://hooks.example.com/", "types": ["hoplog.link.created"] });
+    for _ in 0..100 {
+        ann.post("/api/v1/webhooks", &body).await.expect(201);
+    }
+    let refused = ann.post("/api/v1/webhooks", &body).await.expect(409);
+    assert_eq!(refused.code(), "too_many_webhooks");
+    let bob = server.client.keyed("bob", &["webhooks"]).await;
+    let made = bob.post("/api/v1/webhooks", &body).await.expect(201).json();
+    let list = ann.get("/api/v1/webhooks?limit=1").await.expect(200).json();
+    ann.delete(&path(&list["data"][0])).await.expect(204);
+    ann.post("/api/v1/webhooks", &body).await.expect(201);
+    assert_eq!(made["owner"], "bob");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn webhooks_are_made_and_operated_on_the_command_line() {
     let server = settings().start();

@@ -14,6 +14,7 @@ use hoplog_projections::DatabaseError;
 use hoplog_projections::deliveries::{Message, Waiting};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::webhook::{Webhook, WebhookState};
 use crate::webhooks::Webhooks;
@@ -69,6 +70,7 @@ pub(super) struct Worker {
     webhooks: Arc<Webhooks>,
     id: WebhookId,
     wake: Arc<Notify>,
+    shutdown: CancellationToken,
     places: [Place; 2],
     under_way: FuturesUnordered<BoxFuture<'static, Sent>>,
     busy: Vec<String>,
@@ -81,11 +83,16 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(webhooks: Arc<Webhooks>, id: WebhookId, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        webhooks: Arc<Webhooks>,
+        id: WebhookId,
+        wake: Arc<Notify>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let places = [Topic::Links, Topic::Clicks].map(Place::new);
         let (under_way, busy) = (FuturesUnordered::new(), Vec::new());
         let (fails, waiting, is_stale) = (false, Waiting::default(), true);
-        Self { webhooks, id, wake, places, under_way, busy, fails, waiting, is_stale }
+        Self { webhooks, id, wake, shutdown, places, under_way, busy, fails, waiting, is_stale }
     }
 
     /// Works until the webhook is active no more.
@@ -103,12 +110,20 @@ impl Worker {
             let until = Instant::now() + sleep;
             let read = [Topic::Links, Topic::Clicks].map(|topic| webhook.settings.read(topic));
             tokio::select! {
+                () = self.shutdown.cancelled() => return self.finish().await,
                 Some(sent) = self.under_way.next() => self.settle(sent).await,
                 () = self.wake.notified() => self.is_stale = true,
                 _ = links.changed(), if read[0] => {}
                 _ = clicks.changed(), if read[1] => {}
                 () = tokio::time::sleep_until(until) => {}
             }
+        }
+    }
+
+    /// Hears what receivers say to what is under way, and begins nothing.
+    async fn finish(mut self) {
+        while let Some(sent) = self.under_way.next().await {
+            self.settle(sent).await;
         }
     }
 
