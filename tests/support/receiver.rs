@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -31,6 +32,10 @@ pub enum Manner {
     Redirects(u16, String),
     /// 204, after a while.
     Slow(Duration),
+    /// 200, and a body that never ends.
+    Trickles,
+    /// 429, and when to come back.
+    Asks(&'static str),
 }
 
 /// A message as it came.
@@ -160,6 +165,13 @@ async fn receive(
         Manner::FailsFirst => StatusCode::NO_CONTENT.into_response(),
         Manner::Hangs => std::future::pending().await,
         Manner::Redirects(code, to) => (status(code), [(header::LOCATION, to)]).into_response(),
+        Manner::Trickles => {
+            let parts = futures::stream::iter([Ok::<_, std::io::Error>("so far")]);
+            Body::from_stream(parts.chain(futures::stream::pending())).into_response()
+        }
+        Manner::Asks(when) => {
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, when)]).into_response()
+        }
         Manner::Slow(pause) => {
             tokio::time::sleep(pause).await;
             StatusCode::NO_CONTENT.into_response()

@@ -137,6 +137,40 @@ async fn a_message_is_tried_again_at_once_if_somebody_wants_it() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_asks_for_time_is_given_it() {
+    let server = settings().start();
+    let client = &server.client;
+    let receiver = Receiver::start(Manner::Asks("100")).await;
+    let webhook = subscribe(client, &receiver, &["hoplog.link.created"]).await;
+    client.create(NewLink::to(URL).with("alias", "one")).await;
+    let log = deliveries(client, &webhook, |log| log.len() == 1).await;
+    let instant = |field: &str| -> chrono::DateTime<chrono::Utc> {
+        log[0][field].as_str().unwrap().parse().unwrap()
+    };
+    assert_eq!((&log[0]["status"], &log[0]["outcome"]), (&json!(429), &json!("retrying")));
+    let pause = (instant("nextAttemptAt") - instant("at")).num_seconds();
+    assert!((100..600).contains(&pause), "{pause}");
+}
+
+/// The status says it all: of an answer's body a little is kept, and its end is not waited for.
+#[tokio::test]
+async fn an_answer_that_is_large_or_never_ends_is_an_answer() {
+    let server = settings().start();
+    let client = &server.client;
+    let receiver = Receiver::start(Manner::Trickles).await;
+    let webhook = subscribe(client, &receiver, &["hoplog.link.created"]).await;
+    client.create(NewLink::to(URL).with("alias", "one")).await;
+    let log = deliveries(client, &webhook, |log| log.len() == 1).await;
+    let told = (&log[0]["outcome"], &log[0]["response"]);
+    assert_eq!(told, (&json!("delivered"), &json!("so far")));
+    receiver.becomes(Manner::Takes("x".repeat(10_000_000).leak()));
+    client.create(NewLink::to(URL).with("alias", "two")).await;
+    let log = deliveries(client, &webhook, |log| log.len() == 2).await;
+    assert_eq!(log[0]["outcome"], "delivered");
+    assert_eq!(log[0]["response"].as_str().unwrap().len(), 1_024);
+}
+
+#[tokio::test]
 async fn a_test_says_what_the_receiver_says() {
     let server = settings().start();
     let client = &server.client;
