@@ -44,7 +44,7 @@ use crate::http::problem::Problem;
 use crate::queries::QueryFailure;
 use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkResolver, Target};
-use crate::webhooks::Webhooks;
+use crate::webhooks::{Webhooks, manage};
 
 pub mod backends;
 pub mod serve;
@@ -198,7 +198,9 @@ impl App {
         let cache = shared.as_ref().map(|shared| shared.cache.clone());
         let directory = read_models.link_directory();
         let targets = settings.webhook_targets.clone();
-        let webhooks = Webhooks::new(&log, &keys, deliveries, directory.clone(), targets, &clock);
+        let heads = manage::heads(log.as_ref()).await?;
+        let webhooks =
+            Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
             roles: settings.roles,

@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Topic;
+use hoplog_events::webhook::WebhookStart;
 use hoplog_projections::DatabaseError;
 use hoplog_projections::deliveries::{Attempt, Deliveries, Outcome};
 use hoplog_projections::link_directory::LinkDirectory;
@@ -62,6 +63,8 @@ pub struct Webhooks {
     /// Where messages may go.
     pub targets: Arc<Targets>,
     log: Arc<dyn EventLog>,
+    /// Where the log ended when this process began.
+    opened: WebhookStart,
     keys: Arc<KeyRing>,
     clock: Clock,
     selection: Selection,
@@ -84,10 +87,11 @@ pub enum TestError {
 }
 
 impl Webhooks {
-    /// Puts the parts together; nothing is sent yet.
+    /// Puts the parts together; nothing is sent yet. `opened`: where the log ends now.
     #[must_use]
     pub fn new(
         log: &Arc<dyn EventLog>,
+        opened: WebhookStart,
         keys: &Arc<KeyRing>,
         deliveries: Deliveries,
         directory: LinkDirectory,
@@ -105,6 +109,7 @@ impl Webhooks {
             links: Pages::new(Arc::clone(log), Topic::Links),
             clicks: Pages::new(Arc::clone(log), Topic::Clicks),
             log: Arc::clone(log),
+            opened,
             sends: Arc::new(Semaphore::new(SENDS_MAX)),
             tests: Semaphore::new(TESTS_MAX),
         }

@@ -244,6 +244,42 @@ async fn what_happens_while_a_webhook_is_disabled_is_told_when_it_is_enabled() {
     assert_eq!(receiver.received().len(), 2);
 }
 
+/// A log that was put back to an older copy: what comes then is told, in the place of what is gone.
+#[tokio::test]
+async fn a_log_that_was_put_back_goes_on() {
+    let embedded = Settings::embedded().with("HOPLOG_WEBHOOK_ALLOW", "private");
+    let server = embedded.start();
+    let receiver = Receiver::start(Manner::Takes("")).await;
+    let webhook = subscribe(&server.client, &receiver, &["hoplog.link.created"]).await;
+    server.client.create(NewLink::to(URL).with("alias", "one")).await;
+    deliveries(&server.client, &webhook, |log| log.len() == 1).await;
+    let settings = server.stop();
+    let file = settings.data_dir().join("log.db");
+    let copy = std::fs::read(&file).unwrap();
+    let server = settings.start();
+    for alias in ["gone-1", "gone-2", "gone-3"] {
+        server.client.create(NewLink::to(URL).with("alias", alias)).await;
+    }
+    deliveries(&server.client, &webhook, |log| log.len() == 4).await;
+    let settings = server.stop();
+    std::fs::write(&file, copy).unwrap();
+    std::fs::remove_file(settings.data_dir().join("read.db")).unwrap();
+    let server = settings.start();
+    for alias in ["two", "three"] {
+        server.client.create(NewLink::to(URL).with("alias", alias)).await;
+    }
+    deliveries(&server.client, &webhook, |log| log.len() == 6).await;
+    let codes: Vec<String> = receiver.received().iter().flat_map(Received::codes).collect();
+    assert_eq!(codes[0], "one");
+    let sorted = |codes: &[String]| {
+        let mut codes = codes.to_vec();
+        codes.sort_unstable();
+        codes
+    };
+    assert_eq!(sorted(&codes[1..4]), ["gone-1", "gone-2", "gone-3"]);
+    assert_eq!(sorted(&codes[4..]), ["three", "two"]);
+}
+
 /// Read models may be thrown away: that changes nothing here. Where the state of deliveries itself
 /// is lost, nobody is told again of what is long past.
 #[tokio::test]

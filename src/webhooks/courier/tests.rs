@@ -79,7 +79,8 @@ impl World {
         let directory = models.await.unwrap().link_directory();
         let keys = Arc::new(KeyRing::load(&log, None).await.unwrap());
         let (clock, targets) = (Clock::fixed(begin()), Targets::parse("private").unwrap());
-        let webhooks = Webhooks::new(&log, &keys, deliveries, directory, targets, &clock);
+        let heads = manage::heads(log.as_ref()).await.unwrap();
+        let webhooks = Webhooks::new(&log, heads, &keys, deliveries, directory, targets, &clock);
         let (webhooks, shutdown) = (Arc::new(webhooks), CancellationToken::new());
         tokio::spawn(run(Arc::clone(&webhooks), shutdown.clone()));
         Self { webhooks, clock, log, shutdown, _dir: dir }

@@ -110,8 +110,7 @@ impl Place {
         Ok(progress)
     }
 
-    /// The log may have been put back since: then it has another event there, and goes on from
-    /// where it ends now.
+    /// The log may have been put back since: then it has another event there, or none.
     async fn confirm(
         &self,
         webhooks: &Webhooks,
@@ -123,10 +122,16 @@ impl Place {
         match webhooks.log.confirm(self.topic, seen).await {
             Err(error @ ReadError::Rewound { .. }) => {
                 gap(webhook, &error);
-                self.head(webhooks).await
+                self.put_back(webhooks).await
             }
             answer => Ok(answer.map(|()| found)?),
         }
+    }
+
+    /// Where to go on on a log that was put back: what has come since this process began is new.
+    async fn put_back(&self, webhooks: &Webhooks) -> Result<Progress, WorkerError> {
+        let head = self.head(webhooks).await?;
+        Ok(Progress { sequence: head.sequence.min(webhooks.opened.of(self.topic)), ..head })
     }
 
     async fn head(&self, webhooks: &Webhooks) -> Result<Progress, WorkerError> {
@@ -142,10 +147,11 @@ impl Place {
         error: &ReadError,
     ) -> Result<Read, WorkerError> {
         gap(webhook, error);
-        let head = self.head(webhooks).await?;
         let progress = match error {
-            ReadError::Trimmed { to, .. } => Progress { sequence: *to, ..head },
-            _ => head,
+            ReadError::Trimmed { to, .. } => {
+                Progress { log: webhooks.log.id(), sequence: *to, last: None }
+            }
+            _ => self.put_back(webhooks).await?,
         };
         let sequence = progress.sequence;
         webhooks.deliveries.place(webhook.id, self.topic, progress).await?;
