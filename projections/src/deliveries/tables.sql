@@ -18,10 +18,8 @@ create table if not exists webhook_messages (
     attempts bigint not null,
     since bigint not null,
     next_at bigint,
-    primary key (webhook, topic, sequence)
+    primary key (webhook, message)
 );
-
-create unique index if not exists webhook_messages_by_id on webhook_messages (webhook, message);
 
 create index if not exists webhook_messages_due on webhook_messages (next_at);
 

@@ -100,6 +100,10 @@ async fn a_checkpoint_moves_with_its_messages_or_not_at_all(database: Database) 
     assert!(advance(5, 7, 4).await);
     let waiting = Waiting { messages: 1, new_clicks: 0, next: Some(t(0)) };
     assert_eq!(deliveries.waiting(id).await.unwrap(), waiting);
+    // On a log that was put back, another event has the place of one that waits.
+    let other = NewMessage { id: "msg_other".to_owned(), ..new(4, "a") };
+    assert!(deliveries.advance(id, topic, progress(7), seen(7), &[other]).await.unwrap());
+    assert_eq!(ids(&due(&deliveries, 0, &[]).await), ["msg_4", "msg_other"]);
     // Nor does one write whose turn is over.
     let other = Deliveries::open(database.clone(), Part::Alone).await.unwrap();
     assert!(other.take_turn().await.unwrap());
