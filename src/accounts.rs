@@ -1,4 +1,5 @@
-//! API keys: made, listed, revoked as events; held in memory to be checked on every request.
+//! API keys: made, listed, revoked as events; held in memory to be checked on every request, and
+//! with them the webhooks that there are, which stand on the same topic.
 
 use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::OwnerId;
@@ -8,6 +9,7 @@ use crate::domain::link::Requester;
 mod api_key;
 mod key_ring;
 mod manage;
+mod roster;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +54,7 @@ fn bit(scope: Scope) -> u8 {
         Scope::StatsRead => 2,
         Scope::EventsRead => 3,
         Scope::Admin => 4,
+        Scope::Webhooks => 5,
     }
 }
 

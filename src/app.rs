@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
-use hoplog_events::asyncapi::Description;
 use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
+use hoplog_projections::deliveries::{Deliveries, FoundError};
 use hoplog_projections::lease::{Member, Part};
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
-use hoplog_projections::{DatabaseError, ReadModels};
+use hoplog_projections::{Database, DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -35,25 +35,27 @@ use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, PageCache, ReadSettings, Role, Roles, Settings};
+use crate::config::{Codes, LogSettings, ReadSettings, Role, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
-use crate::http::events::{Feeds, Readers};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
 use crate::queries::QueryFailure;
 use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkResolver, Target};
+use crate::webhooks::{Webhooks, manage};
 
 pub mod backends;
 pub mod serve;
 mod shared_cache;
+pub mod streams;
 
 pub use serve::serve;
 pub use shared_cache::Shared;
 
 use backends::{LogBackend, LogOpenError, open_database};
+use streams::Streams;
 
 /// What every handler is given.
 pub type AppState = Arc<App>;
@@ -80,15 +82,11 @@ pub struct App {
     /// Records clicks of the past.
     pub import: ClickImport,
     /// Who may ask.
-    pub keys: KeyRing,
-    /// What is new, for those who follow.
-    pub feeds: Feeds,
-    /// Who reads streams.
-    pub readers: Readers,
-    /// How the log is read by others, for the description of the streams.
-    pub described: Description,
-    /// Who may keep pages of events that never change.
-    pub page_cache: PageCache,
+    pub keys: Arc<KeyRing>,
+    /// Who is told of what happens.
+    pub webhooks: Arc<Webhooks>,
+    /// Who reads streams of events, and how.
+    pub streams: Streams,
     /// The time.
     pub clock: Clock,
     /// Whose forwarding headers are believed.
@@ -136,6 +134,9 @@ pub enum StartError {
     /// See [`WorkerError`].
     #[error("the read models can't be opened: {0}")]
     ReadModels(#[from] WorkerError),
+    /// See [`FoundError`].
+    #[error("the state of webhooks can't be opened: {0}")]
+    Deliveries(#[from] FoundError),
     /// See [`WorkerLeaseError`].
     #[error("a number for HOPLOG_CODES=snowflake can't be leased: {0}")]
     Worker(#[from] WorkerLeaseError),
@@ -180,8 +181,9 @@ impl App {
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
         let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));
-        let read_models = projectors.spawn(open).await.map_err(StartError::Task)??;
-        let keys = KeyRing::load(&log, settings.admin_key.as_ref()).await?;
+        let (read_models, deliveries) =
+            projectors.spawn(open).await.map_err(StartError::Task)??;
+        let keys = Arc::new(KeyRing::load(&log, settings.admin_key.as_ref()).await?);
         let enricher = Arc::new(enricher(settings, &dir)?);
         enricher.salts().prepare(log.as_ref(), clock.now()).await;
         let outlet = Outlet {
@@ -199,6 +201,10 @@ impl App {
         let shared = settings.cache.as_ref().map(open_shared);
         let cache = shared.as_ref().map(|shared| shared.cache.clone());
         let directory = read_models.link_directory();
+        let targets = settings.webhook_targets.clone();
+        let heads = manage::heads(log.as_ref()).await?;
+        let webhooks =
+            Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
             roles: settings.roles,
@@ -209,10 +215,8 @@ impl App {
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
             keys,
-            feeds: Feeds::new(&log),
-            readers: Readers::default(),
-            described: log_backend.described(),
-            page_cache: settings.page_cache,
+            streams: Streams::new(&log, log_backend.described(), settings.page_cache),
+            webhooks: Arc::new(webhooks),
             clock,
             trusted_proxies: settings.trusted_proxies.clone(),
             origin,
@@ -339,14 +343,22 @@ async fn open_read_models(
     settings: Settings,
     dir: DataDir,
     log: Arc<dyn EventLog>,
-) -> Result<ReadModels, StartError> {
+) -> Result<(ReadModels, Deliveries), StartError> {
     let database = open_database(&settings.read_models, &dir).await?;
     let part = match (&settings.read_models, settings.roles.has(Role::Projector)) {
         (ReadSettings::Sqlite, _) => Part::Alone,
         (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
         (ReadSettings::Postgres(_), false) => Part::Reader,
     };
-    Ok(ReadModels::open(database, log, part, settings.projector_partitions).await?)
+    // What is in SQLite's file of read models may be thrown away.
+    let for_deliveries = match &settings.read_models {
+        ReadSettings::Sqlite => Database::open_sqlite(&dir.webhooks_file()).await?,
+        ReadSettings::Postgres(_) => database.clone(),
+    };
+    let deliveries = Deliveries::open(for_deliveries, part).await?;
+    deliveries.found(log.as_ref()).await?;
+    let models = ReadModels::open(database, log, part, settings.projector_partitions).await?;
+    Ok((models, deliveries))
 }
 
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before

@@ -22,6 +22,7 @@ mod projection;
 mod serve;
 mod stats;
 mod table;
+mod webhook;
 
 use error::CliError;
 
@@ -50,6 +51,8 @@ enum Command {
     Projection(projection::ProjectionArgs),
     /// Create, list and revoke API keys
     Key(key::KeyArgs),
+    /// Create, test and operate webhooks
+    Webhook(webhook::WebhookArgs),
     /// Export, import and verify the log
     Log(log::LogArgs),
 }
@@ -100,6 +103,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Events(args) => events::run(args, out).await,
             Command::Projection(args) => projection::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,
+            Command::Webhook(args) => webhook::run(args, out).await,
             Command::Log(args) => log::run(args, out).await,
         }
     })

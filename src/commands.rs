@@ -100,7 +100,8 @@ impl Commands {
 
 impl Issuer {
     /// The command's identity: fresh, or the same for the same key of the same owner.
-    fn origin(&self, idempotency: Option<&IdempotencyKey>) -> Origin {
+    #[must_use]
+    pub fn origin(&self, idempotency: Option<&IdempotencyKey>) -> Origin {
         let Some(idempotency) = idempotency else {
             return Origin::once(&self.actor, Some(self.correlation_id.clone()));
         };

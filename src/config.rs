@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::cache::Level2Address;
 use crate::clicks::address::TrustedProxies;
+use crate::webhooks::targets::Targets;
 
 mod backends;
 mod parse;
@@ -133,6 +134,10 @@ pub struct RawSettings {
     /// in front that checks keys itself) [default: private]
     #[arg(long, env = "HOPLOG_EVENTS_CACHE", value_name = "WHO")]
     pub events_cache: Option<String>,
+    /// Networks inside that webhooks may be sent to, also over http: such as `10.1.0.0/16`, or
+    /// `private` for this machine and all private networks [default: none]
+    #[arg(long, env = "HOPLOG_WEBHOOK_ALLOW", value_name = "NETWORKS")]
+    pub webhook_allow: Option<String>,
     /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
     pub rate_limits: Option<String>,
@@ -184,6 +189,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Who may keep pages of events that never change.
     pub page_cache: PageCache,
+    /// Where webhooks may be sent to.
+    pub webhook_targets: Targets,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

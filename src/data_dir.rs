@@ -67,6 +67,12 @@ impl DataDir {
         self.0.join("read.db")
     }
 
+    /// How far webhooks are, and what they have still to be sent: not to be deleted.
+    #[must_use]
+    pub fn webhooks_file(&self) -> PathBuf {
+        self.0.join("webhooks.db")
+    }
+
     /// The identity under which this directory's clicks are written.
     #[must_use]
     pub fn node_id_file(&self) -> PathBuf {

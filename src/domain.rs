@@ -6,3 +6,4 @@ pub mod base62;
 pub mod expiry;
 pub mod link;
 pub mod warnings;
+pub mod webhook;

@@ -47,6 +47,7 @@ pub mod server;
 pub mod shorten;
 pub mod stats;
 pub mod visit;
+pub mod webhooks;
 
 use body::{BODY_BYTES_MAX, BULK_BODY_BYTES_MAX};
 use headers::{RequestId, X_REQUEST_ID, ascii};
@@ -78,7 +79,7 @@ pub fn router(app: AppState) -> Router {
     let (api, contract) = api().split_for_parts();
     let contract = contract::complete(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
-    let streams = asyncapi::document(app.described.clone(), app.origin.as_ref());
+    let streams = asyncapi::document(app.streams.described.clone(), app.origin.as_ref());
     let api = api
         .route("/asyncapi.json", get(move || async { asyncapi::description(streams) }))
         .route("/openapi.json", get(move || async { docs::contract(contract) }))
@@ -115,6 +116,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(events::read_events))
         .routes(routes!(keys::create, keys::list::list_keys))
         .routes(routes!(keys::revoke))
+        .merge(webhooks())
         .routes(routes!(projections::list))
         .routes(routes!(projections::show))
         .routes(routes!(projections::rebuild))
@@ -131,6 +133,22 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .merge(bulk)
+}
+
+fn webhooks() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::create, webhooks::list::list_webhooks))
+        .routes(routes!(
+            webhooks::show,
+            webhooks::change::edit_webhook,
+            webhooks::change::delete_webhook
+        ))
+        .routes(routes!(webhooks::change::rotate_secret))
+        .routes(routes!(webhooks::change::disable_webhook))
+        .routes(routes!(webhooks::change::enable_webhook))
+        .routes(routes!(webhooks::deliveries::test_webhook))
+        .routes(routes!(webhooks::deliveries::list_deliveries))
+        .routes(routes!(webhooks::deliveries::retry_delivery))
 }
 
 /// Gives every answer of the API its request id, and the log a line about it.

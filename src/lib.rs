@@ -7,6 +7,7 @@
 //! http ──► commands ──► execute ──► domain (decide, evolve) ──► events::log
 //! http ──► queries ───► projections (read models)
 //! http ──► clicks (recorder) ──► events::log
+//! events::log ──► webhooks ──► receivers
 //! ```
 //!
 //! Where to start reading: [`domain`], then [`execute`], then one file of [`commands`] and one
@@ -26,3 +27,4 @@ pub mod execute;
 pub mod http;
 pub mod queries;
 pub mod telemetry;
+pub mod webhooks;

@@ -21,6 +21,17 @@ const OPENS: &[(&str, &str, &str)] = &[
     ("GET", "/api/analytics/a", "stats:read"),
     ("GET", "/api/v1/events", "events:read"),
     ("GET", "/api/v1/events?topic=accounts", "admin"),
+    ("GET", "/api/v1/webhooks", "webhooks"),
+    ("POST", "/api/v1/webhooks", "webhooks"),
+    ("GET", "/api/v1/webhooks/a", "webhooks"),
+    ("PATCH", "/api/v1/webhooks/a", "webhooks"),
+    ("DELETE", "/api/v1/webhooks/a", "webhooks"),
+    ("POST", "/api/v1/webhooks/a/test", "webhooks"),
+    ("POST", "/api/v1/webhooks/a/rotate-secret", "webhooks"),
+    ("POST", "/api/v1/webhooks/a/enable", "webhooks"),
+    ("POST", "/api/v1/webhooks/a/disable", "webhooks"),
+    ("GET", "/api/v1/webhooks/a/deliveries", "webhooks"),
+    ("POST", "/api/v1/webhooks/a/deliveries/b/retry", "webhooks"),
     ("GET", "/api/v1/keys", "admin"),
     ("POST", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/projections", "admin"),
@@ -32,7 +43,7 @@ const OPENS: &[(&str, &str, &str)] = &[
 async fn a_key_does_what_its_scopes_say() {
     let server = Server::start();
     server.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
-    for scope in ["links:read", "links:write", "stats:read", "events:read"] {
+    for scope in ["links:read", "links:write", "stats:read", "events:read", "webhooks"] {
         let client = server.client.keyed("admin", &[scope]).await;
         for (method, path, opened_by) in OPENS {
             let method = Method::from_bytes(method.as_bytes()).unwrap();

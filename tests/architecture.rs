@@ -103,6 +103,11 @@ const RULES: &[Rule] = &[
         because: "keys are events; who asks over HTTP is not their business",
     },
     Rule {
+        places: &["src/webhooks", "src/webhooks.rs"],
+        forbidden: &["axum", "sqlx", "crate::http", "crate::app", "crate::cli::", "crate::clicks"],
+        because: "deliveries know the log and their own tables; who asks over HTTP is not their business",
+    },
+    Rule {
         places: &["src/cache", "src/cache.rs"],
         forbidden: &["crate::", "hoplog_events", "hoplog_projections", "axum"],
         because: "the cache is a library that knows nothing of links",

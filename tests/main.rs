@@ -39,3 +39,4 @@ mod shared_cache;
 mod statistics;
 mod streams;
 mod visitors;
+mod webhooks;

@@ -4,6 +4,7 @@ mod client;
 mod live;
 mod load;
 mod mmdb;
+mod receiver;
 mod redis;
 mod server;
 
@@ -11,6 +12,7 @@ pub use client::{Answer, Client, NewLink};
 pub use live::{Live, Sent, events, sent};
 pub use load::{Ledger, Load};
 pub use mmdb::Mmdb;
+pub use receiver::{Manner, Received, Receiver};
 pub(crate) use redis::RedisServer;
 pub use server::{ADMIN_KEY, Server, Settings, checkout};
 

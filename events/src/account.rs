@@ -47,6 +47,9 @@ pub enum Scope {
     /// Read and follow the log.
     #[serde(rename = "events:read")]
     EventsRead,
+    /// Make webhooks, which are told of the owner's links and clicks.
+    #[serde(rename = "webhooks")]
+    Webhooks,
     /// Everything, for every owner.
     #[serde(rename = "admin")]
     Admin,
@@ -57,14 +60,20 @@ impl std::str::FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Scope::ALL.into_iter().find(|scope| scope.name() == text);
-        known.ok_or("must be links:read, links:write, stats:read, events:read or admin")
+        known.ok_or("must be links:read, links:write, stats:read, events:read, webhooks or admin")
     }
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 5] =
-        [Scope::LinksRead, Scope::LinksWrite, Scope::StatsRead, Scope::EventsRead, Scope::Admin];
+    pub const ALL: [Scope; 6] = [
+        Scope::LinksRead,
+        Scope::LinksWrite,
+        Scope::StatsRead,
+        Scope::EventsRead,
+        Scope::Webhooks,
+        Scope::Admin,
+    ];
 
     /// The name in the API.
     #[must_use]
@@ -74,6 +83,7 @@ impl Scope {
             Scope::LinksWrite => "links:write",
             Scope::StatsRead => "stats:read",
             Scope::EventsRead => "events:read",
+            Scope::Webhooks => "webhooks",
             Scope::Admin => "admin",
         }
     }

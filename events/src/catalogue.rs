@@ -13,6 +13,10 @@ use crate::link::{
 };
 use crate::position::Topic;
 use crate::upcast;
+use crate::webhook::{
+    WebhookChanged, WebhookCreated, WebhookDeleted, WebhookDisabled, WebhookEnabled, WebhookEvent,
+    WebhookSecretRotated,
+};
 
 /// Any event of any aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum Event {
     Click(ClickEvent),
     /// Something happened to an API key, or to the service.
     Account(AccountEvent),
+    /// Something happened to a webhook.
+    Webhook(WebhookEvent),
 }
 
 /// The current version of one event type, as documented in `docs/events.md`.
@@ -109,11 +115,23 @@ catalogue! {
     "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
     "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));
     "hoplog.code-secret.made.v1", Accounts: Account(AccountEvent::CodeSecretMade(CodeSecretMade));
+    "hoplog.webhook.created.v1", Accounts: Webhook(WebhookEvent::Created(WebhookCreated));
+    "hoplog.webhook.changed.v1", Accounts: Webhook(WebhookEvent::Changed(WebhookChanged));
+    "hoplog.webhook.secret-rotated.v1", Accounts: Webhook(WebhookEvent::SecretRotated(WebhookSecretRotated));
+    "hoplog.webhook.disabled.v1", Accounts: Webhook(WebhookEvent::Disabled(WebhookDisabled));
+    "hoplog.webhook.enabled.v1", Accounts: Webhook(WebhookEvent::Enabled(WebhookEnabled));
+    "hoplog.webhook.deleted.v1", Accounts: Webhook(WebhookEvent::Deleted(WebhookDeleted));
 }
 
 impl From<LinkEvent> for Event {
     fn from(event: LinkEvent) -> Event {
         Event::Link(event)
+    }
+}
+
+impl From<WebhookEvent> for Event {
+    fn from(event: WebhookEvent) -> Event {
+        Event::Webhook(event)
     }
 }
 

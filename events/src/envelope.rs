@@ -162,15 +162,42 @@ impl RecordedEvent {
 
     /// The event as a reader of the stream sees it: the envelope as it was written, followed by
     /// `sequence` (CloudEvents extension, 20 digits so that text order is log order),
-    /// `position` (the opaque token to resume from) and `streamversion`.
+    /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks
+    /// are for nobody who reads the stream: they are left out.
     #[must_use]
     pub fn to_cloud_event(&self) -> String {
-        let body = String::from_utf8_lossy(&self.body);
+        if self.event_type.starts_with("hoplog.webhook.") {
+            return self.placed(&self.without_secret().unwrap_or_default());
+        }
+        self.placed(&String::from_utf8_lossy(&self.body))
+    }
+
+    /// The same with other data in it: a part of what there is.
+    ///
+    /// # Errors
+    /// When the bytes are not an envelope.
+    pub fn to_cloud_event_with(&self, data: &RawValue) -> Result<String, serde_json::Error> {
+        let mut wire: Wire<'_> = serde_json::from_slice(&self.body)?;
+        wire.data = std::borrow::Cow::Borrowed(data);
+        Ok(self.placed(&serde_json::to_string(&wire)?))
+    }
+
+    /// An envelope that says where it is.
+    fn placed(&self, body: &str) -> String {
         let open = body.trim_end().strip_suffix('}').unwrap_or("{\"specversion\":\"1.0\"");
         format!(
             "{open},\"sequence\":\"{:020}\",\"position\":\"{}\",\"streamversion\":\"{}\"}}",
             self.position.sequence.0, self.position, self.version
         )
+    }
+
+    fn without_secret(&self) -> Result<String, serde_json::Error> {
+        let mut wire: Wire<'_> = serde_json::from_slice(&self.body)?;
+        let mut data: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(wire.data.get())?;
+        data.remove("secret");
+        wire.data = std::borrow::Cow::Owned(serde_json::value::to_raw_value(&data)?);
+        serde_json::to_string(&wire)
     }
 }
 

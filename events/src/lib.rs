@@ -1,9 +1,9 @@
-//! Floor 1: **the facts**. What happened to links, clicks and API keys, how each fact is written
+//! Floor 1: **the facts**. What happened to links, clicks, API keys and webhooks, how each fact is written
 //! down, and the log the facts are kept in. Uses no other crate of ours.
 //!
 //! Where to start reading:
 //!
-//! 1. [`link`], [`click`], [`account`]: the events themselves, one file per aggregate.
+//! 1. [`link`], [`click`], [`account`], [`webhook`]: the events themselves, one file per aggregate.
 //! 2. [`catalogue`]: the name and version of every event type; [`envelope`]: how an event is written down (CloudEvents 1.0, JSON).
 //! 3. [`upcast`]: how an event written years ago is read today.
 //! 4. [`log`]: the [`log::EventLog`] trait and its obligations; its backends are beside it.
@@ -22,8 +22,10 @@ pub mod hex;
 pub mod link;
 pub mod log;
 pub mod position;
+pub mod selector;
 pub mod spool;
 pub mod upcast;
+pub mod webhook;
 
 #[cfg(test)]
 mod documentation;

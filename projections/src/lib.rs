@@ -17,6 +17,7 @@ pub mod clicks;
 pub mod commit;
 pub mod cursor;
 pub mod database;
+pub mod deliveries;
 pub mod dimension;
 pub mod lease;
 pub mod link_directory;

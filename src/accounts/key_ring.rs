@@ -1,4 +1,5 @@
-//! The keys that work, in memory: a fold of the topic ACCOUNTS, kept up to date by the log.
+//! The keys that work and the webhooks there are, in memory: a fold of the topic ACCOUNTS, kept up
+//! to date by the log.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,13 +12,16 @@ use hoplog_events::catalogue::Event;
 use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Sequence, Topic};
+use hoplog_events::webhook::WebhookId;
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::api_key::{hash_of, is_well_formed};
+use super::roster::Roster;
 use super::{ADMIN_OWNER, Principal, Scopes};
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::domain::webhook::Webhook;
 
 /// How long to wait before a log that can't be read is tried again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -54,6 +58,7 @@ struct Keys {
     last: Option<Seen>,
     by_hash: HashMap<[u8; 32], ApiKeyId>,
     by_id: HashMap<ApiKeyId, KeyRecord>,
+    webhooks: Roster,
 }
 
 /// All keys.
@@ -240,6 +245,30 @@ impl KeyRing {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
     }
 
+    /// One webhook.
+    #[must_use]
+    pub fn webhook(&self, id: WebhookId) -> Option<Arc<Webhook>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).webhooks.get(id)
+    }
+
+    /// All webhooks, the newest first.
+    #[must_use]
+    pub fn webhooks(&self) -> Vec<Arc<Webhook>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).webhooks.list()
+    }
+
+    /// Whether there was such a webhook, which is gone.
+    #[must_use]
+    pub fn webhook_was_deleted(&self, id: WebhookId) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).webhooks.was_deleted(id)
+    }
+
+    /// Is told of every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     /// Whether there is any key, the configured one included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -264,10 +293,15 @@ impl Keys {
 
     fn apply_recorded(&mut self, event: &RecordedEvent) {
         match event.decode() {
-            Ok(Some(envelope)) => self.apply(&envelope.event, envelope.time),
+            Ok(Some(envelope)) => match &envelope.event {
+                Event::Webhook(happened) => {
+                    self.webhooks.apply(event.stream.key(), happened, envelope.time);
+                }
+                other => self.apply(other, envelope.time),
+            },
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, "an event of an API key can't be read: it works no more");
+                tracing::error!(%error, "an event of an API key or a webhook can't be read: it works no more");
                 self.distrust(event.stream.key());
             }
         }
@@ -276,6 +310,7 @@ impl Keys {
     /// What can't be read may be the revocation.
     fn distrust(&mut self, stream: &str) {
         self.by_id.retain(|id, _| id.stream().key() != stream);
+        self.webhooks.distrust(stream);
     }
 
     fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
@@ -294,7 +329,10 @@ impl Keys {
                     record.revoked_at = Some(at);
                 }
             }
-            Event::Account(AccountEvent::CodeSecretMade(_)) | Event::Link(_) | Event::Click(_) => {}
+            Event::Account(AccountEvent::CodeSecretMade(_))
+            | Event::Webhook(_)
+            | Event::Link(_)
+            | Event::Click(_) => {}
         }
     }
 }

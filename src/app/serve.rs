@@ -10,16 +10,17 @@ use hoplog_projections::link_directory;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{App, AppState, StartError, shared_cache};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::http;
 use crate::http::server::{Edge, Patience};
 use crate::telemetry;
+use crate::webhooks::courier;
 
 /// How long jobs may take to end at shutdown.
 const JOBS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
     shared_cache::start(&app, &mut jobs, projectors);
+    let courier = start_webhooks(&app, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();
     jobs.spawn(async move {
@@ -50,7 +52,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     let edge = Edge::new(Arc::clone(&app));
     let patience = Patience { drain: settings.drain, stall: settings.stall };
     http::server::serve(listener, edge, app.shutdown.cancelled(), patience).await;
-    stop(&app, jobs).await;
+    stop(&app, jobs, courier).await;
     Ok(())
 }
 
@@ -60,15 +62,22 @@ fn run_projectors(app: &App, projectors: &Handle) {
 }
 
 /// Requests are drained by now: what is queued goes to the log, then everything is closed.
-async fn stop(app: &App, mut jobs: JoinSet<()>) {
+async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>) {
     tracing::info!("stopping");
     app.clicks.close().await;
-    app.feeds.close().await;
+    app.streams.feeds.close().await;
+    // It was told to end when the stop came.
+    if let Some(courier) = courier
+        && tokio::time::timeout(JOBS_TIMEOUT, courier).await.is_err()
+    {
+        tracing::warn!("deliveries did not end in time");
+    }
     jobs.abort_all();
     let ended = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {
         tracing::warn!("jobs did not end in time");
     }
+    app.webhooks.deliveries.close().await;
     app.read_models.stop().await;
     app.log_backend.close().await;
     tracing::info!("stopped");
@@ -97,6 +106,14 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     jobs
+}
+
+/// Messages are sent by copies that keep read models, on the threads of the projectors: whoever
+/// follows a link goes first.
+fn start_webhooks(app: &AppState, projectors: &Handle) -> Option<JoinHandle<()>> {
+    let (webhooks, shutdown) = (Arc::clone(&app.webhooks), app.shutdown.clone());
+    let delivers = app.roles.has(Role::Projector);
+    delivers.then(|| projectors.spawn(courier::run(webhooks, shutdown)))
 }
 
 /// Notes the end of links, one sweep after the other, on the node that keeps the link directory.

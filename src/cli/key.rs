@@ -48,7 +48,8 @@ struct Create {
     /// What the key is for
     #[arg(long)]
     name: String,
-    /// What it may do: links:read, links:write, stats:read, events:read, admin; comma-separated
+    /// What it may do: links:read, links:write, stats:read, events:read, webhooks, admin;
+    /// comma-separated
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,
     /// Whose links it sees and makes [default: yours]

@@ -1,5 +1,6 @@
 //! From what was written to what is meant.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use url::Url;
 
 use crate::cache::Level2Address;
 use crate::clicks::address::{ForwardedHeader, TrustedProxies};
+use crate::webhooks::targets::Targets;
 
 use super::backends::{log_url, partitions, read_url, roles};
 use super::{
@@ -66,12 +68,7 @@ impl RawSettings {
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
         let read_models = read_url(self.read_url.as_deref(), self.read_replica_url)?;
         Ok(Settings {
-            listen: value(
-                "HOPLOG_LISTEN",
-                self.listen,
-                "an address and port, such as 127.0.0.1:8080",
-            )?
-            .unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
+            listen: listen(self.listen)?,
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
             roles: roles(self.roles.as_deref(), &log, &read_models)?,
             projector_partitions: partitions(self.projector_partitions.as_deref(), &read_models)?,
@@ -114,6 +111,7 @@ impl RawSettings {
             drain: drain(self.drain_seconds)?,
             stall: stall(self.stall_seconds)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
+            webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -144,7 +142,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds events_cache rate_limits log_format);
+            drain_seconds stall_seconds events_cache webhook_allow rate_limits log_format);
     }
 
     /// The settings that have one meaning in this version: anything else is refused, not ignored.
@@ -159,6 +157,12 @@ impl RawSettings {
         };
         only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])
     }
+}
+
+fn listen(given: Option<String>) -> Result<SocketAddr, SettingsError> {
+    let allowed = "an address and port, such as 127.0.0.1:8080";
+    let address = value("HOPLOG_LISTEN", given, allowed)?;
+    Ok(address.unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()))
 }
 
 /// `[clicks] ack = …` is the setting `clicks_ack`; numbers, booleans and lists become the text
@@ -292,6 +296,12 @@ fn networks(text: &str) -> Result<Vec<IpNet>, SettingsError> {
     parts.map(network).collect::<Result<_, _>>().or_else(|_| {
         wrong("HOPLOG_TRUSTED_PROXIES", text, "networks such as 10.0.0.0/8,192.168.1.1,fd00::/8")
     })
+}
+
+fn webhook_targets(given: Option<&str>) -> Result<Targets, SettingsError> {
+    let text = given.unwrap_or_default();
+    let allowed = "networks such as 10.1.0.0/16,fd00::/8, or private";
+    Targets::parse(text).or_else(|_| wrong("HOPLOG_WEBHOOK_ALLOW", text, allowed))
 }
 
 fn spool_bytes_max(given: Option<String>) -> Result<u64, SettingsError> {

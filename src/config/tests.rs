@@ -12,6 +12,7 @@ fn without_settings_the_defaults_of_the_documentation_hold() {
     assert_eq!(settings.clicks_ack, ClicksAck::Durable);
     assert_eq!(settings.spool_bytes_max, SPOOL_BYTES_DEFAULT);
     assert_eq!(settings.codes, Codes::Random);
+    assert!(!settings.webhook_targets.plain_is_allowed());
     assert!(!settings.keep_addresses && !settings.disabled_is_forbidden && !settings.json_logs);
 }
 
@@ -60,6 +61,10 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
         (
             RawSettings { events_cache: text("public"), ..raw() },
             "HOPLOG_EVENTS_CACHE is \"public\"; allowed: private, shared",
+        ),
+        (
+            RawSettings { webhook_allow: text("10.0.0.0/8, public"), ..raw() },
+            "HOPLOG_WEBHOOK_ALLOW is \"10.0.0.0/8, public\"; allowed: networks such as",
         ),
         (RawSettings { geoip_db: text("/nowhere.mmdb"), ..raw() }, "HOPLOG_GEOIP_DB is"),
         (

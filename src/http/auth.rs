@@ -72,6 +72,10 @@ scope_extractor! {
     EventsReader, EventsRead
 }
 scope_extractor! {
+    /// A key with `webhooks`.
+    WebhookKeeper, Webhooks
+}
+scope_extractor! {
     /// A key with `admin`.
     Administrator, Admin
 }

@@ -10,9 +10,12 @@ use crate::accounts::KeyError;
 use crate::clicks::import::ImportError;
 use crate::clicks::recorder::RecordError;
 use crate::domain::link::LinkError;
+use crate::domain::webhook::WebhookError;
 use crate::execute::ExecuteError;
 use crate::queries::QueryFailure;
 use crate::queries::resolve_link::ResolveError;
+use crate::webhooks::TestError;
+use crate::webhooks::manage::ManageError;
 
 /// When to try again after something was away, in seconds.
 const RETRY_AFTER_S: u32 = 1;
@@ -185,6 +188,42 @@ impl From<KeyError> for Problem {
             KeyError::AlreadyCreated => Self::new(StatusCode::CONFLICT, "already_created", detail),
             KeyError::NotFound => Self::new(StatusCode::NOT_FOUND, "key_not_found", detail),
             KeyError::Unavailable(_) => Self::log_away(&error),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WebhookError::NotFound => Self::new(StatusCode::NOT_FOUND, "webhook_not_found", detail),
+            WebhookError::PlainHttp => Self::of_field("/url", "insecure", detail),
+            WebhookError::Types => Self::of_field("/types", "invalid", detail),
+        }
+    }
+}
+
+impl From<ManageError> for Problem {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Refused(refused) => refused.into(),
+            ManageError::IdempotencyKeyReused => ExecuteError::IdempotencyKeyReused.into(),
+            ManageError::Contended => {
+                Self::unavailable("contended", error.to_string(), RETRY_AFTER_S)
+            }
+            ManageError::Unavailable(_) => Self::log_away(&error),
+            ManageError::Unreadable(error) => ExecuteError::Unreadable(error).into(),
+        }
+    }
+}
+
+impl From<TestError> for Problem {
+    fn from(error: TestError) -> Self {
+        match error {
+            TestError::Busy => {
+                Self::unavailable("too_many_tests", error.to_string(), RETRY_AFTER_S)
+            }
+            TestError::Database(error) => error.into(),
         }
     }
 }

@@ -78,11 +78,11 @@ pub async fn read_events(
     let cut = cut.map(|Extension(cut)| cut).unwrap_or_default();
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
-        live::live(&app, principal, selection, app.readers.enter(cut)?).await
+        live::live(&app, principal, selection, app.streams.readers.enter(cut)?).await
     } else if accept.contains("application/x-ndjson") {
-        bulk::bulk(&app, principal, selection, (&headers, app.readers.enter(cut)?)).await
+        bulk::bulk(&app, principal, selection, (&headers, app.streams.readers.enter(cut)?)).await
     } else if accept.is_empty() || accept.contains("*/*") || accept.contains("json") {
-        page::page(&app.log, &selection, (query.as_deref(), &headers), app.page_cache).await
+        page::page(&app.log, &selection, (query.as_deref(), &headers), app.streams.page_cache).await
     } else {
         let detail = format!("accept {BATCH_JSON}, application/x-ndjson or text/event-stream");
         Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))

@@ -31,6 +31,18 @@ pub enum Patch<T> {
     Set(T),
 }
 
+impl<T> Patch<T> {
+    /// As the rules have it: nothing stays as it is, `Some(None)` is cleared.
+    #[must_use]
+    pub fn nested(self) -> Option<Option<T>> {
+        match self {
+            Patch::Keep => None,
+            Patch::Clear => Some(None),
+            Patch::Set(value) => Some(Some(value)),
+        }
+    }
+}
+
 impl Fields {
     /// The fields of an object; `prefix` is the object's own JSON Pointer (empty for the body).
     #[must_use]

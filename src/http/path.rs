@@ -16,11 +16,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let segment = Path::<String>::from_request_parts(parts, state).await;
-        let detail = "there is nothing here; see /docs";
-        segment
-            .map(|Path(text)| Self(text))
-            .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "not_found", detail))
+        segment.map(|Path(text)| Self(text)).map_err(|_| nothing_here())
     }
+}
+
+/// The two segments of a path that name something, the second a part of the first.
+#[derive(Debug, Clone)]
+pub struct TwoSegments(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segments = Path::<(String, String)>::from_request_parts(parts, state).await;
+        segments.map(|Path((one, two))| Self(one, two)).map_err(|_| nothing_here())
+    }
+}
+
+fn nothing_here() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here; see /docs")
 }
 
 /// The link a path names. A text that can't be a code names none.

@@ -63,7 +63,7 @@ pub(super) async fn live(
         Some(stream) => Some(Scan::begin(&app.log, begun.after, Some(stream)).await?),
         None => None,
     };
-    let follower = app.feeds.follow(topic);
+    let follower = app.streams.feeds.follow(topic);
     let (place_of_start, left_out) = (begun.after, 0);
     let live = Live { filter, past, follower, place: place_of_start, left_out, _reading: reading };
     // Whoever loses the stream before its first event comes back to where it started.

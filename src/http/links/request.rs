@@ -148,25 +148,13 @@ impl LinkPatch {
         };
         Self {
             url,
-            expiry: nested(expiry(fields)),
+            expiry: expiry(fields).nested(),
             redirect: redirect(fields),
-            title: nested(fields.patch("title")),
+            title: fields.patch("title").nested(),
             tags: tags(fields),
-            note: nested(fields.patch("note")),
-            external_id: nested(fields.patch("externalId")),
+            note: fields.patch("note").nested(),
+            external_id: fields.patch("externalId").nested(),
         }
-    }
-}
-
-#[expect(
-    clippy::option_option,
-    reason = "EditLink tells a property that is cleared from one that stays"
-)]
-fn nested<T>(patch: Patch<T>) -> Option<Option<T>> {
-    match patch {
-        Patch::Keep => None,
-        Patch::Clear => Some(None),
-        Patch::Set(value) => Some(Some(value)),
     }
 }
 
