@@ -75,6 +75,8 @@ macro_rules! read_model_contract {
             a_poison_event_parks_its_link_and_no_other,
             a_parked_link_goes_on_without_what_is_passed_over,
             a_poison_batch_of_clicks_is_parked_alone,
+            only_what_can_not_be_handled_is_passed_over,
+            what_two_retry_at_once_counts_once,
             broken_tables_park_nothing,
             a_row_that_can_not_be_kept_parks_its_link,
             the_turn_of_a_killed_member_goes_to_another,

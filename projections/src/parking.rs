@@ -244,16 +244,16 @@ fn up_to(of: &Checkpoint, sequence: &str, last: Sequence) -> [Value; 5] {
     ]
 }
 
-/// They wait no longer.
+/// They wait no longer. Returns how many did.
 pub(crate) async fn release(
     transaction: &mut Transaction,
     of: &Checkpoint,
     sequence: &str,
     last: Sequence,
-) -> Result<(), DatabaseError> {
+) -> Result<u64, DatabaseError> {
     let sql = "delete from parked where projection = $1 and table_set = $2 and partition = $3 \
                and sequence_of = $4 and sequence <= $5";
-    transaction.execute(sql.to_owned(), &up_to(of, sequence, last)).await.map(|_| ())
+    transaction.execute(sql.to_owned(), &up_to(of, sequence, last)).await
 }
 
 /// The first one was tried once more.
@@ -285,7 +285,7 @@ pub(crate) async fn skip(
                and k.sequence_of = $4 and k.sequence = $5 on conflict do nothing";
     let values = [&up_to(of, sequence, event)[..], &[of.log.to_string().into()]].concat();
     transaction.execute(sql.to_owned(), &values).await?;
-    release(transaction, of, sequence, event).await
+    release(transaction, of, sequence, event).await.map(|_| ())
 }
 
 /// Forgets what is parked of a set that goes away.

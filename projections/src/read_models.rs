@@ -19,7 +19,8 @@ use crate::partition::Partitions;
 use crate::projection::Projection;
 use crate::rebuild::{RebuildReport, VerifyReport};
 use crate::runner::{
-    Applier, BATCHES_MAX, Command, History, Job, Progress, Retried, State, Status, WorkerError,
+    Applier, BATCHES_MAX, Command, First, History, Job, Progress, Retried, State, Status,
+    WorkerError,
 };
 use crate::schema;
 use crate::table_set::{ActiveSets, Tables, active_set};
@@ -293,8 +294,7 @@ impl ReadModels {
         Ok(found.map_err(WorkerError::from)?)
     }
 
-    /// Tries a parked sequence again; with `pass_over_first` without the first of its events, for
-    /// good.
+    /// Tries a parked sequence again, as it is or without the event that it waits for.
     ///
     /// # Errors
     /// See [`OperationError`]. That the events still can't be handled is an answer, not an error.
@@ -302,10 +302,10 @@ impl ReadModels {
         &self,
         projection: &str,
         sequence: &str,
-        pass_over_first: bool,
+        first: First,
     ) -> Result<Retried, OperationError> {
         let found = self.find(projection)?;
-        let retried = found.applier.retry(sequence, pass_over_first).await?;
+        let retried = found.applier.retry(sequence, first).await?;
         found.ask(Command::LookAgain).await??;
         Ok(retried)
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hoplog_events::position::{Position, Sequence};
 use tokio::sync::watch;
 
@@ -12,13 +14,16 @@ use crate::builds::{BEAT, Build, BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
 use crate::parking::{Aside, Unhandled};
 use crate::partition::{Partitions, Share};
-use crate::runner::{Applier, History, Progress, WorkerError};
+use crate::runner::{Applier, Backoff, History, Progress, WorkerError};
 use crate::table_set::TableSet;
 
 mod bring;
 mod verify;
 
 pub use verify::{DIFFERENCES_MAX, TableReport, VerifyReport};
+
+/// How often a build tries again in a row what may pass: two minutes in all.
+const RETRIES_MAX: u32 = 30;
 
 /// How often new tables are brought to where the ones are that are read, which go on.
 const CHASE_MAX: u32 = 500;
@@ -51,6 +56,8 @@ struct Course {
     /// How far it is: one checkpoint for all partitions, or one for each.
     checkpoints: Vec<Checkpoint>,
     aside: Aside,
+    /// Whether it may do without what the log no longer has.
+    history: History,
     begun: Instant,
     begun_at: Sequence,
     build: Build,
@@ -91,16 +98,17 @@ impl Builder {
         if history == History::Whole {
             self.applier.all_kept().await?;
         }
-        self.applier.drop_leftovers().await?;
+        self.clear_up().await;
         let (applier, purpose) = (&self.applier, BuildPurpose::Rebuild);
         let new = applier.create(applier.partitions, self.claim, purpose).await?;
         let build = Box::pin(async {
             let database = &applier.database;
             let aside = Aside::of_new_tables(database, &new, Unhandled::Refuse).await?;
             let mut course = self.course(vec![new], aside, purpose);
-            let head = self.head().await?;
+            course.history = history;
+            let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
-            applier.index(new.set).await?;
+            self.again(|| applier.index(new.set).boxed()).await?;
             self.swap(course).await
         });
         let outcome = self.claimed(build).await;
@@ -116,15 +124,20 @@ impl Builder {
             return Err(WorkerError::OtherVersion { projection, theirs, ours });
         }
         let checkpoints = applier.checkpoints_of(set).await?;
+        applier.confirm_each(&checkpoints).await?;
         applier.reserve(set, self.claim, purpose).await?;
         let build = Box::pin(async {
+            // Nobody else has swapped since.
+            if applier.previous().await? != Some((set, ours)) {
+                return Err(WorkerError::NoPrevious(projection));
+            }
             let asides = checkpoints.iter().map(|checkpoint| async {
                 Aside::load(&applier.database, checkpoint, Unhandled::Park).await
             });
             let asides = futures::future::try_join_all(asides).await?;
             let aside = Aside::together(asides, Unhandled::Park);
             let mut course = self.course(checkpoints.clone(), aside, purpose);
-            let head = self.head().await?;
+            let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
             self.swap(course).await
         });
@@ -139,7 +152,9 @@ impl Builder {
             Build { purpose, events_done, events_total, facts, elapsed: Duration::default() };
         let begun = Instant::now();
         let (trimmed_events, begun_at) = (0, Sequence::START);
-        let mut course = Course { set, checkpoints, aside, begun, begun_at, build, trimmed_events };
+        let history = History::Whole;
+        let mut course =
+            Course { set, checkpoints, aside, history, begun, begun_at, build, trimmed_events };
         course.begun_at = course.reached();
         self.tell(Some(build));
         course
@@ -183,13 +198,12 @@ impl Builder {
         outcome: Result<T, WorkerError>,
         new: Option<TableSet>,
     ) -> Result<T, WorkerError> {
-        let cleared = match &outcome {
-            Ok(_) => self.applier.drop_leftovers().await,
-            Err(_) => self.applier.abandon(new, self.claim).await,
-        };
-        if let Err(error) = cleared {
-            tracing::warn!(%error, "tables left behind; the next start or build drops them");
+        if outcome.is_err()
+            && let Err(error) = self.applier.abandon(new, self.claim).await
+        {
+            tracing::warn!(%error, "a build is given up, and its claim is not");
         }
+        self.clear_up().await;
         self.tell(None);
         outcome
     }
@@ -197,11 +211,12 @@ impl Builder {
     /// Follows the tables that are read until the new ones are as far, and swaps.
     async fn swap(&self, mut course: Course) -> Result<RebuildReport, WorkerError> {
         for _ in 0..CHASE_MAX {
-            let head = self.head().await?;
-            let read = self.applier.furthest_read(head).await?;
+            let read = self.again(|| self.furthest_read().boxed()).await?;
             self.bring_all(&mut course, read.unwrap_or_default()).await?;
             let reached = course.reached();
-            if self.applier.swap(course.set, reached, self.claim).await? {
+            let set = course.set;
+            let swap = || self.applier.swap(set, reached, self.claim).boxed();
+            if self.again(swap).await? {
                 let count = partitions_of(&course.checkpoints).count();
                 self.progress.send_modify(|progress| progress.reach(count, reached));
                 let Course { build: Build { facts, .. }, trimmed_events, .. } = course;
@@ -211,6 +226,36 @@ impl Builder {
             }
         }
         Err(WorkerError::Overtaken(self.applier.projection.name()))
+    }
+
+    /// Tries again what may pass: hours of work are not thrown away for a moment.
+    async fn again<'a, T>(
+        &self,
+        mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, WorkerError>>,
+    ) -> Result<T, WorkerError> {
+        let backoff = Backoff::default();
+        for _ in 0..RETRIES_MAX {
+            match attempt().await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "a build tries again");
+                    tokio::time::sleep(backoff.next()).await;
+                }
+                done => return done,
+            }
+        }
+        attempt().await
+    }
+
+    /// What is left of builds that came to nothing is in nobody's way but the disk's.
+    async fn clear_up(&self) {
+        if let Err(error) = self.applier.drop_leftovers().await {
+            tracing::warn!(%error, "tables left behind; the next start or build drops them");
+        }
+    }
+
+    /// How far the tables are that are read.
+    async fn furthest_read(&self) -> Result<Option<Sequence>, WorkerError> {
+        self.applier.furthest_read(self.head().await?).await
     }
 
     async fn head(&self) -> Result<Sequence, WorkerError> {

@@ -35,10 +35,10 @@ use crate::database::DatabaseError;
 pub(crate) use apply::Applier;
 pub(crate) use batch::Batch;
 pub(crate) use job::{History, Job};
-pub use park::Retried;
+pub use park::{First, Retried};
 pub(crate) use status::PartitionProgress;
 pub use status::{PartitionStatus, Progress, State, Status};
-pub(crate) use worker::{Command, Worker};
+pub(crate) use worker::{Command, Worker, renewal};
 
 /// How much is folded in memory and written in one transaction: at most about 25,000 clicks.
 pub(crate) const BATCH: ReadLimit = ReadLimit { events_max: 4_096, bytes_max: 8 * 1024 * 1024 };
@@ -138,8 +138,9 @@ pub enum WorkerError {
     /// There are no tables from before: rebuild.
     #[error("there are no tables of {0} from before")]
     NoPrevious(&'static str),
-    /// Start the version that made the tables, and roll back with that.
-    #[error("the tables of {projection} from before are of version {theirs}, this is {ours}")]
+    /// Start the version that made the tables, and do it with that; or wait until the tables of
+    /// this one are built.
+    #[error("the tables of {projection} are of version {theirs}, this is {ours}")]
     OtherVersion {
         /// The projection.
         projection: &'static str,

@@ -62,6 +62,8 @@ create table if not exists parked (
     primary key (projection, table_set, partition, sequence)
 );
 
+create index if not exists parked_by_sequence on parked (projection, sequence_of);
+
 create table if not exists skipped (
     projection {text} not null,
     log_id {text} not null,

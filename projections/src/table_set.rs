@@ -173,7 +173,13 @@ impl Tables {
     where
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
-        let rendered = self.sets.render(sql);
+        // A replica may have the new tables already, and not yet be where they are read.
+        let is_elsewhere = purpose == Purpose::Answer && self.database.has_replica();
+        let rendered = if is_elsewhere {
+            Box::pin(self.there(purpose)).await?.render(sql)
+        } else {
+            self.sets.render(sql)
+        };
         let answer = self.database.for_each(purpose, rendered.clone(), values, &mut each).await;
         let Err(DatabaseError::Broken(_)) = answer else { return answer };
         // A rebuild, here or in another process, has dropped the tables that were named; or it

@@ -1,1 +1,1 @@
-create index {clicks.clicks}_by_link on {clicks.clicks} (link, at, sequence, place);
+create index if not exists {clicks.clicks}_by_link on {clicks.clicks} (link, at, sequence, place);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::world::{PATIENCE, World, at, click, key};
 use crate::parking::ParkedSequence;
 use crate::read_models::OperationError;
-use crate::runner::{State, WorkerError};
+use crate::runner::{First, State, WorkerError};
 
 impl World {
     /// Appends an event whose data is not what its type says.
@@ -117,7 +117,7 @@ pub(crate) async fn a_parked_link_goes_on_without_what_is_passed_over(world: Wor
     world.caught_up().await;
     world.counts_parked("link_directory", 3).await;
     // It is no better than before.
-    let retried = world.models.retry("link_directory", "default/a", false).await.unwrap();
+    let retried = world.models.retry("link_directory", "default/a", First::Try).await.unwrap();
     assert_eq!(retried.applied, 0);
     assert!(retried.error.is_some_and(|error| error.contains("titled")));
     assert_eq!(world.parked("link_directory").await[0].attempts, 2);
@@ -127,13 +127,14 @@ pub(crate) async fn a_parked_link_goes_on_without_what_is_passed_over(world: Wor
         panic!("{refused:?}")
     };
     assert_eq!((position, &*stream), (poison, "default/a"));
-    let skipped = world.models.retry("link_directory", "default/a", true).await.unwrap();
+    let skipped =
+        world.models.retry("link_directory", "default/a", First::PassOver(None)).await.unwrap();
     assert_eq!((skipped.applied, skipped.error), (1, None));
     assert_eq!(world.state_and_title("a").await, ("disabled".to_owned(), Some("old".to_owned())));
-    let missing = world.models.retry("link_directory", "default/a", true).await;
+    let missing = world.models.retry("link_directory", "default/a", First::PassOver(None)).await;
     assert!(matches!(missing, Err(OperationError::Failed(WorkerError::NotParked(_)))));
     world.counts_parked("link_directory", 1).await;
-    world.models.retry("link_directory", "default/b", true).await.unwrap();
+    world.models.retry("link_directory", "default/b", First::PassOver(None)).await.unwrap();
     world.counts_parked("link_directory", 0).await;
     // It stays passed over, and what comes later is live again.
     world.change("a", LinkTitled { title: Some("new".parse().unwrap()) }).await;
@@ -163,7 +164,7 @@ pub(crate) async fn a_poison_batch_of_clicks_is_parked_alone(world: World) {
     assert!(world.models.rebuild("clicks").await.is_err());
     for name in ["clicks", "click_statistics"] {
         let sequence = world.parked(name).await[0].sequence_of.clone();
-        world.models.retry(name, &sequence, true).await.unwrap();
+        world.models.retry(name, &sequence, First::PassOver(None)).await.unwrap();
         assert_eq!(world.parked(name).await, []);
         world.models.rebuild(name).await.unwrap();
     }
@@ -205,7 +206,53 @@ pub(crate) async fn a_row_that_can_not_be_kept_parks_its_link(world: World) {
     assert_eq!(parked[0].sequence_of, "default/c");
     assert!(world.models.link_directory().get(&key("d")).await.unwrap().is_some());
     world.execute("drop index just_one", &[]).await;
-    let retried = world.models.retry("link_directory", "default/c", false).await.unwrap();
+    let retried = world.models.retry("link_directory", "default/c", First::Try).await.unwrap();
     assert_eq!((retried.applied, retried.error), (1, None));
     world.verified().await;
+}
+
+/// What is good between two that can't be handled is applied, and never passed over by mistake.
+pub(crate) async fn only_what_can_not_be_handled_is_passed_over(world: World) {
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "old" })).await;
+    let first = world.poison_link("a").await;
+    world.change("a", LinkDisabled {}).await;
+    world.change("a", LinkTitled { title: Some("new".parse().unwrap()) }).await;
+    let second = world.poison_link("a").await;
+    world.change("a", LinkTitled { title: Some("newer".parse().unwrap()) }).await;
+    world.caught_up().await;
+    let retry = async |first| world.models.retry("link_directory", "default/a", first).await;
+    let skipped = retry(First::PassOver(Some(first.sequence))).await.unwrap();
+    assert_eq!(skipped.applied, 2);
+    let [parked] = &world.parked("link_directory").await[..] else { panic!("one sequence") };
+    assert_eq!((parked.first, parked.events), (second.sequence, 2));
+    // The same once more, as whoever lost the answer says it.
+    let again = retry(First::PassOver(Some(first.sequence))).await;
+    assert!(matches!(again, Err(OperationError::Failed(WorkerError::NotParked(_)))), "{again:?}");
+    let skipped = retry(First::PassOver(Some(second.sequence))).await.unwrap();
+    assert_eq!((skipped.applied, skipped.error), (1, None));
+    assert_eq!(world.state_and_title("a").await, ("disabled".to_owned(), Some("newer".to_owned())));
+    world.verified().await;
+    world.models.rebuild("link_directory").await.unwrap();
+    world.verified().await;
+}
+
+/// Two operators at once: what waited counts once.
+pub(crate) async fn what_two_retry_at_once_counts_once(world: World) {
+    for n in 1..=10_u64 {
+        // The rows of all links together and those of a link have the same number of bots: none.
+        world.execute("delete from click_statistics_1_totals", &[]).await;
+        let index = "create unique index just_one on click_statistics_1_totals (bots)";
+        world.execute(index, &[]).await;
+        world.clicks(vec![click("a", "2026-03-01T00:00:00Z", json!({}))]).await;
+        world.caught_up().await;
+        world.execute("drop index just_one", &[]).await;
+        let parked = world.parked("click_statistics").await;
+        assert_eq!(parked.len(), 1, "{parked:?}");
+        let retry = || world.models.retry("click_statistics", &parked[0].sequence_of, First::Try);
+        let (one, other) = tokio::join!(retry(), retry());
+        assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
+        let totals = world.models.click_statistics().totals(&[key("a")]).await.unwrap();
+        assert_eq!(totals.values().map(|totals| totals.total).sum::<u64>(), 1, "round {n}");
+        assert_eq!(world.parked("click_statistics").await, []);
+    }
 }

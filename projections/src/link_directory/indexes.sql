@@ -1,5 +1,5 @@
-create index {link_directory.links}_by_owner on {link_directory.links} (owner, created_at, link);
-create index {link_directory.links}_by_creation on {link_directory.links} (created_at, link);
-create index {link_directory.links}_by_url on {link_directory.links} (substr(url, 1, 500), owner);
-create index {link_directory.links}_by_expiry on {link_directory.links} (expires_at) where state = 'active' and expires_at is not null;
-create index {link_directory.tags}_by_link on {link_directory.tags} (link);
+create index if not exists {link_directory.links}_by_owner on {link_directory.links} (owner, created_at, link);
+create index if not exists {link_directory.links}_by_creation on {link_directory.links} (created_at, link);
+create index if not exists {link_directory.links}_by_url on {link_directory.links} (substr(url, 1, 500), owner);
+create index if not exists {link_directory.links}_by_expiry on {link_directory.links} (expires_at) where state = 'active' and expires_at is not null;
+create index if not exists {link_directory.tags}_by_link on {link_directory.tags} (link);

@@ -88,9 +88,10 @@ impl LinkDirectory {
     ) -> Result<Vec<LinkRow>, DatabaseError> {
         let sql = format!(
             "select {SELECTED} from {{link_directory.links}} l where {} and l.owner = $2 \
-             and l.state = 'active' and (l.expires_at is null or l.expires_at > $3) \
+             and l.state = 'active' and (l.expires_at is null or l.expires_at > $3) and {} \
              order by l.created_at desc, l.link limit {REUSE_CANDIDATES_MAX}",
-            SAME_URL.replace('?', "$1")
+            SAME_URL.replace('?', "$1"),
+            not_parked()
         );
         let values = [url.as_str().into(), owner.as_str().into(), now.timestamp_micros().into()];
         self.tables.look_up(&sql, &values, LinkRow::read).await
@@ -107,7 +108,9 @@ impl LinkDirectory {
     ) -> Result<Vec<LinkRow>, DatabaseError> {
         let sql = format!(
             "select {SELECTED} from {{link_directory.links}} l where l.state = 'active' \
-             and l.expires_at is not null and l.expires_at <= $1 order by l.expires_at, l.link limit $2"
+             and l.expires_at is not null and l.expires_at <= $1 and {} \
+             order by l.expires_at, l.link limit $2",
+            not_parked()
         );
         let values = [now.timestamp_micros().into(), i64::from(limit).into()];
         self.tables.look_up(&sql, &values, LinkRow::read).await

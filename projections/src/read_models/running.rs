@@ -17,7 +17,7 @@ use crate::database::Purpose;
 use crate::lease::Part;
 use crate::runner::{
     Applier, COMMANDS_MAX, Command, Job, PartitionProgress, PartitionStatus, Progress, State,
-    Status, Worker, WorkerError,
+    Status, Worker, WorkerError, renewal,
 };
 
 /// How often a replica is asked how far it is, while somebody waits for that.
@@ -57,7 +57,9 @@ impl Running {
         if applier.part == Part::Alone {
             builds::forget(&applier.database, applier.projection.name()).await?;
         }
-        applier.drop_leftovers().await?;
+        if let Err(error) = applier.drop_leftovers().await {
+            tracing::warn!(%error, "tables left behind; the next start or build drops them");
+        }
         tell_of_other_partitions(&applier).await?;
         let (told, progress) = watch::channel(Progress::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -229,9 +231,8 @@ fn tell_of_parked_and_built(projection: &'static str, progress: &Progress) {
         .set(number(total));
 }
 
-/// What there is to be done first where tables of another version are read. A newer version than
-/// that of the tables makes its own. An older one only does so alone: otherwise it would take the
-/// tables away from those who run the newer one.
+/// What there is to be done first. A version that is older than that of the tables reads its own
+/// until then, if they are still there.
 async fn begin_with(applier: &Applier, theirs: i64) -> Result<Option<Job>, WorkerError> {
     let ours = applier.projection.version();
     if theirs > ours
@@ -239,12 +240,7 @@ async fn begin_with(applier: &Applier, theirs: i64) -> Result<Option<Job>, Worke
     {
         applier.sets.swap(set);
     }
-    let builds = match applier.part {
-        Part::Alone => theirs != ours,
-        Part::Member(_) => theirs < ours,
-        Part::Reader => false,
-    };
-    Ok(builds.then_some(Job::Renew))
+    renewal(applier).await
 }
 
 /// A changed setting has to wait for new tables.

@@ -8,14 +8,11 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{ReadError, Seen};
 use hoplog_events::position::Sequence;
 
-use super::{Builder, Course};
+use super::{Builder, Course, RETRIES_MAX};
 use crate::checkpoint::Checkpoint;
 use crate::parking::Aside;
 use crate::projection::Changes;
-use crate::runner::{BATCH, Backoff, Batch, WorkerError};
-
-/// How often a build tries again in a row what may pass: two minutes in all.
-const RETRIES_MAX: u32 = 30;
+use crate::runner::{BATCH, Backoff, Batch, History, WorkerError};
 
 /// How often a log that has not yet what its head promises is asked again, and the pause.
 const LATE_MAX: u32 = 100;
@@ -85,6 +82,10 @@ impl Builder {
         };
         let to = match folded {
             Read::Nothing => return Ok(false),
+            Read::Gone(to) if course.history == History::Whole => {
+                let projection = self.applier.projection.name();
+                return Err(WorkerError::Trimmed { projection, to });
+            }
             Read::Gone(to) => {
                 course.trimmed_events += to.0 - after.0;
                 self.applier.pass_over(from, to).await?

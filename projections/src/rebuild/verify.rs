@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::database::{Row, Snapshot};
 use crate::parking::{Aside, Unhandled};
 use crate::projection::Table;
-use crate::runner::WorkerError;
+use crate::runner::{History, WorkerError};
 use crate::table_set::TableSet;
 
 /// How often the log is asked again whether it is the one of the tables, and the pause before that.
@@ -62,7 +62,8 @@ impl Builder {
     pub(crate) async fn verify(&self) -> Result<VerifyReport, WorkerError> {
         self.confirm().await?;
         let (applier, purpose) = (&self.applier, BuildPurpose::Verify);
-        let partitions = partitions_of(&applier.checkpoints().await?);
+        let read = applier.read_by_all().await?;
+        let partitions = partitions_of(&applier.checkpoints_of(read).await?);
         let new = applier.create(partitions, self.claim, purpose).await?;
         let outcome = self.claimed(Box::pin(self.build_and_compare(new))).await;
         if let Err(error) = applier.abandon(Some(new.set), self.claim).await {
@@ -88,15 +89,16 @@ impl Builder {
         // What is parked in the tables that are read is left out here as well.
         let aside = Aside::of_new_tables(database, &new, Unhandled::PassOver).await?;
         let mut course = self.course(vec![new], aside, BuildPurpose::Verify);
+        course.history = History::Kept;
         let furthest_behind = |live: &[Checkpoint]| {
             live.iter().map(|checkpoint| checkpoint.sequence).min().unwrap_or_default()
         };
         // For all partitions in one pass, then each to where its own rows are.
-        let live = self.applier.checkpoints().await?;
+        let live = self.read_checkpoints(new).await?;
         self.bring_all(&mut course, furthest_behind(&live)).await?;
         course.checkpoints = course.checkpoints.drain(..).flat_map(split).collect();
         for _ in 0..CHASE_MAX {
-            let live = self.applier.checkpoints().await?;
+            let live = self.read_checkpoints(new).await?;
             for (place, checkpoint) in live.iter().enumerate() {
                 self.bring(&mut course, place, checkpoint.sequence).await?;
             }
@@ -108,6 +110,17 @@ impl Builder {
             }
         }
         Err(WorkerError::Overtaken(self.applier.projection.name()))
+    }
+
+    /// The checkpoints of the tables that are read, which have as many partitions.
+    async fn read_checkpoints(&self, new: Checkpoint) -> Result<Vec<Checkpoint>, WorkerError> {
+        let set = self.applier.read_by_all().await?;
+        let live = self.applier.checkpoints_of(set).await?;
+        if live.len() == new.share.of().count() as usize {
+            Ok(live)
+        } else {
+            Err(WorkerError::Overtaken(set.projection))
+        }
     }
 
     async fn compare(

@@ -95,7 +95,12 @@ impl Applier {
     /// The log still has what the tables account for, of every partition: one that is not so far as the
     /// others may not notice that the log was put back.
     pub(crate) async fn confirm_all(&self) -> Result<(), WorkerError> {
-        let mut checkpoints = self.checkpoints().await?;
+        self.confirm_each(&self.checkpoints().await?).await
+    }
+
+    /// The log still has what these checkpoints are at.
+    pub(crate) async fn confirm_each(&self, checkpoints: &[Checkpoint]) -> Result<(), WorkerError> {
+        let mut checkpoints = checkpoints.to_vec();
         checkpoints.sort_by_key(|checkpoint| checkpoint.sequence);
         checkpoints.dedup_by_key(|checkpoint| checkpoint.sequence);
         for checkpoint in checkpoints {

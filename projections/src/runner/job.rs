@@ -99,7 +99,10 @@ impl Builder {
             match self.try_to_renew().await {
                 Ok(()) => return Ended::Replaced,
                 Err(WorkerError::Building(_)) => tokio::time::sleep(OTHERS_POLL).await,
-                Err(error) if error.is_transient() => tokio::time::sleep(backoff.next()).await,
+                Err(error) if error.is_transient() || error.ends_a_turn() => {
+                    tokio::time::sleep(backoff.next()).await;
+                }
+                Err(WorkerError::Overtaken(_)) => tokio::time::sleep(backoff.next()).await,
                 Err(WorkerError::Stopped) => return Ended::Kept,
                 Err(error) => return Ended::Failed(error),
             }

@@ -7,6 +7,7 @@ use hoplog_events::position::{Position, Sequence};
 use super::{Applier, BATCH, Batch, WorkerError};
 use crate::checkpoint::Checkpoint;
 use crate::parking::{self, Aside, PARKED_MAX, Unhandled};
+use crate::table_set::active_set;
 
 /// How often parked events are tried again because the projection moved on meanwhile.
 const ATTEMPTS_MAX: u32 = 100;
@@ -23,6 +24,15 @@ pub struct Retried {
     pub applied: u64,
     /// Why the others are still parked.
     pub error: Option<String>,
+}
+
+/// What is done with the event that a sequence waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// It is tried again.
+    Try,
+    /// It is passed over for good; only if it is this one, if one is named.
+    PassOver(Option<Sequence>),
 }
 
 impl Applier {
@@ -102,45 +112,36 @@ impl Applier {
         Ok(to)
     }
 
-    /// Tries a parked sequence again, without its first event if that is to be passed over.
-    pub(crate) async fn retry(
-        &self,
-        sequence: &str,
-        pass_over_first: bool,
-    ) -> Result<Retried, WorkerError> {
-        let mut applied = 0;
-        let mut skip = pass_over_first;
-        let mut known = false;
+    /// Tries a parked sequence again, as it is or without the event that it waits for.
+    pub(crate) async fn retry(&self, sequence: &str, first: First) -> Result<Retried, WorkerError> {
+        let (mut applied, mut first, mut known) = (0, first, false);
         for _ in 0..ATTEMPTS_MAX {
-            let set = self.active();
-            let limit = u32::try_from(BATCH.events_max).unwrap_or(u32::MAX);
-            let rows = parking::events_of(&self.database, set, sequence, limit).await?;
-            let Some((partition, _)) = rows.first().copied() else {
+            let Some((from, events)) = self.waiting(sequence).await? else {
                 if !known {
                     return Err(WorkerError::NotParked(sequence.to_owned()));
                 }
                 return Ok(Retried { sequence_of: sequence.to_owned(), applied, error: None });
             };
+            if let First::PassOver(Some(expected)) = first
+                && events.first() != Some(&expected)
+            {
+                return Err(WorkerError::NotParked(sequence.to_owned()));
+            }
             known = true;
-            let events = rows.into_iter().filter(|(number, _)| *number == partition);
-            let events: Vec<Sequence> = events.map(|(_, event)| event).collect();
-            let from = self.checkpoint(partition).await?;
-            let done = if skip {
-                self.pass_first_over(from, sequence, &events).await
-            } else {
-                self.release(from, sequence, &events).await
+            let done = match first {
+                First::Try => self.release_some(from, sequence, &events).await,
+                First::PassOver(_) => self.pass_first_over(from, sequence, &events).await,
             };
             match done {
-                Ok(count) => {
+                Ok((count, None)) => {
                     applied += count;
                     // The same event may be parked in several partitions.
-                    skip = skip && !self.projection.keeps_order();
+                    if self.projection.keeps_order() {
+                        first = First::Try;
+                    }
                 }
-                Err(error) if error.is_about_an_event() => {
-                    let error = error.to_string();
-                    let first = events.first().copied().unwrap_or_default();
-                    parking::note_attempt(&self.database, &from, sequence, first, &error).await?;
-                    let sequence_of = sequence.to_owned();
+                Ok((count, Some(error))) => {
+                    let (sequence_of, applied) = (sequence.to_owned(), applied + count);
                     return Ok(Retried { sequence_of, applied, error: Some(error) });
                 }
                 // The projection moved on in between.
@@ -151,12 +152,33 @@ impl Applier {
         Err(WorkerError::Overtaken(self.projection.name()))
     }
 
+    /// The events of a sequence that wait in one partition, and its checkpoint; `None`: there are
+    /// none. The checkpoint is read first: it then tells whether the events still wait.
+    async fn waiting(
+        &self,
+        sequence: &str,
+    ) -> Result<Option<(Checkpoint, Vec<Sequence>)>, WorkerError> {
+        let (projection, ours) = (self.projection.name(), self.projection.version());
+        let (set, version) = active_set(&self.database, projection).await?;
+        if let Some(theirs) = version.filter(|theirs| *theirs != ours) {
+            return Err(WorkerError::OtherVersion { projection, theirs, ours });
+        }
+        let checkpoints = self.checkpoints_of(set).await?;
+        let limit = u32::try_from(BATCH.events_max).unwrap_or(u32::MAX);
+        let rows = parking::events_of(&self.database, set, sequence, limit).await?;
+        let Some((partition, _)) = rows.first().copied() else { return Ok(None) };
+        let from = checkpoints.into_iter().nth(partition as usize);
+        let from = from.ok_or_else(|| WorkerError::CheckpointLost(projection.to_owned()))?;
+        let events = rows.into_iter().filter(|(number, _)| *number == partition);
+        Ok(Some((from, events.map(|(_, event)| event).collect())))
+    }
+
     async fn pass_first_over(
         &self,
         from: Checkpoint,
         sequence: &str,
         events: &[Sequence],
-    ) -> Result<u64, WorkerError> {
+    ) -> Result<(u64, Option<String>), WorkerError> {
         let first = events.first().copied().unwrap_or_default();
         let mut transaction = self.database.begin().await?;
         if !from.advance(&mut transaction, from.with_other_parking()).await? {
@@ -165,7 +187,30 @@ impl Applier {
         }
         parking::skip(&mut transaction, &from, sequence, first).await?;
         transaction.commit().await?;
-        Ok(0)
+        Ok((0, None))
+    }
+
+    /// Folds as many of the events that wait as can be handled, the first ones; what is told
+    /// is why the next one can't be.
+    async fn release_some(
+        &self,
+        from: Checkpoint,
+        sequence: &str,
+        events: &[Sequence],
+    ) -> Result<(u64, Option<String>), WorkerError> {
+        let mut count = events.len();
+        loop {
+            match self.release(from, sequence, &events[..count]).await {
+                Ok(()) => return Ok((count as u64, None)),
+                Err(error) if error.is_about_an_event() && count > 1 => count /= 2,
+                Err(error) if error.is_about_an_event() => {
+                    let (first, error) = (events[0], error.to_string());
+                    parking::note_attempt(&self.database, &from, sequence, first, &error).await?;
+                    return Ok((0, Some(error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Folds events that waited into the rows, which are further on already for other sequences.
@@ -174,7 +219,7 @@ impl Applier {
         from: Checkpoint,
         sequence: &str,
         events: &[Sequence],
-    ) -> Result<u64, WorkerError> {
+    ) -> Result<(), WorkerError> {
         let last = events.last().copied().unwrap_or_default();
         let batch = Batch::from(self.read_each(events).await?);
         let changes = self.fold(batch, from.share).await?;
@@ -185,11 +230,14 @@ impl Applier {
             drop(transaction);
             return Err(self.lost(from).await);
         }
+        let released = parking::release(&mut transaction, &from, sequence, last).await?;
+        if released != events.len() as u64 {
+            return Err(WorkerError::ParkingChanged(from.set.projection.to_owned()));
+        }
         changes.write(&mut transaction, from.set).await?;
-        parking::release(&mut transaction, &from, sequence, last).await?;
         transaction.commit().await?;
         Self::tell(told, to);
-        Ok(events.len() as u64)
+        Ok(())
     }
 
     async fn read_each(&self, events: &[Sequence]) -> Result<Vec<RecordedEvent>, WorkerError> {

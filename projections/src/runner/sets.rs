@@ -6,6 +6,8 @@
 //!                                       the one read        ◄─────────── rollback
 //! ```
 
+use std::time::Duration;
+
 use hoplog_events::position::Sequence;
 
 use super::{Applier, WorkerError};
@@ -15,6 +17,9 @@ use crate::database::{Purpose, Row, Transaction};
 use crate::parking;
 use crate::partition::{Partitions, Share};
 use crate::table_set::{TableSet, active_set};
+
+/// How long a swap waits for the log while others wait for it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Applier {
     /// Makes the first set of tables and lets it be read: there is nothing to be built aside.
@@ -44,6 +49,7 @@ impl Applier {
     ) -> Result<Checkpoint, WorkerError> {
         let set = self.next_set().await?;
         let mut transaction = self.database.begin().await?;
+        self.take_turn(&mut transaction).await?;
         if !claim.take(&mut transaction, set, purpose).await? {
             return Err(WorkerError::Building(set.projection));
         }
@@ -63,10 +69,19 @@ impl Applier {
         purpose: BuildPurpose,
     ) -> Result<(), WorkerError> {
         let mut transaction = self.database.begin().await?;
+        self.take_turn(&mut transaction).await?;
         if !claim.take(&mut transaction, set, purpose).await? {
             return Err(WorkerError::Building(set.projection));
         }
         Ok(transaction.commit().await?)
+    }
+
+    /// Whoever makes, swaps or drops sets of a projection does it one after the other, to the end
+    /// of its transaction.
+    async fn take_turn(&self, transaction: &mut Transaction) -> Result<(), WorkerError> {
+        let sql = "update projections set version = version where name = $1";
+        transaction.execute(sql.to_owned(), &[self.projection.name().into()]).await?;
+        Ok(())
     }
 
     /// A number that no set has had.
@@ -95,16 +110,19 @@ impl Applier {
 
     /// Makes what a full set needs to be read.
     pub(crate) async fn index(&self, set: TableSet) -> Result<(), WorkerError> {
-        let sql = set.render(self.projection.indexes());
-        let mut transaction = self.database.begin().await?;
-        if !sql.is_empty() {
-            transaction.define_at_length(&sql).await?;
+        // One after the other: on SQLite others write in between.
+        for sql in set.render(self.projection.indexes()).split_inclusive(';') {
+            if !sql.trim().is_empty() {
+                let mut transaction = self.database.begin().await?;
+                transaction.define_at_length(sql).await?;
+                transaction.commit().await?;
+            }
         }
-        Ok(transaction.commit().await?)
+        Ok(())
     }
 
     /// The set that is read, as the database has it: a process that is behind reads another one.
-    pub(super) async fn read_by_all(&self) -> Result<TableSet, WorkerError> {
+    pub(crate) async fn read_by_all(&self) -> Result<TableSet, WorkerError> {
         let name = self.projection.name();
         let (set, _) = active_set(&self.database, name).await?;
         Ok(set)
@@ -139,15 +157,20 @@ impl Applier {
                     where projection = $1 and table_set = $2";
         let swap = "update projections set previous_set = active_set, previous_version = version, \
                     active_set = $3, version = $4 where name = $1 and active_set = $2 \
+                    and active_set <> $3 and exists (select 1 from checkpoints c \
+                    where c.projection = $1 and c.table_set = $3) \
                     and not exists (select 1 from checkpoints c where c.projection = $1 \
                     and c.table_set = $2 and c.log_id = $5 and c.sequence > $6 \
                     and c.sequence <= $7)";
         let old = self.read_by_all().await?;
         let mut transaction = self.database.begin().await?;
+        self.take_turn(&mut transaction).await?;
         let of_old = [old.projection.into(), old.number.into()];
         transaction.execute(hold.to_owned(), &of_old).await?;
         // Asked now: whatever they have of this log is not beyond it.
-        let head = self.log.head(self.projection.topic()).await?.sequence;
+        let head = tokio::time::timeout(HEAD_TIMEOUT, self.log.head(self.projection.topic())).await;
+        let Ok(head) = head else { return Ok(false) };
+        let head = head?.sequence;
         let of_new = [new.number.into(), self.projection.version().into()];
         let log = [self.log.id().to_string().into()];
         let places = [reached.0.cast_signed().into(), head.0.cast_signed().into()];
@@ -165,24 +188,34 @@ impl Applier {
 
     /// Drops every set but the one that is read, the one before, and the one that is being built.
     pub(crate) async fn drop_leftovers(&self) -> Result<(), WorkerError> {
-        let active = self.active();
-        let sql = "select active_set from projections where name = $1 \
-                   union select previous_set from projections where name = $1 \
-                   and previous_set is not null \
-                   union select table_set from builds where projection = $1 and ends > {now}";
-        let values = [active.projection.into()];
-        let kept = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, |r| r.int(0));
-        let kept = kept.await?;
-        for number in set_numbers(&self.database, active.projection).await? {
-            if !kept.contains(&number) && number != active.number {
-                self.drop_set(TableSet { number, ..active }).await?;
-            }
+        let projection = self.projection.name();
+        for number in set_numbers(&self.database, projection).await? {
+            self.drop_unless_needed(TableSet { projection, number }).await?;
         }
         Ok(())
     }
 
-    /// Drops a set of tables with its checkpoints. Those first: whoever still writes the set ends
-    /// that before its tables go away, and finds no checkpoint the next time.
+    /// A claim on it that has ended is taken away, so that its builder, if it was only frozen, swaps
+    /// nothing.
+    async fn drop_unless_needed(&self, set: TableSet) -> Result<(), WorkerError> {
+        let claim = "delete from builds where projection = $1 and table_set = $2 and ends <= {now}";
+        let unneeded = "delete from checkpoints where projection = $1 and table_set = $2 \
+                        and not exists (select 1 from builds b \
+                        where b.projection = $1 and b.table_set = $2) \
+                        and not exists (select 1 from projections p where p.name = $1 \
+                        and (p.active_set = $2 or p.previous_set = $2))";
+        let values = [set.projection.into(), set.number.into()];
+        let mut transaction = self.database.begin().await?;
+        self.take_turn(&mut transaction).await?;
+        transaction.execute(claim.to_owned(), &values).await?;
+        if transaction.execute(unneeded.to_owned(), &values).await? > 0 {
+            self.drop_in(&mut transaction, set).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Drops a set of tables, whoever needs it.
+    #[cfg(test)]
     pub(crate) async fn drop_set(&self, set: TableSet) -> Result<(), WorkerError> {
         let mut transaction = self.database.begin().await?;
         self.drop_in(&mut transaction, set).await?;
@@ -204,6 +237,8 @@ impl Applier {
         Ok(transaction.commit().await?)
     }
 
+    /// Drops a set of tables with its checkpoints. Those first: whoever still writes the set ends
+    /// that before its tables go away, and finds no checkpoint the next time.
     async fn drop_in(
         &self,
         transaction: &mut Transaction,

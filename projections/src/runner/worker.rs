@@ -11,6 +11,7 @@ use super::follow::Follower;
 use super::job::{Answer, Ended, Job, Running};
 use super::{Applier, Progress, State, WorkerError};
 use crate::lease::{self, Part};
+use crate::table_set::active_set;
 
 /// What an operator asks of a projection, and where the answer goes.
 #[derive(Debug)]
@@ -57,6 +58,12 @@ impl Worker {
                 }
                 Next::Obey(Command::Resume(answer)) => {
                     let _ = answer.send(self.set_paused(false).await);
+                    // Tables of this version that could not be built are tried again.
+                    if job.is_none()
+                        && let Ok(Some(renewal)) = renewal(&self.applier).await
+                    {
+                        job = Some(self.begin(renewal, &stopping));
+                    }
                 }
                 Next::Obey(Command::LookAgain(answer)) => {
                     let _ = answer.send(Ok(()));
@@ -145,6 +152,20 @@ impl Worker {
             progress.last_error = Some(error.to_string());
         });
     }
+}
+
+/// What there is to be built where tables of another version are read. A newer version than that
+/// of the tables makes its own. An older one only does so alone: otherwise it would take the
+/// tables away from those who run the newer one.
+pub(crate) async fn renewal(applier: &Applier) -> Result<Option<Job>, WorkerError> {
+    let (_, theirs) = active_set(&applier.database, applier.projection.name()).await?;
+    let (theirs, ours) = (theirs.unwrap_or_default(), applier.projection.version());
+    let builds = match applier.part {
+        Part::Alone => theirs != ours,
+        Part::Member(_) => theirs < ours,
+        Part::Reader => false,
+    };
+    Ok(builds.then_some(Job::Renew))
 }
 
 /// One build at a time.

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::parking::ParkedSequence;
-use hoplog_projections::runner::Retried;
+use hoplog_projections::read_models::OperationError;
+use hoplog_projections::runner::{First, Retried};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -131,6 +132,7 @@ pub async fn retry(
     let mut query = Parameters::new(query.as_deref());
     let one = query.raw("sequence");
     query.finish()?;
+    let is_all = one.is_none();
     let sequences = if let Some(one) = one {
         vec![one]
     } else {
@@ -140,7 +142,15 @@ pub async fn retry(
     };
     let mut data = Vec::with_capacity(sequences.len());
     for sequence in sequences {
-        data.push(app.read_models.retry(&name, &sequence, false).await?.into());
+        match app.read_models.retry(&name, &sequence, First::Try).await {
+            Ok(retried) => data.push(retried.into()),
+            // One that can't be tried keeps no other from it. Whoever asked for one alone is told.
+            Err(OperationError::Failed(error)) if is_all => {
+                let error = Some(error.to_string());
+                data.push(RetriedAnswer { sequence, applied: 0, error });
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(Json(RetriedList { data }))
 }
@@ -150,6 +160,7 @@ pub async fn retry(
     params(
         ("name" = String, Path, description = "its name"),
         ("sequence" = String, Query, description = "the sequence, as the list names it"),
+        ("position" = Option<String>, Query, description = "the event, as the list names it: nothing is done if the sequence waits for another one"),
     ),
     responses((status = 200, description = "what became of the rest", body = RetriedAnswer), Operation))]
 pub async fn skip(
@@ -163,7 +174,9 @@ pub async fn skip(
     if sequence.is_none() {
         query.wrong("sequence", "required", "name the sequence, as the list of parked ones does");
     }
+    let position: Option<Position> = query.optional("position");
     query.finish()?;
     let sequence = sequence.unwrap_or_default();
-    Ok(Json(app.read_models.retry(&name, &sequence, true).await?.into()))
+    let first = First::PassOver(position.map(|position| position.sequence));
+    Ok(Json(app.read_models.retry(&name, &sequence, first).await?.into()))
 }

@@ -6,7 +6,9 @@ use super::super::{DatabaseError, Row, Value};
 use super::connection::{Held, query, within};
 use super::{COMPARISON_TIMEOUT, PROJECTORS_ACQUIRE_TIMEOUT, PostgresDatabase, ROUND_TRIP_MAX};
 
-const BEGIN: &str = "set statement_timeout = 0; begin isolation level repeatable read, read only";
+/// The server notices within seconds when nobody waits for the answer any more.
+const BEGIN: &str = "set statement_timeout = 0; set client_connection_check_interval = '5s'; \
+    begin isolation level repeatable read, read only";
 
 /// A state of the database. Its connection has no time-out and is used for nothing else: it is
 /// closed when this is dropped.

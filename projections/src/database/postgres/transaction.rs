@@ -83,7 +83,10 @@ impl Transaction {
         &mut self,
         sql: &str,
     ) -> Result<(), DatabaseError> {
-        within(LIMIT, self.0.run("set local statement_timeout = 0")).await?;
+        // The server notices within seconds when nobody waits for it any more.
+        let settings = "set local statement_timeout = 0; \
+                        set local client_connection_check_interval = '5s'";
+        within(LIMIT, self.0.run(settings)).await?;
         within(COMPARISON_TIMEOUT, self.0.run(&render(sql))).await
     }
 
