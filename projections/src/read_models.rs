@@ -103,8 +103,18 @@ impl ReadModels {
         for (projection, (_, version)) in all.into_iter().zip(active) {
             let (database, log, sets) = (database.clone(), Arc::clone(&log), sets.clone());
             let (listener, room) = (Listener::clone(&listener), Arc::clone(&room));
-            let applier =
-                Applier { projection, database, log, sets, part, partitions, room, listener };
+            let last_stretch = Arc::default();
+            let applier = Applier {
+                projection,
+                database,
+                log,
+                sets,
+                part,
+                partitions,
+                room,
+                listener,
+                last_stretch,
+            };
             projections.push(Running::open(applier, version).await?);
         }
         let long_answers = Arc::new(Semaphore::new(database.long_answers_max()));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hoplog_events::position::{Position, Sequence};
-use tokio::sync::watch;
+use tokio::sync::{RwLockWriteGuard, watch};
 
 use crate::builds::{BEAT, Build, BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
@@ -27,6 +27,9 @@ const RETRIES_MAX: u32 = 30;
 
 /// How often new tables are brought to where the ones are that are read, which go on.
 const CHASE_MAX: u32 = 500;
+
+/// After how many of those live work of this process is held up for the next one.
+const CHASE_FREE: u32 = 20;
 
 /// How a rebuild went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +213,8 @@ impl Builder {
 
     /// Follows the tables that are read until the new ones are as far, and swaps.
     async fn swap(&self, mut course: Course) -> Result<RebuildReport, WorkerError> {
-        for _ in 0..CHASE_MAX {
+        for attempt in 0..CHASE_MAX {
+            let _held = self.hold_after(attempt).await;
             let read = self.again(|| self.furthest_read().boxed()).await?;
             self.bring_all(&mut course, read.unwrap_or_default()).await?;
             let reached = course.reached();
@@ -226,6 +230,11 @@ impl Builder {
             }
         }
         Err(WorkerError::Overtaken(self.applier.projection.name()))
+    }
+
+    /// Where live work of this process is always a step ahead, it waits for a few steps.
+    async fn hold_after(&self, attempt: u32) -> Option<RwLockWriteGuard<'_, ()>> {
+        if attempt < CHASE_FREE { None } else { Some(self.applier.last_stretch.write().await) }
     }
 
     /// Tries again what may pass: hours of work are not thrown away for a moment.

@@ -99,6 +99,7 @@ impl World {
             partitions: Partitions::ONE,
             room: Arc::new(Semaphore::new(1)),
             listener: Listener::default(),
+            last_stretch: Arc::default(),
         })
     }
 

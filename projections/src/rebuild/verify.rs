@@ -97,7 +97,8 @@ impl Builder {
         let live = self.read_checkpoints(new).await?;
         self.bring_all(&mut course, furthest_behind(&live)).await?;
         course.checkpoints = course.checkpoints.drain(..).flat_map(split).collect();
-        for _ in 0..CHASE_MAX {
+        for attempt in 0..CHASE_MAX {
+            let held = self.hold_after(attempt).await;
             let live = self.read_checkpoints(new).await?;
             for (place, checkpoint) in live.iter().enumerate() {
                 self.bring(&mut course, place, checkpoint.sequence).await?;
@@ -105,6 +106,7 @@ impl Builder {
             let set = live.first().map_or(self.applier.active(), |checkpoint| checkpoint.set);
             let mut snapshot = database.snapshot().await?;
             if are_equally_far(&mut snapshot, set, new.set).await? {
+                drop(held);
                 let at = furthest_behind(&live);
                 return self.compare(&mut snapshot, set, &course, at).await;
             }

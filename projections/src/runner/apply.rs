@@ -6,7 +6,7 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Position, Sequence};
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 
 use super::{Batch, WorkerError};
 use crate::checkpoint::Checkpoint;
@@ -31,6 +31,9 @@ pub(crate) struct Applier {
     /// How many batches may be under way in this process; see [`super::BATCHES_MAX`].
     pub(crate) room: Arc<Semaphore>,
     pub(crate) listener: Listener,
+    /// Held by whoever applies live events; a builder that can't catch up with them takes it for
+    /// the last few.
+    pub(crate) last_stretch: Arc<RwLock<()>>,
 }
 
 impl Applier {

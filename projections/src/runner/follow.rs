@@ -122,8 +122,10 @@ impl Follower<'_> {
         let started = Instant::now();
         let (events, parking) = (batch.len() as u64, checkpoint.parking);
         let batch = Batch::from(batch);
+        let held = self.applier.last_stretch.read().await;
         let (checkpoint, facts) =
             self.applier.apply_or_set_aside(checkpoint, &batch, aside).await?;
+        drop(held);
         if checkpoint.parking != parking || !aside.is_empty() {
             self.count_parked().await?;
         }

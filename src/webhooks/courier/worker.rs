@@ -140,7 +140,9 @@ impl Worker {
         let now = self.webhooks.clock.now();
         let left = self.waiting.next.map(|next| (next - now).to_std().unwrap_or_default());
         if left.is_some_and(|left| left.is_zero()) {
-            self.send_due(webhook).await?;
+            // As it is after the events were read: what was changed before they happened is known.
+            let Some(webhook) = self.active() else { return Ok(Duration::ZERO) };
+            self.send_due(&webhook).await?;
         }
         if more {
             return Ok(Duration::ZERO);
