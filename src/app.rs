@@ -45,6 +45,7 @@ use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::{LinkResolver, Target};
 
 pub mod backends;
+pub mod rankings;
 pub mod serve;
 mod shared_cache;
 

@@ -98,6 +98,28 @@ const fn roots() -> [u64; STEPS as usize] {
     roots
 }
 
+impl Period {
+    /// The first and the last day of the period that a day is in.
+    #[must_use]
+    pub fn days(self, day: NaiveDate) -> [NaiveDate; 2] {
+        let ends = |first: Option<NaiveDate>, next: Option<NaiveDate>| {
+            let last = next.and_then(|next| next.pred_opt());
+            first.zip(last).map_or([day; 2], |(first, last)| [first, last])
+        };
+        match self {
+            Self::Day => [day; 2],
+            Self::Week => {
+                let first = day - Days::new(u64::from(day.weekday().num_days_from_monday()));
+                ends(Some(first), first.checked_add_days(Days::new(7)))
+            }
+            Self::Month => {
+                let first = day.with_day(1);
+                ends(first, first.and_then(|first| first.checked_add_months(Months::new(1))))
+            }
+        }
+    }
+}
+
 impl HalfLife {
     fn micros(self) -> i64 {
         match self {

@@ -19,6 +19,9 @@ fn weeks_begin_on_monday_and_every_kind_is_read_back() {
     let month = |text: &str| Span::of(Period::Month, day(text));
     assert_eq!(month("2026-02-01"), month("2026-02-28"));
     assert_ne!(month("2026-01-31"), month("2026-02-01"));
+    let days = |period: Period, text: &str| period.days(day(text)).map(|day| day.to_string());
+    assert_eq!(days(Period::Week, "2026-03-01"), ["2026-02-23", "2026-03-01"]);
+    assert_eq!(days(Period::Month, "2028-02-29"), ["2028-02-01", "2028-02-29"]);
     for moment in ["1920-02-29T23:59:59Z", "2026-03-01T00:00:00Z"] {
         let kinds = spans_of(at(moment)).map(|(span, _)| span.kind());
         let periods = PERIODS.map(Kind::Period);
