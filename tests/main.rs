@@ -37,4 +37,5 @@ mod retention;
 mod shapes;
 mod shared_cache;
 mod statistics;
+mod top;
 mod visitors;

@@ -164,9 +164,10 @@ impl ClickStatistics {
         if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
             return Err(QueryError::EmptyRange);
         }
-        let _turn = match query.is_long() {
-            true => Some(long_answers::turn(&self.long_answers).await?),
-            false => None,
+        let _turn = if query.is_long() {
+            Some(long_answers::turn(&self.long_answers).await?)
+        } else {
+            None
         };
         let accumulator = if query.filters.is_empty() {
             self.sum_buckets(query).await?

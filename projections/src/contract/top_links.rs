@@ -225,7 +225,7 @@ pub(crate) async fn shuffled_batches_give_the_same_scores(world: World) {
             let at = format!("2026-0{}-{:02}T{:02}:00:00Z", 1 + m % 3, 1 + n % 27, (n * m) % 24);
             click(&format!("c{}", (n + m) % 7), &at, json!({}))
         };
-        world.clicks((0..1 + n % 5).map(visit).collect()).await;
+        world.clicks((0..=n % 5).map(visit).collect()).await;
     }
     world.verified().await;
     let all = world.appliers();

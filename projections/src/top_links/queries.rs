@@ -186,19 +186,23 @@ impl Source {
 
     /// Names the links that are ranked, and says where their rows are.
     fn chosen(&mut self, among: &Among) -> &'static str {
-        let owner = among.owner.as_ref().map(|owner| self.parameter(owner.as_str()));
-        let tag = among.tag.as_ref().map(|tag| self.parameter(tag.as_str()));
-        let owned = owner.map(|owner| {
-            format!("select link from {{link_directory.links}} where owner = {owner}")
-        });
-        let tagged =
-            tag.map(|tag| format!("select link from {{link_directory.tags}} where tag = {tag}"));
-        let chosen = match (owned, tagged) {
-            (None, None) => return "{top_links.scores} t",
-            (Some(one), None) | (None, Some(one)) => one,
-            (Some(owned), Some(tagged)) => format!("{tagged} and link in ({owned})"),
-        };
-        self.sql = format!("chosen as materialized ({chosen}), ");
+        if among.is_everything() {
+            return "{top_links.scores} t";
+        }
+        let tables = [
+            ("links", "owner", among.owner.as_ref().map(OwnerId::as_str)),
+            ("tags", "tag", among.tag.as_ref().map(Tag::as_str)),
+        ];
+        let mut chosen = Vec::new();
+        for (table, column, value) in tables {
+            if let Some(value) = value {
+                let place = self.parameter(value);
+                chosen.push(format!(
+                    "select link from {{link_directory.{table}}} where {column} = {place}"
+                ));
+            }
+        }
+        self.sql = format!("chosen as materialized ({}), ", chosen.join(" intersect "));
         "chosen join {top_links.scores} t on t.link = chosen.link"
     }
 

@@ -68,6 +68,7 @@ const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 /// The steps of a half-life.
 const STEPS: i64 = 64;
+const ROOTS_COUNT: usize = 64;
 
 /// The half-lives of a span.
 const SPAN_HALF_LIVES: i64 = 8;
@@ -80,16 +81,17 @@ const UNIT_BITS: i64 = 16;
 const ROOT_BITS: u32 = 60;
 
 /// 2^(n/64), in whole numbers only: floating point gives other last digits on other machines.
-const ROOTS: [u64; STEPS as usize] = roots();
+const ROOTS: [u64; ROOTS_COUNT] = roots();
 
-const fn roots() -> [u64; STEPS as usize] {
+#[expect(clippy::cast_possible_truncation, reason = "all of them are below 2^61")]
+const fn roots() -> [u64; ROOTS_COUNT] {
     let mut root: u128 = 2 << ROOT_BITS;
     let mut halvings = 0;
-    while halvings < STEPS.trailing_zeros() {
+    while halvings < ROOTS_COUNT.trailing_zeros() {
         root = (root << ROOT_BITS).isqrt();
         halvings += 1;
     }
-    let mut roots = [1_u64 << ROOT_BITS; STEPS as usize];
+    let mut roots = [1_u64 << ROOT_BITS; ROOTS_COUNT];
     let mut n = 1;
     while n < roots.len() {
         roots[n] = ((roots[n - 1] as u128 * root) >> ROOT_BITS) as u64;

@@ -1,7 +1,5 @@
 //! What may be asked of rankings.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use hoplog_events::link::{OwnerId, Tag};
 use hoplog_projections::top_links::{Among, HalfLife, Period, Ranking};
@@ -51,10 +49,13 @@ impl Asked {
         let is_trend = query.choice("by", &[("clicks", false), ("trending", true)], false);
         let half_life = query.choice("halfLife", &HALF_LIVES, None);
         let period = query.choice("period", &PERIODS, None);
-        let ends = ["from", "to"].map(|name| query.optional::<Day>(name).map(|Day(day)| day));
+        let ends = ["from", "to"].map(|name| End::take(query, name));
         let tag = query.optional::<Tag>("tag");
-        let given =
-            [("period", period.is_some()), ("from", ends[0].is_some()), ("to", ends[1].is_some())];
+        let given = [
+            ("period", period.is_some()),
+            ("from", ends[0] != End::Open),
+            ("to", ends[1] != End::Open),
+        ];
         for (name, _) in given.iter().filter(|(_, is_given)| is_trend && *is_given) {
             query.wrong(name, "invalid", "goes with by=clicks");
         }
@@ -96,26 +97,29 @@ impl Asked {
     }
 }
 
-/// The days that are asked for; `None`: all.
+/// The days that are asked for; `None`: all, or a mistake.
 fn days(
     query: &mut Parameters,
     period: Option<Period>,
-    ends: [Option<NaiveDate>; 2],
+    ends: [End; 2],
     now: DateTime<Utc>,
 ) -> Option<[NaiveDate; 2]> {
     match (period, ends) {
-        (None, [None, None]) => None,
-        (Some(period), [None, None]) => Some(period.days(now.date_naive())),
-        (None, [Some(first), Some(last)]) => Some([first, last]),
+        (Some(period), [End::Open, End::Open]) => Some(period.days(now.date_naive())),
         (Some(_), _) => {
             query.wrong("period", "invalid", "goes without from and to");
             None
         }
-        (None, [from, _]) => {
-            let missing = if from.is_none() { "from" } else { "to" };
-            query.wrong(missing, "required", "from and to go together");
+        (None, [End::Day(first), End::Day(last)]) => Some([first, last]),
+        (None, [End::Open, End::Day(_)]) => {
+            query.wrong("from", "required", "from and to go together");
             None
         }
+        (None, [End::Day(_), End::Open]) => {
+            query.wrong("to", "required", "from and to go together");
+            None
+        }
+        (None, _) => None,
     }
 }
 
@@ -127,16 +131,29 @@ fn between(query: &mut Parameters, first: NaiveDate, last: NaiveDate) -> Ranking
     })
 }
 
-/// A day of these times.
-struct Day(NaiveDate);
+/// An end of a range of days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// None is given.
+    Open,
+    Day(NaiveDate),
+    /// What is given is no day; the mistake is noted.
+    Wrong,
+}
 
-impl FromStr for Day {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+impl End {
+    fn take(query: &mut Parameters, name: &str) -> Self {
+        let Some(given) = query.raw(name) else { return Self::Open };
+        let day = NaiveDate::parse_from_str(&given, "%Y-%m-%d").ok();
         let day = day.filter(|day| (1970..=9_999).contains(&day.year()));
-        day.map(Self).ok_or("must be a day such as 2030-01-31, of the years 1970 to 9999")
+        day.map_or_else(
+            || {
+                let detail = "must be a day such as 2030-01-31, of the years 1970 to 9999";
+                query.wrong(name, "invalid", detail);
+                Self::Wrong
+            },
+            Self::Day,
+        )
     }
 }
 

@@ -23,7 +23,7 @@ use super::*;
 use crate::cache::redis_server::RedisServer;
 use crate::clock::Clock;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \
                       (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
@@ -144,7 +144,9 @@ proptest! {
         runtime.block_on(async {
             let mut world = World::new().await;
             let nodes = [true, true].map(|turn| Arc::new(AtomicBool::new(turn)));
-            nodes.iter().for_each(|turn| world.node(turn));
+            for turn in &nodes {
+                world.node(turn);
+            }
             let mut last = None;
             for (batch, (one, other, emptied)) in batches.iter().zip(turns) {
                 nodes[0].store(one, Ordering::Release);
