@@ -73,11 +73,12 @@ const EVERY_LINK: &str = "s as not materialized (select link, score, earliness \
 const SUMS: &str = "t.link as link, cast(sum(t.score) as bigint) as score, \
     max(t.earliness) as earliness";
 
-/// Where a link stands, and who is next to it: two rows before the ones above, which come nearest
-/// first.
-const AROUND: &str = "me as materialized (select score, earliness from s where link = {link}) \
-    select cast(0 as bigint) as part, link, score, earliness, (select count(*) from \
-    (select 1 from s where {above} limit {rank_max}) as higher) as higher from s where link = {link} \
+/// Where a link stands, and who is next to it: its own row, those above and
+/// those below. `{above}` compares with numbers, not with what a subquery finds: SQLite would read all
+/// links of one score then.
+const AROUND: &str = "select cast(0 as bigint) as part, link, score, earliness, \
+    (select count(*) from (select 1 from s where {above} limit {rank_max}) as higher) as higher \
+    from s where link = {link} \
     union all select * from (select cast(1 as bigint), link, score, earliness, cast(0 as bigint) \
     from s where {above} order by score, earliness limit {neighbours}) as above \
     union all select * from (select cast(2 as bigint), link, score, earliness, cast(0 as bigint) \
@@ -135,15 +136,22 @@ impl TopLinks {
         neighbours: usize,
     ) -> Result<Option<Around>, DatabaseError> {
         let mut source = Source::of(ranking, among);
-        let own = "((select score from me), (select earliness from me))";
+        let _turn = self.turn(&source).await?;
+        let link = source.parameter(link.to_string());
+        let own = format!("with {} select score, earliness from s where link = {link}", source.sql);
+        let read = |row: &Row| Ok((row.int(0)?, row.int(1)?));
+        let own = self.tables.fetch(&own, &source.values, read).await?;
+        let Some((score, earliness)) = own.into_iter().next() else { return Ok(None) };
+        let own = format!("({}, {})", source.parameter(score), source.parameter(earliness));
+        // It may have been clicked since.
+        let others = |than: &str| format!("(score, earliness) {than} {own} and link <> {link}");
         let parts = AROUND
-            .replace("{link}", &source.parameter(link.to_string()))
-            .replace("{above}", &format!("(score, earliness) > {own}"))
-            .replace("{below}", &format!("(score, earliness) < {own}"))
+            .replace("{above}", &others(">"))
+            .replace("{below}", &others("<"))
+            .replace("{link}", &link)
             .replace("{rank_max}", &RANK_MAX.to_string())
             .replace("{neighbours}", &source.parameter(count(neighbours)));
-        let sql = format!("with {}, {parts}", source.sql);
-        let _turn = self.turn(&source).await?;
+        let sql = format!("with {} {parts}", source.sql);
         Ok(in_their_places(self.tables.fetch(&sql, &source.values, Found::read).await?))
     }
 
