@@ -25,7 +25,7 @@ use crate::clock::Clock;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The most changes in one script: Redis does nothing else meanwhile, a few milliseconds.
-const CHANGES_PER_CALL: usize = 1_000;
+const CHANGES_PER_CALL: usize = 500;
 
 /// How much is read from the log at once.
 const BATCH: ReadLimit = ReadLimit { events_max: 256, bytes_max: 1024 * 1024 };
@@ -134,27 +134,41 @@ impl RankingsFollower {
         mut at: Option<Checkpoint>,
         events: &[RecordedEvent],
     ) -> Result<Option<Checkpoint>, FollowError> {
-        let mut left = events;
+        let (mut left, mut most) = (events, events.len());
         while let Some(first) = left.first() {
             let part = at.map_or(0, |at| at.part);
-            let mut taken = if part > 0 { 1 } else { left.len() };
-            let mut changes = scores(&left[..taken], &self.agents)?;
-            while changes.len() > CHANGES_PER_CALL && taken > 1 {
-                taken = taken.div_ceil(4);
-                changes = scores(&left[..taken], &self.agents)?;
-            }
-            let end = (part + CHANGES_PER_CALL).min(changes.len());
-            let is_whole = end == changes.len();
-            let to = if is_whole {
-                Checkpoint { seen: left.get(taken - 1).unwrap_or(first).into(), part: 0 }
+            let most_now = if part > 0 { 1 } else { most.min(left.len()) };
+            let (taken, changes) = self.take(&left[..most_now])?;
+            // As many as fitted this time, and some more next time.
+            most = taken + taken / 4;
+            // All kept changes of several events fit; those of one are cut, whether kept or not, in the
+            // same way whoever goes on with it.
+            let end = if taken > 1 { changes.len() } else { part + CHANGES_PER_CALL };
+            let to = if end >= changes.len() {
+                let last = left.get(taken - 1).unwrap_or(first);
+                left = &left[taken..];
+                Checkpoint { seen: last.into(), part: 0 }
             } else {
                 Checkpoint { seen: at.map_or(NOTHING, |at| at.seen), part: end }
             };
-            let changes = changes.get(part..end).unwrap_or_default();
+            let changes = changes.get(part..end.min(changes.len())).unwrap_or_default();
             at = Some(self.step(at, Step { changes, to }).await?);
-            left = if is_whole { &left[taken..] } else { left };
         }
         Ok(at)
+    }
+
+    /// As many events as give a batch that is not too large, one at least, and their changes.
+    fn take(&self, events: &[RecordedEvent]) -> Result<(usize, Vec<Scored>), FollowError> {
+        let now = self.clock.now();
+        let mut taken = events.len();
+        loop {
+            let changes = scores(&events[..taken], &self.agents)?;
+            let kept = changes.iter().filter(|change| is_kept(change.span, now, KEPT_BEHIND_END));
+            if taken <= 1 || kept.count() <= CHANGES_PER_CALL {
+                return Ok((taken, changes));
+            }
+            taken = taken.div_ceil(2);
+        }
     }
 
     async fn step(
