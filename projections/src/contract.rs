@@ -104,6 +104,7 @@ macro_rules! read_model_contract {
             bots_and_strangers_do_not_count,
             shuffled_batches_give_the_same_scores,
             trap_20_ranks_are_read_and_not_counted,
+            behind_a_hundred_thousand_no_rank_is_told,
             a_projection_of_a_newcomer_keeps_its_promises,
         );
     };

@@ -269,3 +269,24 @@ pub(crate) async fn trap_20_ranks_are_read_and_not_counted(world: World) {
     let around = world.around(&trending, "c3", 2).await.unwrap();
     assert_eq!(around.own, before[3]);
 }
+
+/// What lies behind the highest ranks is found without counting all that is before it.
+pub(crate) async fn behind_a_hundred_thousand_no_rank_is_told(world: World) {
+    let rows = "with recursive n(n) as (select cast(1 as bigint) union all select n + 1 from n where n < 100005) \
+        insert into top_links_1_scores (span, link, score, earliness) \
+        select 0, 'default/c' || n, 7, -n from n";
+    world.execute(rows, &[]).await;
+    let ranks = async |code: &str, neighbours: usize| {
+        let around = world.around(&Ranking::ever(), code, neighbours).await.unwrap();
+        in_order(around).into_iter().map(|ranked| ranked.rank).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ranks("c99999", 2).await,
+        [Some(99_997), Some(99_998), Some(99_999), Some(100_000), None]
+    );
+    assert_eq!(ranks("c100000", 1).await, [Some(99_999), Some(100_000), None]);
+    assert_eq!(ranks("c100002", 2).await, [Some(100_000), None, None, None, None]);
+    assert_eq!(ranks("c100003", 2).await, [None; 5]);
+    assert_eq!(ranks("c100005", 0).await, [None]);
+    assert_eq!(ranks("c1", 1).await, [Some(1), Some(2)]);
+}

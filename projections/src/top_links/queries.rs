@@ -77,7 +77,7 @@ const SUMS: &str = "t.link as link, cast(sum(t.score) as bigint) as score, \
 /// those below. `{above}` compares with numbers, not with what a subquery finds: SQLite would read all
 /// links of one score then.
 const AROUND: &str = "select cast(0 as bigint) as part, link, score, earliness, \
-    (select count(*) from (select 1 from s where {above} limit {rank_max}) as higher) as higher \
+    (select count(*) from (select 1 from s where {above} limit {higher_max}) as higher) as higher \
     from s where link = {link} \
     union all select * from (select cast(1 as bigint), link, score, earliness, cast(0 as bigint) \
     from s where {above} order by score, earliness limit {neighbours}) as above \
@@ -143,16 +143,19 @@ impl TopLinks {
         let own = self.tables.fetch(&own, &source.values, read).await?;
         let Some((score, earliness)) = own.into_iter().next() else { return Ok(None) };
         let own = format!("({}, {})", source.parameter(score), source.parameter(earliness));
+        // Of neighbours that rank high enough the rank is told, also where the link's own is not.
+        let higher_max = RANK_MAX + neighbours as u64;
         // It may have been clicked since.
         let others = |than: &str| format!("(score, earliness) {than} {own} and link <> {link}");
         let parts = AROUND
             .replace("{above}", &others(">"))
             .replace("{below}", &others("<"))
             .replace("{link}", &link)
-            .replace("{rank_max}", &RANK_MAX.to_string())
+            .replace("{higher_max}", &higher_max.to_string())
             .replace("{neighbours}", &source.parameter(count(neighbours)));
         let sql = format!("with {} {parts}", source.sql);
-        Ok(in_their_places(self.tables.fetch(&sql, &source.values, Found::read).await?))
+        let rows = self.tables.fetch(&sql, &source.values, Found::read).await?;
+        Ok(in_their_places(rows, higher_max))
     }
 
     async fn turn(
@@ -237,14 +240,14 @@ impl Found {
     }
 }
 
-/// Sorts the rows, and gives each its rank.
-fn in_their_places(mut rows: Vec<Found>) -> Option<Around> {
+/// Sorts the rows, and gives each its rank. No more than `higher_max` links above were counted.
+fn in_their_places(mut rows: Vec<Found>, higher_max: u64) -> Option<Around> {
     rows.sort_by_key(|row| {
         (row.part != 1, row.part, std::cmp::Reverse((row.score, row.earliness)))
     });
     let place = rows.iter().position(|row| row.part == 0)?;
     // The first row's rank.
-    let higher = Some(rows[place].higher).filter(|higher| *higher < RANK_MAX);
+    let higher = Some(rows[place].higher).filter(|higher| *higher < higher_max);
     let first = higher.map(|higher| higher + 1 - place as u64);
     let ranked = |(n, row): (usize, Found)| {
         let rank = first.map(|first| first + n as u64);

@@ -41,7 +41,7 @@ pub struct RankingsFollower {
 
 /// Why it does not go on.
 #[derive(Debug, thiserror::Error)]
-enum FollowError {
+pub(super) enum FollowError {
     /// Tried again.
     #[error(transparent)]
     Level2(#[from] Level2Error),
@@ -89,7 +89,7 @@ impl RankingsFollower {
     }
 
     /// From where the checkpoint is, until it is somebody else's turn.
-    async fn follow(&self, is_our_turn: &impl Fn() -> bool) -> Result<(), FollowError> {
+    pub(super) async fn follow(&self, is_our_turn: &impl Fn() -> bool) -> Result<(), FollowError> {
         let mut at = self.checkpoint().await?;
         let after = at.map_or(Sequence::START, |at| at.seen.sequence);
         let mut events = self.log.subscribe(Topic::Clicks, after, BATCH).await?;

@@ -3,13 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use hoplog_events::catalogue::Event;
 use hoplog_events::click::ClicksRecorded;
-use hoplog_events::envelope::{Metadata, NewEvent};
+use hoplog_events::envelope::{Metadata, NewEvent, RecordedEvent};
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
-use hoplog_events::log::{Append, EventLog, ExpectedVersion};
-use hoplog_events::position::{Position, StreamId, Topic};
+use hoplog_events::log::{
+    Append, AppendError, Appended, EventLog, ExpectedVersion, ReadError, ReadLimit, Subscription,
+};
+use hoplog_events::position::{Position, StreamId, Topic, Version};
 use hoplog_projections::lease::Part;
 use hoplog_projections::partition::Partitions;
 use hoplog_projections::top_links::{Among, HalfLife, Period};
@@ -197,6 +200,128 @@ async fn what_is_not_as_far_as_asked_is_not_answered() {
     world.redis.flush();
     world.reaches(position).await;
     world.models.stop().await;
+}
+
+/// A Redis that was written for a log that was put back to an older copy since, or by something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_is_not_of_this_log_is_dropped_and_built_anew() {
+    let mut world = World::new().await;
+    let turn = Arc::new(AtomicBool::new(true));
+    world.node(&turn);
+    world.clicks(&[(1, 0, false), (2, 0, false)]).await;
+    let position = world.clicks(&[(1, 0, false)]).await;
+    world.agree(position).await;
+    let ahead = position.sequence.0 + 7;
+    for at in
+        [format!("1 {} 0", Uuid::new_v4()), format!("{ahead} {} 0", Uuid::new_v4()), "x".into()]
+    {
+        let script = "for _, key in ipairs(redis.call('KEYS', '*:state')) do \
+                      redis.call('HSET', key, 'at', ARGV[1]) end return 1";
+        assert_eq!(world.redis.command(&["EVAL", script, "0", &at]), ":1");
+        let last = world.clicks(&[(3, 0, false)]).await;
+        let deadline = Instant::now() + PATIENCE;
+        while !world
+            .shared
+            .rankings
+            .checkpoint()
+            .await
+            .unwrap()
+            .starts_with(&format!("{} ", last.sequence.0))
+        {
+            assert!(Instant::now() < deadline, "not built anew: {at}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.agree(last).await;
+    }
+    world.models.stop().await;
+}
+
+/// What the log no longer has can't be built: the tables, which have it, answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_log_that_lost_its_beginning_nothing_is_built() {
+    let world = World::new().await;
+    let gone = world.clicks(&[(1, 0, false)]).await;
+    world.clicks(&[(1, 0, false)]).await;
+    let trimmed = Arc::new(Trimmed { log: Arc::clone(&world.log), gone: gone.sequence });
+    let asked = Arc::new(AtomicBool::new(true));
+    let log: Arc<dyn EventLog> = Arc::<Trimmed>::clone(&trimmed);
+    let follower = RankingsFollower::new(&world.shared, log, world.clock.clone());
+    let deadline = Instant::now() + PATIENCE;
+    while world.level2.ping().await.is_err() {
+        assert!(Instant::now() < deadline, "no connection");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..3 {
+        let turn = || asked.load(Ordering::Acquire);
+        let failed = follower.follow(&turn).await.unwrap_err();
+        assert!(failed.to_string().contains("no longer on the log"), "{failed}");
+        assert_eq!(world.shared.rankings.checkpoint().await, Ok(String::new()));
+    }
+    world.models.stop().await;
+}
+
+/// A log that has lost what is up to an event.
+#[derive(Debug)]
+struct Trimmed {
+    log: Arc<dyn EventLog>,
+    gone: Sequence,
+}
+
+/// Tells so once, then gives the rest.
+struct TrimmedSubscription(Option<ReadError>, Box<dyn Subscription>);
+
+#[async_trait]
+impl Subscription for TrimmedSubscription {
+    async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+        match self.0.take() {
+            Some(error) => Err(error),
+            None => self.1.next().await,
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for Trimmed {
+    fn id(&self) -> LogId {
+        self.log.id()
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.log.append(append).await
+    }
+
+    async fn read(&self, of: &StreamId, after: Version) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read(of, after).await
+    }
+
+    async fn last(&self, of: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        self.log.last(of).await
+    }
+
+    async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.log.read_all(topic, after, limit).await
+    }
+
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Box<dyn Subscription>, ReadError> {
+        let from = Sequence(after.0 + 1);
+        let lost = (after < self.gone).then_some(ReadError::Trimmed { from, to: self.gone });
+        let rest = self.log.subscribe(topic, after.max(self.gone), limit).await?;
+        Ok(Box::new(TrimmedSubscription(lost, rest)))
+    }
+
+    async fn head(&self, topic: Topic) -> Result<Position, ReadError> {
+        self.log.head(topic).await
+    }
 }
 
 #[test]
