@@ -11,7 +11,7 @@
 //!
 //! With the beginning of a span as landmark *L*, a click at *t* counts 2^((*t* − *L*) / *H*). That
 //! never changes afterwards: links are in the same order at every moment, and the score of now is the
-//! sum divided by what a click counts now. Time is cut into 64 steps for a half-life and the weight
+//! sum divided by what a click counts now. Time is cut into 1,024 steps for a half-life and the weight
 //! is a whole number of 2^-16: from 2^8 for the oldest click of a span to 2^24 for the newest, so a
 //! sum of 64 bits has room for 2^39 clicks of the greatest weight.
 
@@ -67,8 +67,8 @@ const HOUR_MICROS: i64 = 3_600_000_000;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 /// The steps of a half-life.
-const STEPS: i64 = 64;
-const ROOTS_COUNT: usize = 64;
+const STEPS: i64 = 1_024;
+const ROOTS_COUNT: usize = 1_024;
 
 /// The half-lives of a span.
 const SPAN_HALF_LIVES: i64 = 8;
@@ -80,7 +80,7 @@ const UNIT_BITS: i64 = 16;
 /// The bits behind the point in [`ROOTS`].
 const ROOT_BITS: u32 = 60;
 
-/// 2^(n/64), in whole numbers only: floating point gives other last digits on other machines.
+/// 2^(n/1024), in whole numbers only: floating point gives other last digits on other machines.
 const ROOTS: [u64; ROOTS_COUNT] = roots();
 
 #[expect(clippy::cast_possible_truncation, reason = "all of them are below 2^61")]
