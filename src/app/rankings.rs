@@ -95,8 +95,8 @@ impl App {
         Ok(described)
     }
 
-    /// Redis ranks all links together. It has to be as far as is asked for, and as the read model is: so
-    /// that nobody sees numbers go back, whoever answers.
+    /// Redis ranks all links together. It has to be as far as is asked for, and as far as the read
+    /// model: its answer is never older than that one's would be.
     fn shared_rankings(&self, query: &RankingQuery) -> Option<(&Shared, Sequence)> {
         let shared = self.shared.as_ref().filter(|_| query.among.is_everything())?;
         let applied = self.read_models.top_links().applied()?;
