@@ -15,4 +15,7 @@ mod level2;
 pub(crate) mod redis_server;
 
 pub use level1::Level1;
-pub use level2::{AddressError, Entry, Level2, Level2Address, Level2Error, Space, Write};
+pub use level2::{
+    Added, Addition, AddressError, Answer, Entry, Level2, Level2Address, Level2Error, Member,
+    Rankings, SCORE_MAX, SetAdditions, Space, Write,
+};

@@ -22,6 +22,7 @@ mod projection;
 mod serve;
 mod stats;
 mod table;
+mod top;
 mod webhook;
 
 use error::CliError;
@@ -43,6 +44,8 @@ enum Command {
     Link(link::LinkArgs),
     /// Show a link's clicks: over time, and by country, device, referrer…
     Stats(stats::StatsArgs),
+    /// Show the links that are clicked most
+    Top(top::TopArgs),
     /// Import links from CSV, or clicks from an access log
     Import(import::ImportArgs),
     /// Print events as NDJSON
@@ -99,6 +102,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Serve(_) => Ok(()),
             Command::Link(args) => link::run(args, out).await,
             Command::Stats(args) => stats::run(args, out).await,
+            Command::Top(args) => top::run(args, out).await,
             Command::Import(args) => import::run(args, out).await,
             Command::Events(args) => events::run(args, out).await,
             Command::Projection(args) => projection::run(args, out).await,

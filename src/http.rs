@@ -46,6 +46,7 @@ pub mod roles;
 pub mod server;
 pub mod shorten;
 pub mod stats;
+pub mod top;
 pub mod visit;
 pub mod webhooks;
 
@@ -112,6 +113,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(links::history::link_history))
         .routes(routes!(stats::link_statistics))
         .routes(routes!(stats::all_statistics))
+        .routes(routes!(top::top_links))
+        .routes(routes!(top::rank::link_rank))
         .routes(routes!(clicks::list_clicks))
         .routes(routes!(events::read_events))
         .routes(routes!(keys::create, keys::list::list_keys))

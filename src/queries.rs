@@ -8,6 +8,7 @@ use crate::execute::ExecuteError;
 pub mod get_link;
 pub mod resolve_link;
 pub mod shared_cache;
+pub mod shared_rankings;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

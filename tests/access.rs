@@ -17,6 +17,8 @@ const OPENS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/links/bulk", "links:write"),
     ("GET", "/api/v1/stats", "stats:read"),
     ("GET", "/api/v1/links/a/stats", "stats:read"),
+    ("GET", "/api/v1/top", "stats:read"),
+    ("GET", "/api/v1/links/a/rank", "stats:read"),
     ("GET", "/api/v1/links/a/clicks", "stats:read"),
     ("GET", "/api/analytics/a", "stats:read"),
     ("GET", "/api/v1/events", "events:read"),
@@ -69,7 +71,7 @@ async fn trap_18_nobody_sees_another_owners_links_or_numbers() {
     let other = server.client.keyed("other", &scopes).await;
     let code = one.code(NewLink::to("https://example.com/")).await;
     server.client.visit(&format!("/{code}")).await.expect(302);
-    for projection in ["link_directory", "clicks", "click_statistics"] {
+    for projection in ["link_directory", "clicks", "click_statistics", "top_links"] {
         server.client.caught_up(projection).await;
     }
     let path = format!("/api/v1/links/{code}");
@@ -78,6 +80,7 @@ async fn trap_18_nobody_sees_another_owners_links_or_numbers() {
         (Method::GET, format!("{path}/history")),
         (Method::GET, format!("{path}/stats")),
         (Method::GET, format!("{path}/clicks")),
+        (Method::GET, format!("{path}/rank")),
         (Method::GET, format!("/api/analytics/{code}")),
         (Method::PATCH, path.clone()),
         (Method::POST, format!("{path}/disable")),
@@ -93,6 +96,11 @@ async fn trap_18_nobody_sees_another_owners_links_or_numbers() {
     }
     let empty = json!([]);
     assert_eq!(other.get("/api/v1/links").await.json()["data"], empty);
+    for by in ["by=clicks", "by=clicks&period=month", "by=trending"] {
+        assert_eq!(other.get(&format!("/api/v1/top?{by}")).await.json()["data"], empty);
+        let own = one.get(&format!("/api/v1/top?{by}")).await.json();
+        assert_eq!(own["data"][0]["link"]["code"], code.as_str(), "{own}");
+    }
     assert_eq!(other.get("/api/v1/stats").await.json()["totalClicks"], 0);
     assert_eq!(one.get("/api/v1/stats").await.json()["totalClicks"], 1);
     assert_eq!(server.client.get("/api/v1/stats").await.json()["totalClicks"], 1);

@@ -38,5 +38,6 @@ mod shapes;
 mod shared_cache;
 mod statistics;
 mod streams;
+mod top;
 mod visitors;
 mod webhooks;

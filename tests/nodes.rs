@@ -179,7 +179,7 @@ async fn holders(client: &Client, projection: &str) -> BTreeMap<String, usize> {
 /// Waits until so many processes hold so many partitions of every projection, the others none.
 async fn shared(client: &Client, spread: &[usize]) {
     let deadline = Instant::now() + PATIENCE;
-    for projection in ["link_directory", "clicks", "click_statistics"] {
+    for projection in ["link_directory", "clicks", "click_statistics", "top_links"] {
         loop {
             let holders = holders(client, projection).await;
             if !holders.contains_key("") && holders.values().copied().eq(spread.iter().copied()) {

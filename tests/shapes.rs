@@ -49,6 +49,13 @@ const STATISTICS: &[&str] = &[
     "utm",
 ];
 
+const TOP: &[&str] = &["by", "data", "from", "halfLife", "to"];
+
+const RANK: &[&str] =
+    &["above", "below", "by", "clicks", "from", "halfLife", "rank", "score", "to"];
+
+const RANKED: &[&str] = &["clicks", "link", "rank", "score"];
+
 const CLICK: &[&str] = &[
     "address",
     "at",
@@ -212,6 +219,33 @@ async fn numbers_and_clicks_have_all_their_fields_with_and_without_clicks() {
 }
 
 #[tokio::test]
+async fn rankings_have_all_their_fields_with_and_without_clicks() {
+    let server = Server::start();
+    let client = &server.client;
+    for alias in ["a", "b", "c"] {
+        client.create(NewLink::to("https://example.com/").with("alias", alias)).await;
+    }
+    for code in ["a", "b", "b"] {
+        client.visit(&format!("/{code}")).await.expect(302);
+    }
+    client.caught_up("top_links").await;
+    for query in ["by=clicks", "period=week", "by=trending"] {
+        let top = client.get(&format!("/api/v1/top?{query}")).await.expect(200).json();
+        assert_eq!(keys(&top), TOP);
+        let rank = client.get(&format!("/api/v1/links/a/rank?{query}")).await.expect(200).json();
+        assert_eq!(keys(&rank), RANK);
+        for ranked in [&top["data"][0], &top["data"][1], &rank["above"][0]] {
+            assert_eq!(keys(ranked), RANKED);
+            assert_eq!(keys(&ranked["link"]), LINK);
+        }
+        let none = client.get(&format!("/api/v1/links/c/rank?{query}")).await.expect(200).json();
+        assert_eq!(keys(&none), RANK);
+    }
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "RankedLinkAnswer", RANKED);
+}
+
+#[tokio::test]
 async fn operations_and_short_forms_have_their_fields() {
     let server = Server::start();
     let client = &server.client;
@@ -222,7 +256,7 @@ async fn operations_and_short_forms_have_their_fields() {
     let fields = ["clicksByCountry", "clicksByDay", "clicksByDevice", "totalClicks"];
     assert_eq!(keys(&analytics), fields);
     let projections = list(client, "/api/v1/projections").await;
-    assert_eq!(projections.len(), 3);
+    assert_eq!(projections.len(), 4);
     assert!(projections.iter().all(|it| keys(it) == PROJECTION), "{projections:?}");
     let verified = client.post("/api/v1/projections/clicks/verify", &json!({})).await.expect(200);
     assert_eq!(keys(&verified.json()), ["identical", "position", "tables", "trimmedEvents"]);

@@ -5,6 +5,7 @@
 
 mod clicks;
 mod commits;
+mod hours_of_day;
 mod links;
 mod parking;
 mod partitions;
@@ -13,12 +14,14 @@ mod retention;
 mod runner;
 mod sharing;
 mod texts;
+mod top_links;
 mod turns;
 mod verification;
 mod world;
 
 pub(crate) use clicks::*;
 pub(crate) use commits::*;
+pub(crate) use hours_of_day::*;
 pub(crate) use links::*;
 pub(crate) use parking::*;
 pub(crate) use partitions::*;
@@ -27,6 +30,7 @@ pub(crate) use retention::*;
 pub(crate) use runner::*;
 pub(crate) use sharing::*;
 pub(crate) use texts::*;
+pub(crate) use top_links::*;
 pub(crate) use turns::*;
 pub(crate) use verification::*;
 pub(crate) use world::{NAMES, World, at, click, key};
@@ -96,6 +100,14 @@ macro_rules! read_model_contract {
             clicks_of_any_age_are_kept,
             many_that_open_at_once_agree_on_the_tables,
             a_database_that_went_back_is_caught_up_with,
+            links_are_ranked_as_a_list_of_clicks_says,
+            of_two_with_one_score_the_one_that_came_first_ranks_higher,
+            neighbours_end_where_the_ranking_ends,
+            bots_and_strangers_do_not_count,
+            shuffled_batches_give_the_same_scores,
+            trap_20_ranks_are_read_and_not_counted,
+            behind_a_hundred_thousand_no_rank_is_told,
+            a_projection_of_a_newcomer_keeps_its_promises,
         );
     };
     ($factory:expr, $($promise:ident,)*) => {$(

@@ -21,6 +21,7 @@ pub mod deliveries;
 pub mod dimension;
 pub mod lease;
 pub mod link_directory;
+mod long_answers;
 pub mod parking;
 pub mod partition;
 pub mod projection;
@@ -30,6 +31,7 @@ pub mod runner;
 mod schema;
 pub mod sketch;
 pub mod table_set;
+pub mod top_links;
 pub mod user_agents;
 
 pub use database::{Database, DatabaseError, PostgresOptions};

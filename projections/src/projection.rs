@@ -19,7 +19,8 @@ pub struct Table {
     pub key: &'static [&'static str],
 }
 
-/// A read model: how the events of one topic become rows.
+/// A read model: how the events of one topic become rows. `docs/projections.md` shows one that is
+/// written from the beginning.
 ///
 /// # What every projection owes the runner
 ///

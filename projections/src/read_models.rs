@@ -24,6 +24,7 @@ use crate::runner::{
 };
 use crate::schema;
 use crate::table_set::{ActiveSets, Tables, active_set};
+use crate::top_links::{self, TopLinks, TopLinksProjection};
 use crate::user_agents::UserAgents;
 
 mod running;
@@ -68,6 +69,17 @@ pub struct ReadModels {
     long_answers: Arc<Semaphore>,
 }
 
+/// The projections of the server: here a new one is added.
+pub(crate) fn every_projection() -> Vec<Arc<dyn Projection>> {
+    let agents = Arc::new(UserAgents::default());
+    vec![
+        Arc::new(LinkDirectoryProjection),
+        Arc::new(ClicksProjection::new(Arc::clone(&agents))),
+        Arc::new(ClickStatisticsProjection::new(Arc::clone(&agents))),
+        Arc::new(TopLinksProjection::new(agents)),
+    ]
+}
+
 impl ReadModels {
     /// Opens the read models: makes tables that are missing. Those that another version of the code
     /// made are read until this one's are built. Nothing is applied before `run`.
@@ -83,15 +95,20 @@ impl ReadModels {
         part: Part,
         partitions: Partitions,
     ) -> Result<Self, WorkerError> {
+        Self::open_these(every_projection(), database, log, part, partitions).await
+    }
+
+    /// The same for other projections than those of the server: a test may bring its own.
+    pub(crate) async fn open_these(
+        all: Vec<Arc<dyn Projection>>,
+        database: Database,
+        log: Arc<dyn EventLog>,
+        part: Part,
+        partitions: Partitions,
+    ) -> Result<Self, WorkerError> {
         let _turn = database.definition_turn().await?;
         schema::prepare(&database).await?;
         let partitions = if part.takes_turns() { partitions } else { Partitions::ONE };
-        let agents = Arc::new(UserAgents::default());
-        let all: [Arc<dyn Projection>; 3] = [
-            Arc::new(LinkDirectoryProjection),
-            Arc::new(ClicksProjection::new(Arc::clone(&agents))),
-            Arc::new(ClickStatisticsProjection::new(agents)),
-        ];
         let mut active = Vec::new();
         for projection in &all {
             active.push(active_set(&database, projection.name()).await?);
@@ -152,9 +169,7 @@ impl ReadModels {
     /// Questions about links.
     #[must_use]
     pub fn link_directory(&self) -> LinkDirectory {
-        let progress = self.find(link_directory::NAME).map(|found| found.progress.clone());
-        let progress = progress.unwrap_or_else(|_| watch::channel(Progress::default()).1);
-        LinkDirectory::new(self.tables(), progress)
+        LinkDirectory::new(self.tables(), self.progress_of(link_directory::NAME))
     }
 
     /// Questions about single clicks.
@@ -167,6 +182,18 @@ impl ReadModels {
     #[must_use]
     pub fn click_statistics(&self) -> ClickStatistics {
         ClickStatistics::new(self.tables(), Arc::clone(&self.long_answers))
+    }
+
+    /// Questions about which links are clicked most.
+    #[must_use]
+    pub fn top_links(&self) -> TopLinks {
+        let progress = self.progress_of(top_links::NAME);
+        TopLinks::new(self.tables(), Arc::clone(&self.long_answers), progress)
+    }
+
+    fn progress_of(&self, projection: &str) -> watch::Receiver<Progress> {
+        let progress = self.find(projection).map(|found| found.progress.clone());
+        progress.unwrap_or_else(|_| watch::channel(Progress::default()).1)
     }
 
     /// Whether this process, and no other, keeps the link directory's first partition up to date just

@@ -15,6 +15,7 @@ use super::{App, AppState};
 use crate::cache::{Level2, Level2Address};
 use crate::queries::QueryFailure;
 use crate::queries::shared_cache::{SharedCache, SharedCacheWriter};
+use crate::queries::shared_rankings::{RankingsFollower, SharedRankings};
 
 /// How long a call to the shared cache may take: a redirect that waits longer is better off with
 /// the read model.
@@ -24,6 +25,7 @@ const CALL_DEADLINE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Shared {
     pub(super) cache: SharedCache,
+    pub(super) rankings: SharedRankings,
     writer: Mutex<Option<SharedCacheWriter>>,
 }
 
@@ -31,10 +33,11 @@ impl Shared {
     /// From now on the read models tell it what they commit. Redis need not be there.
     pub(super) fn open(address: &Level2Address, log: LogId, read_models: &ReadModels) -> Self {
         let level2 = Arc::new(Level2::new(address.clone(), CALL_DEADLINE));
+        let rankings = SharedRankings::new(Arc::clone(&level2), log);
         let (cache, writer) = SharedCache::new(level2, log);
         let listener: Arc<dyn CommitListener> = Arc::new(cache.clone());
         read_models.tell(listener);
-        Self { cache, writer: Mutex::new(Some(writer)) }
+        Self { cache, rankings, writer: Mutex::new(Some(writer)) }
     }
 }
 
@@ -66,7 +69,7 @@ impl App {
     }
 }
 
-/// Keeps the shared cache connected, and writes to it on the projectors' threads: redirects come
+/// Keeps the shared cache connected, and writes to it (rankings on one node) on the projectors' threads: redirects come
 /// first.
 pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>, projectors: &Handle) {
     let Some(shared) = &app.shared else { return };
@@ -78,4 +81,7 @@ pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>, projectors: &Handle)
             (app.read_models.link_directory(), app.read_models.click_statistics());
         jobs.spawn_on(writer.run(directory, statistics), projectors);
     }
+    let (log, leader) = (Arc::clone(&app.log), Arc::clone(app));
+    let follower = RankingsFollower::new(&shared.rankings, log, app.clock.clone());
+    jobs.spawn_on(follower.run(move || leader.read_models.leads()), projectors);
 }

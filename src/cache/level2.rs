@@ -10,11 +10,13 @@ use bytes::Bytes;
 use rand::RngExt;
 
 mod connection;
+mod rankings;
 mod script;
 #[cfg(test)]
 mod tests;
 
 pub use connection::{AddressError, Level2, Level2Address};
+pub use rankings::{Added, Addition, Answer, Member, Rankings, SCORE_MAX, SetAdditions};
 
 /// How many entries one call reads or writes.
 const ENTRIES_PER_CALL: usize = 100;

@@ -24,6 +24,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/api/v1/links/{code}/stats"),
     ("get", "/api/v1/links/{code}/clicks"),
     ("get", "/api/v1/stats"),
+    ("get", "/api/v1/top"),
+    ("get", "/api/v1/links/{code}/rank"),
     ("get", "/api/v1/events"),
     ("post", "/api/v1/clicks/import"),
     ("get", "/api/v1/keys"),
@@ -132,7 +134,7 @@ async fn metrics_can_be_read_and_count_what_was_done() {
     for _ in 0..7 {
         client.visit(&format!("/{code}")).await.expect(302);
     }
-    for projection in ["link_directory", "clicks", "click_statistics"] {
+    for projection in ["link_directory", "clicks", "click_statistics", "top_links"] {
         client.caught_up(projection).await;
     }
     let answer = client.visit("/metrics").await.expect(200);
@@ -160,7 +162,7 @@ async fn metrics_can_be_read_and_count_what_was_done() {
     for name in ["hoplog_log_append_events_total", "hoplog_log_append_seconds_count"] {
         assert!(of(name).is_some_and(|value| value >= 8.0), "{name}: {}", answer.body);
     }
-    for projection in ["link_directory", "clicks", "click_statistics"] {
+    for projection in ["link_directory", "clicks", "click_statistics", "top_links"] {
         let lag = format!("hoplog_projection_lag_events{{projection=\"{projection}\"}}");
         assert_eq!(of(&lag), Some(0.0), "{}", answer.body);
     }

@@ -237,7 +237,7 @@ impl Client {
     pub async fn verify_read_models(&self) {
         let list = self.get("/api/v1/projections").await.expect(200).json();
         let projections = list["data"].as_array().expect("a list");
-        assert_eq!(projections.len(), 3, "{list}");
+        assert_eq!(projections.len(), 4, "{list}");
         for projection in projections {
             let name = projection["name"].as_str().expect("a name");
             self.caught_up(name).await;

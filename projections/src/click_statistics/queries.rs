@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use hoplog_events::click::VisitorHash;
 use hoplog_events::link::{LinkKey, OwnerId};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
@@ -19,6 +18,7 @@ use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
 use crate::dimension::{Dimension, Values};
+use crate::long_answers;
 use crate::sketch::{Place, Sketch};
 use crate::table_set::Tables;
 
@@ -148,9 +148,6 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
-/// How long an answer that reads many rows waits for its turn.
-const TURN_TIMEOUT: Duration = Duration::from_secs(5);
-
 const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
 
 impl ClickStatistics {
@@ -167,18 +164,17 @@ impl ClickStatistics {
         if query.from.zip(query.to).is_some_and(|(from, to)| from >= to) {
             return Err(QueryError::EmptyRange);
         }
-        let _turn = if query.is_long() { Some(self.turn().await?) } else { None };
+        let _turn = if query.is_long() {
+            Some(long_answers::turn(&self.long_answers).await?)
+        } else {
+            None
+        };
         let accumulator = if query.filters.is_empty() {
             self.sum_buckets(query).await?
         } else {
             self.sum_clicks(query).await?
         };
         accumulator.finish(query)
-    }
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, DatabaseError> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.long_answers.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or(DatabaseError::Busy)
     }
 
     async fn sum_buckets(&self, query: &StatisticsQuery) -> Result<Accumulator, DatabaseError> {

@@ -61,6 +61,7 @@ pub(crate) async fn live_commits_are_told_and_rebuilds_are_not(world: World) {
     assert_eq!(totals.len(), 1);
     assert_eq!((totals[&key("a")].0.total, totals[&key("a")].1), (1, clicked.sequence));
 
+    assert_eq!(world.models.link_directory().get_as_of(&[]).await.unwrap(), []);
     world.verified().await;
     for name in NAMES {
         world.models.rebuild(name).await.unwrap();

@@ -153,7 +153,7 @@ pub(crate) async fn a_poison_batch_of_clicks_is_parked_alone(world: World) {
         world.clicks(visit()).await;
     }
     world.caught_up().await;
-    for name in ["clicks", "click_statistics"] {
+    for name in ["clicks", "click_statistics", "top_links"] {
         let [parked] = &world.parked(name).await[..] else { panic!("one event of {name}") };
         assert_eq!((parked.first, parked.events), (poison.sequence, 1));
         assert_eq!(parked.sequence_of, format!("0@{}", poison.sequence.0));
@@ -162,7 +162,7 @@ pub(crate) async fn a_poison_batch_of_clicks_is_parked_alone(world: World) {
     assert_eq!(totals.values().map(|totals| totals.total).sum::<u64>(), 4);
     world.verified().await;
     assert!(world.models.rebuild("clicks").await.is_err());
-    for name in ["clicks", "click_statistics"] {
+    for name in ["clicks", "click_statistics", "top_links"] {
         let sequence = world.parked(name).await[0].sequence_of.clone();
         world.models.retry(name, &sequence, First::PassOver(None)).await.unwrap();
         assert_eq!(world.parked(name).await, []);

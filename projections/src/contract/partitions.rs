@@ -14,18 +14,18 @@ use tokio::sync::Semaphore;
 use super::world::{World, click, key};
 use crate::builds::{BuildPurpose, Claim};
 use crate::checkpoint::Checkpoint;
-use crate::click_statistics::{ClickStatistics, ClickStatisticsProjection, Scope, StatisticsQuery};
-use crate::clicks::{BotFilter, ClicksProjection};
+use crate::click_statistics::{ClickStatistics, Scope, StatisticsQuery};
+use crate::clicks::BotFilter;
 use crate::commit::Listener;
 use crate::database::Purpose;
 use crate::lease::Part;
-use crate::link_directory::{LinkDirectory, LinkDirectoryProjection};
+use crate::link_directory::LinkDirectory;
 use crate::parking::{Aside, Unhandled};
 use crate::partition::{Partitions, Share};
 use crate::projection::Projection;
+use crate::read_models::every_projection;
 use crate::runner::{Applier, Progress, WorkerError};
 use crate::table_set::{ActiveSets, TableSet, Tables};
-use crate::user_agents::UserAgents;
 
 /// How many logs are made up.
 const CASES: u32 = 12;
@@ -83,14 +83,8 @@ impl World {
     }
 
     /// What applies events by itself, as no process does.
-    fn appliers(&self) -> [Applier; 3] {
-        let agents = Arc::new(UserAgents::default());
-        let all: [Arc<dyn Projection>; 3] = [
-            Arc::new(LinkDirectoryProjection),
-            Arc::new(ClicksProjection::new(Arc::clone(&agents))),
-            Arc::new(ClickStatisticsProjection::new(agents)),
-        ];
-        all.map(|projection| Applier {
+    pub(super) fn appliers(&self) -> Vec<Applier> {
+        let applier = |projection: Arc<dyn Projection>| Applier {
             sets: ActiveSets::new([TableSet { projection: projection.name(), number: 0 }]),
             projection,
             database: self.database.clone(),
@@ -100,11 +94,12 @@ impl World {
             room: Arc::new(Semaphore::new(1)),
             listener: Listener::default(),
             last_stretch: Arc::default(),
-        })
+        };
+        every_projection().into_iter().map(applier).collect()
     }
 
     /// How many rows of links are in one set and not in the other.
-    async fn differing(&self, applier: &Applier, sets: [TableSet; 2]) -> u64 {
+    pub(super) async fn differing(&self, applier: &Applier, sets: [TableSet; 2]) -> u64 {
         let mut differing = 0;
         for table in applier.projection.tables() {
             let rows = sets.map(|set| {
@@ -165,7 +160,7 @@ async fn to_the_end(applier: &Applier, mut from: Checkpoint) -> Checkpoint {
 }
 
 /// A new set that nobody builds.
-async fn create(applier: &Applier, partitions: Partitions) -> Checkpoint {
+pub(super) async fn create(applier: &Applier, partitions: Partitions) -> Checkpoint {
     let claim = Claim::new(applier.projection.name());
     let set = applier.create(partitions, claim, BuildPurpose::Rebuild).await.unwrap();
     applier.abandon(None, claim).await.unwrap();
@@ -255,10 +250,10 @@ pub(crate) async fn a_partition_is_written_by_one_at_a_time(world: World) {
     for code in &codes {
         world.link(code, "2026-01-01T00:00:00Z", json!({})).await;
     }
-    let [directory, _, statistics] = world.appliers();
+    let [directory, _, statistics, _] = &world.appliers()[..] else { panic!("four") };
     let head = world.log.head(Topic::Links).await.unwrap().sequence;
-    let links = split(&directory, Partitions::new(2).unwrap()).await;
-    step(&directory, links[0], 10).await;
+    let links = split(directory, Partitions::new(2).unwrap()).await;
+    step(directory, links[0], 10).await;
     let tables = world.tables(&[links[0].set]);
     let progress = tokio::sync::watch::channel(Progress::default()).1;
     let directory = LinkDirectory::new(tables, progress);
@@ -271,7 +266,7 @@ pub(crate) async fn a_partition_is_written_by_one_at_a_time(world: World) {
         let visit = |code: &String| click(code, "2026-03-01T00:00:00Z", visitor.clone());
         world.clicks(codes.iter().map(visit).collect()).await;
     }
-    let clicks = split(&statistics, Partitions::new(2).unwrap()).await;
+    let clicks = split(statistics, Partitions::new(2).unwrap()).await;
     let limit = ReadLimit { events_max: 5, bytes_max: usize::MAX };
     let events = world.log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
     let batch = events.clone().into();
@@ -285,7 +280,7 @@ pub(crate) async fn a_partition_is_written_by_one_at_a_time(world: World) {
     let there =
         Checkpoint::load(&world.database, Purpose::Projection, clicks[0].set, Topic::Clicks);
     let there = there.await.unwrap();
-    to_the_end(&statistics, there[1]).await;
+    to_the_end(statistics, there[1]).await;
     let totals = ClickStatistics::new(world.tables(&[clicks[0].set]), Arc::new(Semaphore::new(1)));
     let totals = totals.totals_as_of(&codes.each_ref().map(|code| key(code))).await.unwrap();
     let of = |code: &String| (totals[&key(code)].0.total, totals[&key(code)].1);

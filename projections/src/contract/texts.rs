@@ -14,6 +14,8 @@ use crate::dimension::Dimension;
 use crate::lease::Part;
 use crate::link_directory::{LinkFilter, LinkQuery, LinkSort};
 use crate::partition::Partitions;
+use crate::read_models::every_projection;
+use crate::table_set::TableSet;
 
 fn all(scope: Scope) -> StatisticsQuery {
     StatisticsQuery {
@@ -165,11 +167,11 @@ pub(crate) async fn many_that_open_at_once_agree_on_the_tables(world: World) {
     for table in ["projections", "checkpoints", "members", "turns", "pauses"] {
         transaction.define(&format!("drop table {table}")).await.unwrap();
     }
-    for table in ["link_directory_1_links", "link_directory_1_tags", "clicks_1_clicks"] {
-        transaction.define(&format!("drop table {table}")).await.unwrap();
-    }
-    for table in ["click_statistics_1_totals", "click_statistics_1_buckets"] {
-        transaction.define(&format!("drop table {table}")).await.unwrap();
+    for projection in every_projection() {
+        let set = TableSet { projection: projection.name(), number: 1 };
+        for table in projection.tables() {
+            transaction.define(&format!("drop table {}", set.table(table.name))).await.unwrap();
+        }
     }
     transaction.commit().await.unwrap();
     let open = |_| {

@@ -6,7 +6,7 @@ use super::world::{World, click};
 use crate::table_set::active_set;
 
 /// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
-const CHANGES: [(&str, &str, &str); 8] = [
+const CHANGES: [(&str, &str, &str); 10] = [
     ("link_directory", "links", "update {t} set title = 'other' where link = 'default/a'"),
     ("link_directory", "links", "delete from {t} where link = 'default/a'"),
     ("link_directory", "tags", "insert into {t} (link, tag) values ('default/a', 'new')"),
@@ -15,6 +15,8 @@ const CHANGES: [(&str, &str, &str); 8] = [
     ("click_statistics", "totals", "update {t} set humans = humans + 1 where link = 'default/a'"),
     ("click_statistics", "buckets", "update {t} set clicks = clicks - 1 where link = 'default/a'"),
     ("click_statistics", "buckets", "delete from {t} where link = 'default/a' and dimension = 0"),
+    ("top_links", "scores", "update {t} set score = score + 1 where link = 'default/a'"),
+    ("top_links", "scores", "update {t} set earliness = 0 where link = 'default/a' and span = 0"),
 ];
 
 impl World {

@@ -58,6 +58,9 @@ impl LinkDirectory {
         &self,
         keys: &[LinkKey],
     ) -> Result<Vec<(LinkRow, Sequence)>, DatabaseError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let keys = &keys[..keys.len().min(LINKS_PER_STATEMENT_MAX)];
         let places: Vec<String> = (1..=keys.len()).map(|n| format!("${n}")).collect();
         let (as_of, places, not_parked) = (as_of(NAME, "links"), places.join(", "), not_parked());

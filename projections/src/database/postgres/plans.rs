@@ -10,9 +10,11 @@ use serde_json::json;
 use crate::click_statistics::{DimensionFilter, Interval, Scope, StatisticsQuery};
 use crate::clicks::{BotFilter, ClickQuery};
 use crate::contract::{World, at, click, key};
+use crate::database::Purpose;
 use crate::dimension::Dimension;
 use crate::link_directory::{LinkFilter, LinkQuery, LinkSort};
 use crate::postgres_server::PostgresServer;
+use crate::top_links::{Among, HalfLife, Period, Ranking, Span};
 use crate::{Database, PostgresOptions};
 
 const LOGGED: &str = "&options[session_preload_libraries]=auto_explain\
@@ -59,7 +61,7 @@ struct Plans<'a> {
 
 impl Plans<'_> {
     /// Writes down what the server logs while a question is asked; twice, so that it is warm.
-    async fn add<T>(&mut self, title: &str, ask: impl AsyncFn() -> T) {
+    async fn add<T>(&mut self, title: &str, ask: impl AsyncFn() -> T) -> String {
         let _ = ask().await;
         let before = self.server.log().len();
         let _ = ask().await;
@@ -68,6 +70,7 @@ impl Plans<'_> {
             Some((_, entry)) => entry,
             None => line.trim_start_matches('\t'),
         });
+        let begin = self.text.len();
         let _ = write!(self.text, "\n## {title}\n\n```text\n");
         let mut skipping = false;
         for line in lines {
@@ -79,6 +82,7 @@ impl Plans<'_> {
             }
         }
         self.text.push_str("```\n");
+        self.text[begin..].to_owned()
     }
 }
 
@@ -201,6 +205,72 @@ async fn clicks(plans: &mut Plans<'_>, world: &World) {
     }
 }
 
+/// A million links that were clicked ever, this month and lately; a tenth of them in two weeks each.
+async fn fill_rankings(world: &World) {
+    let (now, week) =
+        (at("2025-11-20T12:00:00Z"), |day: &str| Span::of(Period::Week, day.parse().unwrap()));
+    let spans = [
+        (Span::EVER, 1),
+        (Span::of(Period::Month, now.date_naive()), 1),
+        (Span::trend(HalfLife::Day, now), 1),
+        (week("2025-11-03"), 10),
+        (week("2025-11-10"), 10),
+    ];
+    let mut transaction = world.database.begin().await.unwrap();
+    transaction
+        .define("set local auto_explain.log_min_duration = -1; set local statement_timeout = 0")
+        .await
+        .unwrap();
+    for (span, nth) in spans {
+        let sql = format!(
+            "insert into top_links_1_scores select {}, 'default/c' || n, 1 + n * 7919 % 10007, -n * 3 \
+             from generate_series(0::bigint, 999999) n where n % {nth} = 0",
+            span.number()
+        );
+        transaction.define(&sql).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    // As the server does by itself after a while.
+    let sql = "vacuum analyze top_links_1_scores".to_owned();
+    world.database.fetch(Purpose::Projection, sql, &[], |row| row.int(0)).await.unwrap();
+}
+
+async fn rankings(plans: &mut Plans<'_>, world: &World) {
+    fill_rankings(world).await;
+    let (links, all) = (world.models.top_links(), Among::default());
+    let (now, ever) = (at("2025-11-20T12:00:00Z"), Ranking::ever());
+    let trend = Ranking::trending(HalfLife::Day, now);
+    let month = Ranking::of(Period::Month, now.date_naive());
+    for (title, ranking) in [
+        ("The top 100 of 1,000,000 links", &ever),
+        ("The top 100 of a month", &month),
+        ("The top 100 of a trend", &trend),
+    ] {
+        let plan = plans.add(title, async || links.top(ranking, &all, 100).await.unwrap()).await;
+        assert!(plan.contains("Index Only Scan") && !plan.contains("Sort"), "{plan}");
+    }
+    let high = links.top(&ever, &all, 100).await.unwrap().pop().unwrap().link;
+    for (title, link) in [
+        ("The place of a link that is high up, and its neighbours", high),
+        ("The place of a link that is in the middle of 1,000,000", key("c500000")),
+    ] {
+        let around = async || links.around(&ever, &all, &link, 5).await.unwrap().unwrap();
+        let plan = plans.add(title, around).await;
+        assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+    }
+    let owner = Among { owner: "owner7".parse().ok(), tag: None };
+    let tag = Among { owner: None, tag: "tag7".parse().ok() };
+    let days = |day: &str| day.parse().unwrap();
+    let weeks = Ranking::between(days("2025-11-03"), days("2025-11-16")).unwrap();
+    for (title, ranking, among) in [
+        ("The top 100 of an owner with 1,000 links", &ever, &owner),
+        ("The top 100 of a tag with 200 links", &month, &tag),
+        ("The top 100 of two weeks: the rows of each are added up", &weeks, &all),
+    ] {
+        plans.add(title, async || links.top(ranking, among, 100).await.unwrap()).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes docs/postgres-queries.md: run it when a question or an index changes"]
 async fn write_down_the_plan_of_every_question() {
@@ -210,6 +280,7 @@ async fn write_down_the_plan_of_every_question() {
     let mut plans = Plans { server: &server, text };
     links(&mut plans, &world).await;
     clicks(&mut plans, &world).await;
+    rankings(&mut plans, &world).await;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/postgres-queries.md");
     std::fs::write(file, plans.text).unwrap();
 }
