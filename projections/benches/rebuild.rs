@@ -27,7 +27,7 @@ mod day;
 mod made;
 
 /// The read models of clicks.
-const NAMES: [&str; 2] = ["clicks", "click_statistics"];
+const NAMES: [&str; 3] = ["clicks", "click_statistics", "top_links"];
 
 /// How many clicks there are when nobody says.
 const CLICKS: usize = 500_000;
@@ -111,9 +111,12 @@ async fn rebuild(models: &ReadModels) -> Duration {
 async fn copy_on_postgres(connection: &mut PgConnection) -> (u64, Duration) {
     let mut copied = 0;
     let mut took = Duration::ZERO;
-    for (projection, table) in
-        [("clicks", "clicks"), ("click_statistics", "totals"), ("click_statistics", "buckets")]
-    {
+    for (projection, table) in [
+        ("clicks", "clicks"),
+        ("click_statistics", "totals"),
+        ("click_statistics", "buckets"),
+        ("top_links", "scores"),
+    ] {
         let number: i64 = sqlx::query_scalar("select active_set from projections where name = $1")
             .bind(projection)
             .fetch_one(&mut *connection)

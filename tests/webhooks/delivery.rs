@@ -58,10 +58,17 @@ async fn a_receiver_is_told_of_every_event_as_the_log_has_it_in_order_and_signed
     }
     let listed: BTreeSet<&str> = log.iter().map(|it| it["messageId"].as_str().unwrap()).collect();
     assert_eq!(listed, ids);
-    let metrics = client.visit("/metrics").await.body;
     let count = "hoplog_webhook_deliveries_total{outcome=\"delivered\"} 30";
-    assert!(metrics.contains(count), "{metrics}");
-    assert!(metrics.contains("hoplog_webhook_pending 0"), "{metrics}");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // What waits is counted now and then.
+        let metrics = client.visit("/metrics").await.body;
+        if metrics.contains(count) && metrics.contains("hoplog_webhook_pending 0") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Clicks come in batches; each has the id that the API gives it.
