@@ -58,13 +58,17 @@ async fn a_receiver_is_told_of_every_event_as_the_log_has_it_in_order_and_signed
     }
     let listed: BTreeSet<&str> = log.iter().map(|it| it["messageId"].as_str().unwrap()).collect();
     assert_eq!(listed, ids);
-    let count = "hoplog_webhook_deliveries_total{outcome=\"delivered\"} 30";
+    all_delivered(client, 30).await;
+}
+
+/// Waits until the metrics say that nothing waits; that is counted now and then.
+async fn all_delivered(client: &Client, messages: u32) {
+    let count = format!("hoplog_webhook_deliveries_total{{outcome=\"delivered\"}} {messages}");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // What waits is counted now and then.
         let metrics = client.visit("/metrics").await.body;
-        if metrics.contains(count) && metrics.contains("hoplog_webhook_pending 0") {
-            break;
+        if metrics.contains(&count) && metrics.contains("hoplog_webhook_pending 0") {
+            return;
         }
         assert!(Instant::now() < deadline, "{metrics}");
         tokio::task::yield_now().await;
