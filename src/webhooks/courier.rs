@@ -18,7 +18,7 @@ use hoplog_events::webhook::WebhookId;
 use hoplog_projections::DatabaseError;
 use hoplog_projections::deliveries::TURN;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,7 @@ async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
     let mut beats = tokio::time::interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut taken, mut beat) = (Instant::now(), 0_u64);
+    let mut tidying: Option<JoinHandle<()>> = None;
     loop {
         staff.meet(webhooks, changes.has_changed().unwrap_or_default());
         changes.mark_unchanged();
@@ -107,13 +108,17 @@ async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
             _ = beats.tick() => {
                 beat += 1;
                 let before = Instant::now();
-                match on_beat(webhooks, &staff, beat).await {
+                match on_beat(webhooks, &staff).await {
                     Ok(true) => taken = before,
                     Ok(false) => break,
                     Err(error) => tracing::warn!(%error, "webhooks can't be looked after"),
                 }
-                if taken.elapsed() > TURN {
+                if !webhooks.deliveries.are_alone() && taken.elapsed() > TURN {
                     break;
+                }
+                // Beside the beats: with many webhooks it takes longer than a turn.
+                if beat % TRIM_BEATS == 1 && tidying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    tidying = Some(tokio::spawn(tidy(Arc::clone(webhooks))));
                 }
             }
         }
@@ -125,7 +130,7 @@ async fn deliver(webhooks: &Arc<Webhooks>, shutdown: &CancellationToken) {
 
 /// Goes on with the turn, and wakes whoever has something to send; `false`: the turn is another
 /// process's.
-async fn on_beat(webhooks: &Webhooks, staff: &Staff, beat: u64) -> Result<bool, DatabaseError> {
+async fn on_beat(webhooks: &Webhooks, staff: &Staff) -> Result<bool, DatabaseError> {
     if !webhooks.deliveries.are_alone() && !webhooks.deliveries.take_turn().await? {
         return Ok(false);
     }
@@ -137,14 +142,17 @@ async fn on_beat(webhooks: &Webhooks, staff: &Staff, beat: u64) -> Result<bool, 
     let waiting = webhooks.deliveries.waiting_in_all().await?;
     #[expect(clippy::cast_precision_loss, reason = "a metric")]
     metrics::gauge!("hoplog_webhook_pending").set(waiting as f64);
-    if beat % TRIM_BEATS == 1 {
-        tidy(webhooks).await?;
-    }
     Ok(true)
 }
 
 /// Drops what is too old, and what belongs to webhooks that are gone.
-async fn tidy(webhooks: &Webhooks) -> Result<(), DatabaseError> {
+async fn tidy(webhooks: Arc<Webhooks>) {
+    if let Err(error) = try_to_tidy(&webhooks).await {
+        tracing::warn!(%error, "old deliveries are not dropped");
+    }
+}
+
+async fn try_to_tidy(webhooks: &Webhooks) -> Result<(), DatabaseError> {
     for id in webhooks.deliveries.known().await? {
         if webhooks.keys.webhook_was_deleted(id) {
             webhooks.deliveries.forget(id).await?;

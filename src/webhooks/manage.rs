@@ -83,6 +83,10 @@ pub async fn execute(
     for _ in 0..ATTEMPTS_MAX {
         let loaded = load(log.as_ref(), id, Some(origin)).await?;
         if let Some(outcome) = loaded.done {
+            // The same key of another request's maker may have made it for somebody else.
+            if !outcome.webhook.is_seen_by(&request.requester) {
+                return Err(WebhookError::NotFound.into());
+            }
             return Ok(outcome);
         }
         let events = decide(loaded.webhook.as_ref(), request)?;

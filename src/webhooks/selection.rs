@@ -317,8 +317,16 @@ impl Selection {
             if facts.contains_key(&key) {
                 continue;
             }
-            if let Some(link) = load_link(self.log.as_ref(), &key).await? {
-                facts.insert(key, Facts { owner: link.owner, tags: link.tags });
+            match load_link(self.log.as_ref(), &key).await {
+                Ok(Some(link)) => {
+                    facts.insert(key, Facts { owner: link.owner, tags: link.tags });
+                }
+                Ok(None) => {}
+                // Waiting would help nobody, and hold up what is of other links.
+                Err(ExecuteError::Unreadable(error)) => {
+                    tracing::error!(%error, link = %key, "webhooks are told nothing of a link");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(facts)

@@ -47,6 +47,10 @@ async fn a_full_page_never_changes_and_the_last_one_says_when_it_has() {
     assert_eq!(full.header("cache-control"), FOR_EVER);
     assert_eq!(tail.header("cache-control"), "private, no-cache");
     assert_eq!(full.header("vary"), "accept, authorization");
+    // What a header says is not in the address, which caches go by.
+    let elsewhere = client.send(page(client, address).header("last-event-id", first.position()));
+    let elsewhere = elsewhere.await.expect(200);
+    assert_eq!(elsewhere.header("cache-control"), "private, no-cache");
     for (address, page) in &pages {
         let again = ask_again(client, address, page).await.expect(304);
         assert_eq!(again.body, "");

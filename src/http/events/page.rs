@@ -53,7 +53,8 @@ pub(super) async fn page(
     let body = format!("[{}]", page.events.join(","));
     let etag = etag(&body, page.end);
     // `earliest` is another place when events are no longer kept.
-    let never_changes = page.is_full && matches!(selection.start, Start::After(_));
+    let is_fixed = selection.is_in_address && matches!(selection.start, Start::After(_));
+    let never_changes = page.is_full && is_fixed;
     let mut response = if is_known(headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

@@ -21,6 +21,8 @@ pub(super) struct Selection {
     pub(super) topic: Topic,
     pub(super) filter: Filter,
     pub(super) start: Start,
+    /// Whether the address alone says where the answer starts.
+    pub(super) is_in_address: bool,
     pub(super) page_events_max: usize,
 }
 
@@ -64,6 +66,7 @@ impl Selection {
         let filter = Filter::take(&mut query, topic);
         let page_events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
         let after = query.raw("after");
+        let is_in_address = seen.is_none();
         let start = place(seen.or(after).as_deref());
         if start.is_none() {
             query.wrong("after", "invalid", "must be a position token, earliest or latest");
@@ -73,7 +76,7 @@ impl Selection {
             Place::Word(start) => start,
             Place::Token(position) => Start::After(sequence(position, log, topic)?),
         };
-        Ok(Self { topic, filter, start, page_events_max })
+        Ok(Self { topic, filter, start, is_in_address, page_events_max })
     }
 
     /// Finds the place to start from. Who begins at the beginning gets what there is. Who has

@@ -76,6 +76,8 @@ pub(super) struct Worker {
     busy: Vec<String>,
     /// The last attempt failed: one at a time will do.
     fails: bool,
+    /// How many outcomes in a row could not be kept.
+    unkept: u32,
     /// What waited when it was last looked at.
     waiting: Waiting,
     /// Something happened since then.
@@ -91,8 +93,20 @@ impl Worker {
     ) -> Self {
         let places = [Topic::Links, Topic::Clicks].map(Place::new);
         let (under_way, busy) = (FuturesUnordered::new(), Vec::new());
-        let (fails, waiting, is_stale) = (false, Waiting::default(), true);
-        Self { webhooks, id, wake, shutdown, places, under_way, busy, fails, waiting, is_stale }
+        let (fails, unkept, waiting, is_stale) = (false, 0, Waiting::default(), true);
+        Self {
+            webhooks,
+            id,
+            wake,
+            shutdown,
+            places,
+            under_way,
+            busy,
+            fails,
+            unkept,
+            waiting,
+            is_stale,
+        }
     }
 
     /// Works until the webhook is active no more.

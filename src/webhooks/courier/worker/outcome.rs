@@ -1,5 +1,7 @@
 //! What becomes of a message that was sent, and of its webhook.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use hoplog_events::webhook::{DisabledReason, WebhookId};
 use hoplog_projections::deliveries::Outcome;
@@ -17,13 +19,31 @@ const ACTOR: &str = "system:webhooks";
 /// A webhook is disabled when a message is given up and nothing was taken for so long.
 const PATIENCE: TimeDelta = TimeDelta::days(3);
 
+/// How often the pause doubles after which a message is sent again that could not be kept: to
+/// about a minute.
+const UNKEPT_DOUBLINGS: u32 = 6;
+
 impl Worker {
     /// Keeps what became of a message. When that is not possible it is sent again.
     pub(super) async fn settle(&mut self, sent: Sent) {
         self.busy.retain(|lane| *lane != sent.message.lane);
         (self.fails, self.is_stale) = (!sent.answer.is_success(), true);
-        if let Err(error) = self.keep(sent).await {
-            tracing::warn!(%error, webhook = %self.id, "what became of a message is not kept");
+        match self.keep(sent).await {
+            Ok(()) => self.unkept = 0,
+            Err(error) => {
+                tracing::warn!(%error, webhook = %self.id, "what became of a message is not kept");
+                self.unkept = self.unkept.saturating_add(1);
+                self.rest().await;
+            }
+        }
+    }
+
+    /// What can't be kept is sent again: not at once, or a full disk would flood the receiver.
+    async fn rest(&mut self) {
+        let pause = Duration::from_secs(1 << self.unkept.min(UNKEPT_DOUBLINGS));
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
