@@ -34,6 +34,7 @@ pub mod headers;
 pub mod health;
 pub mod keys;
 pub mod links;
+mod newest_first;
 pub mod origin;
 pub mod page;
 pub mod path;

@@ -127,7 +127,7 @@ impl Claim {
                    table_set = excluded.table_set, purpose = excluded.purpose, \
                    ends = excluded.ends, done = 0, total = 0, facts = 0, \
                    started = excluded.started where builds.ends <= {now}";
-        let what = [set.number.into(), purpose.name().into(), micros(CLAIM)];
+        let what = [set.number.into(), purpose.name().into(), CLAIM.into()];
         let values = [&self.key()[..], &what[..]].concat();
         Ok(transaction.execute(sql.to_owned(), &values).await? == 1)
     }
@@ -142,11 +142,8 @@ impl Claim {
                    where projection = $1 and builder = $2";
         let number = |count: u64| Value::from(count.cast_signed());
         let far = [build.events_done, build.events_total, build.facts].map(number);
-        let values = [&self.key()[..], &[micros(CLAIM)][..], &far[..]].concat();
-        let mut transaction = database.begin().await?;
-        let renewed = transaction.execute(sql.to_owned(), &values).await?;
-        transaction.commit().await?;
-        Ok(renewed == 1)
+        let values = [&self.key()[..], &[CLAIM.into()][..], &far[..]].concat();
+        Ok(database.change(sql, &values).await? == 1)
     }
 
     /// Gives it up. `false`: it was somebody else's already.
@@ -161,14 +158,8 @@ pub(crate) async fn forget(
     database: &Database,
     projection: &'static str,
 ) -> Result<(), DatabaseError> {
-    let mut transaction = database.begin().await?;
     let sql = "delete from builds where projection = $1";
-    transaction.execute(sql.to_owned(), &[projection.into()]).await?;
-    transaction.commit().await
-}
-
-fn micros(duration: Duration) -> Value {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX).into()
+    database.change(sql, &[projection.into()]).await.map(|_| ())
 }
 
 #[cfg(test)]

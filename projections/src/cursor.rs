@@ -24,6 +24,13 @@ pub enum QueryError {
     Database(#[from] DatabaseError),
 }
 
+/// Cuts what was found to a page; the last on it, if there is more.
+pub fn cut<T>(found: &mut Vec<T>, limit: usize) -> Option<&T> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    found.last().filter(|_| more)
+}
+
 /// Writes the sort values of a page's last row as one token.
 #[must_use]
 pub(crate) fn encode(kind: &str, values: &[&str]) -> String {

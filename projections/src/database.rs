@@ -76,6 +76,13 @@ impl From<i64> for Value {
     }
 }
 
+impl From<std::time::Duration> for Value {
+    /// Microseconds, as [`i64`] has room for.
+    fn from(duration: std::time::Duration) -> Self {
+        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX).into()
+    }
+}
+
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
         value.to_owned().into()
@@ -206,6 +213,14 @@ impl Database {
             Self::Sqlite(database) => database.begin().await.map(Transaction::Sqlite),
             Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
         }
+    }
+
+    /// Runs one statement in a transaction of its own; the number of rows it changed.
+    pub(crate) async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
+        let mut transaction = self.begin().await?;
+        let changed = transaction.execute(sql.to_owned(), values).await?;
+        transaction.commit().await?;
+        Ok(changed)
     }
 
     /// Several statements on one state of the database.

@@ -249,10 +249,8 @@ impl Deliveries {
     }
 
     async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        let (_room, mut transaction) = self.begin().await?;
-        let changed = transaction.execute(sql.to_owned(), values).await?;
-        transaction.commit().await?;
-        Ok(changed)
+        let _room = self.room().await?;
+        self.database.change(sql, values).await
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::builds::{self, Build};
 use crate::checkpoint::Checkpoint;
-use crate::database::{Database, DatabaseError, Purpose, Row, Value, bad_row};
+use crate::database::{Database, DatabaseError, Purpose, Row, bad_row};
 use crate::table_set::TableSet;
 
 /// How long a lease lasts: a projector that was killed is replaced after this, and a poll.
@@ -138,7 +138,7 @@ pub(crate) async fn beat(
                  and exists (select 1 from projections p join checkpoints c \
                  on c.projection = p.name and c.table_set = p.active_set \
                  where p.name = turns.projection and c.partition = turns.partition)";
-    let values = [projection.into(), member.0.to_string().into(), lease_micros()];
+    let values = [projection.into(), member.0.to_string().into(), LEASE.into()];
     let mut transaction = database.begin().await?;
     transaction.execute(here.to_owned(), &values).await?;
     let renewed = transaction.execute(renew.to_owned(), &values).await?;
@@ -158,8 +158,8 @@ pub(crate) async fn take(
          set holder = excluded.holder, ends = excluded.ends \
          where turns.holder = excluded.holder or turns.ends <= {now}";
     let member = member.0.to_string().into();
-    let values = [projection.into(), member, lease_micros(), i64::from(number).into()];
-    Ok(change(database, sql.to_owned(), &values).await? == 1)
+    let values = [projection.into(), member, LEASE.into(), i64::from(number).into()];
+    Ok(database.change(sql, &values).await? == 1)
 }
 
 /// Gives a lease back, so that the next one need not wait for its end.
@@ -171,7 +171,7 @@ pub(crate) async fn give_back(
 ) -> Result<(), DatabaseError> {
     let sql = "delete from turns where projection = $1 and holder = $2 and partition = $3";
     let values = [projection.into(), member.0.to_string().into(), i64::from(number).into()];
-    change(database, sql.to_owned(), &values).await.map(|_| ())
+    database.change(sql, &values).await.map(|_| ())
 }
 
 /// Gives all leases back, and says that the member is not there; the next [`beat`] says it is.
@@ -202,16 +202,5 @@ pub(crate) async fn set_paused(
     } else {
         "delete from pauses where projection = $1"
     };
-    change(database, sql.to_owned(), &[projection.into()]).await.map(|_| ())
-}
-
-fn lease_micros() -> Value {
-    i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX).into()
-}
-
-async fn change(database: &Database, sql: String, values: &[Value]) -> Result<u64, DatabaseError> {
-    let mut transaction = database.begin().await?;
-    let changed = transaction.execute(sql, values).await?;
-    transaction.commit().await?;
-    Ok(changed)
+    database.change(sql, &[projection.into()]).await.map(|_| ())
 }

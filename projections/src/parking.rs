@@ -69,7 +69,8 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// What is parked and what an operator passed over. Read after the checkpoint.
+    /// What is parked and what an operator passed over. Read after the checkpoint. Of tables whose
+    /// partitions move together nothing is parked: they are being built.
     pub(crate) async fn load(
         database: &Database,
         of: &Checkpoint,
@@ -87,16 +88,6 @@ impl Aside {
         }
         let skipped = skipped(database, of.set.projection, of.log).await?;
         Ok(Self { unhandled, sequences, skipped })
-    }
-
-    /// The same for tables that nothing is parked of.
-    pub(crate) async fn of_new_tables(
-        database: &Database,
-        of: &Checkpoint,
-        unhandled: Unhandled,
-    ) -> Result<Self, DatabaseError> {
-        let skipped = skipped(database, of.set.projection, of.log).await?;
-        Ok(Self { unhandled, sequences: HashSet::new(), skipped })
     }
 
     /// What several shares of a set are folded without.
@@ -201,13 +192,12 @@ pub(crate) async fn list(
                group by sequence_of order by sequence_of limit $4";
     let values = [set.projection.into(), set.number.into(), after.into(), i64::from(limit).into()];
     let read = |row: &Row| {
-        let parked_at = DateTime::from_timestamp_micros(row.int(4)?);
         Ok(ParkedSequence {
             sequence_of: row.text(0)?.to_owned(),
             first: Sequence(row.count(1)?),
             events: row.count(2)?,
             attempts: row.count(3)?,
-            parked_at: parked_at.ok_or_else(|| bad_row("not an instant"))?,
+            parked_at: row.instant(4)?,
             error: row.text(5)?.to_owned(),
             event_type: row.text(6)?.to_owned(),
         })
@@ -267,9 +257,7 @@ pub(crate) async fn note_attempt(
     let sql = "update parked set attempts = attempts + 1, error = $6 where projection = $1 \
                and table_set = $2 and partition = $3 and sequence_of = $4 and sequence = $5";
     let values = [&up_to(of, sequence, first)[..], &[shortened(error).into()]].concat();
-    let mut transaction = database.begin().await?;
-    transaction.execute(sql.to_owned(), &values).await?;
-    transaction.commit().await
+    database.change(sql, &values).await.map(|_| ())
 }
 
 /// The event is passed over, in every set of tables from now on.

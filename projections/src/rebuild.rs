@@ -101,12 +101,12 @@ impl Builder {
         if history == History::Whole {
             self.applier.all_kept().await?;
         }
-        self.clear_up().await;
+        self.applier.clear_up().await;
         let (applier, purpose) = (&self.applier, BuildPurpose::Rebuild);
         let new = applier.create(applier.partitions, self.claim, purpose).await?;
         let build = Box::pin(async {
             let database = &applier.database;
-            let aside = Aside::of_new_tables(database, &new, Unhandled::Refuse).await?;
+            let aside = Aside::load(database, &new, Unhandled::Refuse).await?;
             let mut course = self.course(vec![new], aside, purpose);
             course.history = history;
             let head = self.again(|| self.head().boxed()).await?;
@@ -206,7 +206,7 @@ impl Builder {
         {
             tracing::warn!(%error, "a build is given up, and its claim is not");
         }
-        self.clear_up().await;
+        self.applier.clear_up().await;
         self.tell(None);
         outcome
     }
@@ -253,13 +253,6 @@ impl Builder {
             }
         }
         attempt().await
-    }
-
-    /// What is left of builds that came to nothing is in nobody's way but the disk's.
-    async fn clear_up(&self) {
-        if let Err(error) = self.applier.drop_leftovers().await {
-            tracing::warn!(%error, "tables left behind; the next start or build drops them");
-        }
     }
 
     /// How far the tables are that are read.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkKey;
 
 use super::NAME;
-use crate::cursor::{QueryError, decode, encode};
+use crate::cursor::{QueryError, cut, decode, encode};
 use crate::database::{DatabaseError, Row, Value};
 use crate::table_set::Tables;
 
@@ -147,10 +147,7 @@ impl Clicks {
         values.extend(after.map(Value::from));
         values.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
         let mut rows = self.tables.fetch(PAGE, &values, read).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next_cursor = last.map(|(place, _)| {
+        let next_cursor = cut(&mut rows, limit).map(|(place, _)| {
             let [at, sequence, index] = place.map(|number| number.to_string());
             encode(NAME, &[&at, &sequence, &index])
         });

@@ -145,7 +145,7 @@ async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpo
     if events.is_empty() {
         return from;
     }
-    let aside = Aside::of_new_tables(&applier.database, &from, Unhandled::Refuse).await.unwrap();
+    let aside = Aside::load(&applier.database, &from, Unhandled::Refuse).await.unwrap();
     applier.apply(from, &events.into(), &aside).await.unwrap().0
 }
 
@@ -270,7 +270,7 @@ pub(crate) async fn a_partition_is_written_by_one_at_a_time(world: World) {
     let limit = ReadLimit { events_max: 5, bytes_max: usize::MAX };
     let events = world.log.read_all(Topic::Clicks, Sequence::START, limit).await.unwrap();
     let batch = events.clone().into();
-    let aside = Aside::of_new_tables(&world.database, &clicks[0], Unhandled::Refuse).await.unwrap();
+    let aside = Aside::load(&world.database, &clicks[0], Unhandled::Refuse).await.unwrap();
     let apply = |checkpoint| statistics.apply(checkpoint, &batch, &aside);
     let (one, other, same) = tokio::join!(apply(clicks[0]), apply(clicks[1]), apply(clicks[0]));
     assert_eq!(other.unwrap().1, 5);

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hoplog_events::webhook::WebhookId;
 
 use super::{Deliveries, Message, Purpose, Row, Value, micros, optional_instant};
-use crate::cursor::{QueryError, decode, encode};
+use crate::cursor::{QueryError, cut, decode, encode};
 use crate::database::DatabaseError;
 
 /// For how long attempts are kept, and messages that were given up.
@@ -196,10 +196,7 @@ impl Deliveries {
         let values = [webhook.to_string().into(), at.into(), message.into(), one_more.into()];
         let mut attempts =
             self.database.fetch(Purpose::Lookup, sql.to_owned(), &values, read).await?;
-        let more = attempts.len() > limit;
-        attempts.truncate(limit);
-        let last = attempts.last().filter(|_| more);
-        let next_cursor = last.map(|last| {
+        let next_cursor = cut(&mut attempts, limit).map(|last| {
             encode("attempt", &[&last.at.timestamp_micros().to_string(), &last.message])
         });
         Ok(AttemptPage { attempts, next_cursor })

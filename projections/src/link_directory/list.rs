@@ -6,7 +6,7 @@ use hoplog_events::link::{Destination, LinkState, OwnerId, Tag};
 use super::queries::{LinkDirectory, SAME_URL};
 use super::row::{LinkRow, SELECTED};
 use crate::click_statistics::ClickTotals;
-use crate::cursor::{QueryError, decode, encode};
+use crate::cursor::{QueryError, cut, decode, encode};
 use crate::database::{DatabaseError, Row, Value};
 
 /// The most links one page holds.
@@ -185,9 +185,7 @@ impl LinkDirectory {
 }
 
 fn page(mut rows: Vec<(LinkRow, ClickTotals, String)>, limit: usize, order: &Order) -> LinkPage {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| more);
+    let last = cut(&mut rows, limit);
     let next_cursor =
         last.map(|(link, _, value)| encode(order.name, &[value, &link.key.to_string()]));
     LinkPage {

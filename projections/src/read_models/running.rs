@@ -57,9 +57,7 @@ impl Running {
         if applier.part == Part::Alone {
             builds::forget(&applier.database, applier.projection.name()).await?;
         }
-        if let Err(error) = applier.drop_leftovers().await {
-            tracing::warn!(%error, "tables left behind; the next start or build drops them");
-        }
+        applier.clear_up().await;
         tell_of_other_partitions(&applier).await?;
         let (told, progress) = watch::channel(Progress::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);

@@ -87,7 +87,7 @@ impl Builder {
     async fn build_and_compare(&self, new: Checkpoint) -> Result<VerifyReport, WorkerError> {
         let database = &self.applier.database;
         // What is parked in the tables that are read is left out here as well.
-        let aside = Aside::of_new_tables(database, &new, Unhandled::PassOver).await?;
+        let aside = Aside::load(database, &new, Unhandled::PassOver).await?;
         let mut course = self.course(vec![new], aside, BuildPurpose::Verify);
         course.history = History::Kept;
         let furthest_behind = |live: &[Checkpoint]| {

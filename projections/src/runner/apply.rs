@@ -11,7 +11,7 @@ use tokio::sync::{RwLock, Semaphore};
 use super::{Batch, WorkerError};
 use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, CommitListener, Listener};
-use crate::database::{Database, Purpose};
+use crate::database::{Database, Purpose, Transaction};
 use crate::lease::Part;
 use crate::parking::{self, Aside, Unhandled};
 use crate::partition::{Partitions, Share};
@@ -146,12 +146,7 @@ impl Applier {
     ) -> Result<(Checkpoint, u64), WorkerError> {
         let facts = changes.facts();
         let told = self.changed_links(from.set, changes.as_ref());
-        let mut transaction = self.database.begin().await?;
-        // First the checkpoint: a worker that lost its place writes nothing.
-        if !from.advance(&mut transaction, to).await? {
-            drop(transaction);
-            return Err(self.lost(from).await);
-        }
+        let mut transaction = self.begin(from, to).await?;
         changes.write(&mut transaction, from.set).await?;
         if aside.unhandled == Unhandled::Park {
             let ordered = self.projection.keeps_order();
@@ -196,13 +191,22 @@ impl Applier {
         from: Checkpoint,
         to: Checkpoint,
     ) -> Result<Checkpoint, WorkerError> {
-        let mut transaction = self.database.begin().await?;
-        if !from.advance(&mut transaction, to).await? {
-            drop(transaction);
-            return Err(self.lost(from).await);
-        }
-        transaction.commit().await?;
+        self.begin(from, to).await?.commit().await?;
         Ok(to)
+    }
+
+    /// A transaction that begins with the checkpoint: a worker that lost its place writes nothing.
+    pub(super) async fn begin(
+        &self,
+        from: Checkpoint,
+        to: Checkpoint,
+    ) -> Result<Transaction, WorkerError> {
+        let mut transaction = self.database.begin().await?;
+        if from.advance(&mut transaction, to).await? {
+            return Ok(transaction);
+        }
+        drop(transaction);
+        Err(self.lost(from).await)
     }
 
     /// Whether the log has everything from the first event on. Tables that are made of less have
@@ -228,7 +232,7 @@ impl Applier {
     }
 
     /// Why a checkpoint is not where it was.
-    pub(super) async fn lost(&self, from: Checkpoint) -> WorkerError {
+    async fn lost(&self, from: Checkpoint) -> WorkerError {
         let name = from.set.projection.to_owned();
         let here =
             Checkpoint::load(&self.database, Purpose::Projection, from.set, from.topic).await;

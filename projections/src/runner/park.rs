@@ -97,11 +97,7 @@ impl Applier {
             return Err(WorkerError::TooManyParked(name));
         }
         let to = from.at(Seen::from(event)).with_other_parking();
-        let mut transaction = self.database.begin().await?;
-        if !from.advance(&mut transaction, to).await? {
-            drop(transaction);
-            return Err(self.lost(from).await);
-        }
+        let mut transaction = self.begin(from, to).await?;
         let (ordered, reason) = (self.projection.keeps_order(), error.to_string());
         let event = std::slice::from_ref(event);
         parking::park(&mut transaction, &from, event, ordered, Some(&reason)).await?;
@@ -180,11 +176,7 @@ impl Applier {
         events: &[Sequence],
     ) -> Result<(u64, Option<String>), WorkerError> {
         let first = events.first().copied().unwrap_or_default();
-        let mut transaction = self.database.begin().await?;
-        if !from.advance(&mut transaction, from.with_other_parking()).await? {
-            drop(transaction);
-            return Err(self.lost(from).await);
-        }
+        let mut transaction = self.begin(from, from.with_other_parking()).await?;
         parking::skip(&mut transaction, &from, sequence, first).await?;
         transaction.commit().await?;
         Ok((0, None))
@@ -224,12 +216,8 @@ impl Applier {
         let batch = Batch::from(self.read_each(events).await?);
         let changes = self.fold(batch, from.share).await?;
         let told = self.changed_links(from.set, changes.as_ref());
-        let mut transaction = self.database.begin().await?;
         let to = from.with_other_parking();
-        if !from.advance(&mut transaction, to).await? {
-            drop(transaction);
-            return Err(self.lost(from).await);
-        }
+        let mut transaction = self.begin(from, to).await?;
         let released = parking::release(&mut transaction, &from, sequence, last).await?;
         if released != events.len() as u64 {
             return Err(WorkerError::ParkingChanged(from.set.projection.to_owned()));

@@ -186,8 +186,15 @@ impl Applier {
         Ok(true)
     }
 
+    /// What is left of builds that came to nothing is in nobody's way but the disk's.
+    pub(crate) async fn clear_up(&self) {
+        if let Err(error) = self.drop_leftovers().await {
+            tracing::warn!(%error, "tables left behind; the next start or build drops them");
+        }
+    }
+
     /// Drops every set but the one that is read, the one before, and the one that is being built.
-    pub(crate) async fn drop_leftovers(&self) -> Result<(), WorkerError> {
+    async fn drop_leftovers(&self) -> Result<(), WorkerError> {
         let projection = self.projection.name();
         for number in set_numbers(&self.database, projection).await? {
             self.drop_unless_needed(TableSet { projection, number }).await?;

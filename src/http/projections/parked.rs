@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use hoplog_events::position::{Position, Topic};
+use hoplog_projections::cursor::cut;
 use hoplog_projections::parking::ParkedSequence;
 use hoplog_projections::read_models::OperationError;
 use hoplog_projections::runner::{First, Retried};
@@ -95,9 +96,7 @@ pub async fn list_parked(
     query.finish()?;
     let one_more = u32::try_from(limit + 1).unwrap_or(u32::MAX);
     let mut found = app.read_models.parked(&name, &after, one_more).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| last.sequence_of.clone());
+    let next_cursor = cut(&mut found, limit).map(|last| last.sequence_of.clone());
     let topic = app.read_models.topic(&name)?;
     let data = found.into_iter().map(|parked| answer(&app, topic, parked)).collect();
     Ok(Json(ParkedList { data, next_cursor }))

@@ -1,12 +1,9 @@
 //! `GET /api/v1/webhooks`: the webhooks there are, page by page.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use hoplog_events::webhook::WebhookId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,6 +12,7 @@ use crate::app::AppState;
 use crate::domain::webhook::Webhook;
 use crate::http::auth::WebhookKeeper;
 use crate::http::fields::Parameters;
+use crate::http::newest_first::{self, Place};
 use crate::http::problem::Problem;
 
 /// Webhooks on a page when the request does not say.
@@ -31,35 +29,6 @@ pub struct WebhookList {
     pub data: Vec<WebhookAnswer>,
     /// Give it as `cursor` for the next page; `null` on the last.
     pub next_cursor: Option<String>,
-}
-
-/// Where a webhook stands among all; also where a page ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    created_at_us: i64,
-    id: WebhookId,
-}
-
-impl Place {
-    fn of(webhook: &Webhook) -> Self {
-        Self { created_at_us: webhook.created_at.timestamp_micros(), id: webhook.id }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.created_at_us, self.id)
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-
-    fn from_str(token: &str) -> Result<Self, ()> {
-        let (created_at_us, id) = token.split_once('.').ok_or(())?;
-        let created_at_us = created_at_us.parse().map_err(|_| ())?;
-        Ok(Self { created_at_us, id: id.parse().map_err(|_| ())? })
-    }
 }
 
 /// Your webhooks, or everybody's with the scope admin; without their secrets.
@@ -83,15 +52,8 @@ pub async fn list_webhooks(
     let requester = principal.requester();
     let mut webhooks = app.keys.webhooks();
     webhooks.retain(|webhook| webhook.is_seen_by(&requester));
-    Ok(Json(page(webhooks, after, limit)))
-}
-
-/// A page of webhooks that are in order, the newest first.
-fn page(mut webhooks: Vec<Arc<Webhook>>, after: Option<Place>, limit: usize) -> WebhookList {
-    webhooks.retain(|webhook| after.is_none_or(|after| Place::of(webhook) < after));
-    let more = webhooks.len() > limit;
-    webhooks.truncate(limit);
-    let last = webhooks.last().filter(|_| more).map(|last| Place::of(last).to_string());
+    let place = |webhook: &Arc<Webhook>| Place::new(webhook.created_at, webhook.id.0);
+    let next_cursor = newest_first::page(&mut webhooks, after, limit, place);
     let data = webhooks.iter().map(|webhook| WebhookAnswer::from(&**webhook)).collect();
-    WebhookList { data, next_cursor: last }
+    Ok(Json(WebhookList { data, next_cursor }))
 }
