@@ -11,6 +11,9 @@ use super::tcp_proxy::TcpProxy;
 /// How long a cluster may take to have a leader on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a cluster is started: its ports are chosen before its servers listen on them.
+const STARTS_MAX: u32 = 5;
+
 /// How long one question may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -23,16 +26,8 @@ pub struct NatsCluster {
 impl NatsCluster {
     /// Starts three empty servers and waits until streams can be made on them.
     pub async fn start() -> Self {
-        let ports = free_ports();
-        let routes: Vec<_> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
-        let routes = routes.join(", ");
-        let servers = ports.iter().enumerate().map(|(number, port)| {
-            NatsServer::start_with(&format!(
-                "server_name: n{number}\ncluster {{ name: test, listen: '127.0.0.1:{port}', \
-                 no_advertise: true, routes: [{routes}] }}\n"
-            ))
-        });
-        let cluster = Self { servers: servers.collect() };
+        let servers = (0..STARTS_MAX).find_map(|_| servers(free_ports()));
+        let cluster = Self { servers: servers.expect("ports that stay free for a moment") };
         cluster.ask_until("$JS.API.INFO", |answer| answer.get("error").is_none()).await;
         cluster
     }
@@ -100,8 +95,20 @@ impl NatsCluster {
     }
 }
 
+/// The three servers; `None`: somebody took one of the ports meanwhile.
+fn servers(ports: [u16; 3]) -> Option<Vec<NatsServer>> {
+    let routes = ports.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
+    let server = |(number, port)| {
+        NatsServer::try_start_with(&format!(
+            "server_name: n{number}\ncluster {{ name: test, listen: '127.0.0.1:{port}', \
+             no_advertise: true, routes: [{routes}] }}\n"
+        ))
+    };
+    ports.into_iter().enumerate().map(server).collect()
+}
+
 /// Three ports that nobody listens on.
-fn free_ports() -> Vec<u16> {
+fn free_ports() -> [u16; 3] {
     let listeners = [0; 3].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("a port"));
-    listeners.iter().map(|it| it.local_addr().expect("an address").port()).collect()
+    listeners.map(|it| it.local_addr().expect("an address").port())
 }

@@ -28,12 +28,19 @@ impl NatsServer {
     /// The same with more lines in its configuration.
     #[must_use]
     pub fn start_with(more: &str) -> Self {
+        Self::try_start_with(more).expect("nats-server ended at once")
+    }
+
+    /// The same; `None`: it ended at once, as it does when another port that it is to listen on was
+    /// taken meanwhile.
+    #[must_use]
+    pub fn try_start_with(more: &str) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         configure(&dir, more);
         let child = spawn(&dir, "-1");
         let mut server = Self { dir, port: 0, child };
-        server.port = server.wait_for_port();
-        server
+        server.port = server.wait_for_port()?;
+        Some(server)
     }
 
     /// The address.
@@ -55,7 +62,7 @@ impl NatsServer {
             fs::remove_file(ports).expect("the last start's file");
         }
         self.child = spawn(&self.dir, &self.port.to_string());
-        assert_eq!(self.wait_for_port(), self.port);
+        assert_eq!(self.wait_for_port(), Some(self.port), "nats-server ended at once");
     }
 
     /// Stands still, with its connections open, until it is thawed.
@@ -100,8 +107,8 @@ impl NatsServer {
         files.filter(|path| path.extension().is_some_and(|it| it == "ports")).collect()
     }
 
-    /// The server writes the port it was given into a file when it is ready.
-    fn wait_for_port(&mut self) -> u16 {
+    /// The server writes the port it was given into a file when it is ready; `None`: it ended.
+    fn wait_for_port(&mut self) -> Option<u16> {
         let started = Instant::now();
         loop {
             let texts =
@@ -110,11 +117,13 @@ impl NatsServer {
                 let ports: Option<serde_json::Value> = serde_json::from_str(&text).ok();
                 let url = ports.and_then(|ports| Some(ports["nats"][0].as_str()?.to_owned()));
                 if let Some(port) = url.and_then(|url| url.rsplit(':').next()?.parse().ok()) {
-                    return port;
+                    return Some(port);
                 }
             }
             let ended = self.child.try_wait().expect("the server's state");
-            assert!(ended.is_none(), "nats-server ended: {ended:?}");
+            if ended.is_some() {
+                return None;
+            }
             assert!(started.elapsed() < START_TIMEOUT, "nats-server does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
