@@ -1,5 +1,6 @@
 //! Clicks per second through a rebuild of all read models of clicks at once, on PostgreSQL beside a
-//! plain `COPY` of the rows that it makes into the same server, and on SQLite.
+//! plain `COPY` of the rows that it makes into the same server, and on SQLite beside plain inserts of
+//! the same rows into a file of the same settings.
 //!
 //! `cargo bench -p hoplog-projections --bench rebuild --features postgres-server [-- --write]`; with
 //! `--write` the table goes into docs/performance.md. `CLICKS` says how many there are.
@@ -21,10 +22,11 @@ use hoplog_projections::lease::Part;
 use hoplog_projections::partition::Partitions;
 use hoplog_projections::postgres_server::PostgresServer;
 use hoplog_projections::{Database, PostgresOptions, ReadModels};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 mod day;
 mod made;
+mod plain;
 
 /// The read models of clicks.
 const NAMES: [&str; 3] = ["clicks", "click_statistics", "top_links"];
@@ -69,7 +71,7 @@ async fn on_postgres(log: &Arc<dyn EventLog>, clicks: usize) -> String {
     let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         rebuilds.push(rebuild(&models).await);
-        let (count, took) = copy_on_postgres(&mut connection).await;
+        let (count, took) = plain::copy_on_postgres(&mut connection).await;
         copies.push(took);
         rows = count;
     }
@@ -78,15 +80,18 @@ async fn on_postgres(log: &Arc<dyn EventLog>, clicks: usize) -> String {
 }
 
 async fn on_sqlite(log: &Arc<dyn EventLog>, clicks: usize, dir: &Path) -> String {
-    let database = Database::open_sqlite(&dir.join("read.db")).await.expect("a database");
+    let file = dir.join("read.db");
+    let database = Database::open_sqlite(&file).await.expect("a database");
     let models = open(database, log).await;
-    let mut rebuilds = Vec::new();
+    let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         rebuilds.push(rebuild(&models).await);
+        let (count, took) = plain::insert_on_sqlite(&file, dir).await;
+        copies.push(took);
+        rows = count;
     }
     models.stop().await;
-    let rates = rebuilds.iter().map(|took| count(clicks) / took.as_secs_f64());
-    format!("| SQLite | {:.0} | – | – | – |", Spread::of(rates.collect()))
+    line("SQLite", clicks, rows, &rebuilds, &copies)
 }
 
 /// Read models that are up to date.
@@ -105,44 +110,6 @@ async fn rebuild(models: &ReadModels) -> Duration {
     let rebuilds = NAMES.map(|name| models.rebuild(name));
     futures::future::try_join_all(rebuilds).await.expect("rebuilds");
     started.elapsed()
-}
-
-/// The rows of the tables that are read, out of memory into empty tables of the same form.
-async fn copy_on_postgres(connection: &mut PgConnection) -> (u64, Duration) {
-    let mut copied = 0;
-    let mut took = Duration::ZERO;
-    for (projection, table) in [
-        ("clicks", "clicks"),
-        ("click_statistics", "totals"),
-        ("click_statistics", "buckets"),
-        ("top_links", "scores"),
-    ] {
-        let number: i64 = sqlx::query_scalar("select active_set from projections where name = $1")
-            .bind(projection)
-            .fetch_one(&mut *connection)
-            .await
-            .expect("a set");
-        let from = format!("{projection}_{number}_{table}");
-        let mut rows = Vec::new();
-        let out = format!("copy (select * from {from}) to stdout (format binary)");
-        let mut stream = connection.copy_out_raw(&out).await.expect("rows");
-        while let Some(part) = futures::StreamExt::next(&mut stream).await {
-            rows.extend_from_slice(&part.expect("rows"));
-        }
-        drop(stream);
-        let sql =
-            format!("drop table if exists copied; create table copied (like {from} including all)");
-        connection.execute(AssertSqlSafe(sql)).await.expect("a table");
-        let started = Instant::now();
-        let mut copy =
-            connection.copy_in_raw("copy copied from stdin (format binary)").await.expect("a copy");
-        for part in rows.chunks(64 * 1024) {
-            copy.send(part).await.expect("rows are sent");
-        }
-        copied += copy.finish().await.expect("rows are taken");
-        took += started.elapsed();
-    }
-    (copied, took)
 }
 
 fn line(

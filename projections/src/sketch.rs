@@ -91,12 +91,41 @@ impl Sketch {
             }
             (Registers::Dense(mine), Registers::Dense(theirs)) => {
                 let changed = mine.iter().zip(theirs.iter()).any(|(mine, theirs)| mine < theirs);
-                mine.iter_mut()
-                    .zip(theirs.iter())
-                    .for_each(|(mine, rank)| *mine = (*mine).max(*rank));
+                raise_to(mine, theirs);
                 changed
             }
         }
+    }
+
+    /// Everybody of some sketches. What many small ones have is gathered first and put in order
+    /// once: merging them one by one would go through all that is there for each.
+    pub(crate) fn union<'a>(sketches: impl Iterator<Item = &'a Sketch>) -> Self {
+        let (mut gathered, mut dense) = (Vec::new(), None::<Box<[u8; REGISTERS]>>);
+        for sketch in sketches {
+            match &sketch.0 {
+                Registers::Sparse(entries) => gathered.extend_from_slice(entries),
+                Registers::Dense(ranks) => match &mut dense {
+                    Some(dense) => raise_to(dense, ranks),
+                    None => dense = Some(ranks.clone()),
+                },
+            }
+        }
+        if let Some(mut ranks) = dense {
+            raise_all(&mut ranks, &gathered);
+            return Self(Registers::Dense(ranks));
+        }
+        // The highest rank of each register comes last, and stays.
+        gathered.sort_unstable();
+        gathered.dedup_by(|later, kept| {
+            let same = index(*later) == index(*kept);
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        let mut union = Self(Registers::Sparse(gathered));
+        union.widen();
+        union
     }
 
     /// About how many visitors there are.
@@ -193,6 +222,12 @@ fn rank(entry: u32) -> u8 {
 fn raise_all(ranks: &mut [u8; REGISTERS], entries: &[u32]) {
     for entry in entries {
         raise(ranks, *entry);
+    }
+}
+
+fn raise_to(ranks: &mut [u8; REGISTERS], others: &[u8; REGISTERS]) {
+    for (rank, other) in ranks.iter_mut().zip(others) {
+        *rank = (*rank).max(*other);
     }
 }
 

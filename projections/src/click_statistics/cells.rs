@@ -59,6 +59,11 @@ impl Tally {
         self.clicks += clicks;
         self.visitors.merge(visitors);
     }
+
+    fn sum<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let clicks = parts.clone().map(|part| part.clicks).sum();
+        Self { clicks, visitors: Sketch::union(parts.map(|part| &part.visitors)) }
+    }
 }
 
 /// Cells by key, groups by number: a link's name is hashed once per click, not per dimension.
@@ -82,15 +87,25 @@ impl Cells {
     /// Adds up what was counted of each link for all links of a partition together. Once, after
     /// the last click: it costs as much as there are cells, not clicks.
     pub(super) fn add_all_links(&mut self, partitions: Partitions) {
-        let keys: Vec<(CellKey, usize)> = self.cell_numbers.clone().into_iter().collect();
-        let together = |group: &Group| all_links(partitions.number_of(&group.link));
-        let together: Vec<_> = self.groups.iter().map(together).collect();
-        for (key, number) in keys {
+        let partition = |group: &Group| partitions.number_of(&group.link);
+        let partitions: Vec<u32> = self.groups.iter().map(partition).collect();
+        let mut together: HashMap<(u32, i64, bool, Dimension, &str), Vec<usize>> = HashMap::new();
+        for (key, number) in &self.cell_numbers {
             let Group { bucket, bot, .. } = self.groups[key.group];
-            let Tally { clicks, visitors } = self.tallies[number].clone();
-            let group = self.group(GroupRef { link: &together[key.group], bucket, bot });
-            let cell = CellRef { group, dimension: key.dimension, value: &key.value };
-            self.tally(cell).add(clicks, &visitors);
+            let of_all = (partitions[key.group], bucket, bot, key.dimension, &*key.value);
+            together.entry(of_all).or_default().push(*number);
+        }
+        let sums: Vec<_> = together
+            .into_iter()
+            .map(|((partition, bucket, bot, dimension, value), parts)| {
+                let sum = Tally::sum(parts.iter().map(|number| &self.tallies[*number]));
+                (partition, bucket, bot, dimension, Box::<str>::from(value), sum)
+            })
+            .collect();
+        for (partition, bucket, bot, dimension, value, sum) in sums {
+            let group = self.group(GroupRef { link: &all_links(partition), bucket, bot });
+            self.cell_numbers.insert(CellKey { group, dimension, value }, self.tallies.len());
+            self.tallies.push(sum);
         }
     }
 
@@ -100,10 +115,12 @@ impl Cells {
         let cells = cell_numbers.into_iter();
         let mut cells: Vec<(CellKey, Tally)> =
             cells.map(|(key, number)| (key, std::mem::take(&mut tallies[number]))).collect();
+        let ranks = ranks(&groups);
+        let place = |group: usize| (ranks[group], groups[group].bot);
         cells.sort_unstable_by(|(a, _), (b, _)| {
-            let (left, right) = (&groups[a.group], &groups[b.group]);
-            let left = (&left.link, left.bucket, a.dimension, &a.value, left.bot);
-            left.cmp(&(&right.link, right.bucket, b.dimension, &b.value, right.bot))
+            let ((rank, bot), (other, other_bot)) = (place(a.group), place(b.group));
+            let left = (rank, a.dimension, &a.value, bot);
+            left.cmp(&(other, b.dimension, &b.value, other_bot))
         });
         (groups, cells)
     }
@@ -137,6 +154,19 @@ impl Cells {
         self.cell_numbers.insert(CellKey { group, dimension, value }, self.tallies.len() - 1);
         self.tallies.len() - 1
     }
+}
+
+/// The place of each group's link and bucket in the order of the table's key: links are compared
+/// once per group, not per cell.
+fn ranks(groups: &[Group]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    let key = |group: &usize| (&groups[*group].link, groups[*group].bucket);
+    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    let mut ranks = vec![0; groups.len()];
+    for pair in order.windows(2) {
+        ranks[pair[1]] = ranks[pair[0]] + usize::from(key(&pair[0]) != key(&pair[1]));
+    }
+    ranks
 }
 
 impl Hash for GroupRef<'_> {

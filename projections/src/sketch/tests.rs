@@ -65,6 +65,16 @@ proptest! {
     }
 
     #[test]
+    fn the_union_of_many_is_what_merging_one_by_one_gives(ranges in prop::collection::vec(ranges(), 0..6)) {
+        let sketches: Vec<Sketch> = ranges.into_iter().map(sketch).collect();
+        let mut one_by_one = Sketch::default();
+        for sketch in &sketches {
+            one_by_one.merge(sketch);
+        }
+        prop_assert_eq!(Sketch::union(sketches.iter()), one_by_one);
+    }
+
+    #[test]
     fn a_merge_tells_whether_it_changed_anything(a in ranges(), b in ranges()) {
         let (mut a, b) = (sketch(a), sketch(b));
         let before = a.to_bytes();
