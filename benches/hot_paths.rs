@@ -23,7 +23,7 @@ use hoplog::commands::worker::WorkerId;
 use hoplog::config::Codes;
 use hoplog::domain::link::{CreateLink, LinkCommand, Request, Requester, decide, evolve};
 use hoplog::queries::resolve_link::{LinkPath, Target};
-use hoplog_events::click::{ClickEvent, ClicksRecorded};
+use hoplog_events::click::ClicksData;
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::link::{Destination, LinkEvent, LinkKey, LinkState, RedirectStatus, Tags};
 use hoplog_events::position::{StreamId, Topic, Version};
@@ -164,12 +164,13 @@ fn enrich_and_write_a_batch_of_clicks(bencher: Bencher<'_, '_>, count: usize) {
     let command_id = CommandId(Uuid::now_v7());
     let metadata =
         Metadata { actor: "visitor".into(), command_id, command_hash: None, correlation_id: None };
-    let now = Clock::system().now();
-    bencher.counter(ItemsCount::new(count)).bench(|| {
-        let clicks =
-            visits.iter().map(|visit| enricher.click(visit.clone(), now)).collect::<Result<_, _>>();
-        let clicks = ClicksRecorded { clicks: clicks.expect("salts are kept") };
-        let event = hoplog_events::catalogue::Event::Click(ClickEvent::Recorded(clicks));
-        NewEvent::write(&stream, &event, Uuid::now_v7(), now, now, &metadata)
+    let (now, mut data) = (Clock::system().now(), ClicksData::default());
+    bencher.counter(ItemsCount::new(count)).bench_local(|| {
+        data.clear();
+        for visit in &visits {
+            let click = enricher.click(visit, now).expect("salts are kept");
+            assert!(data.push(&click).expect("it is written"), "there is room");
+        }
+        NewEvent::write_clicks(&stream, &data, Uuid::now_v7(), now, &metadata)
     });
 }

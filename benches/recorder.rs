@@ -20,8 +20,7 @@ use hoplog::clicks::visitor::VisitorSalts;
 use hoplog::clock::Clock;
 use hoplog::config::ClicksAck;
 use hoplog::queries::resolve_link::Target;
-use hoplog_events::catalogue::Event;
-use hoplog_events::click::{ClickEvent, ClicksRecorded};
+use hoplog_events::click::ClicksData;
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::link::{LinkState, RedirectStatus};
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
@@ -87,8 +86,8 @@ impl World {
     /// One append of one click, without the recorder.
     fn append(&self, caller: usize) -> Result<Append, Failure> {
         let now = self.clock.now();
-        let clicks = vec![self.enricher.click(self.visit(), now)?];
-        let event = Event::Click(ClickEvent::Recorded(ClicksRecorded { clicks }));
+        let (mut clicks, visit) = (ClicksData::default(), self.visit());
+        clicks.push(&self.enricher.click(&visit, now)?)?;
         let stream = StreamId::new(Topic::Clicks, caller.to_string());
         let command_id = CommandId(Uuid::now_v7());
         let metadata = Metadata {
@@ -97,7 +96,7 @@ impl World {
             command_hash: None,
             correlation_id: None,
         };
-        let event = NewEvent::write(&stream, &event, Uuid::now_v7(), now, now, &metadata)?;
+        let event = NewEvent::write_clicks(&stream, &clicks, Uuid::now_v7(), now, &metadata)?;
         Ok(Append { stream, expected: ExpectedVersion::Any, command_id, events: vec![event] })
     }
 }

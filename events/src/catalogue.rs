@@ -31,6 +31,9 @@ pub enum Event {
     Webhook(WebhookEvent),
 }
 
+/// The type of clicks, which are written without an [`Event`].
+pub(crate) const CLICKS_RECORDED: &str = "hoplog.clicks.recorded.v1";
+
 /// The current version of one event type, as documented in `docs/events.md`.
 #[derive(Debug, Clone, Copy)]
 pub struct EventType {

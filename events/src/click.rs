@@ -1,11 +1,17 @@
 //! What is known of a click when it happens. Clicks are recorded in batches: one
 //! [`ClicksRecorded`] event per batch and node, because a message per click costs ten times as much.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::link::{Domain, LinkKey, ShortCode};
+
+mod data;
+
+pub use data::ClicksData;
 
 /// One fact about clicks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,87 +25,88 @@ pub enum ClickEvent {
 #[serde(rename_all = "camelCase")]
 pub struct ClicksRecorded {
     /// The clicks. The id of a click is the event's id, a dash and its place here (from 0).
-    pub clicks: Vec<Click>,
+    pub clicks: Vec<Click<'static>>,
 }
 
 /// One visit to a short link, as raw as it may be kept, so that better classification can be
 /// replayed over history. The address itself is dropped unless the operator keeps it.
+// What is written down borrows from the request it is made of; what is read back owns itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Click {
+pub struct Click<'a> {
     /// The link's domain.
-    pub domain: Domain,
+    pub domain: Cow<'a, Domain>,
     /// The link's code.
-    pub code: ShortCode,
+    pub code: Cow<'a, ShortCode>,
     /// When it happened.
     pub at: DateTime<Utc>,
     /// The HTTP method, when it was not `GET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'a, str>>,
     /// `Sec-Purpose`, or `Purpose` of older browsers: a prefetch is not a visit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<Box<str>>,
+    pub purpose: Option<Cow<'a, str>>,
     /// The `User-Agent` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<Box<str>>,
+    pub user_agent: Option<Cow<'a, str>>,
     /// The `Referer` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub referrer: Option<Box<str>>,
+    pub referrer: Option<Cow<'a, str>>,
     /// The first language of `Accept-Language`, in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language: Option<Box<str>>,
+    pub language: Option<Cow<'a, str>>,
     /// ISO 3166 code of the country, in upper case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<Box<str>>,
+    pub country: Option<Cow<'a, str>>,
     /// The region's name or code, when the operator's database has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<Box<str>>,
+    pub region: Option<Cow<'a, str>>,
     /// The city's name, when the operator's database has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub city: Option<Box<str>>,
+    pub city: Option<Cow<'a, str>>,
     /// A hash of address and user agent under a salt that changes every UTC day and is then
     /// destroyed: the same visitor on the same day, and nobody on any other.
     pub visitor: VisitorHash,
     /// The address, only where the operator keeps addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Box<str>>,
+    pub address: Option<Cow<'a, str>>,
     /// Campaign parameters of the request or, where it has none, of the destination.
     #[serde(default, skip_serializing_if = "Utm::is_empty")]
-    pub utm: Utm,
+    pub utm: Utm<'a>,
     /// Which line of an imported log this was; a line is imported once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub import_id: Option<Box<str>>,
+    pub import_id: Option<Cow<'a, str>>,
 }
 
-impl Click {
+impl Click<'_> {
     /// The link that was visited.
     #[must_use]
     pub fn link(&self) -> LinkKey {
-        LinkKey { domain: self.domain.clone(), code: self.code.clone() }
+        LinkKey { domain: self.domain.clone().into_owned(), code: self.code.clone().into_owned() }
     }
 }
 
 /// Campaign parameters (`utm_source` and so on), as they were given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Utm {
+pub struct Utm<'a> {
     /// `utm_source`
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Box<str>>,
+    pub source: Option<Cow<'a, str>>,
     /// `utm_medium`
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub medium: Option<Box<str>>,
+    pub medium: Option<Cow<'a, str>>,
     /// `utm_campaign`
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub campaign: Option<Box<str>>,
+    pub campaign: Option<Cow<'a, str>>,
     /// `utm_term`
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub term: Option<Box<str>>,
+    pub term: Option<Cow<'a, str>>,
     /// `utm_content`
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Box<str>>,
+    pub content: Option<Cow<'a, str>>,
 }
 
-impl Utm {
+impl Utm<'_> {
     /// Whether no parameter was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::catalogue::{DecodeError, Event};
+use crate::catalogue::{CLICKS_RECORDED, DecodeError, Event};
+use crate::click::ClicksData;
 use crate::position::{Position, StreamId, Version};
 
 /// The identity of a command: the same command sent twice has the same id and is done once.
@@ -111,23 +112,64 @@ impl NewEvent {
         metadata: &Metadata,
     ) -> Result<Self, serde_json::Error> {
         let data = event.data()?;
-        let wire = Wire {
+        let head = Head { stream, event_type: event.type_name(), id, time, recorded_time };
+        let body = Bytes::from(serde_json::to_vec(&head.wire(metadata, &data))?);
+        Ok(Self { id, event_type: event.type_name().into(), body })
+    }
+
+    /// Writes down clicks whose data is written already.
+    ///
+    /// # Errors
+    /// When the envelope can't be written as JSON, which none is.
+    pub fn write_clicks(
+        stream: &StreamId,
+        clicks: &ClicksData,
+        id: Uuid,
+        recorded_time: DateTime<Utc>,
+        metadata: &Metadata,
+    ) -> Result<Self, serde_json::Error> {
+        let event_type = CLICKS_RECORDED;
+        let time = clicks.first_at().unwrap_or(recorded_time);
+        let head = Head { stream, event_type, id, time, recorded_time };
+        // The data is the last thing in an envelope.
+        let mut body = Vec::with_capacity(ENVELOPE_BYTES + clicks.bytes());
+        serde_json::to_writer(&mut body, &head.wire(metadata, RawValue::NULL))?;
+        body.truncate(body.len() - "null}".len());
+        clicks.write_to(&mut body);
+        body.push(b'}');
+        Ok(Self { id, event_type: event_type.into(), body: Bytes::from(body) })
+    }
+}
+
+/// More than an envelope takes beside its data, as a rule.
+const ENVELOPE_BYTES: usize = 1_024;
+
+/// What an envelope says of an event before its data.
+struct Head<'a> {
+    stream: &'a StreamId,
+    event_type: &'a str,
+    id: Uuid,
+    time: DateTime<Utc>,
+    recorded_time: DateTime<Utc>,
+}
+
+impl<'a> Head<'a> {
+    fn wire(&self, metadata: &'a Metadata, data: &'a RawValue) -> Wire<'a> {
+        Wire {
             specversion: "1.0",
-            id,
+            id: self.id,
             source: "/hoplog",
-            event_type: event.type_name(),
-            subject: stream.key().into(),
-            time,
+            event_type: self.event_type,
+            subject: self.stream.key().into(),
+            time: self.time,
             datacontenttype: "application/json",
-            recordedtime: recorded_time,
+            recordedtime: self.recorded_time,
             actor: (&*metadata.actor).into(),
             commandid: metadata.command_id,
             commandhash: metadata.command_hash.as_deref().map(Into::into),
             correlationid: metadata.correlation_id.as_deref().map(Into::into),
-            data: std::borrow::Cow::Borrowed(&data),
-        };
-        let body = Bytes::from(serde_json::to_vec(&wire)?);
-        Ok(Self { id, event_type: event.type_name().into(), body })
+            data: std::borrow::Cow::Borrowed(data),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The built-in table (crate `iptocc`) is made from the registries' own delegation files: it
 //! says where an address is *registered*, which is usually, not always, where it is used.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +19,11 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// ISO 3166 code, in upper case.
-    pub country: Option<Box<str>>,
+    pub country: Option<Cow<'static, str>>,
     /// The region's name or code.
-    pub region: Option<Box<str>>,
+    pub region: Option<Cow<'static, str>>,
     /// The city's name.
-    pub city: Option<Box<str>>,
+    pub city: Option<Cow<'static, str>>,
 }
 
 /// What a file looked like when it was read.

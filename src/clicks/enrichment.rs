@@ -1,5 +1,6 @@
 //! From a visit to a click: what is looked up, what is kept, what is dropped.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 
@@ -77,46 +78,46 @@ impl Enricher {
     ///
     /// # Errors
     /// When the day's visitor salt can't be kept.
-    pub fn click(&self, visit: Visit, now: DateTime<Utc>) -> io::Result<Click> {
-        let agent = visit.user_agent.as_deref().unwrap_or_default();
+    pub fn click<'a>(&self, visit: &'a Visit, now: DateTime<Utc>) -> io::Result<Click<'a>> {
+        let agent = visit.user_agent().unwrap_or_default();
         let visitor = self.salts.hash(visit.at, now, visit.address, agent)?;
         let place = visit.address.map(|address| self.locator.locate(address)).unwrap_or_default();
+        let key = &visit.target.key;
         Ok(Click {
-            domain: visit.target.key.domain.clone(),
-            code: visit.target.key.code.clone(),
+            domain: Cow::Borrowed(&key.domain),
+            code: Cow::Borrowed(&key.code),
             at: visit.at,
             method: (visit.method != Method::GET)
                 .then(|| cut(visit.method.as_str().into(), WORD_CHARS_MAX)),
-            purpose: visit.purpose,
-            referrer: visit.referrer,
-            language: visit.accept_language.as_deref().and_then(first_language),
+            purpose: visit.purpose().map(Cow::Borrowed),
+            referrer: visit.referrer().map(Cow::Borrowed),
+            language: visit.accept_language().and_then(first_language),
             country: place.country,
             region: place.region,
             city: place.city,
             visitor,
             address: self.kept(visit.address),
-            utm: campaign(visit.query.as_deref(), visit.target.url.as_str()),
-            user_agent: visit.user_agent,
+            utm: campaign(visit.query(), visit.target.url.as_str()),
+            user_agent: visit.user_agent().map(Cow::Borrowed),
             import_id: None,
         })
     }
 
     /// The click that a line of an old log is.
     #[must_use]
-    pub fn historical_click(&self, line: HistoricalClick) -> Click {
-        let user_agent =
-            line.user_agent.map(|agent| cut(String::from(agent).into(), USER_AGENT_CHARS_MAX));
+    pub fn historical_click(&self, line: HistoricalClick) -> Click<'static> {
+        let kept =
+            |text: Option<Box<str>>, max| text.map(|text| cut(String::from(text).into(), max));
+        let user_agent = kept(line.user_agent, USER_AGENT_CHARS_MAX);
         let agent = user_agent.as_deref().unwrap_or_default();
         let place = line.address.map(|address| self.locator.locate(address)).unwrap_or_default();
         Click {
-            domain: line.link.domain,
-            code: line.link.code,
+            domain: Cow::Owned(line.link.domain),
+            code: Cow::Owned(line.link.code),
             at: line.at,
-            method: (&*line.method != "GET").then(|| cut((&*line.method).into(), WORD_CHARS_MAX)),
+            method: kept(Some(line.method).filter(|method| &**method != "GET"), WORD_CHARS_MAX),
             purpose: None,
-            referrer: line
-                .referrer
-                .map(|referrer| cut(String::from(referrer).into(), REFERRER_CHARS_MAX)),
+            referrer: kept(line.referrer, REFERRER_CHARS_MAX),
             language: None,
             country: place.country,
             region: place.region,
@@ -125,17 +126,17 @@ impl Enricher {
             address: self.kept(line.address),
             utm: Utm::default(),
             user_agent,
-            import_id: Some(line.import_id),
+            import_id: Some(String::from(line.import_id).into()),
         }
     }
 
-    fn kept(&self, address: Option<IpAddr>) -> Option<Box<str>> {
+    fn kept(&self, address: Option<IpAddr>) -> Option<Cow<'static, str>> {
         address.filter(|_| self.keep_addresses).map(|address| address.to_string().into())
     }
 }
 
 /// The language with the highest quality (RFC 9110), the first of several; `*` is none.
-fn first_language(header: &str) -> Option<Box<str>> {
+fn first_language(header: &str) -> Option<Cow<'_, str>> {
     let mut best: Option<(&str, f32)> = None;
     for range in header.split(',') {
         let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
@@ -146,11 +147,15 @@ fn first_language(header: &str) -> Option<Box<str>> {
             best = Some((tag, quality));
         }
     }
-    best.map(|(tag, _)| cut(tag.to_ascii_lowercase().into(), WORD_CHARS_MAX))
+    best.map(|(tag, _)| {
+        let is_lower = tag.bytes().all(|b| !b.is_ascii_uppercase());
+        let tag = if is_lower { tag.into() } else { tag.to_ascii_lowercase().into() };
+        cut(tag, WORD_CHARS_MAX)
+    })
 }
 
 /// The campaign that the request names or, if it names none, the destination.
-fn campaign(query: Option<&str>, destination: &str) -> Utm {
+fn campaign<'a>(query: Option<&'a str>, destination: &'a str) -> Utm<'a> {
     let named = query.map(utm).unwrap_or_default();
     if !named.is_empty() {
         return named;
@@ -160,7 +165,7 @@ fn campaign(query: Option<&str>, destination: &str) -> Utm {
     query.map(utm).unwrap_or_default()
 }
 
-fn utm(query: &str) -> Utm {
+fn utm(query: &str) -> Utm<'_> {
     let mut utm = Utm::default();
     if !query.contains("utm_") {
         return utm;
@@ -187,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_language_is_the_one_that_is_liked_best() {
-        let language = |header: &str| first_language(header);
+        let language = first_language;
         assert_eq!(language("en-GB,en;q=0.8").as_deref(), Some("en-gb"));
         assert_eq!(language("de;q=0.5, fr;q=0.9, *;q=1").as_deref(), Some("fr"));
         for none in ["", "*", "en;q=0", "<script>", ";;;", "q=1"] {

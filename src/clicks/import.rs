@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use hoplog_events::catalogue::DecodeError;
-use hoplog_events::click::Click;
+use hoplog_events::click::{Click, ClicksData};
 use hoplog_events::hex::hex;
 use hoplog_events::log::{AppendError, EventLog, ReadError};
 use hoplog_events::position::{Position, StreamId, Topic};
@@ -22,7 +22,7 @@ mod hour;
 
 use hour::Latest;
 
-use super::batch::{clicks_event, split};
+use super::batch::clicks_event;
 use super::enrichment::{Enricher, HistoricalClick};
 use crate::clock::Clock;
 
@@ -108,7 +108,7 @@ impl ClickImport {
         clicks: Vec<HistoricalClick>,
         actor: &str,
     ) -> Result<ImportReport, ImportError> {
-        let mut hours: BTreeMap<String, Vec<Click>> = BTreeMap::new();
+        let mut hours: BTreeMap<String, Vec<Click<'static>>> = BTreeMap::new();
         for click in clicks {
             let hour = click.at.format("%Y%m%d%H").to_string();
             hours.entry(hour).or_default().push(self.enricher.historical_click(click));
@@ -116,8 +116,11 @@ impl ClickImport {
         let mut report = ImportReport::default();
         for (hour, clicks) in hours {
             let stream = hour_stream(source, &hour);
-            for clicks in split(clicks) {
-                self.record_event(&stream, clicks, actor, &mut report).await?;
+            let mut left = &clicks[..];
+            while !left.is_empty() {
+                let (now, later) = left.split_at(as_many_as_fit(left)?);
+                self.record_event(&stream, now, actor, &mut report).await?;
+                left = later;
             }
         }
         Ok(report)
@@ -126,18 +129,22 @@ impl ClickImport {
     async fn record_event(
         &self,
         stream: &StreamId,
-        clicks: Vec<Click>,
+        clicks: &[Click<'static>],
         actor: &str,
         report: &mut ImportReport,
     ) -> Result<(), ImportError> {
         let mut hour = self.latest.take(stream);
         for _ in 0..ATTEMPTS_MAX {
             hour.catch_up(self.log.as_ref()).await?;
-            let new = hour.lines_to_add(&clicks);
+            let new = hour.lines_to_add(clicks);
             let (added, skipped) = (new.len(), clicks.len() - new.len());
             if added > 0 {
-                let append = clicks_event(stream, hour.version(), new, &self.clock, actor);
-                let append = append.map_err(|error| ImportError::Unavailable(error.to_string()))?;
+                let mut data = ClicksData::default();
+                for click in new {
+                    data.push(click).map_err(unwritable)?;
+                }
+                let append = clicks_event(stream, hour.version(), &data, &self.clock, actor);
+                let append = append.map_err(unwritable)?;
                 match self.log.append(append).await {
                     Ok(appended) => report.position = Some(appended.position),
                     Err(AppendError::Conflict { .. }) => continue,
@@ -151,6 +158,21 @@ impl ClickImport {
         }
         Err(ImportError::Contended)
     }
+}
+
+/// How many of the first clicks one event has room for.
+fn as_many_as_fit(clicks: &[Click<'_>]) -> Result<usize, ImportError> {
+    let mut data = ClicksData::default();
+    for (count, click) in clicks.iter().enumerate() {
+        if !data.push(click).map_err(unwritable)? {
+            return Ok(count);
+        }
+    }
+    Ok(clicks.len())
+}
+
+fn unwritable(error: impl std::fmt::Display) -> ImportError {
+    ImportError::Unavailable(error.to_string())
 }
 
 fn hour_stream(source: &str, hour: &str) -> StreamId {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hoplog_events::click::Click;
+use hoplog_events::click::ClicksData;
 use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion};
 use hoplog_events::position::Version;
 use hoplog_events::spool::{Backlog, SpooledBatch};
@@ -135,14 +135,13 @@ impl Lane {
     /// When neither took them in time.
     pub(super) async fn keep(
         &self,
-        clicks: Vec<Click>,
+        clicks: &ClicksData,
         mut patience: Patience,
     ) -> Result<(), AppendError> {
         let (stream, version) = self.place(&mut patience).await?;
-        let count = u32::try_from(clicks.len()).unwrap_or(u32::MAX);
         let append = clicks_event(&stream, version, clicks, &self.clock, "visitor")?;
         loop {
-            let error = match self.try_to_keep(&append, count, &patience).await {
+            let error = match self.try_to_keep(&append, clicks.len(), &patience).await {
                 Try::Kept => return Ok(()),
                 Try::Refused(error) if patience.ends => return Err(error),
                 Try::Refused(error) | Try::Again(error) => error,

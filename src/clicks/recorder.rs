@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hoplog_events::click::ClicksData;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -145,6 +146,7 @@ impl ClickRecorder {
                     enricher: Arc::clone(enricher),
                     clock: clock.clone(),
                     ack,
+                    data: ClicksData::default(),
                 };
                 flushers.spawn(flusher.run());
             }

@@ -1,6 +1,6 @@
 //! A visit as the redirect hands it over: whatever the request brought, unparsed.
 //!
-//! The words are copied out of the request. Holding on to its header values would be cheaper by
+//! The words are copied out of the request, all into one piece of memory. Holding on to its header values would be cheaper by
 //! a few hundred bytes, but each of them keeps the connection's whole read buffer (8 KiB) from
 //! being used again.
 
@@ -42,16 +42,7 @@ pub struct Visit {
     pub address: Option<IpAddr>,
     /// The HTTP method.
     pub method: Method,
-    /// The query string of the short link; of a long one, the parameters of campaigns.
-    pub query: Option<Box<str>>,
-    /// `User-Agent`
-    pub user_agent: Option<Box<str>>,
-    /// `Referer`
-    pub referrer: Option<Box<str>>,
-    /// `Accept-Language`
-    pub accept_language: Option<Box<str>>,
-    /// `Sec-Purpose`, or what older browsers send for it.
-    pub purpose: Option<Box<str>>,
+    words: Words,
 }
 
 impl Visit {
@@ -65,23 +56,83 @@ impl Visit {
     ) -> Self {
         let purpose = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
         let purpose = purpose.iter().find_map(|name| headers.get(*name));
-        let kept = |value: Option<&HeaderValue>, max| value.map(|value| text(value, max));
-        Self {
-            target,
-            at,
-            address,
-            method: method.clone(),
-            query: query.map(campaign_of),
-            user_agent: kept(headers.get(header::USER_AGENT), USER_AGENT_CHARS_MAX),
-            referrer: kept(headers.get(header::REFERER), REFERRER_CHARS_MAX),
-            accept_language: kept(headers.get(header::ACCEPT_LANGUAGE), LANGUAGES_CHARS_MAX),
-            purpose: kept(purpose, PURPOSE_CHARS_MAX),
+        let words = Words::of(&[
+            query.map(campaign_of),
+            kept(headers.get(header::USER_AGENT), USER_AGENT_CHARS_MAX),
+            kept(headers.get(header::REFERER), REFERRER_CHARS_MAX),
+            kept(headers.get(header::ACCEPT_LANGUAGE), LANGUAGES_CHARS_MAX),
+            kept(purpose, PURPOSE_CHARS_MAX),
+        ]);
+        Self { target, at, address, method: method.clone(), words }
+    }
+
+    /// The query string of the short link; of a long one, the parameters of campaigns.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.words.get(0)
+    }
+
+    /// `User-Agent`
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&str> {
+        self.words.get(1)
+    }
+
+    /// `Referer`
+    #[must_use]
+    pub fn referrer(&self) -> Option<&str> {
+        self.words.get(2)
+    }
+
+    /// `Accept-Language`
+    #[must_use]
+    pub fn accept_language(&self) -> Option<&str> {
+        self.words.get(3)
+    }
+
+    /// `Sec-Purpose`, or what older browsers send for it.
+    #[must_use]
+    pub fn purpose(&self) -> Option<&str> {
+        self.words.get(4)
+    }
+}
+
+/// How many words there are.
+const WORDS: usize = 5;
+
+/// Some texts in one piece of memory, each of which may be missing. All together are below 16 KiB.
+#[derive(Debug, Clone)]
+struct Words {
+    text: Box<str>,
+    /// Where each ends.
+    ends: [u16; WORDS],
+    /// Which are there, a bit each.
+    given: u8,
+}
+
+impl Words {
+    fn of(words: &[Option<Cow<'_, str>>; WORDS]) -> Self {
+        let bytes = words.iter().flatten().map(|word| word.len()).sum();
+        let (mut text, mut ends, mut given) = (String::with_capacity(bytes), [0; WORDS], 0);
+        for (place, word) in words.iter().enumerate() {
+            if let Some(word) = word {
+                text.push_str(word);
+                given |= 1 << place;
+            }
+            ends[place] = u16::try_from(text.len()).unwrap_or(u16::MAX);
         }
+        Self { text: text.into(), ends, given }
+    }
+
+    fn get(&self, place: usize) -> Option<&str> {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let word = self.text.get(usize::from(start)..usize::from(self.ends[place]));
+        word.filter(|_| self.given & 1 << place != 0)
     }
 }
 
 /// What of a query a campaign may be in: all of it where that is short, as nearly always.
-fn campaign_of(query: &str) -> Box<str> {
+fn campaign_of(query: &str) -> Cow<'_, str> {
     if query.len() <= QUERY_BYTES_KEPT {
         return query.into();
     }
@@ -95,8 +146,12 @@ fn campaign_of(query: &str) -> Box<str> {
     kept.into()
 }
 
+fn kept(value: Option<&HeaderValue>, chars_max: usize) -> Option<Cow<'_, str>> {
+    value.map(|value| text(value, chars_max))
+}
+
 /// A header as text: bytes that are not UTF-8 are replaced, and what is too long is cut.
-fn text(value: &HeaderValue, chars_max: usize) -> Box<str> {
+fn text(value: &HeaderValue, chars_max: usize) -> Cow<'_, str> {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => cut(Cow::Borrowed(text), chars_max),
         Err(_) => cut(String::from_utf8_lossy(value.as_bytes()), chars_max),
@@ -104,16 +159,24 @@ fn text(value: &HeaderValue, chars_max: usize) -> Box<str> {
 }
 
 /// The first characters of a text.
-pub(super) fn cut(text: Cow<'_, str>, chars_max: usize) -> Box<str> {
+pub(super) fn cut(text: Cow<'_, str>, chars_max: usize) -> Cow<'_, str> {
     if text.len() <= chars_max {
-        return text.into();
+        return text;
     }
-    text.chars().take(chars_max).collect::<String>().into()
+    let Some((end, _)) = text.char_indices().nth(chars_max) else { return text };
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Queries wait in the queue: 64 KiB each would be gigabytes.
     #[test]
@@ -126,6 +189,16 @@ mod tests {
         assert_eq!(&*campaign_of(&hostile), "utm_medium=m&");
         let many = "utm_source=mail&".repeat(4_000);
         assert!(campaign_of(&many).len() <= QUERY_BYTES_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn words_come_back_as_they_were_given(words in prop::array::uniform5(prop::option::of("\\PC{0,40}"))) {
+            let kept = Words::of(&words.each_ref().map(|word| word.as_deref().map(Cow::Borrowed)));
+            for (place, word) in words.iter().enumerate() {
+                prop_assert_eq!(kept.get(place), word.as_deref());
+            }
+        }
     }
 
     #[test]

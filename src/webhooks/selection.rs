@@ -276,14 +276,14 @@ impl Selection {
     async fn admitted(
         &self,
         webhook: &Webhook,
-        clicks: &[Click],
+        clicks: &[Click<'_>],
     ) -> Result<BTreeSet<usize>, SelectionError> {
         let settings = &webhook.settings;
-        let of_link = |click: &Click| {
+        let of_link = |click: &Click<'_>| {
             settings
                 .link
                 .as_ref()
-                .is_none_or(|link| link.code == click.code && link.domain == click.domain)
+                .is_none_or(|link| link.code == *click.code && link.domain == *click.domain)
         };
         let clicks = clicks.iter().enumerate().filter(|(_, click)| of_link(click));
         if webhook.owner.is_none() && settings.tag.is_none() {

@@ -146,8 +146,8 @@ fn borrowed(text: Option<&str>) -> Option<Text<'_>> {
     text.map(|text| Text(Cow::Borrowed(text)))
 }
 
-impl<'a> From<&'a Click> for RecordedClick<'a> {
-    fn from(click: &'a Click) -> Self {
+impl<'a> From<&'a Click<'_>> for RecordedClick<'a> {
+    fn from(click: &'a Click<'_>) -> Self {
         Self {
             domain: Text(Cow::Borrowed(click.domain.as_str())),
             code: Text(Cow::Borrowed(click.code.as_str())),

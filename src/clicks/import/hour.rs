@@ -1,5 +1,6 @@
 //! What is on the stream of one imported hour, as far as it has been read.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ const LINES_REMEMBERED_MAX: usize = 1_000_000;
 pub(super) struct Hour {
     stream: StreamId,
     version: Version,
-    lines: HashSet<Box<str>>,
+    lines: HashSet<Cow<'static, str>>,
 }
 
 impl Hour {
@@ -49,13 +50,13 @@ impl Hour {
     }
 
     /// The clicks whose lines are not on the stream, each line once.
-    pub(super) fn lines_to_add(&self, clicks: &[Click]) -> Vec<Click> {
+    pub(super) fn lines_to_add<'a>(&self, clicks: &'a [Click<'a>]) -> Vec<&'a Click<'a>> {
         let mut seen = HashSet::new();
         let mut new = Vec::new();
         for click in clicks {
             let line = click.import_id.as_deref();
             if line.is_none_or(|line| !self.lines.contains(line) && seen.insert(line)) {
-                new.push(click.clone());
+                new.push(click);
             }
         }
         new

@@ -4,10 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hoplog_events::click::Click;
+use hoplog_events::click::ClicksData;
 use hoplog_events::log::AppendError;
 
-use super::super::batch::split;
 use super::super::enrichment::Enricher;
 use super::super::lane::{Lane, Patience};
 use super::super::visit::Visit;
@@ -23,11 +22,13 @@ pub(super) struct Flusher {
     pub(super) enricher: Arc<Enricher>,
     pub(super) clock: Clock,
     pub(super) ack: ClicksAck,
+    /// What is written of the batch at hand; its memory is used again and again.
+    pub(super) data: ClicksData,
 }
 
 impl Flusher {
     /// Flushes until the recorder is closed and nothing is left.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
             self.wait_for_visits().await;
             let batch = self.shared.take();
@@ -60,7 +61,7 @@ impl Flusher {
         }
     }
 
-    async fn flush(&self, batch: Batch) {
+    async fn flush(&mut self, batch: Batch) {
         let count = batch.visits.len();
         metrics::histogram!("hoplog_clicks_batch")
             .record(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
@@ -79,17 +80,25 @@ impl Flusher {
         batch.fate.decide(if recorded.is_ok() { DURABLE } else { FAILED });
     }
 
-    async fn record(&self, visits: Vec<Visit>) -> Result<(), AppendError> {
+    async fn record(&mut self, visits: Vec<Visit>) -> Result<(), AppendError> {
         let now = self.clock.now();
+        let unwritable = |error: serde_json::Error| AppendError::Unavailable(error.to_string());
         let salt_away = |error: io::Error| AppendError::Unavailable(error.to_string());
         let mut patience = self.patience();
         while let Err(error) = self.enricher.make_ready(&visits, now) {
             patience.wait(salt_away(error)).await?;
         }
-        let clicks: Result<Vec<Click>, io::Error> =
-            visits.into_iter().map(|visit| self.enricher.click(visit, now)).collect();
-        for clicks in split(clicks.map_err(salt_away)?) {
-            self.lane.keep(clicks, self.patience()).await?;
+        self.data.clear();
+        for visit in &visits {
+            let click = self.enricher.click(visit, now).map_err(salt_away)?;
+            if !self.data.push(&click).map_err(unwritable)? {
+                self.lane.keep(&self.data, self.patience()).await?;
+                self.data.clear();
+                self.data.push(&click).map_err(unwritable)?;
+            }
+        }
+        if !self.data.is_empty() {
+            self.lane.keep(&self.data, self.patience()).await?;
         }
         Ok(())
     }

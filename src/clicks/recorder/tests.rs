@@ -90,7 +90,7 @@ async fn clicks_after(log: &dyn EventLog, after: Sequence) -> Vec<(String, Strin
             panic!("clicks only");
         };
         let markers = batch.clicks.into_iter().map(|click| click.utm.content.unwrap());
-        clicks.extend(markers.map(|marker| (event.stream.key().to_owned(), marker.into_string())));
+        clicks.extend(markers.map(|marker| (event.stream.key().to_owned(), marker.into_owned())));
     }
     clicks
 }

@@ -95,7 +95,7 @@ impl Wanted {
         batch
             .clicks
             .iter()
-            .any(|click| (&click.domain, &click.code) == (&self.key.domain, &self.key.code))
+            .any(|click| *click.domain == self.key.domain && *click.code == self.key.code)
     }
 }
 
