@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::link::{Domain, LinkKey, ShortCode};
 
 mod data;
+mod instant;
 
 pub use data::ClicksData;
 
@@ -39,6 +40,7 @@ pub struct Click<'a> {
     /// The link's code.
     pub code: Cow<'a, ShortCode>,
     /// When it happened.
+    #[serde(serialize_with = "instant::serialize")]
     pub at: DateTime<Utc>,
     /// The HTTP method, when it was not `GET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use chrono::{DateTime, Utc};
 
 use crate::queries::resolve_link::Target;
@@ -54,14 +54,14 @@ impl Visit {
         address: Option<IpAddr>,
         (method, query, headers): (&Method, Option<&str>, &HeaderMap),
     ) -> Self {
-        let purpose = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
-        let purpose = purpose.iter().find_map(|name| headers.get(*name));
+        let mut found = Found::default();
+        headers.iter().for_each(|(name, value)| found.note(name, value));
         let words = Words::of(&[
             query.map(campaign_of),
-            kept(headers.get(header::USER_AGENT), USER_AGENT_CHARS_MAX),
-            kept(headers.get(header::REFERER), REFERRER_CHARS_MAX),
-            kept(headers.get(header::ACCEPT_LANGUAGE), LANGUAGES_CHARS_MAX),
-            kept(purpose, PURPOSE_CHARS_MAX),
+            kept(found.user_agent, USER_AGENT_CHARS_MAX),
+            kept(found.referrer, REFERRER_CHARS_MAX),
+            kept(found.accept_language, LANGUAGES_CHARS_MAX),
+            kept(found.purpose.map(|(_, value)| value), PURPOSE_CHARS_MAX),
         ]);
         Self { target, at, address, method: method.clone(), words }
     }
@@ -94,6 +94,36 @@ impl Visit {
     #[must_use]
     pub fn purpose(&self) -> Option<&str> {
         self.words.get(4)
+    }
+}
+
+/// The headers that may tell of a purpose, the best first.
+const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+
+/// The headers that are kept, the first of each name: looking each up would take as long as going
+/// through all that a request has.
+#[derive(Default)]
+struct Found<'a> {
+    user_agent: Option<&'a HeaderValue>,
+    referrer: Option<&'a HeaderValue>,
+    accept_language: Option<&'a HeaderValue>,
+    /// With its place in [`PURPOSES`].
+    purpose: Option<(usize, &'a HeaderValue)>,
+}
+
+impl<'a> Found<'a> {
+    fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        if *name == header::USER_AGENT {
+            self.user_agent.get_or_insert(value);
+        } else if *name == header::REFERER {
+            self.referrer.get_or_insert(value);
+        } else if *name == header::ACCEPT_LANGUAGE {
+            self.accept_language.get_or_insert(value);
+        } else if let Some(place) = PURPOSES.iter().position(|purpose| name.as_str() == *purpose)
+            && self.purpose.is_none_or(|(best, _)| place < best)
+        {
+            self.purpose = Some((place, value));
+        }
     }
 }
 
@@ -198,6 +228,20 @@ mod tests {
             for (place, word) in words.iter().enumerate() {
                 prop_assert_eq!(kept.get(place), word.as_deref());
             }
+        }
+    }
+
+    #[test]
+    fn of_headers_that_tell_a_purpose_the_best_counts() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("x-moz", "m"), ("purpose", "p"), ("sec-purpose", "s"), ("sec-purpose", "t")]
+        {
+            headers.append(name, HeaderValue::from_static(value));
+            let mut found = Found::default();
+            headers.iter().for_each(|(name, value)| found.note(name, value));
+            let best = if headers.contains_key("sec-purpose") { "s" } else { value };
+            assert_eq!(found.purpose.unwrap().1, best);
         }
     }
 
