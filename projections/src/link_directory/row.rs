@@ -84,6 +84,12 @@ impl LinkRow {
             LinkEvent::Enabled(_) => self.state = LinkState::Active,
             LinkEvent::Expired(_) => self.state = LinkState::Expired,
             LinkEvent::Deleted(_) => self.state = LinkState::Deleted,
+            LinkEvent::Erased(_) => {
+                self.state = LinkState::Deleted;
+                self.url = Destination::erased();
+                self.tags = Tags::default();
+                (self.title, self.note, self.external_id) = (None, None, None);
+            }
         }
         self.version = version;
         self.sequence = sequence;

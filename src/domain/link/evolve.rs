@@ -1,7 +1,7 @@
 //! What an event makes of a link. Facts are not judged here: they happened.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkCreated, LinkEvent, LinkKey, LinkState};
+use hoplog_events::link::{Destination, LinkCreated, LinkEvent, LinkKey, LinkState, Tags};
 use hoplog_events::position::Version;
 
 use super::Link;
@@ -61,5 +61,11 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         LinkEvent::Enabled(_) => link.state = LinkState::Active,
         LinkEvent::Expired(_) => link.state = LinkState::Expired,
         LinkEvent::Deleted(_) => link.state = LinkState::Deleted,
+        LinkEvent::Erased(_) => {
+            link.state = LinkState::Deleted;
+            link.url = Destination::erased();
+            link.tags = Tags::default();
+            (link.title, link.note, link.external_id) = (None, None, None);
+        }
     }
 }
