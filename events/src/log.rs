@@ -26,11 +26,20 @@
 //! 7. **Back-pressure.** A reader that does not ask gets nothing and costs no memory.
 //! 8. **No gap without a word.** Where a topic does not keep everything, who asks for what is gone
 //!    is told ([`ReadError::Trimmed`]) before the rest is given.
-//! 9. **Bytes are kept.** The body that is read is the body that was appended.
+//! 9. **Bytes are kept.** The body that is read is the body that was appended, or the one that a
+//!    later `rewrite` put in its place.
+//! 10. **Rewritten is gone.** When `rewrite` returns `Ok`, no read gives an old body any more, and
+//!    it is gone from the files as far as the backend can. All else stays as it was: position,
+//!    stream, version, command, type, and with them versions, heads, conflicts and duplicates, also
+//!    where the event is the last of its stream or topic. The same again changes nothing. A crash
+//!    in the middle leaves the old body or the new one at each event, and never no event; the same
+//!    again finishes it. A log that can't do this says [`RewriteError::Unsupported`] and changes
+//!    nothing.
 //!
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::agreement::Agreements;
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
@@ -134,6 +143,33 @@ pub enum ReadError {
     },
 }
 
+/// The same event without the personal data in it: what [`EventLog::rewrite`] puts in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The event's topic.
+    pub topic: Topic,
+    /// Its place there.
+    pub sequence: Sequence,
+    /// Its command: whose event has to be there.
+    pub command_id: CommandId,
+    /// The body it gets, of [`APPEND_BYTES_MAX`] at most.
+    pub body: Bytes,
+}
+
+/// Why not everything was rewritten. Whether some of it was is unknown: the same may be asked again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    /// Move the events to a log that can.
+    #[error("this log can't change what is on it")]
+    Unsupported,
+    /// Read again: the event is no longer kept, or is another command's.
+    #[error("an event that is to be rewritten is not on the log")]
+    Missing,
+    /// Try again later; or, if it says so, otherwise.
+    #[error("the log can't be rewritten: {0}")]
+    Unavailable(String),
+}
+
 /// The most bytes one append may carry; leaves room below the default limit of NATS (1 MiB).
 pub const APPEND_BYTES_MAX: usize = 1_000_000;
 
@@ -204,6 +240,21 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// See [`AppendError`]; on every error nothing is acknowledged.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Whether this log can rewrite. Asked before anything is changed.
+    fn can_rewrite(&self) -> bool {
+        false
+    }
+
+    /// Puts other bodies in the place of those of some events: the same events without the
+    /// personal data in them. Obligation 10. On some logs the last event of a stream whose appends
+    /// check versions can't be rewritten: append what ends it first.
+    ///
+    /// # Errors
+    /// See [`RewriteError`].
+    async fn rewrite(&self, _rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        Err(RewriteError::Unsupported)
+    }
 
     /// All events of one stream after a version, oldest first; none for an unknown stream.
     ///
