@@ -32,8 +32,8 @@ use crate::clock::Clock;
 use crate::domain::webhook::Webhook;
 
 pub mod courier;
-pub mod manage;
 pub mod erasure;
+pub mod manage;
 mod pages;
 mod schedule;
 pub mod secret;

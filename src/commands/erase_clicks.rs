@@ -11,7 +11,7 @@ use hoplog_events::log::{Append, ExpectedVersion, ReadError, ReadLimit, Rewrite}
 use hoplog_events::position::{Position, Sequence, StreamId, Topic};
 use uuid::Uuid;
 
-use super::erasure::{Rewrites, can_erase};
+use super::erasure::Rewrites;
 use super::{Commands, EraseError, Issuer};
 
 /// One event.
@@ -30,14 +30,6 @@ pub struct AnonymousClick {
 }
 
 impl Commands {
-    /// Whether there is a way to erase at all on this log.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn can_erase(&self) -> Result<(), EraseError> {
-        can_erase(self.log.as_ref())
-    }
-
     /// Makes clicks anonymous on the log; they are in the order of the log. Gives how many events
     /// were rewritten.
     ///

@@ -9,55 +9,56 @@ use hoplog_events::link::LinkKey;
 use hoplog_events::log::Rewrite;
 use hoplog_events::position::{Topic, Version};
 
-use super::erasure::{Rewrites, can_erase};
+use super::erasure::Rewrites;
 use super::{Commands, EraseError, IdempotencyKey, Issuer};
 use crate::domain::link::LinkCommand;
 use crate::execute::Outcome;
 
-/// What was done to a link's events.
-#[derive(Debug)]
-pub struct ErasedLink {
-    /// The link, which is deleted, and where that stands.
-    pub outcome: Outcome,
-    /// How many events were rewritten.
-    pub events: usize,
-}
-
 impl Commands {
-    /// Deletes a link, if it is not deleted yet, and erases its personal data from the log.
+    /// Deletes a link, if it is not deleted yet, and says that it is erased.
     ///
     /// # Errors
     /// See [`EraseError`].
-    pub async fn erase_link(
+    pub async fn end_link(
         &self,
         issuer: &Issuer,
         idempotency: Option<&IdempotencyKey>,
         key: &LinkKey,
         expected: Option<Vec<Version>>,
-    ) -> Result<ErasedLink, EraseError> {
-        can_erase(self.log.as_ref())?;
+    ) -> Result<Outcome, EraseError> {
+        self.can_erase()?;
         let command = LinkCommand::Erase;
-        let outcome =
-            self.change_link(issuer, None, idempotency, key, expected, command).await?;
-        let events = self.rewrite_link(key).await?;
-        Ok(ErasedLink { outcome, events })
+        Ok(self.change_link(issuer, None, idempotency, key, expected, command).await?)
     }
 
-    async fn rewrite_link(&self, key: &LinkKey) -> Result<usize, EraseError> {
-        let log = self.log.as_ref();
-        let mut rewrites = Rewrites::default();
-        for event in log.read(&key.stream(), Version::NONE).await? {
+    /// What is to become of the events of a link that ended like that; nothing, if that is done.
+    ///
+    /// # Errors
+    /// See [`EraseError`].
+    pub async fn link_rewrites(&self, key: &LinkKey) -> Result<Vec<Rewrite>, EraseError> {
+        let mut rewrites = Vec::new();
+        for event in self.log.read(&key.stream(), Version::NONE).await? {
             // The last event, which has nothing in it, has to stay as it is on some logs.
             if is_erasure(&event.event_type) {
                 continue;
             }
             if let Some(body) = erase_link(&event)? {
                 let (sequence, command_id) = (event.position.sequence, event.command_id);
-                let rewrite = Rewrite { topic: Topic::Links, sequence, command_id, body };
-                rewrites.push(log, rewrite).await?;
+                rewrites.push(Rewrite { topic: Topic::Links, sequence, command_id, body });
             }
         }
-        rewrites.flush(log).await?;
-        Ok(rewrites.done)
+        Ok(rewrites)
+    }
+
+    /// Puts them in the place of what is there.
+    ///
+    /// # Errors
+    /// See [`EraseError`].
+    pub async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), EraseError> {
+        let mut waiting = Rewrites::default();
+        for rewrite in rewrites {
+            waiting.push(self.log.as_ref(), rewrite).await?;
+        }
+        waiting.flush(self.log.as_ref()).await
     }
 }

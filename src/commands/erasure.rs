@@ -3,6 +3,7 @@
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::log::{AppendError, EventLog, ReadError, Rewrite, RewriteError};
 
+use super::Commands;
 use crate::execute::ExecuteError;
 
 /// How much is rewritten at once, in bytes of events.
@@ -54,9 +55,14 @@ impl From<RewriteError> for EraseError {
     }
 }
 
-/// Refuses before anything is done.
-pub(super) fn can_erase(log: &dyn EventLog) -> Result<(), EraseError> {
-    if log.can_rewrite() { Ok(()) } else { Err(EraseError::Unsupported) }
+impl Commands {
+    /// Whether there is a way to erase at all on this log.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn can_erase(&self) -> Result<(), EraseError> {
+        if self.log.can_rewrite() { Ok(()) } else { Err(EraseError::Unsupported) }
+    }
 }
 
 /// Events to be rewritten, some at a time.

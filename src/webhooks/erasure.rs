@@ -221,7 +221,10 @@ mod tests {
         assert_eq!(after["data"]["clicks"][0], click(0));
         assert_eq!(after["data"]["clicks"][2], click(2));
         let changed = &after["data"]["clicks"][1];
-        assert_eq!((&changed["visitor"], &changed["userAgent"]), (&json!("00000000000000ff"), &json!("nobody")));
+        assert_eq!(
+            (&changed["visitor"], &changed["userAgent"]),
+            (&json!("00000000000000ff"), &json!("nobody"))
+        );
         assert!(changed.get("address").is_none() && changed["referrer"] == "https://e.example/");
         assert_eq!(Erased::clicks([record(7)]).without_visitors(&body.to_string()), None);
         assert_eq!(erased.without_visitors("{}"), None);

@@ -108,4 +108,3 @@ impl Deliveries {
         self.database.scrub().await
     }
 }
-

@@ -75,7 +75,7 @@ mod tests {
     fn check(agent: &str) -> Result<(), TestCaseError> {
         let recognised = recognise(agent);
         let text = write(&recognised);
-        prop_assert_eq!(read(&text).as_ref(), Some(&recognised), "{}", agent);
+        prop_assert_eq!(read(&text), Some(recognised.clone()), "{}", agent);
         prop_assert_eq!(&recognise(&text), &recognised, "{}", agent);
         prop_assert_eq!(UserAgents::default().erased(&text), text, "{}", agent);
         Ok(())
@@ -98,7 +98,7 @@ mod tests {
         #[test]
         fn so_is_any_text(text in "\\PC{0,200}", parts in proptest::collection::vec(prop_oneof![
             "Mozilla/", "Opera ", "MSIE [0-9]", "Version/", "DoCoMo", "Android", "[;/( )]", "Windows NT ",
-            "Windows Phone OS 7", "iPhone", "Nintendo", "bot", "Chrome/1", "Safari", "Linux", "hoplog-erased/1 (",
+            "Windows Phone OS 7", "iPhone", "Nintendo", "bot", "Chrome/1", "Safari", "Linux", "hoplog-erased/1 [(]",
         ], 0..12)) {
             check(&text)?;
             check(&parts.concat())?;

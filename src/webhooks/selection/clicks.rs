@@ -79,10 +79,8 @@ impl Selection {
         if webhook.owner.is_none() && settings.tag.is_none() {
             return Ok(clicks.map(|(place, _)| place).collect());
         }
-        let key = |(domain, code): Clicked<'_>| LinkKey {
-            domain: domain.clone(),
-            code: code.clone(),
-        };
+        let key =
+            |(domain, code): Clicked<'_>| LinkKey { domain: domain.clone(), code: code.clone() };
         let clicks: Vec<(usize, LinkKey)> =
             clicks.map(|(place, link)| (place, key(link))).collect();
         let facts = self.facts(clicks.iter().map(|(_, key)| key.clone()).collect()).await?;

@@ -93,12 +93,15 @@ mod tests {
     async fn nothing_that_was_erased_is_left_in_the_files() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open_sqlite(&dir.path().join("read.db")).await.unwrap();
-        run(&database, &[
-            "create table unscrubbed (mark text primary key)",
-            "create table t (k integer, n integer, v text, primary key (k, n)) without rowid",
-            "create table dropped (v text)",
-            "insert into dropped values ('tell-tale')",
-        ])
+        run(
+            &database,
+            &[
+                "create table unscrubbed (mark text primary key)",
+                "create table t (k integer, n integer, v text, primary key (k, n)) without rowid",
+                "create table dropped (v text)",
+                "insert into dropped values ('tell-tale')",
+            ],
+        )
         .await;
         for n in 0..400 {
             let fill = "x".repeat(400 + n % 300);

@@ -69,8 +69,7 @@ impl Place {
         if is_news || self.kept_at.elapsed() >= KEEP_EVERY {
             let (id, topic) = (webhook.id, self.topic);
             let deliveries = &webhooks.deliveries;
-            let advanced =
-                deliveries.advance(id, topic, kept, last, &messages, &rewritten).await?;
+            let advanced = deliveries.advance(id, topic, kept, last, &messages, &rewritten).await?;
             if !advanced {
                 self.kept = None;
                 return Err(WorkerError::NotMyTurn);
