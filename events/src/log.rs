@@ -39,7 +39,6 @@
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::agreement::Agreements;
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
@@ -58,10 +57,14 @@ pub mod embedded;
 #[cfg(feature = "eventstore")]
 pub mod eventstore;
 pub mod jetstream;
+mod rewriting;
 pub mod transfer;
 mod versioned;
 
 pub use address::OptionsError;
+pub use rewriting::{Rewrite, RewriteError};
+
+use rewriting::check_sizes;
 
 /// What the writer knows of the stream it appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,33 +144,6 @@ pub enum ReadError {
         /// The last that is gone.
         to: Sequence,
     },
-}
-
-/// The same event without the personal data in it: what [`EventLog::rewrite`] puts in its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rewrite {
-    /// The event's topic.
-    pub topic: Topic,
-    /// Its place there.
-    pub sequence: Sequence,
-    /// Its command: whose event has to be there.
-    pub command_id: CommandId,
-    /// The body it gets, of [`APPEND_BYTES_MAX`] at most.
-    pub body: Bytes,
-}
-
-/// Why not everything was rewritten. Whether some of it was is unknown: the same may be asked again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RewriteError {
-    /// Move the events to a log that can.
-    #[error("this log can't change what is on it")]
-    Unsupported,
-    /// Read again: the event is no longer kept, or is another command's.
-    #[error("an event that is to be rewritten is not on the log")]
-    Missing,
-    /// Try again later; or, if it says so, otherwise.
-    #[error("the log can't be rewritten: {0}")]
-    Unavailable(String),
 }
 
 /// The most bytes one append may carry; leaves room below the default limit of NATS (1 MiB).
