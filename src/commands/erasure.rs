@@ -16,9 +16,7 @@ const REWRITE_EVENTS: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
     /// Move the log to a backend that can.
-    #[error(
-        "this log can't change what is on it; the embedded log and the one on JetStream servers can"
-    )]
+    #[error("{}", RewriteError::Unsupported)]
     Unsupported,
     /// Try again later.
     #[error("the log is away: {0}")]

@@ -23,7 +23,10 @@ pub struct Rewrite {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RewriteError {
     /// Move the events to a log that can.
-    #[error("this log can't change what is on it")]
+    #[error(
+        "this log can't change what is on it: the embedded log can, and JetStream where its streams \
+         let messages be deleted"
+    )]
     Unsupported,
     /// Read again: the event is no longer kept, or is another command's.
     #[error("an event that is to be rewritten is not on the log")]
