@@ -65,9 +65,9 @@ pub(super) async fn run(args: EraseArgs, out: &mut Out) -> Result<(), CliError> 
     let request = client.request(Method::DELETE, &[kind, name, "personal-data"])?;
     let answer = json_within(request, TIMEOUT).await?;
     if args.json {
-        print_json(&answer, out)?
+        print_json(&answer, out)?;
     } else {
-        print(&answer, out)?
+        print(&answer, out)?;
     }
     Ok(())
 }

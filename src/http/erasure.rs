@@ -1,5 +1,7 @@
 //! `…/personal-data`: what people wrote in a link, and who made clicks, is erased.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,9 +9,11 @@ use axum::response::{IntoResponse, Response};
 use hoplog_events::click::VisitorHash;
 use hoplog_projections::clicks::Visitor;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 use super::auth::Administrator;
+use super::contract::problems;
 use super::fields::NoParameters;
 use super::headers::{HOPLOG_POSITION, RequestId, ascii};
 use super::links::change::Change;
@@ -27,6 +31,36 @@ pub struct ErasureAnswer {
     clicks: usize,
 }
 
+/// Why nothing can be erased.
+const REFUSED: [(&str, &str); 2] = [
+    ("409", "events are parked that may have what is to be erased (`events_parked`)"),
+    ("501", "the log can't be rewritten (`log_cannot_rewrite`)"),
+];
+
+/// An erasure, as far as it is refused.
+struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        problems(&REFUSED)
+    }
+}
+
+/// The erasure of a link.
+struct OfLink;
+
+impl IntoResponses for OfLink {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let mut responses = Refused::responses();
+        responses.extend(problems(&[
+            ("404", "no such link of yours"),
+            ("412", "the link has changed"),
+            ("422", "the idempotency key was used for another request"),
+        ]));
+        responses
+    }
+}
+
 fn respond(erasure: Erasure) -> Response {
     let Erasure { events, clicks, position } = erasure;
     let position = ascii(&position.to_string());
@@ -42,9 +76,7 @@ fn respond(erasure: Erasure) -> Response {
     params(("code" = String, Path, description = "the link's code"), Change),
     responses(
         (status = 200, description = "what was erased", body = ErasureAnswer),
-        (status = 409, description = "events of the link are parked (`events_parked`)", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "the log can't be rewritten (`log_cannot_rewrite`)", body = Problem, content_type = "application/problem+json"),
-        Change,
+        OfLink,
     ),
 )]
 pub async fn erase_link(
@@ -68,8 +100,7 @@ pub async fn erase_link(
     params(("visitor" = String, Path, description = "the 16 hexadecimal digits that clicks show as `visitor`, or an IP address, where addresses are kept")),
     responses(
         (status = 200, description = "what was erased", body = ErasureAnswer),
-        (status = 409, description = "clicks are parked (`events_parked`)", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "the log can't be rewritten (`log_cannot_rewrite`)", body = Problem, content_type = "application/problem+json"),
+        Refused,
     ),
 )]
 pub async fn erase_visitor(

@@ -101,9 +101,10 @@ async fn visitors_do_not_notice_an_erasure() {
     let hash = clicks(client, &code).await[0]["visitor"].as_str().unwrap().to_owned();
     for projection in ["clicks", "link_directory", "clicks"] {
         let path = format!("/api/v1/projections/{projection}/rebuild");
-        let build = json!({});
+        let nothing = json!({});
         let visitor = format!("visitors/{hash}");
-        let (built, erased) = tokio::join!(client.post(&path, &build), finished(client, &visitor));
+        let (built, erased) =
+            tokio::join!(client.post(&path, &nothing), finished(client, &visitor));
         built.expect(200);
         assert!(erased["clicks"].as_u64().unwrap() > 0, "{erased}");
         load.visits(20).await;

@@ -74,7 +74,25 @@ async fn an_erased_visitor_is_counted_and_nobody() {
     assert_eq!(visitors.len(), anonymous.len(), "nothing says that they belong together");
     client.verify_read_models().await;
 
-    // What waited says nothing of him, and whoever has copies is told which to forget.
+    told_which_to_forget(client, &stuck, &webhook, &secrets).await;
+    rebuild(client).await;
+    same_numbers(client, &["a", "b"], &before).await;
+    for who in [hash.as_str(), ADDRESS] {
+        let again = erase(client, &format!("visitors/{who}")).await.expect(200).json();
+        assert_eq!(again, json!({ "events": 0, "clicks": 0 }));
+    }
+    let server = server.stop().start();
+    has_none("the disk", &kept(&server.settings), &secrets);
+    has_none("the service", &told(&server, &["a", "b"]).await, &secrets);
+}
+
+/// What waited says nothing of him, and whoever has copies is told of which clicks he made.
+async fn told_which_to_forget(
+    client: &Client,
+    stuck: &Receiver,
+    webhook: &Value,
+    secrets: &[&str],
+) {
     let seen = stuck.received().len();
     stuck.becomes(Manner::Takes(""));
     let path = format!("/api/v1/webhooks/{}", webhook["id"].as_str().unwrap());
@@ -87,7 +105,7 @@ async fn an_erased_visitor_is_counted_and_nobody() {
         stuck.until("all clicks", |all| count(&all[seen..], "hoplog.clicks.erased.v1") >= 330);
     let all = all.await;
     let bodies: String = all[seen..].iter().map(|it| it.body.as_str()).collect();
-    has_none("a message", &bodies, &secrets);
+    has_none("a message", &bodies, secrets);
     let recorded: std::collections::BTreeSet<String> =
         events_of(client, "hoplog.clicks.recorded.v1", "a").await.into_iter().collect();
     for message in all[seen..].iter().filter(|it| it.kind() == "hoplog.clicks.erased.v1") {
@@ -96,16 +114,6 @@ async fn an_erased_visitor_is_counted_and_nobody() {
             assert!(click["code"] == "b" || recorded.contains(id), "{click}");
         }
     }
-
-    rebuild(client).await;
-    same_numbers(client, &["a", "b"], &before).await;
-    for who in [hash.as_str(), ADDRESS] {
-        let again = erase(client, &format!("visitors/{who}")).await.expect(200).json();
-        assert_eq!(again, json!({ "events": 0, "clicks": 0 }));
-    }
-    let server = server.stop().start();
-    has_none("the disk", &kept(&server.settings), &secrets);
-    has_none("the service", &told(&server, &["a", "b"]).await, &secrets);
 }
 
 /// The ids of the clicks in the events that are given for a link.
