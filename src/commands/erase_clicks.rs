@@ -3,6 +3,7 @@
 //! The batches are rewritten first, then an event says of which clicks: whoever learns of it finds
 //! the log as it is to be. Asking again for clicks that are anonymous already changes nothing.
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use hoplog_events::catalogue::Event;
 use hoplog_events::click::{ClicksErased, ErasedClickRecord};
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent, RecordedEvent};
@@ -16,6 +17,9 @@ use super::{Commands, EraseError, Issuer};
 
 /// One event.
 const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
+
+/// How many events are read at the same time.
+const READS_MAX: usize = 16;
 
 /// Clicks in one event: with the longest names it still fits into every log.
 const EVENT_CLICKS_MAX: usize = 500;
@@ -38,17 +42,26 @@ impl Commands {
     pub async fn rewrite_clicks(&self, clicks: &[AnonymousClick]) -> Result<usize, EraseError> {
         let log = self.log.as_ref();
         let mut rewrites = Rewrites::default();
-        for of_event in clicks.chunk_by(|one, next| one.sequence == next.sequence) {
-            let Some(event) = self.click_event(of_event[0].sequence).await? else { continue };
-            let anonymous: Vec<ErasedClick> = of_event.iter().map(erased).collect();
-            if let Some(body) = erase_clicks(&event, &anonymous)? {
-                let (sequence, command_id) = (event.position.sequence, event.command_id);
-                let rewrite = Rewrite { topic: Topic::Clicks, sequence, command_id, body };
+        let events = clicks.chunk_by(|one, next| one.sequence == next.sequence);
+        let reads: Vec<_> = events.map(|of_event| self.rewritten(of_event)).collect();
+        let mut read = stream::iter(reads).buffered(READS_MAX);
+        while let Some(rewrite) = read.try_next().await? {
+            if let Some(rewrite) = rewrite {
                 rewrites.push(log, rewrite).await?;
             }
         }
         rewrites.flush(log).await?;
         Ok(rewrites.done)
+    }
+
+    /// What becomes of the event of some clicks; `None`: it is as it is to be, or gone.
+    async fn rewritten(&self, clicks: &[AnonymousClick]) -> Result<Option<Rewrite>, EraseError> {
+        let Some(first) = clicks.first() else { return Ok(None) };
+        let Some(event) = self.click_event(first.sequence).await? else { return Ok(None) };
+        let anonymous: Vec<ErasedClick> = clicks.iter().map(erased).collect();
+        let (sequence, command_id) = (event.position.sequence, event.command_id);
+        let body = erase_clicks(&event, &anonymous)?;
+        Ok(body.map(|body| Rewrite { topic: Topic::Clicks, sequence, command_id, body }))
     }
 
     /// The event at a place; `None`: it got too old to be kept.
