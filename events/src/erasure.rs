@@ -87,7 +87,7 @@ pub fn erase_clicks(
     let mut clicks: Vec<String> = clicks.iter().map(|click| click.get().to_owned()).collect();
     for erased in places {
         let click = clicks.get_mut(erased.place);
-        let click = click.ok_or_else(|| broken(event, format!("no click {}", erased.place)))?;
+        let click = click.ok_or_else(|| broken(event, &format!("no click {}", erased.place)))?;
         *click = without_visitor(event, click, erased)?;
     }
     data.set("clicks", raw(event, format!("[{}]", clicks.join(",")))?);
@@ -114,7 +114,7 @@ fn without_visitor(
 /// What is in an event of an unknown type is not known either.
 fn known(event: &RecordedEvent) -> Result<(), DecodeError> {
     let known = event.decode()?.map(drop);
-    known.ok_or_else(|| broken(event, "a type that this version does not know"))
+    known.ok_or_else(|| broken(event, &"a type that this version does not know"))
 }
 
 /// The new body, if it says anything else than the old one.
@@ -129,18 +129,18 @@ fn parse<'a, T: serde::Deserialize<'a>>(
     event: &RecordedEvent,
     text: &'a [u8],
 ) -> Result<T, DecodeError> {
-    serde_json::from_slice(text).map_err(|error| broken(event, error))
+    serde_json::from_slice(text).map_err(|error| broken(event, &error))
 }
 
 fn json(event: &RecordedEvent, text: &str) -> Result<Box<RawValue>, DecodeError> {
-    serde_json::value::to_raw_value(text).map_err(|error| broken(event, error))
+    serde_json::value::to_raw_value(text).map_err(|error| broken(event, &error))
 }
 
 fn raw(event: &RecordedEvent, text: String) -> Result<Box<RawValue>, DecodeError> {
-    RawValue::from_string(text).map_err(|error| broken(event, error))
+    RawValue::from_string(text).map_err(|error| broken(event, &error))
 }
 
-fn broken(event: &RecordedEvent, reason: impl ToString) -> DecodeError {
+fn broken(event: &RecordedEvent, reason: &dyn std::fmt::Display) -> DecodeError {
     DecodeError { event_type: event.event_type.to_string(), reason: reason.to_string() }
 }
 

@@ -29,12 +29,12 @@
 //! 9. **Bytes are kept.** The body that is read is the body that was appended, or the one that a
 //!    later `rewrite` put in its place.
 //! 10. **Rewritten is gone.** When `rewrite` returns `Ok`, no read gives an old body any more, and
-//!    it is gone from the files as far as the backend can. All else stays as it was: position,
-//!    stream, version, command, type, and with them versions, heads, conflicts and duplicates, also
-//!    where the event is the last of its stream or topic. The same again changes nothing. A crash
-//!    in the middle leaves the old body or the new one at each event, and never no event; the same
-//!    again finishes it. A log that can't do this says [`RewriteError::Unsupported`] and changes
-//!    nothing.
+//!     it is gone from the files as far as the backend can. All else stays as it was: position,
+//!     stream, version, command, type, and with them versions, heads, conflicts and duplicates, also
+//!     where the event is the last of its stream or topic. The same again changes nothing. A crash
+//!     in the middle leaves the old body or the new one at each event, and never no event; the same
+//!     again finishes it. A log that can't do this says [`RewriteError::Unsupported`] and changes
+//!     nothing.
 //!
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 

@@ -213,9 +213,9 @@ impl EventLog for JetStreamLog {
     }
 
     async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
-        let rewriter = self.rewriter.as_ref().ok_or(RewriteError::Unsupported)?;
+        let Some(servers) = &self.rewriter else { return Err(RewriteError::Unsupported) };
         super::check_sizes(&rewrites)?;
-        rewriter.rewrite(rewrites).await
+        servers.rewrite(rewrites).await
     }
 
     async fn read(

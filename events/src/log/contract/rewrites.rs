@@ -292,7 +292,8 @@ pub fn is_on_disk(directory: &std::path::Path, bytes: &[u8]) -> bool {
 pub fn marked(mark: &str, length: usize) -> String {
     let mut numbers =
         Numbers(mark.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
-    let letters: String = (0..length).map(|_| char::from(b'!' + numbers.below(90) as u8)).collect();
+    let letter = |_| char::from(b'!' + u8::try_from(numbers.below(90)).unwrap());
+    let letters: String = (0..length).map(letter).collect();
     format!("{mark}{letters}{mark}")
 }
 

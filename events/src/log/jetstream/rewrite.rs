@@ -64,8 +64,17 @@ struct Acknowledgement {
     seq: u64,
 }
 
+/// When a click gets too old.
+#[derive(Clone, Copy)]
+struct Ends {
+    age: Duration,
+    now: DateTime<Utc>,
+}
+
 #[derive(Deserialize)]
 struct Info {
+    /// The server's clock.
+    ts: DateTime<Utc>,
     #[serde(default)]
     cluster: Cluster,
 }
@@ -102,8 +111,9 @@ impl Rewriter {
             .buffer_unordered(UNDER_WAY_MAX)
             .try_collect()
             .await?;
+        let ends = self.ends(&topics).await?;
         stream::iter(planned)
-            .map(|planned| self.carry_out(planned))
+            .map(|planned| self.carry_out(planned, ends))
             .buffer_unordered(UNDER_WAY_MAX)
             .try_collect::<()>()
             .await?;
@@ -117,13 +127,12 @@ impl Rewriter {
         let Rewrite { topic, sequence, command_id, body } = rewrite;
         let name = self.reader.subjects.stream_name(topic);
         let kept = self.message(&name, &json!({ "seq": sequence.0 })).await?;
-        let (event, stored) = match &kept {
-            Some(kept) => (self.reader.at(topic, sequence).await?, kept.time),
-            None => {
-                let rewritten = self.reader.rewritten_at(topic, sequence).await?;
-                let rewritten = rewritten.ok_or(RewriteError::Missing)?;
-                (rewritten.event, rewritten.stored)
-            }
+        let (event, stored) = if let Some(kept) = &kept {
+            (self.reader.at(topic, sequence).await?, kept.time)
+        } else {
+            let rewritten = self.reader.rewritten_at(topic, sequence).await?;
+            let rewritten = rewritten.ok_or(RewriteError::Missing)?;
+            (rewritten.event, rewritten.stored)
         };
         if event.position.sequence != sequence || event.command_id != command_id {
             return Err(RewriteError::Missing);
@@ -152,7 +161,18 @@ impl Rewriter {
         Err(RewriteError::Unavailable(reason))
     }
 
-    async fn carry_out(&self, planned: Planned) -> Result<(), RewriteError> {
+    /// When clicks get too old to be kept: how old, and what time it is for the servers.
+    async fn ends(&self, topics: &BTreeSet<Topic>) -> Result<Option<Ends>, RewriteError> {
+        match self.clicks_max_age {
+            Some(age) if topics.contains(&Topic::Clicks) => {
+                let now = self.info(&self.reader.subjects.rewritten_name()).await?.ts;
+                Ok(Some(Ends { age, now }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn carry_out(&self, planned: Planned, ends: Option<Ends>) -> Result<(), RewriteError> {
         let Planned { event, body, is_kept, .. } = &planned;
         if *is_kept && event.body == *body {
             return Ok(());
@@ -163,7 +183,7 @@ impl Rewriter {
             let last = self.message(&name, &json!({ "last_by_subj": subject })).await?;
             last.ok_or(RewriteError::Missing)?.seq
         } else {
-            let headers = self.headers(&planned);
+            let headers = headers(&planned, ends);
             let sent = self.reader.api.send(subject.clone(), headers, body.clone()).await;
             let Acknowledgement { seq } = sent.map_err(|error| unavailable(&error))?;
             seq
@@ -177,23 +197,6 @@ impl Rewriter {
             self.erase(&self.reader.subjects.stream_name(topic), sequence.0).await?;
         }
         Ok(())
-    }
-
-    fn headers(&self, planned: &Planned) -> HeaderMap {
-        let Planned { event, stored, .. } = planned;
-        let mut headers = HeaderMap::new();
-        let CommandId(command) = event.command_id;
-        headers.insert(VERSION, event.version.to_string());
-        headers.insert(COMMAND_ID, command.simple().to_string());
-        headers.insert(EVENT_TYPE, &*event.event_type);
-        headers.insert(STORED, stored.to_rfc3339());
-        headers.insert("Content-Type", "application/cloudevents+json");
-        if let Some(age) = self.clicks_max_age.filter(|_| event.position.topic == Topic::Clicks) {
-            let is_old = (Utc::now() - *stored).to_std().unwrap_or_default();
-            let left = (age + SLACK).saturating_sub(is_old).as_secs().max(1);
-            headers.insert("Nats-TTL", format!("{left}s"));
-        }
-        headers
     }
 
     /// Deletes what was rewritten of clicks that are no longer kept: up to a number at a time.
@@ -240,6 +243,11 @@ impl Rewriter {
         }
     }
 
+    async fn info(&self, name: &str) -> Result<Info, RewriteError> {
+        let info = self.reader.api.ask(&format!("STREAM.INFO.{name}"), &Value::Null).await;
+        info.map_err(|error| unavailable(&error))
+    }
+
     /// Waits until every server that answers reads has deleted what the leader has. One that is away
     /// does so before it answers any.
     async fn settle(&self, name: &str) -> Result<(), RewriteError> {
@@ -248,8 +256,7 @@ impl Rewriter {
             if !self.reader.replicated {
                 return Ok(());
             }
-            let info = self.reader.api.ask(&format!("STREAM.INFO.{name}"), &Value::Null).await;
-            let Info { cluster } = info.map_err(|error| unavailable(&error))?;
+            let Info { cluster, .. } = self.info(name).await?;
             let all = cluster.replicas.len();
             let done = cluster
                 .replicas
@@ -263,6 +270,23 @@ impl Rewriter {
         }
         Err(RewriteError::Unavailable("a replica still has the old bytes".to_owned()))
     }
+}
+
+fn headers(planned: &Planned, ends: Option<Ends>) -> HeaderMap {
+    let Planned { event, stored, .. } = planned;
+    let mut headers = HeaderMap::new();
+    let CommandId(command) = event.command_id;
+    headers.insert(VERSION, event.version.to_string());
+    headers.insert(COMMAND_ID, command.simple().to_string());
+    headers.insert(EVENT_TYPE, &*event.event_type);
+    headers.insert(STORED, stored.to_rfc3339());
+    headers.insert("Content-Type", "application/cloudevents+json");
+    if let Some(Ends { age, now }) = ends.filter(|_| event.position.topic == Topic::Clicks) {
+        let passed = (now - *stored).to_std().unwrap_or_default();
+        let left = (age + SLACK).saturating_sub(passed).as_secs().max(1);
+        headers.insert("Nats-TTL", format!("{left}s"));
+    }
+    headers
 }
 
 fn unavailable(error: &ApiError) -> RewriteError {

@@ -188,8 +188,13 @@ fn decode(token: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::envelope::CommandId;
+    use crate::position::{LogId, Position};
 
     #[test]
     fn a_link_has_one_readable_subject() {
@@ -199,6 +204,39 @@ mod tests {
         assert_eq!(subjects.stream_name(Topic::Links), "T-LINKS");
         let international = StreamId::new(Topic::Links, "go.example.com/été");
         assert!(subjects.of(&international).ends_with(".go=2Eexample=2Ecom.=C3=A9t=C3=A9"));
+    }
+
+    #[test]
+    fn a_rewritten_event_is_found_by_its_place_and_by_its_stream() {
+        let subjects = Subjects::new("t-", 16);
+        let stream = StreamId::new(Topic::Clicks, "import/été.log/2026");
+        let event = RecordedEvent {
+            position: Position {
+                log: LogId(Uuid::nil()),
+                topic: Topic::Clicks,
+                sequence: Sequence(12_345),
+            },
+            stream: stream.clone(),
+            version: Version(7),
+            command_id: CommandId(Uuid::nil()),
+            event_type: "t".into(),
+            body: Bytes::new(),
+        };
+        let subject = subjects.rewritten(&event);
+        assert_eq!(subject, "t-rewritten.clicks.12.import=2F=C3=A9t=C3=A9=2Elog=2F2026.12345.7");
+        let place =
+            Place { stream: stream.clone(), sequence: Sequence(12_345), version: Version(7) };
+        assert_eq!(subjects.place(&subject), Some(place));
+        for other in ["t-links.1.a.b", "t-rewritten.clicks.12.a.x.7", "rewritten.clicks.12.a.1.7"] {
+            assert_eq!(subjects.place(other), None, "{other}");
+        }
+        for filter in
+            [subjects.rewritten_of(&stream), subjects.rewritten_at(Topic::Clicks, Sequence(12_345))]
+        {
+            let admits = |(wanted, token)| wanted == "*" || wanted == token;
+            assert_eq!(filter.split('.').count(), subject.split('.').count(), "{filter}");
+            assert!(filter.split('.').zip(subject.split('.')).all(admits), "{filter}");
+        }
     }
 
     proptest! {
