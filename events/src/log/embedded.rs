@@ -95,12 +95,14 @@ impl EmbeddedLog {
 
     /// Waits until everything that was queued is written, then closes the file.
     pub async fn close(&self) {
+        // Before the writer: the last to close moves the write-ahead log into the file, and a reader
+        // can't.
+        self.readers.close().await;
         let _ = self.queue.send(Message::Close).await;
         let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
         if let Some(writer) = writer {
             let _ = writer.await;
         }
-        self.readers.close().await;
     }
 }
 
