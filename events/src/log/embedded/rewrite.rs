@@ -1,10 +1,10 @@
 //! Putting other bodies in the place of old ones, so that nothing of those is left in the file.
 //!
-//! A row that changes its size may make SQLite move its neighbours to other pages, and their old
-//! place is not overwritten: what they said would stay there when they are rewritten themselves. So
-//! a new body is filled up to the size of the old one, which SQLite then overwrites where it is,
-//! also on the pages that a long body goes on to. One that is longer than the old one is the
-//! exception; erasing hardly ever makes an event longer.
+//! A row that changes its size may make SQLite move its neighbours to other pages. It does not promise
+//! to overwrite their old place, where what they said could be found when they are rewritten
+//! themselves. So a new body is filled up to the size of the old one, which SQLite then overwrites
+//! where it is, also on the pages that a long body goes on to. One that is longer than the old one
+//! is the exception; erasing hardly ever makes an event longer.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};

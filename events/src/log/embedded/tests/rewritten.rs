@@ -82,3 +82,35 @@ async fn one_that_is_missing_leaves_the_others_as_they_are() {
     assert_eq!(asked, Err(RewriteError::Missing));
     assert_eq!(log.read_all(Topic::Links, Sequence::START, limit).await.unwrap(), before);
 }
+
+/// A long body of which more fits on the page of its row when it is shorter: SQLite would make room
+/// for it, and leave a copy of what it moves.
+#[tokio::test]
+async fn neighbours_of_a_rewritten_event_leave_no_copy_behind() {
+    let (dir, log) = empty_file().await;
+    let mark = |n: usize| format!("neighbour-{n}-");
+    for n in 0..60 {
+        let body = if n % 5 == 2 { marked("long", 35_000) } else { marked(&mark(n), 3_000) };
+        let mut append = one("a", 0);
+        append.events[0].body = body.into();
+        log.append(append).await.unwrap();
+    }
+    let limit = ReadLimit::default();
+    let events = log.read_all(Topic::Links, Sequence::START, limit).await.unwrap();
+    let of = |is_long: bool, body: &str| {
+        let chosen = events.iter().enumerate().filter(|(n, _)| (n % 5 == 2) == is_long);
+        chosen.map(|(_, event)| rewrite(event, body)).collect::<Vec<_>>()
+    };
+    log.rewrite(of(true, &marked("shorter", 32_000))).await.unwrap();
+    // Each says its mark twice, and stands there once.
+    let file = std::fs::read(dir.path().join("log.db")).unwrap();
+    for n in (0..60).filter(|n| n % 5 != 2) {
+        let mark = mark(n);
+        let found = file.windows(mark.len()).filter(|found| *found == mark.as_bytes()).count();
+        assert_eq!(found, 2, "{mark}");
+    }
+    log.rewrite(of(false, "{}")).await.unwrap();
+    for n in (0..60).filter(|n| n % 5 != 2) {
+        assert!(!is_on_disk(dir.path(), mark(n).as_bytes()), "{}", mark(n));
+    }
+}
