@@ -47,6 +47,7 @@ use crate::queries::resolve_link::{LinkResolver, Target};
 use crate::webhooks::{Webhooks, manage};
 
 pub mod backends;
+pub mod erasure;
 pub mod rankings;
 pub mod serve;
 mod shared_cache;

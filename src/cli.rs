@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod bar;
 mod chart;
 mod client;
+mod erase;
 mod error;
 mod events;
 mod import;
@@ -56,6 +57,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Create, test and operate webhooks
     Webhook(webhook::WebhookArgs),
+    /// Erase personal data for good
+    Erase(erase::EraseArgs),
     /// Export, import and verify the log
     Log(log::LogArgs),
 }
@@ -108,6 +111,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Projection(args) => projection::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,
             Command::Webhook(args) => webhook::run(args, out).await,
+            Command::Erase(args) => erase::run(args, out).await,
             Command::Log(args) => log::run(args, out).await,
         }
     })

@@ -19,10 +19,14 @@ pub mod change_link;
 pub mod code;
 pub mod code_secret;
 pub mod create_link;
+pub mod erase_clicks;
+pub mod erase_link;
+mod erasure;
 pub mod expire_links;
 pub mod worker;
 
 use code_secret::CodeSecret;
+pub use erasure::EraseError;
 
 /// Everything commands need.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ pub mod body;
 pub mod clicks;
 pub mod contract;
 pub mod docs;
+pub mod erasure;
 pub mod errors;
 pub mod events;
 pub mod fields;
@@ -112,6 +113,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(links::change::disable_link))
         .routes(routes!(links::change::enable_link))
         .routes(routes!(links::history::link_history))
+        .routes(routes!(erasure::erase_link))
+        .routes(routes!(erasure::erase_visitor))
         .routes(routes!(stats::link_statistics))
         .routes(routes!(stats::all_statistics))
         .routes(routes!(top::top_links))

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Topic;
-use hoplog_events::webhook::WebhookStart;
+use hoplog_events::webhook::{WebhookId, WebhookStart};
 use hoplog_projections::DatabaseError;
 use hoplog_projections::deliveries::{Attempt, Deliveries, Outcome};
 use hoplog_projections::link_directory::LinkDirectory;
@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::domain::webhook::Webhook;
 
 pub mod courier;
+pub mod erasure;
 pub mod manage;
 mod pages;
 mod schedule;
@@ -122,7 +123,7 @@ impl Webhooks {
     /// See [`TestError`].
     pub async fn test(&self, webhook: &Webhook, seed: Uuid) -> Result<Attempt, TestError> {
         let _place = self.tests.try_acquire().map_err(|_| TestError::Busy)?;
-        let (at, message) = (self.clock.now(), message_id(webhook, seed));
+        let (at, message) = (self.clock.now(), message_id(webhook.id, seed));
         let body = json!({
             "specversion": "1.0", "id": seed, "source": "/hoplog", "type": TEST_TYPE,
             "subject": webhook.id.stream().key(), "time": rfc3339(at),
@@ -150,8 +151,8 @@ impl Webhooks {
 
 /// The id of the message that tells a webhook of an event: the same at every attempt, and on
 /// every node.
-fn message_id(webhook: &Webhook, event: Uuid) -> String {
-    format!("msg_{}", Uuid::new_v5(&webhook.id.0, event.as_bytes()).simple())
+fn message_id(webhook: WebhookId, event: Uuid) -> String {
+    format!("msg_{}", Uuid::new_v5(&webhook.0, event.as_bytes()).simple())
 }
 
 /// What is written down of an attempt.

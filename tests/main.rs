@@ -17,6 +17,7 @@ mod broker;
 mod command_line;
 mod compose;
 mod durability;
+mod erasure;
 mod events;
 #[cfg(feature = "eventstore-double")]
 mod eventstore;

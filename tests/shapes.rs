@@ -246,6 +246,20 @@ async fn rankings_have_all_their_fields_with_and_without_clicks() {
 }
 
 #[tokio::test]
+async fn erasures_say_what_they_did() {
+    let server = Server::start();
+    let client = &server.client;
+    client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+    for erased in ["links/a", "links/a", "visitors/00000000000000a1", "visitors/192.0.2.1"] {
+        let answer = client.delete(&format!("/api/v1/{erased}/personal-data")).await.expect(200);
+        assert_eq!(keys(&answer.json()), ["clicks", "events"], "{erased}");
+        answer.position();
+    }
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "ErasureAnswer", &["clicks", "events"]);
+}
+
+#[tokio::test]
 async fn operations_and_short_forms_have_their_fields() {
     let server = Server::start();
     let client = &server.client;

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
-use crate::click::{ClickEvent, ClicksRecorded};
+use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
     LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
+    LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
     LinkRedirectChanged, LinkTagged, LinkTitled,
 };
 use crate::position::Topic;
@@ -114,7 +114,9 @@ catalogue! {
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));
     "hoplog.link.deleted.v1", Links: Link(LinkEvent::Deleted(LinkDeleted));
     "hoplog.link.code-forgone.v1", Links: Link(LinkEvent::CodeForgone(LinkCodeForgone));
+    "hoplog.link.erased.v1", Links: Link(LinkEvent::Erased(LinkErased));
     "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
+    "hoplog.clicks.erased.v1", Clicks: Click(ClickEvent::Erased(ClicksErased));
     "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
     "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));
     "hoplog.code-secret.made.v1", Accounts: Account(AccountEvent::CodeSecretMade(CodeSecretMade));

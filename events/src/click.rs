@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::link::{Domain, LinkKey, ShortCode};
 
@@ -19,6 +20,8 @@ pub use data::ClicksData;
 pub enum ClickEvent {
     /// A batch of clicks was recorded.
     Recorded(ClicksRecorded),
+    /// It was forgotten who made some clicks.
+    Erased(ClicksErased),
 }
 
 /// Clicks that were recorded together, in the order in which they came.
@@ -27,6 +30,36 @@ pub enum ClickEvent {
 pub struct ClicksRecorded {
     /// The clicks. The id of a click is the event's id, a dash and its place here (from 0).
     pub clicks: Vec<Click<'static>>,
+}
+
+/// Clicks were made anonymous: readers that keep clicks have to forget who made them. Says for each
+/// what stands in the place of the visitor and the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClicksErased {
+    /// The clicks.
+    pub clicks: Vec<ErasedClickRecord>,
+}
+
+/// A click of which nobody knows any more who made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasedClickRecord {
+    /// The event that recorded it.
+    pub event: Uuid,
+    /// Its place there, from 0.
+    pub place: u32,
+    /// The link's domain.
+    pub domain: Domain,
+    /// The link's code.
+    pub code: ShortCode,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// What stands in the place of the visitor: nobody's hash, that counts the same.
+    pub visitor: VisitorHash,
+    /// What stands in the place of the `User-Agent` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Box<str>>,
 }
 
 /// One visit to a short link, as raw as it may be kept, so that better classification can be

@@ -1,7 +1,7 @@
 //! How an event is written down: CloudEvents 1.0, structured mode, JSON.
 //!
-//! The bytes are made once, by the writer, and never change: every backend keeps them as they
-//! are, and an export carries them along. What the log adds (position, version) is not in them;
+//! The bytes are made once, by the writer, and every backend keeps them as they are, and an export
+//! carries them along. They change only where personal data is erased ([`crate::erasure`]). What the log adds (position, version) is not in them;
 //! [`RecordedEvent::to_cloud_event`] adds it for readers.
 
 use bytes::Bytes;

@@ -21,7 +21,7 @@ pub(crate) fn read(name: &str) -> String {
 }
 
 /// The names of all golden events, without the expected results of upcasts.
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let files = std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name());
     let names = files.map(|file| file.to_str().unwrap().strip_suffix(".json").unwrap().to_owned());
     names.filter(|name| !name.ends_with(".expected")).collect()
@@ -36,7 +36,7 @@ struct Place {
 }
 
 /// The event as a log would give it.
-fn recorded(text: &str) -> RecordedEvent {
+pub(crate) fn recorded(text: &str) -> RecordedEvent {
     let place: Place = serde_json::from_str(text).unwrap();
     let topic = match place.event_type.split('.').nth(1) {
         Some("clicks") => Topic::Clicks,

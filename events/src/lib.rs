@@ -6,11 +6,12 @@
 //! 1. [`link`], [`click`], [`account`], [`webhook`]: the events themselves, one file per aggregate.
 //! 2. [`catalogue`]: the name and version of every event type; [`envelope`]: how an event is written down (CloudEvents 1.0, JSON).
 //! 3. [`upcast`]: how an event written years ago is read today.
-//! 4. [`log`]: the [`log::EventLog`] trait and its obligations; its backends are beside it.
-//! 5. [`spool`]: where appends wait for a log that is away.
-//! 6. [`agreement`]: what the nodes of one log agree on for some days.
-//! 7. [`position`]: where an event is, and the opaque token that clients see.
-//! 8. [`asyncapi`]: the events as a document for programs describes them.
+//! 4. [`erasure`]: what is left of an event when the personal data in it is erased.
+//! 5. [`log`]: the [`log::EventLog`] trait and its obligations; its backends are beside it.
+//! 6. [`spool`]: where appends wait for a log that is away.
+//! 7. [`agreement`]: what the nodes of one log agree on for some days.
+//! 8. [`position`]: where an event is, and the opaque token that clients see.
+//! 9. [`asyncapi`]: the events as a document for programs describes them.
 
 pub mod account;
 pub mod agreement;
@@ -18,6 +19,7 @@ pub mod asyncapi;
 pub mod catalogue;
 pub mod click;
 pub mod envelope;
+pub mod erasure;
 pub mod hex;
 pub mod link;
 pub mod log;

@@ -12,7 +12,7 @@ mod labels;
 mod state;
 
 pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
-pub use destination::{Destination, DestinationError, URL_BYTES_MAX};
+pub use destination::{Destination, DestinationError, ERASED_DESTINATION, URL_BYTES_MAX};
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
 pub use state::{LinkState, UnknownState};
 
@@ -121,6 +121,8 @@ pub enum LinkEvent {
     Deleted(LinkDeleted),
     /// There is no link: the request that could have made it chose another code.
     CodeForgone(LinkCodeForgone),
+    /// Nobody knows any more what it was about.
+    Erased(LinkErased),
 }
 
 /// The first event of every link.
@@ -239,3 +241,7 @@ pub struct LinkCodeForgone {
     /// The code that was chosen.
     pub chosen: ShortCode,
 }
+
+/// The link's personal data was erased from the log; it is deleted before or with this.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkErased {}

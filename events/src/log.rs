@@ -26,7 +26,15 @@
 //! 7. **Back-pressure.** A reader that does not ask gets nothing and costs no memory.
 //! 8. **No gap without a word.** Where a topic does not keep everything, who asks for what is gone
 //!    is told ([`ReadError::Trimmed`]) before the rest is given.
-//! 9. **Bytes are kept.** The body that is read is the body that was appended.
+//! 9. **Bytes are kept.** The body that is read is the body that was appended, or the one that a
+//!    later `rewrite` put in its place.
+//! 10. **Rewritten is gone.** When `rewrite` returns `Ok`, no read gives an old body any more, and
+//!     it is gone from the files as far as the backend can. All else stays as it was: position,
+//!     stream, version, command, type, and with them versions, heads, conflicts and duplicates, also
+//!     where the event is the last of its stream or topic. The same again changes nothing. A crash
+//!     in the middle leaves the old body or the new one at each event, and never no event; the same
+//!     again finishes it. A log that can't do this says [`RewriteError::Unsupported`] and changes
+//!     nothing.
 //!
 //! `log::contract` holds all of this as a suite that each backend's tests run.
 
@@ -49,10 +57,14 @@ pub mod embedded;
 #[cfg(feature = "eventstore")]
 pub mod eventstore;
 pub mod jetstream;
+mod rewriting;
 pub mod transfer;
 mod versioned;
 
 pub use address::OptionsError;
+pub use rewriting::{Rewrite, RewriteError};
+
+use rewriting::check_sizes;
 
 /// What the writer knows of the stream it appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +216,21 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// See [`AppendError`]; on every error nothing is acknowledged.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Whether this log can rewrite. Asked before anything is changed.
+    fn can_rewrite(&self) -> bool {
+        false
+    }
+
+    /// Puts other bodies in the place of those of some events: the same events without the
+    /// personal data in them. Obligation 10. On some logs the last event of a stream whose appends
+    /// check versions can't be rewritten: append what ends it first.
+    ///
+    /// # Errors
+    /// See [`RewriteError`].
+    async fn rewrite(&self, _rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        Err(RewriteError::Unsupported)
+    }
 
     /// All events of one stream after a version, oldest first; none for an unknown stream.
     ///

@@ -1,5 +1,5 @@
 //! How events written by earlier versions are read today: one pure function per step, applied
-//! when an event is read. What is on the log is never rewritten.
+//! when an event is read. What is on the log is not rewritten for it.
 
 use serde_json::Value;
 

@@ -5,6 +5,7 @@
 
 mod clicks;
 mod commits;
+mod erasures;
 mod hours_of_day;
 mod links;
 mod parking;
@@ -21,6 +22,7 @@ mod world;
 
 pub(crate) use clicks::*;
 pub(crate) use commits::*;
+pub(crate) use erasures::*;
 pub(crate) use hours_of_day::*;
 pub(crate) use links::*;
 pub(crate) use parking::*;
@@ -108,6 +110,10 @@ macro_rules! read_model_contract {
             trap_20_ranks_are_read_and_not_counted,
             behind_a_hundred_thousand_no_rank_is_told,
             a_projection_of_a_newcomer_keeps_its_promises,
+            an_erased_link_leaves_the_row_that_a_rebuild_gives,
+            erased_clicks_are_the_rows_that_a_rebuild_gives,
+            a_visitors_clicks_are_found_page_by_page,
+            tables_from_before_are_dropped_with_what_is_erased,
         );
     };
     ($factory:expr, $($promise:ident,)*) => {$(

@@ -241,6 +241,18 @@ impl Database {
         }
     }
 
+    /// Takes what was erased out of the file as well, if there is such a thing. A server does that
+    /// itself, in its own time.
+    ///
+    /// # Errors
+    /// When the file can't be written just now.
+    pub(crate) async fn scrub(&self) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.scrub().await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Closes every connection, after what they are doing.
     pub async fn close(&self) {
         match self {

@@ -24,12 +24,14 @@ use crate::database::{Column, Database, DatabaseError, Purpose, Row, Rows, Trans
 use crate::lease::Part;
 
 mod attempts;
+mod erasure;
 mod messages;
 #[cfg(test)]
 mod tests;
 mod turn;
 
 pub use attempts::{Attempt, AttemptPage, Outcome};
+pub use erasure::Rewritten;
 pub use messages::{Message, NewMessage, Waiting};
 
 const DEFINITION: &str = include_str!("deliveries/tables.sql");
@@ -167,8 +169,8 @@ impl Deliveries {
     }
 
     /// Moves a webhook on to an event that was seen, and keeps what it is to be sent on the way:
-    /// both, or nothing. `false`:
-    /// another process has moved it, or this one's turn is over.
+    /// both, or nothing. What was erased on the way is taken out of what is kept, in the same
+    /// moment. `false`: another process has moved it, or this one's turn is over.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -179,6 +181,7 @@ impl Deliveries {
         from: Progress,
         to: Seen,
         messages: &[NewMessage],
+        rewritten: &[Rewritten],
     ) -> Result<bool, DatabaseError> {
         let sql = "update webhook_checkpoints set sequence = $5, last_event = $7 \
                    where webhook = $1 and topic = $2 and log_id = $3 and sequence = $4 \
@@ -198,6 +201,7 @@ impl Deliveries {
         }
         let rows = messages::rows(webhook, topic, messages);
         transaction.write(messages::INSERT, rows).await?;
+        erasure::rewrite(&mut transaction, webhook, rewritten).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -27,6 +27,7 @@ use crate::table_set::{ActiveSets, Tables, active_set};
 use crate::top_links::{self, TopLinks, TopLinksProjection};
 use crate::user_agents::UserAgents;
 
+mod erasure;
 mod running;
 
 use running::Running;

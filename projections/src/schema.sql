@@ -73,3 +73,7 @@ create table if not exists skipped (
     skipped_at bigint not null,
     primary key (projection, log_id, sequence)
 );
+
+create table if not exists unscrubbed (
+    mark {text} primary key
+);

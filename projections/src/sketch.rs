@@ -7,6 +7,9 @@
 //! compared with the live one byte for byte, and why no library is used: theirs keep history.
 
 mod estimate;
+mod surrogate;
+
+pub use surrogate::surrogate;
 
 use hoplog_events::click::VisitorHash;
 

@@ -147,6 +147,16 @@ impl Tables {
         self.collect(Purpose::Lookup, sql, values, read).await
     }
 
+    /// The rows that a job needs to go on, however long it takes to find them.
+    pub(crate) async fn work<T: Send>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        read: impl FnMut(&Row) -> Result<T, DatabaseError> + Send,
+    ) -> Result<Vec<T>, DatabaseError> {
+        self.collect(Purpose::Projection, sql, values, read).await
+    }
+
     async fn collect<T: Send>(
         &self,
         purpose: Purpose,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+mod erased;
+
 /// How many agents are remembered; about 300 bytes each.
 const REMEMBERED_MAX: usize = 16_384;
 
@@ -132,9 +134,19 @@ impl UserAgents {
         self.remembered.insert(agent.into(), Arc::clone(&recognised));
         recognised
     }
+
+    /// What stands in the place of an agent's text that is erased: a text that is recognised as
+    /// the same, and says nothing else.
+    #[must_use]
+    pub fn erased(&self, agent: &str) -> String {
+        erased::write(&self.recognise(agent))
+    }
 }
 
 fn recognise(agent: &str) -> Agent {
+    if let Some(said) = erased::read(agent) {
+        return said;
+    }
     let lower = agent.to_ascii_lowercase();
     // A maker of telephones, whose name looks like a crawler's.
     let without_maker =
@@ -178,6 +190,12 @@ fn device(lower: &str, category: &str) -> &'static str {
         "smartphone" | "mobilephone" => "mobile",
         _ => "other",
     }
+}
+
+/// Whether a browser or a system can be called so.
+fn is_name(name: &str, of: fn(&str) -> Box<str>) -> bool {
+    let mut all = woothee::dataset::DATASET.values();
+    name == "Unknown" || all.any(|entry| *of(entry.name) == *name)
 }
 
 fn known(name: &str) -> Box<str> {

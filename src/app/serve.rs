@@ -103,6 +103,8 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
             WorkerId::keep(codes.log.as_ref(), node, codes.commands.codes()).await;
         });
     }
+    let scrubbed = Arc::clone(app);
+    jobs.spawn(async move { scrubbed.keep_scrubbed().await });
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     jobs

@@ -40,6 +40,8 @@ pub struct Link {
     pub external_id: Option<ExternalId>,
     /// What became of it.
     pub state: LinkState,
+    /// Whether what people wrote in it was erased, for good.
+    pub is_erased: bool,
     /// How many events it is the sum of.
     pub version: Version,
 }
@@ -79,6 +81,8 @@ pub enum LinkCommand {
     Expire,
     /// Gone for good.
     Delete,
+    /// Gone, and what people wrote in it as well.
+    Erase,
 }
 
 /// A new link.

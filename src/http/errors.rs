@@ -7,8 +7,10 @@ use hoplog_projections::cursor::QueryError;
 
 use super::problem::{FieldError, Problem};
 use crate::accounts::KeyError;
+use crate::app::erasure::ErasureError;
 use crate::clicks::import::ImportError;
 use crate::clicks::recorder::RecordError;
+use crate::commands::EraseError;
 use crate::domain::link::LinkError;
 use crate::domain::webhook::WebhookError;
 use crate::execute::ExecuteError;
@@ -44,6 +46,12 @@ impl Problem {
         tracing::error!(%error, "the log is away");
         let detail = "the log is away; nothing was acknowledged";
         Self::unavailable("log_unavailable", detail, RETRY_AFTER_S)
+    }
+
+    fn erasure_unfinished(error: &impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "an erasure is not finished");
+        let detail = "not everything is erased yet; ask again to finish it";
+        Self::unavailable("erasure_unfinished", detail, RETRY_AFTER_S)
     }
 
     fn of_field(pointer: &str, code: &'static str, detail: String) -> Self {
@@ -83,6 +91,41 @@ impl From<ExecuteError> for Problem {
             ExecuteError::Unreadable(error) => {
                 tracing::error!(%error, "an event can't be read");
                 Self::internal()
+            }
+        }
+    }
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::Unsupported => {
+                Self::new(StatusCode::NOT_IMPLEMENTED, "log_cannot_rewrite", error.to_string())
+            }
+            EraseError::Unavailable(_) => Self::erasure_unfinished(&error),
+            EraseError::Unreadable(error) => ExecuteError::Unreadable(error).into(),
+            EraseError::Execute(error) => error.into(),
+        }
+    }
+}
+
+impl From<ErasureError> for Problem {
+    fn from(error: ErasureError) -> Self {
+        match error {
+            ErasureError::Log(error) => error.into(),
+            ErasureError::Query(QueryFailure::Behind) => {
+                let detail = "the read models have not erased it yet; ask again to finish it";
+                Self::unavailable("behind", detail, RETRY_AFTER_S)
+            }
+            ErasureError::Query(error) => error.into(),
+            ErasureError::Parked(_) => {
+                Self::new(StatusCode::CONFLICT, "events_parked", error.to_string())
+            }
+            ErasureError::Building(_) => {
+                Self::unavailable("build_under_way", error.to_string(), RETRY_AFTER_S)
+            }
+            ErasureError::Database(_) | ErasureError::Kept(_) | ErasureError::Operation(_) => {
+                Self::erasure_unfinished(&error)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One link, as its owner sees it: never older than what this node has seen of it.
 
-use hoplog_events::link::{LinkKey, LinkState};
+use hoplog_events::link::{Destination, LinkKey, LinkState};
 use hoplog_events::position::Version;
 use hoplog_projections::link_directory::{LinkDirectory, LinkRow};
 
@@ -40,6 +40,8 @@ pub fn not_deleted(link: Link) -> Result<Link, QueryFailure> {
 impl From<LinkRow> for Link {
     fn from(row: LinkRow) -> Self {
         Self {
+            // Nobody who may be told of it asks the read models: decisions fold the link's events.
+            is_erased: row.state == LinkState::Deleted && row.url == Destination::erased(),
             key: row.key,
             url: row.url,
             owner: row.owner,

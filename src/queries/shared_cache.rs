@@ -21,7 +21,7 @@ use hoplog_projections::link_directory;
 use tokio::sync::mpsc;
 
 use super::resolve_link::Target;
-use crate::cache::{Level2, Space, Write};
+use crate::cache::{Level2, Level2Error, Space, Write};
 
 mod entry;
 mod writer;
@@ -89,6 +89,15 @@ impl SharedCache {
         if self.loaded.try_send(Loaded { target, as_of }).is_err() {
             dropped("loaded");
         }
+    }
+
+    /// Writes a link now, in the place of whatever is older.
+    ///
+    /// # Errors
+    /// When Redis can't be reached: what is there lives for an hour at most.
+    pub async fn put(&self, target: &Target, as_of: Sequence) -> Result<(), Level2Error> {
+        let write = link_write(target, as_of);
+        self.links.set_if_newer(write.as_slice()).await.map(drop)
     }
 
     /// The clicks of a link, if the entry accounts for everything up to a position of topic CLICKS.

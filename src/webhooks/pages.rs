@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::erasure::is_erasure;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Sequence, Topic};
 use tokio::sync::watch;
@@ -75,6 +76,11 @@ impl Pages {
             let after = last;
             last = page.last().map_or(last, |event| event.position.sequence);
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if page.iter().any(|event| is_erasure(&event.event_type)) {
+                // What is kept is as it was before: it is read from the log again.
+                recent.clear();
+                continue;
+            }
             recent.push_back((after, page));
             while recent.len() > PAGES_MAX {
                 recent.pop_front();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::click::{Click, ClickEvent};
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::erasure::is_erasure;
 use hoplog_events::link::{LinkEvent, LinkKey, OwnerId, Tag, Tags};
 use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::{Topic, Version};
@@ -21,6 +21,8 @@ use super::message_id;
 use crate::domain::link::{Link, evolve};
 use crate::domain::webhook::Webhook;
 use crate::execute::{ExecuteError, load_link};
+
+mod clicks;
 
 /// All clicks are of one lane: those of one link come in many batches.
 const CLICKS_LANE: &str = "clicks";
@@ -97,7 +99,7 @@ impl<'e> Told<'_, 'e> {
         body: String,
     ) -> Result<(), SelectionError> {
         let Id { id } = serde_json::from_slice(&event.body)?;
-        let (id, event_type) = (message_id(self.webhook, id), event.event_type.to_string());
+        let (id, event_type) = (message_id(self.webhook.id, id), event.event_type.to_string());
         let (sequence, since) = (event.position.sequence, self.now);
         self.messages.push(NewMessage { sequence, id, event_type, lane, body, since });
         Ok(())
@@ -137,18 +139,6 @@ struct Id {
     id: Uuid,
 }
 
-#[derive(Deserialize)]
-struct Batch<'a> {
-    #[serde(borrow)]
-    data: Clicks<'a>,
-}
-
-#[derive(Deserialize)]
-struct Clicks<'a> {
-    #[serde(borrow)]
-    clicks: Vec<&'a RawValue>,
-}
-
 impl Selection {
     pub(super) fn new(log: Arc<dyn EventLog>, directory: LinkDirectory) -> Self {
         Self { log, directory }
@@ -186,6 +176,11 @@ impl Selection {
             Topic::Links if self.is_told(told.webhook, event).await? => {
                 told.push(event, event.stream.key().to_owned(), event.to_cloud_event())
             }
+            Topic::Clicks if is_erasure(&event.event_type) => {
+                told.flush()?;
+                let Some(data) = self.of_erased(told.webhook, event).await? else { return Ok(()) };
+                told.push(event, CLICKS_LANE.to_owned(), event.to_cloud_event_with(&data)?)
+            }
             Topic::Clicks => {
                 let clicks = self.of_clicks(told.webhook, event).await?;
                 told.gather(event, clicks)
@@ -204,7 +199,9 @@ impl Selection {
         if webhook.settings.link.as_ref().is_some_and(|link| *link != key) {
             return Ok(false);
         }
-        Ok(match (&webhook.owner, &webhook.settings.tag) {
+        // What tags it had is erased as well: whoever asks for a tag is told of all.
+        let tag = webhook.settings.tag.as_ref().filter(|_| !is_erasure(&event.event_type));
+        Ok(match (&webhook.owner, tag) {
             (None, None) => true,
             (Some(owner), None) if event.version > Version(1) => {
                 // Whose a link is never changes.
@@ -215,7 +212,7 @@ impl Selection {
                 let is_owners =
                     |facts: &Facts| owner.as_ref().is_none_or(|owner| *owner == facts.owner);
                 let around = self.around(&key, event).await?;
-                around.iter().any(|facts| is_owners(facts) && facts.has(tag.as_ref()))
+                around.iter().any(|facts| is_owners(facts) && facts.has(tag))
             }
         })
     }
@@ -249,56 +246,6 @@ impl Selection {
         }
         around.extend(link.as_ref().map(facts));
         Ok(around)
-    }
-
-    /// Those clicks of a batch that a webhook is told of, each with its id.
-    async fn of_clicks(
-        &self,
-        webhook: &Webhook,
-        event: &RecordedEvent,
-    ) -> Result<Vec<String>, SelectionError> {
-        let Some(envelope) = event.decode()? else { return Ok(Vec::new()) };
-        let Event::Click(ClickEvent::Recorded(recorded)) = &envelope.event else {
-            return Ok(Vec::new());
-        };
-        let admitted = self.admitted(webhook, &recorded.clicks).await?;
-        let batch: Batch<'_> = serde_json::from_slice(&event.body)?;
-        let clicks = batch.data.clicks.iter().enumerate();
-        let clicks = clicks.filter(|(place, _)| admitted.contains(place));
-        let with_id = |(place, click): (usize, &&RawValue)| {
-            let fields = click.get().trim_start().strip_prefix('{').unwrap_or("}");
-            format!("{{\"id\":\"{}-{place}\",{fields}", envelope.id)
-        };
-        Ok(clicks.map(with_id).collect())
-    }
-
-    /// The places of the clicks that a webhook is told of.
-    async fn admitted(
-        &self,
-        webhook: &Webhook,
-        clicks: &[Click<'_>],
-    ) -> Result<BTreeSet<usize>, SelectionError> {
-        let settings = &webhook.settings;
-        let of_link = |click: &Click<'_>| {
-            settings
-                .link
-                .as_ref()
-                .is_none_or(|link| link.code == *click.code && link.domain == *click.domain)
-        };
-        let clicks = clicks.iter().enumerate().filter(|(_, click)| of_link(click));
-        if webhook.owner.is_none() && settings.tag.is_none() {
-            return Ok(clicks.map(|(place, _)| place).collect());
-        }
-        let clicks: Vec<(usize, LinkKey)> =
-            clicks.map(|(place, click)| (place, click.link())).collect();
-        let facts = self.facts(clicks.iter().map(|(_, key)| key.clone()).collect()).await?;
-        let is_told = |key: &LinkKey| {
-            facts.get(key).is_some_and(|facts| {
-                let owners = webhook.owner.as_ref().is_none_or(|owner| *owner == facts.owner);
-                owners && facts.has(settings.tag.as_ref())
-            })
-        };
-        Ok(clicks.iter().filter(|(_, key)| is_told(key)).map(|(place, _)| *place).collect())
     }
 
     /// What is known of some links: from the read model, and from the log where that is behind.

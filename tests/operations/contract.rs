@@ -21,6 +21,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("post", "/api/v1/links/{code}/disable"),
     ("post", "/api/v1/links/{code}/enable"),
     ("get", "/api/v1/links/{code}/history"),
+    ("delete", "/api/v1/links/{code}/personal-data"),
+    ("delete", "/api/v1/visitors/{visitor}/personal-data"),
     ("get", "/api/v1/links/{code}/stats"),
     ("get", "/api/v1/links/{code}/clicks"),
     ("get", "/api/v1/stats"),
@@ -96,6 +98,7 @@ async fn every_operation_of_the_contract_answers_as_it_says() {
     let contract = server.client.visit("/openapi.json").await.json();
     for (method, path, operation) in operations(&contract) {
         let concrete = path.replace("{code}", "a").replace("{name}", "clicks");
+        let concrete = concrete.replace("{visitor}", "00000000000000a1");
         let concrete = concrete.replace("{id}", "7d444840-9dc0-51d1-b245-5ffdce74fad2");
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
         let bare = server.client.send(server.client.request(method.clone(), &concrete)).await;

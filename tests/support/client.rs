@@ -219,7 +219,8 @@ impl Client {
     /// The `utm_content` of every recorded click, as often as it was recorded; empty: it has none.
     pub async fn click_marks(&self) -> Vec<String> {
         let mut marks = Vec::new();
-        for event in self.events("clicks").await {
+        let events = self.events("clicks").await.into_iter();
+        for event in events.filter(|event| event["type"] == "hoplog.clicks.recorded.v1") {
             for click in event["data"]["clicks"].as_array().expect("a batch has clicks") {
                 marks.push(click["utm"]["content"].as_str().unwrap_or_default().to_owned());
             }

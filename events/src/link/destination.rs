@@ -42,7 +42,16 @@ pub enum DestinationError {
     Credentials,
 }
 
+/// Where an erased link led: a name that nobody can have (RFC 2606).
+pub const ERASED_DESTINATION: &str = "https://erased.invalid/";
+
 impl Destination {
+    /// What stands in the place of a destination that was erased.
+    #[must_use]
+    pub fn erased() -> Self {
+        Self(ERASED_DESTINATION.into())
+    }
+
     /// The URL as it is sent in `Location`.
     #[must_use]
     pub fn as_str(&self) -> &str {

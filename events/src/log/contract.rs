@@ -6,6 +6,7 @@ mod ahead;
 pub mod nats_cluster;
 pub mod nats_server;
 mod reads;
+pub mod rewrites;
 pub mod tcp_proxy;
 
 use std::collections::HashSet;
@@ -27,6 +28,11 @@ pub use ahead::{
 pub use reads::{
     a_stream_is_read_page_by_page, reads_are_bounded_by_events_and_bytes,
     streams_are_read_after_a_version, the_last_event_of_a_stream_is_known,
+};
+pub use rewrites::{
+    a_rewritten_event_has_another_body_and_all_else_as_before,
+    a_subscription_goes_on_across_rewritten_events, what_is_not_there_is_not_rewritten,
+    who_appends_behind_a_rewritten_event_is_told_the_same_as_before,
 };
 
 /// The log under test.
@@ -57,6 +63,10 @@ macro_rules! log_contract {
             a_subscription_sees_each_event_once_in_order_across_the_switch,
             a_subscription_that_is_interrupted_loses_nothing,
             topics_have_orders_of_their_own,
+            a_rewritten_event_has_another_body_and_all_else_as_before,
+            who_appends_behind_a_rewritten_event_is_told_the_same_as_before,
+            what_is_not_there_is_not_rewritten,
+            a_subscription_goes_on_across_rewritten_events,
         );
     };
     ($factory:expr, $($obligation:ident,)*) => {$(

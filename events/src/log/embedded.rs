@@ -8,17 +8,24 @@
 //! An fsync takes milliseconds, an insert microseconds. So the writer takes whatever has queued
 //! while the last fsync ran, and commits it at once: the cost of an append falls with the load.
 //! `synchronous=FULL` in WAL mode syncs the log file at every commit.
+//!
+//! What is rewritten goes through the writer as well, one transaction per request: see `rewrite`.
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::APPEND_BYTES_MAX;
-use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use super::{
+    Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Rewrite, RewriteError,
+    Subscription,
+};
 use crate::envelope::RecordedEvent;
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 
@@ -27,16 +34,22 @@ mod hold;
 mod insert;
 mod plan;
 mod read;
+mod rewrite;
 mod writer;
 
 pub use files::OpenError;
 
 use hold::Hold;
 use read::{Reader, TopicSubscription};
-use writer::{Message, Pending, Writer};
+use writer::{Message, Pending, Rewriting, Writer};
 
 /// How many appends may wait for the writer; further callers wait for a place.
 const QUEUE_APPENDS_MAX: usize = 4_096;
+
+/// How often the write-ahead log is tried to be emptied after something was rewritten, and the pause
+/// between. A reader that stays for longer than this (a copy of the file is made) is told of.
+const EMPTYING_ATTEMPTS: u32 = 40;
+const EMPTYING_PAUSE: Duration = Duration::from_millis(25);
 
 /// The embedded log. Close it to be sure that everything is written and the file is tidy;
 /// dropping it without loses nothing that was acknowledged.
@@ -71,14 +84,25 @@ impl EmbeddedLog {
         Ok(Self { id, queue, reader, readers, writer: Mutex::new(Some(writer)) })
     }
 
+    /// Whether the old bodies are gone, too.
+    async fn rewrite_once(&self, rewrites: Vec<Rewrite>) -> Result<bool, RewriteError> {
+        let closed = || RewriteError::Unavailable("the log is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let rewriting = Rewriting { rewrites, reply };
+        self.queue.send(Message::Rewrite(rewriting)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
     /// Waits until everything that was queued is written, then closes the file.
     pub async fn close(&self) {
+        // Before the writer: the last to close moves the write-ahead log into the file, and a reader
+        // can't.
+        self.readers.close().await;
         let _ = self.queue.send(Message::Close).await;
         let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
         if let Some(writer) = writer {
             let _ = writer.await;
         }
-        self.readers.close().await;
     }
 }
 
@@ -102,6 +126,23 @@ impl EventLog for EmbeddedLog {
         let pending = Pending { append, bytes, reply };
         self.queue.send(Message::Append(pending)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    fn can_rewrite(&self) -> bool {
+        true
+    }
+
+    async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        super::check_sizes(&rewrites)?;
+        let mut left = rewrites;
+        for _ in 0..EMPTYING_ATTEMPTS {
+            if self.rewrite_once(std::mem::take(&mut left)).await? {
+                return Ok(());
+            }
+            sleep(EMPTYING_PAUSE).await;
+        }
+        let reason = "a reader keeps the write-ahead log from being emptied";
+        Err(RewriteError::Unavailable(reason.to_owned()))
     }
 
     async fn read(

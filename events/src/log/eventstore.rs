@@ -14,6 +14,8 @@
 //! - A **command** is looked for on its stream before its events are sent, as far back as
 //!   [`append`] says, and on all of it when the servers refuse the version. What an attempt wrote
 //!   is read back: the servers answer a repeated event id as if it were new.
+//! - Nothing can be **rewritten**: the servers never change an event. They forget whole beginnings of
+//!   streams (truncated, then scavenged), and with the beginning of a link its creation would go.
 //! - **Readers** ask `$all` for the streams of one topic, from a position, and stop where they have
 //!   enough. A reader that does not ask has no request under way.
 //!

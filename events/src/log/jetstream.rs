@@ -3,6 +3,7 @@
 //! ```text
 //!  topic LINKS = stream LINKS     links.<partition>.<domain>.<code>     one subject per link
 //!  topic CLICKS = stream CLICKS   clicks.<partition>.<recorder>         a batch per message
+//!                 stream REWRITTEN    rewritten.<topic>.<range>.…       in the place of old events
 //!                 stream AGREEMENTS   agreements.<name>                 no facts: they end
 //! ```
 //!
@@ -12,6 +13,8 @@
 //!   answered as the first attempt was, however much later. `Nats-Msg-Id` answers most retries
 //!   without that look.
 //! - **Readers** ask for messages by sequence; there are no consumers and no acknowledgements.
+//! - A message can't be changed. What is **rewritten** becomes a message of another stream, and the
+//!   old one is deleted: see `rewritten` and `rewrite`.
 //! - An acknowledgement means what the servers are set to: on disk with `sync_interval: always`,
 //!   in the memory of a majority with three replicas, else in the operating system's care.
 //!
@@ -27,6 +30,8 @@ mod login;
 mod options;
 mod page;
 mod read;
+mod rewrite;
+mod rewritten;
 mod settings;
 mod streams;
 mod subject;
@@ -41,11 +46,16 @@ use append::Publisher;
 use connect::Patience;
 pub use options::JetStreamOptions;
 use read::Reader;
+use rewrite::Rewriter;
+use streams::Opened;
 use subject::Subjects;
 use subscription::TopicSubscription;
 
 use super::versioned::Writer;
-use super::{Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription};
+use super::{
+    Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Rewrite, RewriteError,
+    Subscription,
+};
 use crate::agreement::Agreements;
 use crate::asyncapi::Description;
 use crate::envelope::RecordedEvent;
@@ -59,6 +69,12 @@ const COMMAND_ID: &str = "Hoplog-Command-Id";
 
 /// The header that holds the CloudEvents type.
 const EVENT_TYPE: &str = "Hoplog-Type";
+
+/// The header of a rewritten event that says when it was stored at first.
+const STORED: &str = "Hoplog-Stored";
+
+/// How much of what was rewritten of clicks that are gone is deleted when the log is opened.
+const SWEPT_MAX: usize = 1_000;
 
 /// The oldest servers that keep several messages as a whole.
 const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
@@ -128,6 +144,8 @@ pub struct JetStreamLog {
     reader: Reader,
     writer: Writer<Publisher>,
     agreements: AgreementStream,
+    /// `None`: the servers may not delete.
+    rewriter: Option<Rewriter>,
 }
 
 impl JetStreamLog {
@@ -141,13 +159,20 @@ impl JetStreamLog {
     ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
         let client = connect::connect(options).await?;
         let api = Api { client, timeout: options.timeout, patience: Patience::default() };
-        let (log, differences) = streams::open(&api, options).await?;
+        let Opened { id: log, differences, can_rewrite, clicks_max_age } =
+            streams::open(&api, options).await?;
         let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
         let (replicated, stale) = (options.replicas > 1, options.stale);
         let reader = Reader { api, subjects, log, replicated, stale };
         let writer = Writer::new(Publisher::new(reader.clone()));
-        Ok((Self { reader, writer, agreements }, differences))
+        let rewriter = can_rewrite.then(|| Rewriter { reader: reader.clone(), clicks_max_age });
+        if let Some(rewriter) = &rewriter
+            && let Err(error) = rewriter.sweep(SWEPT_MAX).await
+        {
+            tracing::warn!(%error, "what was rewritten of clicks that are gone stays for now");
+        }
+        Ok((Self { reader, writer, agreements, rewriter }, differences))
     }
 
     /// How others read this log, for a document.
@@ -183,15 +208,23 @@ impl EventLog for JetStreamLog {
         self.writer.append(&append).await
     }
 
+    fn can_rewrite(&self) -> bool {
+        self.rewriter.is_some()
+    }
+
+    async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        let Some(servers) = &self.rewriter else { return Err(RewriteError::Unsupported) };
+        super::check_sizes(&rewrites)?;
+        servers.rewrite(rewrites).await
+    }
+
     async fn read(
         &self,
         stream: &StreamId,
         after: Version,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let from = self.reader.before_version(stream, Version(after.0 + 1)).await?;
-        let mut events = self.reader.read(stream, from).await?;
-        events.retain(|event| event.version > after);
-        Ok(events)
+        self.reader.read(stream, from, after).await
     }
 
     async fn read_page(

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{APPEND_BYTES_MAX, Append, AppendError, Appended, ExpectedVersion, ReadError};
 use crate::envelope::RecordedEvent;
-use crate::position::{Sequence, StreamId, Version};
+use crate::position::{Sequence, StreamId, Topic, Version};
 
 /// How often an append is tried again because another one is in its way.
 const ATTEMPTS_MAX: u32 = 64;
@@ -63,6 +63,21 @@ pub(super) trait Servers: Send + Sync + std::fmt::Debug {
     /// The last event of a stream.
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError>;
 
+    /// Where a stream ends for who appends to it.
+    async fn end(&self, stream: &StreamId) -> Result<End, ReadError> {
+        let last = self.last(stream).await?;
+        Ok(last.map_or_else(End::default, |last| End {
+            version: last.version,
+            sequence: last.position.sequence,
+        }))
+    }
+
+    /// Whether the servers themselves know that a stream of the topic has had events, also when
+    /// some of them are kept elsewhere.
+    fn know_who_was_there(&self, _topic: Topic) -> bool {
+        true
+    }
+
     /// The events of a stream behind one of its ends, oldest first.
     async fn behind(&self, stream: &StreamId, end: End) -> Result<Vec<RecordedEvent>, ReadError>;
 
@@ -101,7 +116,7 @@ impl<S: Servers> Writer<S> {
         for attempt in 0..ATTEMPTS_MAX {
             let end = match assumed.take() {
                 Some(end) => end,
-                None => self.look(&append.stream).await?,
+                None => self.servers.end(&append.stream).await?,
             };
             if !end.is(append.expected) {
                 let before =
@@ -136,16 +151,10 @@ impl<S: Servers> Writer<S> {
             let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
             ends.get(&append.stream).copied()
         };
-        let claimed = (append.expected == ExpectedVersion::Exact(Version::NONE)).then(End::default);
+        let claims = append.expected == ExpectedVersion::Exact(Version::NONE)
+            && self.servers.know_who_was_there(append.stream.topic());
+        let claimed = claims.then(End::default);
         known.filter(|end| end.is(append.expected)).or(claimed)
-    }
-
-    async fn look(&self, stream: &StreamId) -> Result<End, AppendError> {
-        let last = self.servers.last(stream).await?;
-        Ok(last.map_or_else(End::default, |last| End {
-            version: last.version,
-            sequence: last.position.sequence,
-        }))
     }
 
     /// What this command has appended to its stream after a place, if it has.

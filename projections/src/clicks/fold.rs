@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::erasure::is_erasure;
 use hoplog_events::position::Topic;
 
 use super::NAME;
 use super::batch::{ClickPlace, each_click};
+use super::erased::ErasedVisitors;
 use super::recorded::RecordedClick;
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::dimension::Dimension;
@@ -95,8 +97,13 @@ impl Projection for ClicksProjection {
         events: &[RecordedEvent],
         share: Share,
     ) -> Result<Box<dyn Changes>, DecodeError> {
-        let mut changes = NewClicks { rows: Rows::new(COLUMNS), count: 0 };
+        let erased = ErasedVisitors::default();
+        let mut changes = NewClicks { rows: Rows::new(COLUMNS), count: 0, erased };
         for event in events {
+            if is_erasure(&event.event_type) {
+                changes.erased.take(event, share)?;
+                continue;
+            }
             each_click(event, share, |place, link, click| {
                 push(&mut changes.rows, place, link, click, &self.agents);
                 changes.count += 1;
@@ -137,6 +144,8 @@ fn push(
 struct NewClicks {
     rows: Rows,
     count: u64,
+    /// What changes in rows that are there, these among them.
+    erased: ErasedVisitors,
 }
 
 #[async_trait]
@@ -152,6 +161,7 @@ impl Changes for NewClicks {
     ) -> Result<(), DatabaseError> {
         // The checkpoint keeps a batch from being written twice. If it did not, the key would: a
         // row that is there already is an error, not passed over.
-        transaction.append_by_month(&set.table("clicks"), self.rows).await
+        transaction.append_by_month(&set.table("clicks"), self.rows).await?;
+        self.erased.write(transaction, set).await
     }
 }

@@ -114,7 +114,7 @@ pub struct ClickPage {
 /// Answers questions about single clicks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Clicks {
-    tables: Tables,
+    pub(super) tables: Tables,
 }
 
 const PAGE: &str = "select sequence, place, event_id, link, at, recorded_at, visitor, class, \

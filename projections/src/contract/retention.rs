@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{
-    Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Subscription,
+    Append, AppendError, Appended, EventLog, ReadError, ReadLimit, Rewrite, RewriteError,
+    Subscription,
 };
 use hoplog_events::position::{LogId, Position, Sequence, StreamId, Topic, Version};
 use serde_json::json;
@@ -44,6 +45,14 @@ impl EventLog for Forgetful {
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.inner.append(append).await
+    }
+
+    fn can_rewrite(&self) -> bool {
+        self.inner.can_rewrite()
+    }
+
+    async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        self.inner.rewrite(rewrites).await
     }
 
     async fn read(&self, of: &StreamId, after: Version) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -6,6 +6,7 @@
 //! projectors, operators ──► workers' pool   their threads yield to the others
 //! ```
 
+mod scrub;
 mod snapshot;
 
 use std::path::Path;

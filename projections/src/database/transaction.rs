@@ -88,6 +88,15 @@ impl Transaction {
         }
     }
 
+    /// Notes that something is erased which the database's file still has, where that is a file of
+    /// this process: see [`super::Database::scrub`].
+    pub(crate) async fn mark_unscrubbed(&mut self, mark: &str) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.mark_unscrubbed(mark).await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Makes everything done so far last.
     pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
         match self {

@@ -48,3 +48,7 @@ create table if not exists webhook_turns (
     holder {text} not null,
     ends bigint not null
 );
+
+create table if not exists unscrubbed (
+    mark {text} primary key
+);

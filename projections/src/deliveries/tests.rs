@@ -67,7 +67,7 @@ async fn with_messages(database: &Database, messages: &[NewMessage]) -> Deliveri
     let deliveries = alone(database).await;
     let (id, topic) = (webhook(1), Topic::Links);
     deliveries.place(id, topic, begin(0)).await.unwrap();
-    let advanced = deliveries.advance(id, topic, begin(0), seen(9), messages);
+    let advanced = deliveries.advance(id, topic, begin(0), seen(9), messages, &[]);
     assert!(advanced.await.unwrap());
     deliveries
 }
@@ -89,7 +89,7 @@ async fn a_checkpoint_moves_with_its_messages_or_not_at_all(database: Database) 
     assert_eq!(deliveries.progress(id, topic).await.unwrap(), Some(begin(3)));
     let advance = async |from, to, message| {
         let to = seen(to);
-        deliveries.advance(id, topic, progress(from), to, &[new(message, "a")]).await.unwrap()
+        deliveries.advance(id, topic, progress(from), to, &[new(message, "a")], &[]).await.unwrap()
     };
     assert!(advance(3, 5, 4).await);
     assert!(!advance(3, 6, 6).await, "somebody else has moved it");
@@ -102,7 +102,7 @@ async fn a_checkpoint_moves_with_its_messages_or_not_at_all(database: Database) 
     assert_eq!(deliveries.waiting(id).await.unwrap(), waiting);
     // On a log that was put back, another event has the place of one that waits.
     let other = NewMessage { id: "msg_other".to_owned(), ..new(4, "a") };
-    assert!(deliveries.advance(id, topic, progress(7), seen(7), &[other]).await.unwrap());
+    assert!(deliveries.advance(id, topic, progress(7), seen(7), &[other], &[]).await.unwrap());
     assert_eq!(ids(&due(&deliveries, 0, &[]).await), ["msg_4", "msg_other"]);
     // Nor does one write whose turn is over.
     let other = Deliveries::open(database.clone(), Part::Alone).await.unwrap();
@@ -148,7 +148,7 @@ async fn new_clicks_are_counted_apart(database: Database) {
     let (id, topic) = (webhook(1), Topic::Clicks);
     deliveries.place(id, topic, begin(0)).await.unwrap();
     let clicks = [new(2, "clicks"), new(3, "clicks")];
-    assert!(deliveries.advance(id, topic, begin(0), seen(3), &clicks).await.unwrap());
+    assert!(deliveries.advance(id, topic, begin(0), seen(3), &clicks, &[]).await.unwrap());
     let of = async || deliveries.waiting(id).await.unwrap();
     assert_eq!((of().await.messages, of().await.new_clicks), (3, 2));
     let first = &deliveries.due(id, t(0), &["a".to_owned()], 1).await.unwrap()[0];

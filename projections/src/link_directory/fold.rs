@@ -108,6 +108,8 @@ impl Changes for LinkChanges {
         set: TableSet,
     ) -> Result<(), DatabaseError> {
         let mut before = self.load(transaction, set).await?;
+        let erases = |change: &LinkChange| matches!(change.event, LinkEvent::Erased(_));
+        let has_erased = self.0.values().flatten().any(erases);
         let (mut links, mut keys, mut tags) = (Rows::new(COLUMNS), Rows::new(KEY), Rows::new(TAG));
         for (key, changes) in self.0 {
             let Some(row) = evolve(before.remove(&key), changes) else { continue };
@@ -123,7 +125,11 @@ impl Changes for LinkChanges {
         }
         transaction.write(&set.render(UPSERT), links).await?;
         transaction.write(&set.render(CLEAR_TAGS), keys).await?;
-        transaction.write(&set.render(INSERT_TAGS), tags).await
+        transaction.write(&set.render(INSERT_TAGS), tags).await?;
+        if has_erased {
+            transaction.mark_unscrubbed(&set.table("erased")).await?;
+        }
+        Ok(())
     }
 }
 

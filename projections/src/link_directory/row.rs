@@ -84,9 +84,18 @@ impl LinkRow {
             LinkEvent::Enabled(_) => self.state = LinkState::Active,
             LinkEvent::Expired(_) => self.state = LinkState::Expired,
             LinkEvent::Deleted(_) => self.state = LinkState::Deleted,
+            LinkEvent::Erased(_) => self.erase(),
         }
         self.version = version;
         self.sequence = sequence;
+    }
+
+    /// What was written in it by people is gone.
+    fn erase(&mut self) {
+        self.state = LinkState::Deleted;
+        self.url = Destination::erased();
+        (self.title, self.note, self.external_id) = (None, None, None);
+        self.tags = Tags::default();
     }
 
     /// The columns in the order of [`COLUMNS`].

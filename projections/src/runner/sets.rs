@@ -139,6 +139,36 @@ impl Applier {
         Ok(found.into_iter().next())
     }
 
+    /// Drops the set that was read before: it has what was erased since, and no event of it is
+    /// applied there.
+    ///
+    /// # Errors
+    /// When it is being brought up to date, to be read again.
+    pub(crate) async fn forget_previous(&self) -> Result<(), WorkerError> {
+        let Some((set, _)) = self.previous().await? else { return Ok(()) };
+        let sql = "update projections set previous_set = null, previous_version = null \
+                   where name = $1 and previous_set = $2 and not exists (select 1 from builds b \
+                   where b.projection = $1 and b.table_set = $2 and b.ends > {now})";
+        let mut transaction = self.database.begin().await?;
+        self.take_turn(&mut transaction).await?;
+        let values = [set.projection.into(), set.number.into()];
+        if transaction.execute(sql.to_owned(), &values).await? == 0 {
+            return Err(WorkerError::Building(set.projection));
+        }
+        self.drop_in(&mut transaction, set).await?;
+        transaction.mark_unscrubbed(&set.table("dropped")).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Whether tables are being built just now, by whichever process.
+    pub(crate) async fn is_building(&self) -> Result<bool, WorkerError> {
+        let sql = "select count(*) from builds where projection = $1 and ends > {now}".to_owned();
+        let values = [self.projection.name().into()];
+        let read = |row: &Row| row.count(0);
+        let found = self.database.fetch(Purpose::Projection, sql, &values, read).await?;
+        Ok(found != [0])
+    }
+
     /// Puts a set in the place of the one that is read, which is kept. Whoever was told that a
     /// position was reached must find it there: a set that is behind is not taken (`false`). What
     /// the tables have of beyond the head is of a log that was put back, and not waited for.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
+    LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
     LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
 };
 
@@ -24,6 +24,9 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
     }
     let link =
         link.filter(|link| request.requester.sees(&link.owner)).ok_or(LinkError::NotFound)?;
+    if request.command == LinkCommand::Erase {
+        return decide_erase(link, request);
+    }
     if link.state == LinkState::Deleted {
         return Err(LinkError::Deleted);
     }
@@ -35,11 +38,24 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
         LinkCommand::Enable if link.state == LinkState::Disabled => {
             Ok(vec![LinkEvent::Enabled(LinkEnabled {})])
         }
-        // A creation was decided above.
-        LinkCommand::Enable | LinkCommand::Create(_) => Ok(Vec::new()),
+        // A creation and an erasure were decided above.
+        LinkCommand::Enable | LinkCommand::Create(_) | LinkCommand::Erase => Ok(Vec::new()),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
         LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),
     }
+}
+
+/// Also of a link that was deleted long ago. Once it is erased there is nothing left to do,
+/// whatever version somebody expects: who asks again finishes what was broken off.
+fn decide_erase(link: &Link, request: &Request) -> Result<Vec<LinkEvent>, LinkError> {
+    if link.is_erased {
+        return Ok(Vec::new());
+    }
+    check_version(link, request)?;
+    let deleted = LinkEvent::Deleted(LinkDeleted {});
+    let is_there = link.state != LinkState::Deleted;
+    let erased = LinkEvent::Erased(LinkErased {});
+    Ok(is_there.then_some(deleted).into_iter().chain([erased]).collect())
 }
 
 fn check_version(link: &Link, request: &Request) -> Result<(), LinkError> {

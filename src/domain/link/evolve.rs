@@ -1,7 +1,7 @@
 //! What an event makes of a link. Facts are not judged here: they happened.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkCreated, LinkEvent, LinkKey, LinkState};
+use hoplog_events::link::{Destination, LinkCreated, LinkEvent, LinkKey, LinkState, Tags};
 use hoplog_events::position::Version;
 
 use super::Link;
@@ -38,6 +38,7 @@ fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link
         note: created.note.clone(),
         external_id: created.external_id.clone(),
         state: LinkState::Active,
+        is_erased: false,
         version: Version(1),
     }
 }
@@ -61,5 +62,15 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         LinkEvent::Enabled(_) => link.state = LinkState::Active,
         LinkEvent::Expired(_) => link.state = LinkState::Expired,
         LinkEvent::Deleted(_) => link.state = LinkState::Deleted,
+        LinkEvent::Erased(_) => erase(link),
     }
+}
+
+/// What people wrote in it is gone; whose it is, and what became of it, is not.
+fn erase(link: &mut Link) {
+    link.is_erased = true;
+    link.state = LinkState::Deleted;
+    link.url = Destination::erased();
+    (link.title, link.note, link.external_id) = (None, None, None);
+    link.tags = Tags::default();
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hoplog_events::link::{
-    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkEvent, LinkExpired,
-    LinkExpiryChanged, LinkTagged, LinkTitled, OwnerId,
+    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent,
+    LinkExpired, LinkExpiryChanged, LinkTagged, LinkTitled, OwnerId,
 };
 use proptest::prelude::*;
 
@@ -62,6 +62,10 @@ fn deleted() -> LinkEvent {
     LinkEvent::Deleted(LinkDeleted {})
 }
 
+fn erased() -> LinkEvent {
+    LinkEvent::Erased(LinkErased {})
+}
+
 fn request(command: LinkCommand) -> Request {
     let own_hosts = vec!["go.example.com".into()];
     Request { requester: Requester::Owner(ann()), now: t(0), expected: None, own_hosts, command }
@@ -104,6 +108,30 @@ impl Then {
 fn a_link_is_created_once() {
     given([]).when(create()).then([created()]);
     given([created()]).when(create()).then_refused(LinkError::CodeTaken(key()));
+}
+
+#[test]
+fn a_link_is_erased_once_whatever_became_of_it() {
+    let erase = || LinkCommand::Erase;
+    given([]).when(erase()).then_refused(LinkError::NotFound);
+    given([created()]).when(erase()).then([deleted(), erased()]);
+    given([created(), disabled()]).when(erase()).then([deleted(), erased()]);
+    given([created(), deleted()]).when(erase()).then([erased()]);
+    given([created(), deleted(), erased()]).when(erase()).then([]);
+    let bob = Request { requester: Requester::Owner("bob".parse().unwrap()), ..request(erase()) };
+    given([created()]).when_asked(&bob).then_refused(LinkError::NotFound);
+    given([created(), deleted(), erased()]).when_asked(&bob).then_refused(LinkError::NotFound);
+    let conditional = Request { expected: Some(vec![Version(1)]), ..request(erase()) };
+    let mismatch = LinkError::VersionMismatch { actual: Version(2) };
+    given([created(), deleted()]).when_asked(&conditional).then_refused(mismatch);
+    given([created(), deleted(), erased()]).when_asked(&conditional).then([]);
+    given([created(), deleted(), erased()])
+        .when(LinkCommand::Delete)
+        .then_refused(LinkError::Deleted);
+    let link = replay(&key(), [created(), deleted(), erased()].iter().map(|event| (event, t(0))));
+    let link = link.unwrap();
+    assert_eq!((link.url.as_str(), link.state), ("https://erased.invalid/", LinkState::Deleted));
+    assert!(link.is_erased && link.owner == ann() && link.version == Version(3));
 }
 
 /// Trap 4 (U33): a code that was deleted or has expired is never given to somebody else.

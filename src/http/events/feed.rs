@@ -14,6 +14,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::erasure::is_erasure;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit};
 use hoplog_events::position::{Sequence, Topic};
 use tokio::sync::watch;
@@ -143,7 +145,7 @@ impl Feed {
             match read {
                 Ok(events) => {
                     metrics::counter!("hoplog_event_reads_total", "for" => "all").increment(1);
-                    self.add(Batch::of(events));
+                    self.take(events);
                 }
                 // Those who have not seen it yet are told when they look for it themselves.
                 Err(ReadError::Trimmed { to, .. }) => self.open(to),
@@ -156,6 +158,15 @@ impl Feed {
     fn open(&self, after: Sequence) {
         self.state().window = Some(Window::new(after));
         self.news.send_replace(());
+    }
+
+    /// What is erased is not given any more: whoever has not seen it yet reads the log for himself.
+    fn take(&self, events: Vec<RecordedEvent>) {
+        let erases = events.iter().any(|event| is_erasure(&event.event_type));
+        match events.last() {
+            Some(last) if erases => self.open(last.position.sequence),
+            _ => self.add(Batch::of(events)),
+        }
     }
 
     fn add(&self, batch: Batch) {

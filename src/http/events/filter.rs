@@ -3,7 +3,7 @@
 use hoplog_events::catalogue::Event;
 use hoplog_events::click::ClickEvent;
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::link::{Domain, LinkKey};
+use hoplog_events::link::{Domain, LinkKey, ShortCode};
 use hoplog_events::position::{StreamId, Topic};
 
 use super::types::Types;
@@ -91,11 +91,18 @@ impl Wanted {
             return false;
         }
         let Ok(Some(envelope)) = event.decode() else { return false };
-        let Event::Click(ClickEvent::Recorded(batch)) = envelope.event else { return false };
-        batch
-            .clicks
-            .iter()
-            .any(|click| *click.domain == self.key.domain && *click.code == self.key.code)
+        let is_meant = |domain: &Domain, code: &ShortCode| {
+            (domain, code) == (&self.key.domain, &self.key.code)
+        };
+        match envelope.event {
+            Event::Click(ClickEvent::Recorded(batch)) => {
+                batch.clicks.iter().any(|click| is_meant(&click.domain, &click.code))
+            }
+            Event::Click(ClickEvent::Erased(batch)) => {
+                batch.clicks.iter().any(|click| is_meant(&click.domain, &click.code))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use hoplog_events::position::Version;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{self, RefOr};
 use utoipa::{IntoParams, IntoResponses};
@@ -14,7 +15,7 @@ use super::answer::{LinkAnswer, respond};
 use super::request::{LinkPatch, LinkPatchBody};
 use crate::accounts::Principal;
 use crate::app::{App, AppState};
-use crate::commands::IdempotencyKey;
+use crate::commands::{IdempotencyKey, Issuer};
 use crate::domain::link::{EditLink, LinkCommand};
 use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
@@ -68,6 +69,18 @@ impl IntoResponses for Change {
 }
 
 impl Change {
+    /// Who wants it, under which key if it is to be done once, and at which versions. `request`: what
+    /// is wanted, in one fixed spelling.
+    pub(in crate::http) fn into_parts(
+        self,
+        app: &App,
+        request: String,
+    ) -> (Issuer, Option<IdempotencyKey>, Option<Vec<Version>>) {
+        let issuer = app.issuer(&self.principal, self.request_id);
+        let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
+        (issuer, idempotency, self.if_match.0)
+    }
+
     async fn execute(
         self,
         app: &App,

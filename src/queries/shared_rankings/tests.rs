@@ -10,7 +10,8 @@ use hoplog_events::click::ClicksRecorded;
 use hoplog_events::envelope::{Metadata, NewEvent, RecordedEvent};
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::log::{
-    Append, AppendError, Appended, EventLog, ExpectedVersion, ReadError, ReadLimit, Subscription,
+    Append, AppendError, Appended, EventLog, ExpectedVersion, ReadError, ReadLimit, Rewrite,
+    RewriteError, Subscription,
 };
 use hoplog_events::position::{Position, StreamId, Topic, Version};
 use hoplog_projections::lease::Part;
@@ -288,6 +289,14 @@ impl EventLog for Trimmed {
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.log.append(append).await
+    }
+
+    fn can_rewrite(&self) -> bool {
+        self.log.can_rewrite()
+    }
+
+    async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        self.log.rewrite(rewrites).await
     }
 
     async fn read(&self, of: &StreamId, after: Version) -> Result<Vec<RecordedEvent>, ReadError> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::webhook::{Webhook, WebhookState};
 use crate::webhooks::Webhooks;
+use crate::webhooks::erasure::KeptError;
 use crate::webhooks::manage::ManageError;
 use crate::webhooks::selection::SelectionError;
 use crate::webhooks::sender::Answer;
@@ -54,6 +55,8 @@ pub(super) enum WorkerError {
     Selection(#[from] SelectionError),
     #[error(transparent)]
     Manage(#[from] ManageError),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     #[error("another process delivers")]
     NotMyTurn,
 }

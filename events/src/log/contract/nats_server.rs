@@ -49,6 +49,12 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where it keeps its messages.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
     /// `kill -9`: what was not written is lost.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

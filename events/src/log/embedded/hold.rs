@@ -39,7 +39,7 @@ impl Hold {
         let heads = files::heads(&mut connection).await?;
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
-        let hold = Self {
+        let mut hold = Self {
             path: path.to_owned(),
             wal: wal.into(),
             options,
@@ -47,6 +47,11 @@ impl Hold {
             wal_bytes_max: WAL_BYTES_MAX,
             wal_bytes_next: WAL_BYTES_MAX,
         };
+        // Who was killed while it rewrote may have left old bodies there. A full disk is told by
+        // the first append.
+        if let Err(error) = hold.empty_wal().await {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        }
         Ok((hold, id, heads))
     }
 
@@ -80,15 +85,25 @@ impl Hold {
         if bytes <= self.wal_bytes_next {
             return Ok(());
         }
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        if !self.empty_wal().await? {
+            self.wal_bytes_next = bytes + self.wal_bytes_max;
+        }
+        Ok(())
+    }
+
+    /// Moves all that is in the write-ahead log to the file and makes it empty; `false`: a reader is
+    /// in the way.
+    pub(super) async fn empty_wal(&mut self) -> Result<bool, sqlx::Error> {
+        let Some(connection) = &mut self.connection else { return Ok(false) };
         busy_timeout(connection, READERS_TIMEOUT).await?;
         let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut *connection)
             .await?;
         busy_timeout(connection, files::BUSY_TIMEOUT).await?;
-        self.wal_bytes_next =
-            if busy == 0 { self.wal_bytes_max } else { bytes + self.wal_bytes_max };
-        Ok(())
+        if busy == 0 {
+            self.wal_bytes_next = self.wal_bytes_max;
+        }
+        Ok(busy == 0)
     }
 
     /// Closes the file.

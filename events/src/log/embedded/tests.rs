@@ -47,6 +47,8 @@ mod contract {
     }
 }
 
+mod rewritten;
+
 fn one(key: &str, body_bytes: usize) -> Append {
     let stream = StreamId::new(Topic::Links, key);
     let command_id = CommandId(Uuid::new_v4());

@@ -7,11 +7,12 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::super::{Append, AppendError, Appended};
+use super::super::{Append, AppendError, Appended, Rewrite, RewriteError};
 use super::files::OpenError;
 use super::hold::Hold;
 use super::insert::insert;
 use super::plan::Plan;
+use super::rewrite;
 use crate::position::{LogId, Sequence, StreamId, Topic, Version};
 
 /// Appends in one group at most.
@@ -31,6 +32,8 @@ type Answers = Vec<Result<Appended, AppendError>>;
 pub(super) enum Message {
     /// Write this.
     Append(Pending),
+    /// Put other bodies in the place of these.
+    Rewrite(Rewriting),
     /// Write what has queued, then end.
     Close,
 }
@@ -41,6 +44,14 @@ pub(super) struct Pending {
     pub(super) append: Append,
     pub(super) bytes: usize,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// What is to be rewritten, by somebody who waits for it.
+#[derive(Debug)]
+pub(super) struct Rewriting {
+    pub(super) rewrites: Vec<Rewrite>,
+    /// Whether the old bodies are gone, too.
+    pub(super) reply: oneshot::Sender<Result<bool, RewriteError>>,
 }
 
 /// Owns the only connection that writes.
@@ -63,12 +74,15 @@ impl Writer {
     /// Writes until it is told to close or nobody is left to ask.
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         while let Some(message) = messages.recv().await {
-            let group = gather(message, &mut messages);
+            let (group, rewriting) = gather(message, &mut messages);
             if !group.is_empty() {
                 self.commit(group).await;
                 if let Err(error) = self.hold.bound_wal().await {
                     tracing::warn!(%error, "the write-ahead log could not be made to begin anew");
                 }
+            }
+            if let Some(Rewriting { rewrites, reply }) = rewriting {
+                let _ = reply.send(self.rewrite(&rewrites).await);
             }
         }
         self.hold.close().await;
@@ -108,16 +122,35 @@ impl Writer {
     /// One transaction. If it fails, its connection goes with it: whether SQLite has ended the
     /// transaction, and even whether it was committed, is found out by a new one.
     async fn write(&mut self, group: &[Pending]) -> Result<Answers, OpenError> {
-        let mut connection = match self.hold.take() {
-            Some(connection) => connection,
-            None => self.recover().await?,
-        };
+        let mut connection = self.connection().await?;
         let plan = self.transact(&mut connection, group).await?;
         self.hold.keep(connection);
         metrics::counter!("hoplog_log_append_events_total").increment(plan.rows.len() as u64);
         publish(&self.heads, &plan.heads);
         remember(&mut self.versions, plan.versions);
         Ok(plan.answers)
+    }
+
+    /// Puts other bodies in the place of old ones, of which the write-ahead log then holds no copy
+    /// either; `false`: a reader keeps it from being emptied, and the same has to be asked again.
+    async fn rewrite(&mut self, rewrites: &[Rewrite]) -> Result<bool, RewriteError> {
+        let failed = |error: &dyn std::fmt::Display| RewriteError::Unavailable(error.to_string());
+        let mut connection = self.connection().await.map_err(|error| failed(&error))?;
+        let all_are_there = rewrite::rewrite(&mut connection, rewrites).await;
+        let all_are_there = all_are_there.map_err(|error| failed(&error))?;
+        self.hold.keep(connection);
+        if !all_are_there {
+            return Err(RewriteError::Missing);
+        }
+        self.hold.empty_wal().await.map_err(|error| failed(&error))
+    }
+
+    /// The connection, to be given back if all went well.
+    async fn connection(&mut self) -> Result<SqliteConnection, OpenError> {
+        match self.hold.take() {
+            Some(connection) => Ok(connection),
+            None => self.recover().await,
+        }
     }
 
     /// Connects again, and forgets what may not be so.
@@ -175,8 +208,12 @@ fn remember(known: &mut HashMap<StreamId, Version>, written: HashMap<&StreamId, 
     }
 }
 
-/// The first message and everything that has queued behind it, within the bounds of a group.
-fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Pending> {
+/// The first message and every append that has queued behind it, within the bounds of a group and
+/// up to what is to be rewritten.
+fn gather(
+    first: Message,
+    messages: &mut mpsc::Receiver<Message>,
+) -> (Vec<Pending>, Option<Rewriting>) {
     let (mut group, mut bytes) = (Vec::new(), 0);
     let mut next = Some(first);
     while let Some(message) = next {
@@ -185,6 +222,7 @@ fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Pending
                 bytes += pending.bytes;
                 group.push(pending);
             }
+            Message::Rewrite(rewriting) => return (group, Some(rewriting)),
             // What queued before the close is still received; later sends fail.
             Message::Close => messages.close(),
         }
@@ -193,7 +231,7 @@ fn gather(first: Message, messages: &mut mpsc::Receiver<Message>) -> Vec<Pending
         }
         next = messages.try_recv().ok();
     }
-    group
+    (group, None)
 }
 
 fn to_f64(count: usize) -> f64 {

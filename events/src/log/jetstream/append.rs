@@ -17,7 +17,7 @@ use super::{COMMAND_ID, EVENT_TYPE, VERSION};
 use crate::envelope::{CommandId, NewEvent, RecordedEvent};
 use crate::log::versioned::{Attempt, End, Servers, before};
 use crate::log::{Append, AppendError, Appended, ReadError};
-use crate::position::{Position, Sequence, StreamId, Version};
+use crate::position::{Position, Sequence, StreamId, Topic, Version};
 
 /// Batches on their way at the same time; the servers refuse more than 50 per stream.
 const BATCHES_MAX: usize = 32;
@@ -42,8 +42,22 @@ impl Servers for Publisher {
         self.reader.last(stream).await
     }
 
+    /// The servers check against the last message that they still have of a stream. The versions
+    /// go on behind the last event, which may have been rewritten.
+    async fn end(&self, stream: &StreamId) -> Result<End, ReadError> {
+        let kept = self.reader.last_kept(stream).await?;
+        let sequence = kept.as_ref().map_or(Sequence::START, |kept| kept.position.sequence);
+        let last = self.reader.last_behind(stream, kept).await?;
+        Ok(End { version: last.map_or(Version::NONE, |last| last.version), sequence })
+    }
+
+    /// The last event of a link stays where it was appended; that of a stream of clicks may not.
+    fn know_who_was_there(&self, topic: Topic) -> bool {
+        topic != Topic::Clicks
+    }
+
     async fn behind(&self, stream: &StreamId, end: End) -> Result<Vec<RecordedEvent>, ReadError> {
-        self.reader.read(stream, end.sequence).await
+        self.reader.read(stream, end.sequence, end.version).await
     }
 
     async fn attempt(&self, append: &Append, end: End) -> Result<Attempt, AppendError> {

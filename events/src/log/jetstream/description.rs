@@ -64,7 +64,8 @@ fn add(part: &mut Description, subjects: &Subjects, topic: Topic, tokens: &[(&st
         "description": format!(
             "The JetStream stream {stream}: one message per event, in the order of the log; the \
              sequence of a message is the place of its event. In a token, what a subject can't \
-             hold is written as =XX. Events of older versions of a type may be there as well."
+             hold is written as =XX. Events of older versions of a type may be there as well. An event \
+             whose personal data was erased is not there any more: its sequence is left out."
         ),
         "servers": [reference("servers/nats")],
         "parameters": parameters(subjects, tokens),
@@ -118,7 +119,7 @@ mod tests {
         let names: Vec<&String> = part.channels.keys().collect();
         assert_eq!(names, ["clicks-subjects", "links-subjects"]);
         let all = format!("{part:?}").to_lowercase();
-        for secret in ["accounts", "agreement", "api-key", "code-secret"] {
+        for secret in ["accounts", "agreement", "rewritten", "api-key", "code-secret"] {
             assert!(!all.contains(secret), "{secret}");
         }
         let address = &part.channels["links-subjects"]["address"];

@@ -4,7 +4,7 @@ use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::select_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::read::{NOT_FOUND, Reader, away, number, status};
@@ -23,8 +23,8 @@ const ASKED_MAX: u32 = 8;
 const END_OF_BATCH: u16 = 204;
 
 /// Messages as a server gave them, and how many there are beyond.
-pub(super) struct Page {
-    pub(super) events: Vec<RecordedEvent>,
+pub(super) struct Page<T = RecordedEvent> {
+    pub(super) events: Vec<T>,
     pub(super) pending: u64,
 }
 
@@ -68,7 +68,19 @@ impl Reader {
             "max_bytes": limit.bytes_max.clamp(1, PAGE_MAX.bytes_max),
             "next_by_subj": subject,
         });
-        let request = format!("$JS.API.DIRECT.GET.{}", self.subjects.stream_name(topic));
+        let name = self.subjects.stream_name(topic);
+        self.messages(&name, &wanted, limit.bytes_max, |message| self.event(topic, message)).await
+    }
+
+    /// One request for messages of a stream on the servers.
+    pub(super) async fn messages<T>(
+        &self,
+        name: &str,
+        wanted: &Value,
+        bytes_max: usize,
+        read: impl Fn(&Message) -> Result<T, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
+        let request = format!("$JS.API.DIRECT.GET.{name}");
         let asking = self.answered(&request, wanted.to_string().into());
         let (first, mut answers) = self.api.in_time(asking).await??;
         let mut first = Some(first);
@@ -85,8 +97,8 @@ impl Reader {
                     page.pending = number(answer.headers.as_ref(), "Nats-Num-Pending").unwrap_or(0);
                     bytes += answer.payload.len();
                     // The servers count headers as well, and may give one message too many.
-                    if bytes <= limit.bytes_max || page.events.is_empty() {
-                        page.events.push(self.event(topic, &answer)?);
+                    if bytes <= bytes_max || page.events.is_empty() {
+                        page.events.push(read(&answer)?);
                     } else {
                         page.pending += 1;
                         return Ok(page);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::sleep;
@@ -51,11 +52,26 @@ pub(super) struct Found {
 #[derive(Deserialize)]
 pub(super) struct FoundMessage {
     pub(super) seq: u64,
+    /// When it was stored.
+    pub(super) time: DateTime<Utc>,
 }
 
 impl Reader {
-    /// The events of one stream, as complete as its leader has them.
+    /// The events of one stream behind a place and a version, as complete as its leader has them.
     pub(super) async fn read(
+        &self,
+        stream: &StreamId,
+        from: Sequence,
+        after: Version,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut events = self.kept(stream, from).await?;
+        events.retain(|event| event.version > after);
+        self.complete(stream, after, None, &mut events).await?;
+        Ok(events)
+    }
+
+    /// What is still where it was appended.
+    async fn kept(
         &self,
         stream: &StreamId,
         from: Sequence,
@@ -97,6 +113,8 @@ impl Reader {
             seen = events.last().map_or(seen, |event| event.position.sequence);
             events.retain(|event| event.version > after);
             if !events.is_empty() || pending == 0 {
+                let to = (pending > 0).then_some(seen);
+                self.complete(stream, after, to, &mut events).await?;
                 limit.cut(&mut events);
                 return Ok(events);
             }
@@ -135,10 +153,19 @@ impl Reader {
     }
 
     pub(super) async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, ReadError> {
+        let kept = self.last_kept(stream).await?;
+        self.last_behind(stream, kept).await
+    }
+
+    /// The last event that is still where it was appended.
+    pub(super) async fn last_kept(
+        &self,
+        stream: &StreamId,
+    ) -> Result<Option<RecordedEvent>, ReadError> {
         let (topic, subject) = (stream.topic(), self.subjects.of(stream));
         if self.replicated {
             let Some(last) = self.last_sequence_of(topic, &subject).await? else { return Ok(None) };
-            return self.read(stream, Sequence(last.0 - 1)).await.map(|mut events| events.pop());
+            return self.kept(stream, Sequence(last.0 - 1)).await.map(|mut events| events.pop());
         }
         let name = self.subjects.stream_name(topic);
         let request = format!("$JS.API.DIRECT.GET.{name}.{subject}");
@@ -160,7 +187,13 @@ impl Reader {
         let before = Sequence(sequence.0.saturating_sub(1));
         for _ in 0..REPLICA_ATTEMPTS {
             let page = self.page(topic, before, &self.subjects.all(topic), limit).await?;
-            if let Some(event) = page.events.into_iter().next() {
+            let next = page.events.into_iter().next();
+            if next.as_ref().is_none_or(|next| next.position.sequence != sequence)
+                && let Some(found) = self.rewritten_at(topic, sequence).await?
+            {
+                return Ok(found.event);
+            }
+            if let Some(event) = next {
                 return Ok(event);
             }
             sleep(REPLICA_PAUSE).await;
@@ -177,6 +210,15 @@ impl Reader {
         if !self.replicated {
             return Ok(None);
         }
+        self.leaders_last(topic, subject).await
+    }
+
+    /// What the leader knows of a subject.
+    pub(super) async fn leaders_last(
+        &self,
+        topic: Topic,
+        subject: &str,
+    ) -> Result<Option<Sequence>, ReadError> {
         let name = format!("STREAM.MSG.GET.{}", self.subjects.stream_name(topic));
         match self.api.ask::<Found>(&name, &json!({ "last_by_subj": subject })).await {
             Ok(found) => Ok(Some(Sequence(found.message.seq))),

@@ -83,8 +83,14 @@ pub(super) fn compare(
             let wanted = wanted.to_string();
             return Err(JetStreamOpenError::Destructive { stream, setting, found, wanted });
         }
+        let consequence = if setting == "deny_delete" && *found == Value::Bool(true) {
+            "; nothing on it can be erased, and the servers don't take that back: export the log \
+             and import it under another prefix"
+        } else {
+            ""
+        };
         differences.push(format!(
-            "{stream}: {setting} is {found} on the servers, {wanted} in the settings"
+            "{stream}: {setting} is {found} on the servers, {wanted} in the settings{consequence}"
         ));
     }
     Ok(differences)

@@ -1,6 +1,7 @@
 //! The streams on the servers: made where they are missing, looked at where they are there.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::api::{Api, ApiError, STREAM_EXISTS, STREAM_NOT_FOUND};
 use super::subject::Subjects;
 use super::{JetStreamOpenError, JetStreamOptions, settings};
-use crate::position::{LogId, Topic};
+use crate::position::{LogId, Sequence, Topic};
 
 /// Where the log's identity is kept.
 const LOG_ID: &str = "hoplog-log-id";
@@ -28,6 +29,27 @@ struct Info {
 pub(super) struct State {
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
+    messages: u64,
+}
+
+impl State {
+    /// Whether anything behind a place may be missing: between what is there, or before it.
+    pub(super) fn has_holes_behind(&self, after: Sequence) -> bool {
+        let is_whole = self.messages >= (self.last_seq + 1).saturating_sub(self.first_seq);
+        self.last_seq > after.0 && (!is_whole || self.first_seq > after.0 + 1)
+    }
+}
+
+/// What was found out about the streams.
+pub(super) struct Opened {
+    /// The log's identity.
+    pub(super) id: LogId,
+    /// What differs from the options, in words.
+    pub(super) differences: Vec<String>,
+    /// Whether messages may be deleted.
+    pub(super) can_rewrite: bool,
+    /// How old clicks get.
+    pub(super) clicks_max_age: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -40,29 +62,47 @@ struct Config {
     rest: BTreeMap<String, Value>,
 }
 
-/// Makes the streams that are missing and compares the others with the options. Gives the log's
-/// identity and what differs, in words.
+/// Makes the streams that are missing and compares the others with the options.
 pub(super) async fn open(
     api: &Api,
     options: &JetStreamOptions,
-) -> Result<(LogId, Vec<String>), JetStreamOpenError> {
+) -> Result<Opened, JetStreamOpenError> {
     let subjects = Subjects::new(&options.prefix, options.partitions);
-    let mut id = LogId(Uuid::new_v4());
-    let mut differences = Vec::new();
+    let id = LogId(Uuid::new_v4());
+    let (differences, can_rewrite, clicks_max_age) = (Vec::new(), true, None);
+    let mut opened = Opened { id, differences, can_rewrite, clicks_max_age };
     for (place, topic) in Topic::ALL.into_iter().enumerate() {
-        let wanted = config(&subjects, topic, id, options);
-        let found = open_one(api, &subjects.stream_name(topic), &wanted).await?;
-        // Whoever made the first stream named the log; the others must be of the same.
-        let found_id = check(&subjects.stream_name(topic), &found.config, options)?;
-        if place == 0 {
-            id = found_id;
-        } else if id != found_id {
-            return Err(JetStreamOpenError::Mixed(subjects.stream_name(topic)));
-        }
+        let wanted = config(&subjects, topic, opened.id, options);
         let name = subjects.stream_name(topic);
-        differences.extend(settings::compare(topic, &name, &wanted, &found.config.rest)?);
+        let found = open_one(api, &name, &wanted).await?;
+        // Whoever made the first stream named the log; the others must be of the same.
+        let found_id = check(&name, &found.config, options)?;
+        if place == 0 {
+            opened.id = found_id;
+        } else if opened.id != found_id {
+            return Err(JetStreamOpenError::Mixed(name));
+        }
+        let differences = settings::compare(topic, &name, &wanted, &found.config.rest)?;
+        opened.differences.extend(differences);
+        let says = |setting: &str| found.config.rest.get(setting);
+        if says("deny_delete") == Some(&Value::Bool(true)) && topic != Topic::Accounts {
+            opened.can_rewrite = false;
+        }
+        if topic == Topic::Clicks {
+            let age = says("max_age").and_then(Value::as_u64).filter(|age| *age > 0);
+            opened.clicks_max_age = age.map(Duration::from_nanos);
+        }
     }
-    Ok((id, differences))
+    let name = subjects.rewritten_name();
+    let wanted = rewritten_config(&subjects, opened.id, options);
+    let found = open_one(api, &name, &wanted).await?;
+    if check(&name, &found.config, options)? != opened.id {
+        return Err(JetStreamOpenError::Mixed(name));
+    }
+    // What was rewritten is as dear as links are: it may be of one.
+    let differences = settings::compare(Topic::Links, &name, &wanted, &found.config.rest)?;
+    opened.differences.extend(differences);
+    Ok(opened)
 }
 
 async fn open_one(api: &Api, name: &str, wanted: &Value) -> Result<Info, ApiError> {
@@ -105,8 +145,6 @@ fn check(
 
 fn config(subjects: &Subjects, topic: Topic, id: LogId, options: &JetStreamOptions) -> Value {
     let is_clicks = topic == Topic::Clicks;
-    let nanos =
-        |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let max_age = options.clicks_max_age.filter(|_| is_clicks).map_or(0, nanos);
     let max_bytes = options.clicks_max_bytes.filter(|_| is_clicks);
     json!({
@@ -124,9 +162,25 @@ fn config(subjects: &Subjects, topic: Topic, id: LogId, options: &JetStreamOptio
         "compression": if options.compression { "s2" } else { "none" },
         "allow_direct": true,
         "allow_atomic": true,
-        // Facts are neither deleted nor overwritten; clicks only get old.
-        "deny_delete": true,
+        // Facts are neither deleted nor overwritten; clicks only get old. What is rewritten is
+        // deleted when there is something in its place, and keys never are.
+        "deny_delete": topic == Topic::Accounts,
         "deny_purge": true,
         "metadata": { LOG_ID: id.to_string(), PARTITIONS: options.partitions.to_string() },
     })
+}
+
+/// The stream of what was rewritten. A message in it may end on its own: one of clicks gets as old as
+/// they do.
+fn rewritten_config(subjects: &Subjects, id: LogId, options: &JetStreamOptions) -> Value {
+    let mut config = config(subjects, Topic::Links, id, options);
+    config["name"] = subjects.rewritten_name().into();
+    config["description"] = "hoplog: events that were rewritten, in the place of the old".into();
+    config["subjects"] = json!([subjects.all_rewritten()]);
+    config["allow_msg_ttl"] = true.into();
+    config
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -11,6 +11,7 @@ use crate::log_contract;
 mod connection;
 mod history;
 mod limits;
+mod rewritten;
 
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
     open_with(&options(server)).await
@@ -107,7 +108,7 @@ async fn other_settings_are_told_and_other_partitions_refused() {
     options.compression = false;
     let (again, differences) = JetStreamLog::open(&options).await.unwrap();
     assert_eq!(again.id(), log.id());
-    assert_eq!(differences.len(), 4, "{differences:?}");
+    assert_eq!(differences.len(), 5, "{differences:?}");
     assert!(differences.iter().any(|it| it.contains("CLICKS: max_age is 0")), "{differences:?}");
     options.partitions = 4;
     let refused = JetStreamLog::open(&options).await.unwrap_err();

@@ -21,7 +21,7 @@ impl Reader {
         Ok(Position { log: self.log, topic, sequence })
     }
 
-    async fn state(&self, topic: Topic) -> Result<State, ReadError> {
+    pub(super) async fn state(&self, topic: Topic) -> Result<State, ReadError> {
         Ok(state(&self.api, &self.subjects.stream_name(topic)).await?)
     }
 
@@ -41,16 +41,6 @@ impl Reader {
         }
     }
 
-    /// A reader that has seen more than there is has seen another log.
-    async fn check(&self, topic: Topic, after: Sequence) -> Result<(), ReadError> {
-        let State { first_seq, .. } = self.state_at(topic, after).await?;
-        // All of it is gone, or a replica that was asked does not have it yet.
-        if first_seq > after.0 + 1 {
-            return Err(trimmed(after, Sequence(first_seq)));
-        }
-        Ok(())
-    }
-
     pub(super) async fn read_all(
         &self,
         topic: Topic,
@@ -58,17 +48,41 @@ impl Reader {
         limit: ReadLimit,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let mut events = self.page(topic, after, &self.subjects.all(topic), limit).await?.events;
-        let Some(first) = events.first().map(|event| event.position.sequence) else {
-            return self.check(topic, after).await.map(|()| events);
+        let Some(to) = events.last().map(|event| event.position.sequence) else {
+            return self.at_the_end(topic, after, limit).await;
         };
-        if first.0 > after.0 + 1 {
-            return Err(self.gap(topic, after, first).await?);
+        if to.0 - after.0 > events.len() as u64 {
+            self.fill(topic, after, to, limit, &mut events).await?;
         }
-        // The servers may have dropped something while they answered: that is told next time.
-        let follows = |(n, event): &(u64, &RecordedEvent)| event.position.sequence.0 == first.0 + n;
-        let whole = (0..).zip(&events).take_while(follows).count();
-        events.truncate(whole);
-        Ok(events)
+        match events.first().map(|event| event.position.sequence) {
+            Some(first) if first.0 > after.0 + 1 => Err(self.gap(topic, after, first).await?),
+            _ => Ok(connected(events, limit)),
+        }
+    }
+
+    /// What there is when the topic itself gives nothing more. A reader that has seen more than
+    /// there is has seen another log.
+    async fn at_the_end(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let state = self.state_at(topic, after).await?;
+        let (mut events, to) = (Vec::new(), Sequence(state.last_seq));
+        if state.has_holes_behind(after) {
+            self.fill(topic, after, to, limit, &mut events).await?;
+        }
+        let first = events.first().map(|event| event.position.sequence);
+        if first.is_some_and(|first| first.0 == after.0 + 1) {
+            return Ok(connected(events, limit));
+        }
+        // All of it is gone, or a replica that was asked does not have it yet.
+        if state.first_seq > after.0 + 1 {
+            let kept = Sequence(state.first_seq);
+            return Err(trimmed(after, first.map_or(kept, |first| first.min(kept))));
+        }
+        Ok(Vec::new())
     }
 
     /// What an answer that leaves something out means. The leader of the topic knows; a replica
@@ -105,11 +119,23 @@ impl Reader {
         }
         let State { first_seq, .. } = self.state_at(topic, after).await?;
         if after.0 < first_seq {
-            return Ok(None);
+            let rewritten = self.rewritten_at(topic, after).await?;
+            return Ok(rewritten.map(|found| Seen::from(&found.event)));
         }
         let found = Seen::from(&self.at(topic, after).await?);
         Ok(Some(found).filter(|found| found.sequence == after))
     }
+}
+
+/// The events up to the first place where one is missing, within a limit. The servers may have
+/// dropped something while they answered: that is told next time.
+fn connected(mut events: Vec<RecordedEvent>, limit: ReadLimit) -> Vec<RecordedEvent> {
+    let first = events.first().map_or(0, |event| event.position.sequence.0);
+    let follows = |(n, event): &(u64, &RecordedEvent)| event.position.sequence.0 == first + n;
+    let whole = (0..).zip(&events).take_while(follows).count();
+    events.truncate(whole);
+    limit.cut(&mut events);
+    events
 }
 
 /// What lies between a reader's place and what is kept is gone.

@@ -116,6 +116,32 @@ async fn a_log_that_forgets_old_clicks_can_be_moved_and_is_no_broken_one() {
     assert!(matches!(check(hole.as_bytes()), Err(TransferError::Line { line: 7, .. })));
 }
 
+/// What was rewritten is moved as it is now, and is no broken log. A copy that was filled before is
+/// another log: it is rewritten itself, or filled anew.
+#[tokio::test]
+async fn a_rewritten_log_is_moved_without_what_it_said_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = filled(&directory).await;
+    let before = exported(&source).await;
+    let earlier = log(&directory, "earlier").await;
+    import(&earlier, before.as_bytes()).await.unwrap();
+    let limit = crate::log::ReadLimit::default();
+    let links = source.read_all(Topic::Links, Sequence::START, limit).await.unwrap();
+    let new = String::from_utf8(links[0].body.to_vec()).unwrap().replace("1.0e2", "2");
+    let rewrite = crate::log::contract::rewrites::rewrite(&links[0], &new);
+    source.rewrite(vec![rewrite]).await.unwrap();
+    let after = exported(&source).await;
+    assert_eq!(after.matches("1.0e2").count(), before.matches("1.0e2").count() - 1);
+    assert_eq!(verify(&source).await.unwrap().problem_count, 0);
+    let copy = log(&directory, "copy").await;
+    import(&copy, after.as_bytes()).await.unwrap();
+    assert_eq!(events_of(&exported(&copy).await), events_of(&after));
+    assert_eq!(verify(&copy).await.unwrap().problem_count, 0);
+    let refused = import(&earlier, after.as_bytes()).await;
+    assert!(matches!(refused, Err(TransferError::NotEmpty(_))), "{refused:?}");
+    assert_eq!(events_of(&exported(&earlier).await), events_of(&before));
+}
+
 #[tokio::test]
 async fn the_order_is_kept_however_many_appends_are_under_way() {
     let directory = tempfile::tempdir().unwrap();

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::log::{Append, AppendError, Appended, ReadError, Subscription};
+use hoplog_events::log::{
+    Append, AppendError, Appended, ReadError, Rewrite, RewriteError, Subscription,
+};
 use hoplog_events::position::{LogId, Position, StreamId};
 use tokio::sync::watch;
 
@@ -101,6 +103,17 @@ impl EventLog for FaultyLog {
             }
         }
         away
+    }
+
+    fn can_rewrite(&self) -> bool {
+        self.inner().can_rewrite()
+    }
+
+    async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
+        match self.readable().await {
+            Ok(log) => log.rewrite(rewrites).await,
+            Err(error) => Err(RewriteError::Unavailable(error.to_string())),
+        }
     }
 
     async fn read(

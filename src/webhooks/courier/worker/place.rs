@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::WorkerError;
 use crate::domain::webhook::Webhook;
 use crate::webhooks::Webhooks;
+use crate::webhooks::erasure::Erased;
 
 /// How often it is kept that events were passed over which are not wanted. Whoever goes on from
 /// before looks at them again and finds nothing, as before.
@@ -61,9 +62,14 @@ impl Place {
         let Some(last) = page.last().map(Seen::from) else { return Ok(Read::default()) };
         let now = webhooks.clock.now();
         let messages = webhooks.selection.messages(webhook, &page, now).await?;
-        if !messages.is_empty() || self.kept_at.elapsed() >= KEEP_EVERY {
+        // Wanted or not: what the webhook still has of what is erased is erased with it.
+        let erased = Erased::of(&page);
+        let rewritten = webhooks.rewritten(webhook.id, &erased, &messages).await?;
+        let is_news = !messages.is_empty() || !rewritten.is_empty();
+        if is_news || self.kept_at.elapsed() >= KEEP_EVERY {
             let (id, topic) = (webhook.id, self.topic);
-            let advanced = webhooks.deliveries.advance(id, topic, kept, last, &messages).await?;
+            let deliveries = &webhooks.deliveries;
+            let advanced = deliveries.advance(id, topic, kept, last, &messages, &rewritten).await?;
             if !advanced {
                 self.kept = None;
                 return Err(WorkerError::NotMyTurn);

@@ -1,0 +1,230 @@
+//! What an erasure makes of the tables: what a rebuild from the rewritten log gives.
+
+use hoplog_events::click::{ClicksErased, ErasedClickRecord, VisitorHash};
+use hoplog_events::erasure::{ErasedClick, erase_clicks, erase_link};
+use hoplog_events::link::{LinkDeleted, LinkErased, LinkState, LinkTitled};
+use hoplog_events::log::{ReadLimit, Rewrite};
+use hoplog_events::position::{Sequence, StreamId, Topic, Version};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::world::{CHROME, World, at, click, key};
+use crate::checkpoint::set_numbers;
+use crate::clicks::{BotFilter, ClickQuery, ClickRow, Place, Visit, Visitor};
+use crate::database::{Purpose, Row};
+use crate::read_models::OperationError;
+use crate::runner::WorkerError;
+use crate::sketch::surrogate;
+use crate::user_agents::UserAgents;
+
+const AGENT: &str = "Mozilla/5.0 (Linux; Android 13; Telltale) AppleWebKit/537.36 \
+                     (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36";
+
+const HIS: Visitor = Visitor::Hash(VisitorHash(0xaa));
+
+impl World {
+    /// Clicks of two visitors on two links.
+    async fn visits_of_two(&self, batches: usize) {
+        for batch in 0..batches {
+            let clicks = (0..40).map(|n| {
+                let (visitor, agent, address) = if n % 4 == 0 {
+                    ("00000000000000aa", AGENT, "192.0.2.1")
+                } else {
+                    ("00000000000000bb", CHROME, "192.0.2.2")
+                };
+                let at = format!("2026-0{}-01T00:00:{:02}Z", 1 + batch % 9, n % 7);
+                let fields = json!({ "visitor": visitor, "userAgent": agent, "address": address });
+                click(if n % 3 == 0 { "a" } else { "b" }, &at, fields)
+            });
+            self.clicks(clicks.collect()).await;
+        }
+        self.caught_up().await;
+    }
+
+    async fn found(&self, visitor: &Visitor) -> Vec<Visit> {
+        let up_to = self.log.head(Topic::Clicks).await.unwrap().sequence;
+        let (clicks, mut place, mut found) = (self.models.clicks(), Some(Place::START), Vec::new());
+        while let Some(after) = place {
+            let (visits, next) = clicks.of_visitor(visitor, after, up_to).await.unwrap();
+            found.extend(visits);
+            place = next;
+        }
+        found
+    }
+
+    /// Erases these clicks from the log; not yet from the tables.
+    async fn rewrite(&self, visits: &[Visit]) -> Vec<ErasedClickRecord> {
+        let mut records = Vec::new();
+        for visit in visits {
+            let record = anonymous(visit);
+            let before = Sequence(visit.sequence.0 - 1);
+            let limit = ReadLimit { events_max: 1, bytes_max: 1 };
+            let event = self.log.read_all(Topic::Clicks, before, limit).await.unwrap().remove(0);
+            let (visitor, user_agent) = (record.visitor, record.user_agent.clone());
+            let erased = ErasedClick { place: visit.place, visitor, user_agent };
+            let body = erase_clicks(&event, &[erased]).unwrap().unwrap();
+            let (topic, sequence) = (Topic::Clicks, visit.sequence);
+            let rewrite = Rewrite { topic, sequence, command_id: event.command_id, body };
+            self.log.rewrite(vec![rewrite]).await.unwrap();
+            records.push(record);
+        }
+        records
+    }
+
+    async fn tell(&self, clicks: &[ErasedClickRecord]) {
+        let stream = StreamId::new(Topic::Clicks, format!("erasures/{}", Uuid::new_v4()));
+        let event = ClicksErased { clicks: clicks.to_vec() };
+        self.append(stream, event.into(), at("2026-10-01T00:00:00Z")).await;
+        self.caught_up().await;
+    }
+
+    async fn rows(&self, code: &str) -> Vec<ClickRow> {
+        let (link, bots, limit) = (key(code), BotFilter::Include, 1_000);
+        let query = ClickQuery { link, from: None, to: None, bots, cursor: None, limit };
+        self.models.clicks().list(&query).await.unwrap().clicks
+    }
+
+    /// Whether a text is in any set of tables of clicks.
+    async fn clicks_hold(&self, text: &str) -> bool {
+        for number in set_numbers(&self.database, "clicks").await.unwrap() {
+            let sql = format!(
+                "select count(*) from clicks_{number}_clicks \
+                 where coalesce(user_agent, '') || coalesce(address, '') like $1"
+            );
+            let values = [format!("%{text}%").into()];
+            let read = |row: &Row| row.count(0);
+            let found = self.database.fetch(Purpose::Lookup, sql, &values, read).await.unwrap();
+            if found != [0] {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn anonymous(visit: &Visit) -> ErasedClickRecord {
+    let agents = UserAgents::default();
+    let user_agent = visit.user_agent.as_deref().map(|agent| agents.erased(agent).into());
+    ErasedClickRecord {
+        event: visit.event,
+        place: u32::try_from(visit.place).unwrap(),
+        domain: visit.link.domain.clone(),
+        code: visit.link.code.clone(),
+        at: visit.at,
+        visitor: surrogate(visit.visitor, visit.event, visit.place),
+        user_agent,
+    }
+}
+
+pub(crate) async fn an_erased_link_leaves_the_row_that_a_rebuild_gives(world: World) {
+    let fields = json!({
+        "url": "https://telltale.example/", "title": "telltale", "note": "telltale",
+        "tags": ["telltale"], "externalId": "telltale",
+    });
+    world.link("a", "2026-01-01T00:00:00Z", fields.clone()).await;
+    world.link("b", "2026-01-01T00:00:00Z", fields).await;
+    world.change("a", LinkTitled { title: Some("telltale again".parse().unwrap()) }).await;
+    world.change("a", LinkDeleted {}).await;
+    world.change("a", LinkErased {}).await;
+    world.caught_up().await;
+    let directory = world.models.link_directory();
+    let row = async |code| directory.get(&key(code)).await.unwrap().unwrap();
+    let erased = row("a").await;
+    assert_eq!(
+        (erased.state, erased.url.as_str()),
+        (LinkState::Deleted, "https://erased.invalid/")
+    );
+    assert!(erased.title.is_none() && erased.note.is_none() && erased.external_id.is_none());
+    assert!(erased.tags.is_empty());
+    assert_eq!(row("b").await.tags.iter().count(), 1, "another one is as it was");
+    for event in world.log.read(&key("a").stream(), Version::NONE).await.unwrap() {
+        let Some(body) = erase_link(&event).unwrap() else { continue };
+        let (topic, sequence) = (Topic::Links, event.position.sequence);
+        let rewrite = Rewrite { topic, sequence, command_id: event.command_id, body };
+        world.log.rewrite(vec![rewrite]).await.unwrap();
+    }
+    world.verified().await;
+    world.models.rebuild("link_directory").await.unwrap();
+    assert_eq!(row("a").await, erased);
+    world.verified().await;
+}
+
+pub(crate) async fn erased_clicks_are_the_rows_that_a_rebuild_gives(world: World) {
+    world.visits_of_two(12).await;
+    let others = async |code| {
+        let mut rows = world.rows(code).await;
+        rows.retain(|row| row.visitor == 0xbb);
+        rows
+    };
+    let before = [others("a").await, others("b").await];
+    let visits = world.found(&HIS).await;
+    assert_eq!(visits.len(), 120);
+    let mut records = world.rewrite(&visits).await;
+    world.tell(&records[..70]).await;
+    assert_eq!(world.found(&HIS).await.len(), 50, "of the others nothing was told yet");
+    world.tell(&records[70..]).await;
+    assert!(world.found(&HIS).await.is_empty());
+    assert!(!world.clicks_hold("Telltale").await && !world.clicks_hold("192.0.2.1").await);
+    assert_eq!([others("a").await, others("b").await], before);
+    world.verified().await;
+    let anonymous = world.rows("a").await;
+    for name in super::NAMES {
+        world.models.rebuild(name).await.unwrap();
+    }
+    assert_eq!(world.rows("a").await, anonymous);
+    // Told again it changes nothing, also of clicks that are not there.
+    records[0].event = Uuid::new_v4();
+    world.tell(&records).await;
+    assert_eq!(world.rows("a").await, anonymous);
+    world.verified().await;
+}
+
+pub(crate) async fn a_visitors_clicks_are_found_page_by_page(world: World) {
+    // More than are on a page, and more events than are looked through at once.
+    world.visits_of_two(60).await;
+    for _ in 0..1_050 {
+        let fields = json!({ "visitor": "00000000000000cc", "address": "::ffff:192.0.2.9" });
+        world.clicks(vec![click("c", "2026-03-01T00:00:00Z", fields)]).await;
+    }
+    world.caught_up().await;
+    let count = async |visitor: Visitor| {
+        let found = world.found(&visitor).await;
+        assert!(found.is_sorted_by_key(|visit| (visit.sequence, visit.place)));
+        found.len()
+    };
+    let address = |text: &str| Visitor::Address(text.parse().unwrap());
+    assert_eq!(count(HIS).await, 600);
+    assert_eq!(count(Visitor::Hash(VisitorHash(0xcc))).await, 1_050);
+    assert_eq!(count(Visitor::Hash(VisitorHash(0xdd))).await, 0);
+    assert_eq!(count(address("192.0.2.1")).await, 600);
+    assert_eq!(count(address("192.0.2.9")).await, 1_050);
+    assert_eq!(count(address("::ffff:192.0.2.9")).await, 1_050);
+    assert_eq!(count(address("2001:db8::1")).await, 0);
+}
+
+pub(crate) async fn tables_from_before_are_dropped_with_what_is_erased(world: World) {
+    const ROLLBACK: &str = "insert into builds \
+        (projection, builder, table_set, purpose, ends, done, total, facts, started) \
+        values ('clicks', 'x', 1, 'rollback', 9000000000000000, 0, 0, 0, 0)";
+    world.visits_of_two(3).await;
+    world.models.rebuild("clicks").await.unwrap();
+    let visits = world.found(&HIS).await;
+    let records = world.rewrite(&visits).await;
+    world.tell(&records).await;
+    assert!(world.clicks_hold("Telltale").await, "the tables from before do");
+    assert!(!world.models.is_building("clicks").await.unwrap());
+    world.execute(ROLLBACK, &[]).await;
+    assert!(world.models.is_building("clicks").await.unwrap());
+    let refused = world.models.forget_previous("clicks").await;
+    let Err(OperationError::Failed(WorkerError::Building(_))) = refused else {
+        panic!("{refused:?}")
+    };
+    world.execute("delete from builds", &[]).await;
+    world.models.forget_previous("clicks").await.unwrap();
+    assert!(!world.clicks_hold("Telltale").await);
+    let none = world.models.rollback("clicks").await;
+    assert!(matches!(none, Err(OperationError::Failed(WorkerError::NoPrevious(_)))), "{none:?}");
+    world.models.forget_previous("clicks").await.unwrap();
+    world.models.scrub().await.unwrap();
+    world.verified().await;
+}

@@ -1,0 +1,215 @@
+//! Erasing personal data, from the log to the last copy that this node has.
+//!
+//! ```text
+//! link:     deleted, erased appended ──► log rewritten ─┐
+//! visitor:  clicks found ──► log rewritten ──► appended ┤
+//!                                                       ▼
+//!       read models have the event ──► tables from before dropped ──► messages of webhooks
+//!                                                       ──► shared cache ──► files written anew
+//! ```
+//!
+//! Each step may fail, and whoever asks again goes through all of them: a step that was done finds
+//! nothing to do.
+
+use std::time::Duration;
+
+use hoplog_events::click::ErasedClickRecord;
+use hoplog_events::link::LinkKey;
+use hoplog_events::position::{Position, Topic, Version};
+use hoplog_projections::DatabaseError;
+use hoplog_projections::clicks::{self, Place, Visit, Visitor};
+use hoplog_projections::link_directory;
+use hoplog_projections::read_models::OperationError;
+use hoplog_projections::runner::WorkerError;
+use hoplog_projections::sketch::surrogate;
+use hoplog_projections::user_agents::UserAgents;
+
+use super::App;
+use crate::commands::erase_clicks::AnonymousClick;
+use crate::commands::{EraseError, IdempotencyKey, Issuer};
+use crate::queries::QueryFailure;
+use crate::queries::resolve_link::Target;
+use crate::webhooks::erasure::{Erased, KeptError};
+
+/// How often it is looked whether files have to be written anew: after erasures that other nodes
+/// were asked for.
+const SCRUB_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What was erased.
+#[derive(Debug, Clone, Copy)]
+pub struct Erasure {
+    /// Events of the log that were rewritten.
+    pub events: usize,
+    /// Clicks that are anonymous now.
+    pub clicks: usize,
+    /// Everything up to here is as it is to be.
+    pub position: Position,
+}
+
+/// Why not everything was erased. Asking again goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ErasureError {
+    /// See [`EraseError`].
+    #[error(transparent)]
+    Log(#[from] EraseError),
+    /// The read models are away, or behind.
+    #[error(transparent)]
+    Query(#[from] QueryFailure),
+    /// The read models are away.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What is kept for webhooks can't be changed.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// What concerns the tables of a projection could not be done.
+    #[error(transparent)]
+    Operation(OperationError),
+    /// Retry what is parked, or skip it, and ask again.
+    #[error(
+        "events are parked in {0}: retry or skip them (hoplog projection parked {0}), then ask again"
+    )]
+    Parked(&'static str),
+    /// Wait for the end of the build.
+    #[error("tables of {0} are being built that may have what is erased; ask again when they are")]
+    Building(&'static str),
+}
+
+impl From<OperationError> for ErasureError {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Failed(WorkerError::Building(projection)) => Self::Building(projection),
+            error => Self::Operation(error),
+        }
+    }
+}
+
+impl App {
+    /// Deletes a link and erases what people wrote in it.
+    ///
+    /// # Errors
+    /// See [`ErasureError`].
+    pub async fn erase_link(
+        &self,
+        issuer: &Issuer,
+        idempotency: Option<&IdempotencyKey>,
+        key: &LinkKey,
+        expected: Option<Vec<Version>>,
+    ) -> Result<Erasure, ErasureError> {
+        let outcome = self.commands.end_link(issuer, idempotency, key, expected).await?;
+        let (target, position) = (Target::from(outcome.link.clone()), outcome.position);
+        self.links.remember(outcome.link, position).await;
+        let rewrites = self.commands.link_rewrites(key).await?;
+        let events = rewrites.len();
+        if events > 0 {
+            // Of messages that were delivered long ago there are copies, too.
+            self.webhooks.deliveries.mark().await?;
+        }
+        self.commands.rewrite(rewrites).await?;
+        self.erased_in(link_directory::NAME, position).await?;
+        if self.read_models.has_parked(link_directory::NAME, Some(&key.to_string())).await? {
+            return Err(ErasureError::Parked(link_directory::NAME));
+        }
+        self.webhooks.erase(&Erased::link(key.clone())).await?;
+        if let Some(shared) = &self.shared
+            && let Err(error) = shared.cache.put(&target, position.sequence).await
+        {
+            tracing::warn!(%error, %key, "the shared cache may have an erased link for an hour");
+        }
+        self.scrub().await?;
+        Ok(Erasure { events, clicks: 0, position })
+    }
+
+    /// Makes all clicks of a visitor anonymous that have been recorded so far.
+    ///
+    /// # Errors
+    /// See [`ErasureError`].
+    pub async fn erase_visitor(
+        &self,
+        issuer: &Issuer,
+        visitor: &Visitor,
+    ) -> Result<Erasure, ErasureError> {
+        self.commands.can_erase()?;
+        let head = self.log.head(Topic::Clicks).await.map_err(EraseError::from)?;
+        self.wait_for(clicks::NAME, Some(head)).await?;
+        if self.read_models.has_parked(clicks::NAME, None).await? {
+            return Err(ErasureError::Parked(clicks::NAME));
+        }
+        let mut erasure = Erasure { events: 0, clicks: 0, position: head };
+        let (agents, mut place) = (UserAgents::default(), Some(Place::START));
+        let clicks = self.read_models.clicks();
+        while let Some(after) = place {
+            let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
+            place = next;
+            let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
+            self.erase_clicks(issuer, &anonymous, &mut erasure).await?;
+        }
+        self.erased_in(clicks::NAME, erasure.position).await?;
+        self.scrub().await?;
+        Ok(erasure)
+    }
+
+    async fn erase_clicks(
+        &self,
+        issuer: &Issuer,
+        anonymous: &[AnonymousClick],
+        erasure: &mut Erasure,
+    ) -> Result<(), ErasureError> {
+        if anonymous.is_empty() {
+            return Ok(());
+        }
+        // What tells of it comes last: until then asking again finds the same clicks.
+        self.webhooks.deliveries.mark().await?;
+        erasure.events += self.commands.rewrite_clicks(anonymous).await?;
+        let records = anonymous.iter().map(|click| click.record.clone());
+        self.webhooks.erase(&Erased::clicks(records)).await?;
+        // Tables that are being built pass the event over: what they are made of has to be read
+        // after the log was rewritten.
+        if self.read_models.is_building(clicks::NAME).await? {
+            return Err(ErasureError::Building(clicks::NAME));
+        }
+        let told = self.commands.tell_erased(issuer, anonymous).await?;
+        erasure.position = told.unwrap_or(erasure.position);
+        erasure.clicks += anonymous.len();
+        Ok(())
+    }
+
+    /// Waits until a read model has erased it, and drops its tables from before.
+    async fn erased_in(
+        &self,
+        projection: &'static str,
+        position: Position,
+    ) -> Result<(), ErasureError> {
+        self.wait_for(projection, Some(position)).await?;
+        Ok(self.read_models.forget_previous(projection).await?)
+    }
+
+    async fn scrub(&self) -> Result<(), DatabaseError> {
+        self.read_models.scrub().await?;
+        self.webhooks.deliveries.scrub().await
+    }
+
+    /// Sees to it that files are written anew after erasures that came from elsewhere.
+    pub(super) async fn keep_scrubbed(&self) {
+        loop {
+            tokio::time::sleep(SCRUB_INTERVAL).await;
+            if let Err(error) = self.scrub().await {
+                tracing::warn!(%error, "files still have what was erased; trying again");
+            }
+        }
+    }
+}
+
+/// What stands in the place of whoever made a click. An agent that was not there says nothing.
+fn anonymous(visit: &Visit, agents: &UserAgents) -> AnonymousClick {
+    let user_agent = visit.user_agent.as_deref().map(|agent| agents.erased(agent).into());
+    let record = ErasedClickRecord {
+        event: visit.event,
+        place: u32::try_from(visit.place).unwrap_or(u32::MAX),
+        domain: visit.link.domain.clone(),
+        code: visit.link.code.clone(),
+        at: visit.at,
+        visitor: surrogate(visit.visitor, visit.event, visit.place),
+        user_agent,
+    };
+    AnonymousClick { sequence: visit.sequence, record }
+}

@@ -1,0 +1,120 @@
+//! Erase who made some clicks.
+//!
+//! The batches are rewritten first, then an event says of which clicks: whoever learns of it finds
+//! the log as it is to be. Asking again for clicks that are anonymous already changes nothing.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use hoplog_events::catalogue::Event;
+use hoplog_events::click::{ClicksErased, ErasedClickRecord};
+use hoplog_events::envelope::{CommandId, Metadata, NewEvent, RecordedEvent};
+use hoplog_events::erasure::{ErasedClick, erase_clicks};
+use hoplog_events::log::{Append, ExpectedVersion, ReadError, ReadLimit, Rewrite};
+use hoplog_events::position::{Position, Sequence, StreamId, Topic};
+use uuid::Uuid;
+
+use super::erasure::Rewrites;
+use super::{Commands, EraseError, Issuer};
+
+/// One event.
+const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
+
+/// How many events are read at the same time.
+const READS_MAX: usize = 16;
+
+/// Clicks in one event: with the longest names it still fits into every log.
+const EVENT_CLICKS_MAX: usize = 500;
+
+/// A click whose visitor is to be erased: where it is, and what stands in his place.
+#[derive(Debug, Clone)]
+pub struct AnonymousClick {
+    /// Where the event is that holds it.
+    pub sequence: Sequence,
+    /// What is told of it.
+    pub record: ErasedClickRecord,
+}
+
+impl Commands {
+    /// Makes clicks anonymous on the log; they are in the order of the log. Gives how many events
+    /// were rewritten.
+    ///
+    /// # Errors
+    /// See [`EraseError`].
+    pub async fn rewrite_clicks(&self, clicks: &[AnonymousClick]) -> Result<usize, EraseError> {
+        let log = self.log.as_ref();
+        let mut rewrites = Rewrites::default();
+        let events = clicks.chunk_by(|one, next| one.sequence == next.sequence);
+        let reads: Vec<_> = events.map(|of_event| self.rewritten(of_event)).collect();
+        let mut read = stream::iter(reads).buffered(READS_MAX);
+        while let Some(rewrite) = read.try_next().await? {
+            if let Some(rewrite) = rewrite {
+                rewrites.push(log, rewrite).await?;
+            }
+        }
+        rewrites.flush(log).await?;
+        Ok(rewrites.done)
+    }
+
+    /// What becomes of the event of some clicks; `None`: it is as it is to be, or gone.
+    async fn rewritten(&self, clicks: &[AnonymousClick]) -> Result<Option<Rewrite>, EraseError> {
+        let Some(first) = clicks.first() else { return Ok(None) };
+        let Some(event) = self.click_event(first.sequence).await? else { return Ok(None) };
+        let anonymous: Vec<ErasedClick> = clicks.iter().map(erased).collect();
+        let (sequence, command_id) = (event.position.sequence, event.command_id);
+        let body = erase_clicks(&event, &anonymous)?;
+        Ok(body.map(|body| Rewrite { topic: Topic::Clicks, sequence, command_id, body }))
+    }
+
+    /// The event at a place; `None`: it got too old to be kept.
+    async fn click_event(&self, at: Sequence) -> Result<Option<RecordedEvent>, EraseError> {
+        let before = Sequence(at.0.saturating_sub(1));
+        let found = match self.log.read_all(Topic::Clicks, before, ONE).await {
+            Err(ReadError::Trimmed { .. }) => return Ok(None),
+            found => found?.into_iter().next(),
+        };
+        match found {
+            Some(event) if event.position.sequence == at => Ok(Some(event)),
+            _ => Err(EraseError::Unavailable("a click's event can't be read yet".to_owned())),
+        }
+    }
+
+    /// Says on the log which clicks are anonymous now. Gives where that stands.
+    ///
+    /// # Errors
+    /// See [`EraseError`].
+    pub async fn tell_erased(
+        &self,
+        issuer: &Issuer,
+        clicks: &[AnonymousClick],
+    ) -> Result<Option<Position>, EraseError> {
+        let mut last = None;
+        for some in clicks.chunks(EVENT_CLICKS_MAX) {
+            let records = some.iter().map(|click| click.record.clone()).collect();
+            let append = event(issuer, ClicksErased { clicks: records })?;
+            last = Some(self.log.append(append).await?.position);
+        }
+        Ok(last)
+    }
+}
+
+fn erased(click: &AnonymousClick) -> ErasedClick {
+    let record = &click.record;
+    let place = record.place as usize;
+    ErasedClick { place, visitor: record.visitor, user_agent: record.user_agent.clone() }
+}
+
+/// A stream of its own for each: nothing comes behind it.
+fn event(issuer: &Issuer, erased: ClicksErased) -> Result<Append, EraseError> {
+    let stream = StreamId::new(Topic::Clicks, format!("erasures/{}", Uuid::now_v7()));
+    let command_id = CommandId(Uuid::now_v7());
+    let metadata = Metadata {
+        actor: issuer.actor.clone(),
+        command_id,
+        command_hash: None,
+        correlation_id: Some(issuer.correlation_id.clone()),
+    };
+    let event: Event = erased.into();
+    let event = NewEvent::write(&stream, &event, Uuid::now_v7(), issuer.now, issuer.now, &metadata)
+        .map_err(|error| EraseError::Unavailable(error.to_string()))?;
+    let expected = ExpectedVersion::Any;
+    Ok(Append { stream, expected, command_id, events: vec![event] })
+}

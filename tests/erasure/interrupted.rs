@@ -1,0 +1,131 @@
+//! Erasures that are broken off, that meet others, and that meet visitors.
+
+use std::time::Duration;
+
+use super::*;
+use crate::support::Load;
+
+/// Many clicks of one visitor in many events.
+async fn fill(client: &Client, events: usize) {
+    client.create(NewLink::to("https://telltale.example/").with("alias", "a")).await;
+    for event in 0..events {
+        let past: Vec<Value> = (0..100)
+            .map(|n| {
+                let agent = if n % 2 == 0 { AGENT } else { OTHER_AGENT };
+                json!({
+                    "code": "a", "at": format!("2026-03-{:02}T10:00:00Z", 1 + event % 28),
+                    "importId": format!("{event}-{n}"), "address": ADDRESS, "userAgent": agent,
+                })
+            })
+            .collect();
+        client.import_clicks(&format!("past-{event}"), &past).await;
+    }
+}
+
+/// Killed at whatever moment: asking again finishes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_began_is_finished_by_asking_again() {
+    let mut server = settings().start();
+    fill(&server.client, 40).await;
+    let before = numbers(&server.client, &["a"]).await;
+    let mut was_cut_off = false;
+    for round in 0..8_u64 {
+        let client = server.client.clone();
+        let what = if round < 6 { format!("visitors/{ADDRESS}") } else { "links/a".to_owned() };
+        let asked = tokio::spawn(async move {
+            let path = format!("/api/v1/{what}/personal-data");
+            client.authorized(Method::DELETE, &path).send().await.is_ok()
+        });
+        tokio::time::sleep(Duration::from_millis(3 + round * round * 5)).await;
+        let settings = server.kill();
+        was_cut_off |= !asked.await.unwrap();
+        server = settings.start();
+        caught_up(&server.client).await;
+    }
+    assert!(was_cut_off, "every erasure was faster than the kill");
+    let client = &server.client;
+    finished(client, &format!("visitors/{ADDRESS}")).await;
+    finished(client, "links/a").await;
+    let secrets = ["Telltale", ADDRESS, "telltale.example"];
+    has_none("the disk", &kept(&server.settings), &secrets);
+    has_none("the service", &told(&server, &["a"]).await, &secrets);
+    same_numbers(client, &["a"], &before).await;
+    client.verify_read_models().await;
+    rebuild(client).await;
+    same_numbers(client, &["a"], &before).await;
+}
+
+/// Asks until it is done: what says that it is not finished yet is asked again.
+async fn finished(client: &Client, what: &str) -> Value {
+    for _ in 0..100 {
+        let answer = erase(client, what).await;
+        if answer.status != 503 {
+            return answer.expect(200).json();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{what} is not erased");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_erasures_at_once_are_one() {
+    let server = settings().start();
+    let client = &server.client;
+    fill(client, 10).await;
+    let before = numbers(client, &["a"]).await;
+    let visitor = format!("visitors/{ADDRESS}");
+    let answers = tokio::join!(
+        finished(client, &visitor),
+        finished(client, &visitor),
+        finished(client, "links/a"),
+        finished(client, "links/a"),
+    );
+    let clicks = answers.0["clicks"].as_u64().unwrap() + answers.1["clicks"].as_u64().unwrap();
+    assert!(clicks >= 1_000, "{answers:?}");
+    client.verify_read_models().await;
+    has_none("the disk", &kept(&server.settings), &["Telltale", ADDRESS, "telltale.example"]);
+    same_numbers(client, &["a"], &before).await;
+    rebuild(client).await;
+    same_numbers(client, &["a"], &before).await;
+}
+
+/// All visitors of a load are one. It never ends, so nobody waits for its last click.
+async fn any_visitor(client: &Client, code: &str) -> String {
+    for _ in 0..1_000 {
+        let page = client.get(&format!("/api/v1/links/{code}/clicks?limit=1")).await.expect(200);
+        if let Some(hash) = page.json()["data"][0]["visitor"].as_str() {
+            return hash.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no click is counted");
+}
+
+/// Visitors come meanwhile, and tables are built: nothing is lost, nothing is counted twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visitors_do_not_notice_an_erasure() {
+    let server = settings().start();
+    let client = &server.client;
+    let code = client.code(NewLink::to("https://example.com/")).await;
+    let load = Load::start(std::slice::from_ref(client), &code, "s", 2, 0);
+    load.visits(50).await;
+    let hash = any_visitor(client, &code).await;
+    for projection in ["clicks", "link_directory", "clicks"] {
+        let path = format!("/api/v1/projections/{projection}/rebuild");
+        let nothing = json!({});
+        let visitor = format!("visitors/{hash}");
+        let (built, erased) =
+            tokio::join!(client.post(&path, &nothing), finished(client, &visitor));
+        built.expect(200);
+        assert!(erased["clicks"].as_u64().unwrap() > 0, "{erased}");
+        load.visits(20).await;
+    }
+    assert_eq!(load.refused(), 0);
+    load.stop().await.check_links(client).await;
+    finished(client, &format!("visitors/{hash}")).await;
+    has_none("the service", &told(&server, &[&code]).await, &[&hash]);
+    client.verify_read_models().await;
+    let before = numbers(client, &[&code]).await;
+    rebuild(client).await;
+    same_numbers(client, &[&code], &before).await;
+}
