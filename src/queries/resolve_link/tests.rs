@@ -2,9 +2,9 @@
 //! what the commands were answered.
 
 use std::collections::HashMap;
+use std::slice;
 use std::time::Instant;
 
-use chrono::DateTime;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::Topic;
 use hoplog_projections::lease::Part;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::cache::Level2;
 use crate::cache::redis_server::RedisServer;
+use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::CodeSecret;
 use crate::commands::create_link::WantedLink;
@@ -24,7 +25,10 @@ use crate::commands::worker::WorkerId;
 use crate::commands::{Commands, Issuer};
 use crate::config::Codes;
 use crate::domain::link::{EditLink, LinkCommand};
-use crate::execute::Outcome;
+use crate::execute::{ExecuteError, Outcome};
+use crate::queries::shared_cache::SharedCache;
+
+const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// How long anything may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,13 +82,14 @@ impl Node {
         models.tell(Arc::new(shared.clone()));
         models.run();
         let clock = Clock::fixed(DateTime::UNIX_EPOCH);
-        let (directory, cache) = (models.link_directory(), Some(shared.clone()));
-        let resolver = LinkResolver::new(Arc::clone(log), directory, cache, clock);
+        let links = Some(shared.links().clone());
+        let resolver = LinkResolver::new(Arc::clone(log), models.link_directory(), links);
         let resolver = Arc::new(resolver);
         let mut tasks = JoinSet::new();
         let kept = shared.clone();
         tasks.spawn(async move { kept.level2().keep_connected().await });
-        tasks.spawn(writer.run(models.link_directory(), models.click_statistics()));
+        let links = (resolver.cache().clone(), clock);
+        tasks.spawn(writer.run(models.link_directory(), models.click_statistics(), links));
         let follower = Arc::clone(&resolver);
         tasks.spawn(async move { follower.follow().await });
         let node = Self { resolver, shared, models, tasks, dir };
@@ -105,7 +110,18 @@ impl Node {
 
     async fn resolve(&self, key: &LinkKey) -> Option<Arc<Target>> {
         let path = LinkPath { domain: key.domain.as_str(), code: key.code.as_str() };
-        self.resolver.resolve(path).await.unwrap()
+        let found = self.resolver.resolve(path, NOW).await.unwrap();
+        found.map(|found| {
+            assert!(!found.is_stale, "log and read model are there");
+            found.target
+        })
+    }
+
+    /// What the shared cache has, if this node believes it; nothing is at hand then.
+    async fn ask_shared(&self, key: &LinkKey) -> Option<Arc<Target>> {
+        self.resolver.cache.clear();
+        let found = self.resolver.cache.get_many(slice::from_ref(key), 0).await.pop().flatten();
+        found?.value
     }
 }
 
@@ -151,7 +167,7 @@ impl World {
                     external_id: None,
                 };
                 let created = self.commands.create_link(&issuer, None, None, wanted).await;
-                return self.answered(node, created).await;
+                return self.answered(node, created);
             }
             Step::Edit(url) => {
                 let url = format!("https://example.com/{url}").parse().unwrap();
@@ -162,12 +178,12 @@ impl World {
             _ => LinkCommand::Delete,
         };
         let changed = self.commands.change_link(&issuer, None, None, &key(n), None, command).await;
-        self.answered(node, changed).await;
+        self.answered(node, changed);
     }
 
-    async fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
+    fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
         let Ok(outcome) = answer else { return };
-        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position).await;
+        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position, NOW);
         let target = Arc::new(Target::from(outcome.link.clone()));
         self.history.push((target, outcome.position.sequence));
         self.links.insert(outcome.link.key.clone(), outcome);
@@ -179,11 +195,12 @@ impl World {
         let (key, node) = (key(n), &self.nodes[node]);
         let expected = self.links.get(&key).map(|outcome| Target::from(outcome.link.clone()));
         if let Some(expected) = &expected {
-            let seen = async || node.resolver.recent().newest(&key) >= expected.version;
+            let seen = async || node.resolver.source.recent().newest(&key) >= expected.version;
             eventually("the node sees the change", seen).await;
         }
-        if let Some(shared) = node.resolver.ask_shared(&key).await {
-            assert_eq!(Some(&shared), expected.as_ref(), "the shared cache is believed");
+        assert_eq!(node.resolve(&key).await.as_deref(), expected.as_ref());
+        if let Some(shared) = node.ask_shared(&key).await {
+            assert_eq!(Some(&*shared), expected.as_ref(), "the shared cache is believed");
             self.hits += 1;
         }
         assert_eq!(node.resolve(&key).await.as_deref(), expected.as_ref());
@@ -198,8 +215,8 @@ impl World {
         for outcome in self.links.values() {
             let expected = Target::from(outcome.link.clone());
             let is_there = async || {
-                let found = self.nodes[0].shared.link(&expected.key).await;
-                found.is_some_and(|(target, _)| target == expected)
+                let found = self.nodes[0].shared.links().get(&expected.key).await.ok().flatten();
+                found.and_then(|loaded| loaded.value).is_some_and(|target| *target == expected)
             };
             eventually("the shared cache has it", is_there).await;
         }
@@ -210,20 +227,22 @@ impl World {
             Step::Resolve => self.check(node, n).await,
             Step::DropLevel1 => self.nodes[node].resolver.cache.clear(),
             Step::Flush => self.redis.flush(),
-            Step::LateFill => self.late_fill(node, n),
+            Step::LateFill => self.late_fill(node, n).await,
             Step::StartAgain => self.nodes[node].start_again(&self.log, &self.redis).await,
             command => self.command(node, n, &command).await,
         }
     }
 
     /// A slow reader of long ago writes what was true then, into a Redis that was just emptied.
-    fn late_fill(&mut self, node: usize, n: u8) {
+    async fn late_fill(&mut self, node: usize, n: u8) {
         self.redis.flush();
-        let old = self.history.get(usize::from(n) % self.history.len().max(1));
-        if let Some((target, as_of)) = old {
-            self.nodes[node].shared.offer(Arc::clone(target), *as_of);
+        let (cache, old) =
+            (&self.nodes[node].resolver.cache, usize::from(n) % self.history.len().max(1));
+        if let Some((target, as_of)) = self.history.get(old) {
+            let old = (target.key.clone(), loaded(Arc::clone(target), *as_of, *as_of));
+            let _ = cache.share_many(&[old], 0).await;
         }
-        self.nodes[node].resolver.cache.clear();
+        cache.clear();
     }
 }
 
@@ -286,7 +305,7 @@ impl World {
             let is_believed = async || {
                 node.resolver.cache.clear();
                 node.resolve(key).await;
-                node.resolver.ask_shared(key).await.is_some()
+                node.ask_shared(key).await.is_some()
             };
             eventually("the shared cache is believed", is_believed).await;
         }
@@ -311,9 +330,9 @@ async fn a_commit_fills_the_shared_cache_for_every_node() {
     other.models.stop().await;
     other.resolver.cache.clear();
     let expected = Target::from(world.links[&key(1)].link.clone());
-    let seen = async || other.resolver.recent().newest(&key(1)) == expected.version;
+    let seen = async || other.resolver.source.recent().newest(&key(1)) == expected.version;
     eventually("the node sees the change", seen).await;
-    assert_eq!(other.resolver.ask_shared(&key(1)).await, Some(expected));
+    assert_eq!(other.ask_shared(&key(1)).await.as_deref(), Some(&expected));
 }
 
 /// What a node can't judge it does not believe: a new process has not read the log yet.
@@ -324,13 +343,13 @@ async fn before_the_log_was_read_nothing_shared_is_believed() {
     world.settle().await;
     let node = &world.nodes[0];
     let (log, directory) = (Arc::clone(&world.log), node.models.link_directory());
-    let clock = Clock::fixed(DateTime::UNIX_EPOCH);
-    let deaf = LinkResolver::new(log, directory, Some(node.shared.clone()), clock);
-    assert!(node.shared.link(&key(1)).await.is_some());
-    assert_eq!(deaf.ask_shared(&key(1)).await, None);
+    let deaf = LinkResolver::new(log, directory, Some(node.shared.links().clone()));
+    assert!(node.shared.links().get(&key(1)).await.unwrap().is_some());
+    assert_eq!(deaf.cache.get_many(&[key(1)], 0).await, [None]);
     let expected = Target::from(world.links[&key(1)].link.clone());
     let path = LinkPath { domain: "default", code: "link1" };
-    assert_eq!(deaf.resolve(path).await.unwrap().as_deref(), Some(&expected));
+    let found = deaf.resolve(path, NOW).await.unwrap().unwrap();
+    assert_eq!(*found.target, expected);
 }
 
 /// Trap C15 (U36): without Redis every answer is the same, and only the first ones wait for it.
