@@ -15,6 +15,7 @@
 mod breaker;
 mod level1;
 mod level2;
+mod live_counts;
 #[cfg(test)]
 #[path = "../tests/support/redis.rs"]
 pub(crate) mod redis_server;
@@ -27,6 +28,7 @@ pub use level2::{
     Added, Addition, AddressError, Answer, Entry, Lease, Level2, Level2Address, Level2Error, Locks,
     Member, Rankings, SCORE_MAX, SetAdditions, Space, Write,
 };
+pub use live_counts::LiveCounts;
 pub use two_levels::{
     AtHand, CacheCounts, CacheOptions, Form, Found, LoadError, Loaded, NobodyElse, SharedLevel,
     SourceAway, TwoLevelCache, Witness,

@@ -29,7 +29,7 @@ pub use rankings::{Added, Addition, Answer, Member, Rankings, SCORE_MAX, SetAddi
 use missed::MissedWrite;
 
 /// How many entries one call reads or writes.
-const ENTRIES_PER_CALL: usize = 100;
+pub(super) const ENTRIES_PER_CALL: usize = 100;
 
 /// The bytes before the value.
 const HEADER_BYTES: usize = 9;
@@ -208,6 +208,33 @@ impl Space {
             }
         }
         Ok(numbers)
+    }
+
+    /// Raises what one name has under each key, as a script says.
+    pub(super) async fn raise_many(
+        &self,
+        script: &str,
+        name: &str,
+        counts: &[(&str, u64)],
+    ) -> Result<(), Level2Error> {
+        let raise = |(key, count): &(&str, u64)| {
+            let mut command = redis::cmd("EVAL");
+            command.arg(script).arg(1).arg(self.full(key));
+            command.arg(name).arg(*count).arg(self.lifetime_ms());
+            command
+        };
+        let commands: Vec<Cmd> = counts.iter().map(raise).collect();
+        let refused = self.level2.call("raise", &commands).await?.into_iter().find_map(Result::err);
+        refused.map_or(Ok(()), |refusal| Err(Level2Error::Failed(refusal.text)))
+    }
+
+    /// The sum of what all names have under a key.
+    pub(super) async fn sum(&self, key: &str) -> Result<u64, Level2Error> {
+        let mut command = redis::cmd("HVALS");
+        command.arg(self.full(key));
+        let counts = redis::from_redis_value::<Vec<u64>>(self.level2.one("sum", command).await?);
+        let counts = counts.map_err(|error| Level2Error::Failed(error.to_string()))?;
+        Ok(counts.into_iter().sum())
     }
 
     /// Number and lifetime in one step.

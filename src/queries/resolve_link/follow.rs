@@ -40,7 +40,7 @@ impl Followed {
         self.from.store(head.0, Ordering::Release);
     }
 
-    fn distrust(&self) {
+    pub(super) fn distrust(&self) {
         self.distrusts.store(true, Ordering::Release);
     }
 

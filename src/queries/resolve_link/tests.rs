@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::Level2;
 use crate::cache::redis_server::RedisServer;
+use crate::cache::{Level2, Level2Error};
 use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::CodeSecret;
@@ -48,6 +48,8 @@ struct Node {
 struct World {
     redis: RedisServer,
     log: Arc<dyn EventLog>,
+    /// The same.
+    embedded: Arc<EmbeddedLog>,
     commands: Commands,
     nodes: [Node; 2],
     /// What the last command on each link was answered.
@@ -129,8 +131,9 @@ impl World {
     async fn new() -> Self {
         let (dir, redis) = (tempfile::tempdir().unwrap(), RedisServer::start());
         let file = dir.path().join("log.db");
-        let log = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
-        let log: Arc<dyn EventLog> = Arc::new(log);
+        let embedded = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
+        let embedded = Arc::new(embedded);
+        let log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&embedded);
         let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
         let secret = CodeSecret::of(&log, DateTime::UNIX_EPOCH).await.unwrap();
         let commands = Commands::new(Arc::clone(&log), codes, secret, Vec::new());
@@ -138,7 +141,7 @@ impl World {
         let nodes =
             [Node::start(&log, &redis, own()).await, Node::start(&log, &redis, own()).await];
         let (links, history) = (HashMap::new(), Vec::new());
-        Self { redis, log, commands, nodes, links, history, hits: 0, _dir: dir }
+        Self { redis, log, embedded, commands, nodes, links, history, hits: 0, _dir: dir }
     }
 
     fn issuer() -> Issuer {
@@ -379,4 +382,57 @@ async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
     world.nodes[0].connected().await;
     world.nodes[1].connected().await;
     world.settle_and_check().await;
+}
+
+/// While neither read model nor log can be asked, what was at hand is served and said to be stale; of what
+/// was not, nobody says that it does not exist.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_at_hand_is_served_as_stale_while_nobody_can_be_asked() {
+    let mut world = World::new().await;
+    world.command(0, 1, &Step::Create(1)).await;
+    world.settle().await;
+    let resolver = Arc::clone(&world.nodes[0].resolver);
+    let resolve = |code| resolver.resolve(LinkPath { domain: "default", code }, NOW);
+    let fresh = resolve("link1").await.unwrap().unwrap();
+    assert!(!fresh.is_stale);
+    world.redis.kill();
+    let is_away = async || world.nodes[0].shared.level2().ping().await == Err(Level2Error::Away);
+    eventually("Redis is away", is_away).await;
+    // The read model is not believed, and the log is closed.
+    resolver.source.followed.distrust();
+    world.embedded.close().await;
+    resolver.cache.doubt_everything();
+    let stale = resolve("link1").await.unwrap().unwrap();
+    assert_eq!(stale, Resolved { is_stale: true, ..fresh });
+    assert!(matches!(resolve("link2").await, Err(ResolveError::Unavailable(_))));
+    assert_eq!(resolver.cache.counts().stale, 1);
+}
+
+/// What is hot is at hand before anybody asks: from Redis, else from a read model that is believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_warmed_from_whoever_is_believed() {
+    let mut world = World::new().await;
+    for n in 0..4 {
+        world.command(0, n, &Step::Create(n.into())).await;
+    }
+    world.command(0, 0, &Step::Disable).await;
+    world.settle().await;
+    let (resolver, clock) = (&world.nodes[1].resolver, Clock::fixed(NOW));
+    let links: Vec<LinkKey> = (0..5).map(key).collect();
+    let pace = crate::cache::Pace { loads_per_second: 100_000 };
+    let all_seen = async || {
+        resolver.cache.clear();
+        world.redis.flush();
+        let warmed = resolver.warm(&links, pace, &clock).await;
+        (warmed.found, warmed.loaded, warmed.missing) == (0, 4, 1)
+    };
+    eventually("the read model is believed", all_seen).await;
+    for n in 0..4 {
+        let expected = Arc::new(Target::from(world.links[&key(n)].link.clone()));
+        let path = LinkPath { domain: "default", code: &format!("link{n}") };
+        assert_eq!(resolver.cache.get(&path, 0), AtHand::Value(expected), "{n}");
+    }
+    resolver.source.followed.distrust();
+    resolver.cache.clear();
+    assert_eq!(resolver.warm(&links, pace, &clock).await.loaded, 0, "it may be behind");
 }
