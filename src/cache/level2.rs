@@ -174,7 +174,7 @@ impl Space {
             let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
             let kept = script::set_if_newer(&self.level2, &writes).await;
             if kept.is_err() {
-                self.level2.missed.put_back(writes);
+                self.level2.missed.keep(writes);
             }
             outcome = outcome.and_then(|before| Ok(before + kept?));
         }

@@ -141,19 +141,13 @@ impl Level2 {
     }
 
     async fn write_missed(&self, line: &mut Line) -> Result<(), Level2Error> {
-        while let Some(writes) = self.missed.take() {
+        while let Some(writes) = self.missed.some() {
             let commands: Vec<Cmd> = writes.iter().map(script::whole).collect();
-            let refused = match self.send(line, &commands, CONNECT_DEADLINE).await.0 {
-                Ok(answers) => answers.into_iter().find_map(Result::err),
-                Err(error) => {
-                    self.missed.put_back(writes);
-                    return Err(error);
-                }
-            };
-            if let Some(refusal) = refused {
-                self.missed.put_back(writes);
+            let answers = self.send(line, &commands, CONNECT_DEADLINE).await.0?;
+            if let Some(refusal) = answers.into_iter().find_map(Result::err) {
                 return Err(Level2Error::Failed(refusal.text));
             }
+            self.missed.written(&writes);
         }
         Ok(())
     }

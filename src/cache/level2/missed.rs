@@ -33,7 +33,7 @@ pub(super) struct Missed {
 
 impl Missed {
     /// Keeps what was not written.
-    pub(super) fn put_back(&self, missed: Vec<MissedWrite>) {
+    pub(super) fn keep(&self, missed: Vec<MissedWrite>) {
         let mut writes = self.writes();
         for write in missed {
             if writes.get(&write.key).is_some_and(|other| other.version >= write.version) {
@@ -49,12 +49,20 @@ impl Missed {
         }
     }
 
-    /// Some of it, to be written now; `None`: nothing is left.
-    pub(super) fn take(&self) -> Option<Vec<MissedWrite>> {
+    /// Some of it, to be written now; `None`: nothing is left. It counts as missed until it is written.
+    pub(super) fn some(&self) -> Option<Vec<MissedWrite>> {
+        let some: Vec<_> = self.writes().values().take(KEYS_PER_CALL).cloned().collect();
+        (!some.is_empty()).then_some(some)
+    }
+
+    /// So much is written. What came since remains.
+    pub(super) fn written(&self, written: &[MissedWrite]) {
         let mut writes = self.writes();
-        let keys: Vec<String> = writes.keys().take(KEYS_PER_CALL).cloned().collect();
-        let taken: Vec<_> = keys.iter().filter_map(|key| writes.remove(key)).collect();
-        (!taken.is_empty()).then_some(taken)
+        for write in written {
+            if writes.get(&write.key).is_some_and(|there| there.version <= write.version) {
+                writes.remove(&write.key);
+            }
+        }
     }
 
     /// Whether nothing is missed.
@@ -90,15 +98,16 @@ mod tests {
     #[test]
     fn of_a_key_the_newest_is_kept() {
         let missed = Missed::default();
-        missed.put_back(vec![write("a", 2), write("a", 1), write("b", 1)]);
-        let taken = missed.take().unwrap();
-        missed.put_back(vec![write("a", 3)]);
-        missed.put_back(taken);
+        missed.keep(vec![write("a", 2), write("a", 1), write("b", 1)]);
+        let some = missed.some().unwrap();
+        assert_eq!(missed.least("a"), 2, "until it is written");
+        missed.keep(vec![write("a", 3)]);
+        missed.keep(some.clone());
         assert_eq!([missed.least("a"), missed.least("b"), missed.least("c")], [3, 1, 0]);
-        let mut left = missed.take().unwrap();
-        left.sort_by(|a, b| a.key.cmp(&b.key));
-        assert_eq!(left, [write("a", 3), write("b", 1)]);
-        assert!(missed.is_empty() && missed.take().is_none());
+        missed.written(&some);
+        assert_eq!(missed.some().unwrap(), [write("a", 3)], "what came since");
+        missed.written(&[write("a", 3)]);
+        assert!(missed.is_empty() && missed.some().is_none());
         assert_eq!(missed.least("a"), 0);
     }
 
@@ -106,11 +115,12 @@ mod tests {
     fn what_finds_no_place_costs_trust() {
         let missed = Missed::default();
         let many = (0..=KEYS_MAX as u64).map(|n| write(&format!("k{n}"), n + 1));
-        missed.put_back(many.collect());
+        missed.keep(many.collect());
         assert_eq!(missed.least("other"), KEYS_MAX as u64 + 1);
         let mut count = 0;
-        while let Some(some) = missed.take() {
+        while let Some(some) = missed.some() {
             assert!(some.len() <= KEYS_PER_CALL);
+            missed.written(&some);
             count += some.len();
         }
         assert_eq!(count, KEYS_MAX);

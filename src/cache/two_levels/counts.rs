@@ -2,17 +2,23 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Into how many numbers one that is counted all the time is split, so that processors do not wait
-/// for one another's.
-const STRIPES: usize = 16;
+/// Into how many numbers one that is counted all the time is split, so that no thread waits for
+/// another's.
+const STRIPES: usize = 64;
 
 #[repr(align(128))]
 #[derive(Debug, Default)]
 struct Stripe(AtomicU64);
 
 /// Counts what happens in every redirect.
-#[derive(Debug, Default)]
-pub(super) struct Striped([Stripe; STRIPES]);
+#[derive(Debug)]
+pub(super) struct Striped(Box<[Stripe]>);
+
+impl Default for Striped {
+    fn default() -> Self {
+        Self((0..STRIPES).map(|_| Stripe::default()).collect())
+    }
+}
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -21,9 +27,12 @@ thread_local! {
 }
 
 impl Striped {
+    /// Not in one step, which would cost as much as the look-up: of more threads than stripes one may
+    /// overwrite another's count.
     pub(super) fn add_one(&self) {
         let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or_default();
-        self.0[stripe].0.fetch_add(1, Ordering::Relaxed);
+        let Stripe(count) = &self.0[stripe];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     fn sum(&self) -> u64 {
