@@ -95,7 +95,7 @@ async fn an_emptied_redis_changes_no_answer() {
     with.client.verify_read_models().await;
 }
 
-/// Trap C15: an outage is nobody's error, and nobody waits for its end.
+/// Trap 15: an outage is nobody's error, and nobody waits for its end.
 #[tokio::test]
 async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     let mut redis = RedisServer::start();

@@ -67,7 +67,7 @@ fn value(version: u64, value: &str) -> (u64, String) {
     (version, value.to_owned())
 }
 
-/// Traps C2 and C8: only a newer value replaces an older, and each comes with its own version.
+/// Traps 2 and 8 (C6, C16): only a newer value replaces an older, and each comes with its own version.
 #[tokio::test]
 async fn only_a_newer_value_replaces_what_is_there() {
     let world = World::new().await;
@@ -84,7 +84,7 @@ async fn only_a_newer_value_replaces_what_is_there() {
     assert_eq!(world.get("b").await, Some(value(high, "x")));
 }
 
-/// Trap C5: a value may be empty.
+/// Trap 5: a value may be empty.
 #[tokio::test]
 async fn an_empty_value_is_a_value() {
     let world = World::new().await;
@@ -121,7 +121,7 @@ async fn many_keys_are_answered_in_their_order() {
     }
 }
 
-/// Trap C12: what is written together does not end together. What is of another form, or no
+/// Trap 12 (C17): what is written together does not end together. What is of another form, or no
 /// entry at all, is not there, and does not stay in the way.
 #[tokio::test]
 async fn entries_end_at_different_times_and_foreign_ones_are_misses() {
@@ -186,7 +186,7 @@ async fn a_full_redis_refuses_writes_and_answers_reads() {
     assert_eq!(world.get("a").await, Some(value(1, "one")));
 }
 
-/// Trap C15: while Redis is away or frozen a few calls wait for the deadline, all others fail at
+/// Trap 15 (C21): while Redis is away or frozen a few calls wait for the deadline, all others fail at
 /// once, and the connection comes back by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_fail_fast_while_redis_is_away_and_work_when_it_is_back() {

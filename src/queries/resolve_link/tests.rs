@@ -283,7 +283,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, u8, Step)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Traps 2, C1, C2 and C13: whatever happens to the shared cache and in whatever order its
+    /// Traps 1, 2 and 13 (C2, C3, C6): whatever happens to the shared cache and in whatever order its
     /// writers come, every answer of every node is what the last command was answered.
     #[test]
     fn emptying_redis_and_late_writers_change_no_answer(steps in steps()) {
@@ -355,7 +355,7 @@ async fn before_the_log_was_read_nothing_shared_is_believed() {
     assert_eq!(*found.target, expected);
 }
 
-/// Trap C15 (U36): without Redis every answer is the same, and only the first ones wait for it.
+/// Trap 15 (U36): without Redis every answer is the same, and only the first ones wait for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
     let mut world = World::new().await;

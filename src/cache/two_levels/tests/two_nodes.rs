@@ -149,9 +149,12 @@ async fn who_hears_of_a_change_touches_its_own_level_only() {
 async fn what_is_deleted_comes_back_on_no_node() {
     let (_redis, one, two) = nodes().await;
     one.cache.set(&1, value("one", 1), 0).await.unwrap();
-    let (found, reader) = held_up(&one.cache);
-    drop((found, reader));
-    one.cache.delete(&1, 2, 0).await.unwrap();
+    {
+        let mut delete = std::pin::pin!(one.cache.delete(&1, 2, 0));
+        assert!(futures::poll!(&mut delete).is_pending());
+        assert_eq!(one.cache.get(&1, 0), AtHand::Value("one".into()), "not before Redis has it");
+        delete.await.unwrap();
+    }
     assert_eq!(one.cache.get(&1, 0), AtHand::Absent);
     two.cache.share_many(&[(1, value("late", 1))], 0).await.unwrap();
     let absent = Found { value: None, position: 2, is_stale: false };
