@@ -147,12 +147,14 @@ async fn who_hears_of_a_change_touches_its_own_level_only() {
 /// Trap 14 (C5, C11): the second level is written first, and a tombstone is undone by no late fill.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_comes_back_on_no_node() {
-    let (_redis, one, two) = nodes().await;
+    let (redis, one, two) = nodes().await;
     one.cache.set(&1, value("one", 1), 0).await.unwrap();
     {
         let mut delete = std::pin::pin!(one.cache.delete(&1, 2, 0));
+        redis.freeze();
         assert!(futures::poll!(&mut delete).is_pending());
         assert_eq!(one.cache.get(&1, 0), AtHand::Value("one".into()), "not before Redis has it");
+        redis.thaw();
         delete.await.unwrap();
     }
     assert_eq!(one.cache.get(&1, 0), AtHand::Absent);
