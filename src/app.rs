@@ -52,6 +52,7 @@ pub mod rankings;
 pub mod serve;
 mod shared_cache;
 pub mod streams;
+mod warming;
 
 pub use serve::serve;
 pub use shared_cache::Shared;
@@ -201,14 +202,14 @@ impl App {
         let secret = CodeSecret::of(&log, clock.now()).await?;
         let open_shared = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(open_shared);
-        let cache = shared.as_ref().map(|shared| shared.cache.clone());
+        let links = shared.as_ref().map(|shared| shared.cache.links().clone());
         let directory = read_models.link_directory();
         let targets = settings.webhook_targets.clone();
         let heads = manage::heads(log.as_ref()).await?;
         let webhooks =
             Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
         Ok(Self {
-            links: LinkResolver::new(Arc::clone(&log), directory, cache, clock.clone()),
+            links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
             commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),

@@ -79,7 +79,8 @@ pub struct RawSettings {
     /// A replica of the PostgreSQL server, for lists and statistics [default: none]
     #[arg(long, env = "HOPLOG_READ_REPLICA_URL", value_name = "URL", hide_env_values = true)]
     pub read_replica_url: Option<String>,
-    /// A Redis that all copies share, such as `redis://host:6379`; `none`: in process only [default: none]
+    /// A Redis that all copies share, such as `redis://host:6379`, `redis-cluster://one,two` or
+    /// `redis-sentinel://one,two/service`; `none`: in process only [default: none]
     #[arg(long, env = "HOPLOG_CACHE_URL", value_name = "URL", hide_env_values = true)]
     pub cache_url: Option<String>,
     /// What this copy does; the embedded log needs all three, `sqlite:` the projector

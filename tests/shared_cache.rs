@@ -95,7 +95,7 @@ async fn an_emptied_redis_changes_no_answer() {
     with.client.verify_read_models().await;
 }
 
-/// Trap C15: an outage is nobody's error, and nobody waits for its end.
+/// Trap 15: an outage is nobody's error, and nobody waits for its end.
 #[tokio::test]
 async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     let mut redis = RedisServer::start();
@@ -113,13 +113,23 @@ async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     cache_is(&with, |cache| cache != "ok").await;
     redis.start_again();
     cache_is(&with, |cache| cache == "ok").await;
-    // What is committed from now on is there again.
+    // What was committed meanwhile is there, and what is from now on.
     let link = with.client.code(NewLink::to("https://example.com/back")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
-    counted(&redis, "l1", 1).await;
+    counted(&redis, "l2", 2).await;
     counted(&redis, "c1", 1).await;
     let metrics = with.client.visit("/metrics").await.expect(200).body;
-    assert!(metrics.contains("hoplog_shared_cache_errors_total"), "{metrics}");
+    for name in [
+        "hoplog_shared_cache_errors_total",
+        "hoplog_shared_cache_breaker 0",
+        "hoplog_shared_cache_breaker_opened_total",
+        "hoplog_cache_hits_total{cache=\"links\",level=\"1\"}",
+        "hoplog_cache_misses_total{cache=\"links\"}",
+        "hoplog_cache_stale_served_total{cache=\"links\"} 0",
+        "hoplog_cache_entries{cache=\"links\"}",
+    ] {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
     with.client.verify_read_models().await;
 }
 
@@ -129,7 +139,7 @@ async fn a_server_starts_while_redis_is_away() {
     let mut redis = RedisServer::start();
     redis.kill();
     let with = server(&redis);
-    cache_is(&with, |cache| cache == "away").await;
+    cache_is(&with, |cache| cache == "away; circuit breaker open").await;
     let link = with.client.code(NewLink::to("https://example.com/")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
     redis.start_again();
@@ -164,4 +174,36 @@ async fn live_clicks_are_as_new_as_asked_for() {
     let request = client.authorized(reqwest::Method::GET, &path);
     let behind = client.send(request.header("hoplog-position", &clicked)).await;
     assert_eq!(behind.status, 503, "{}", behind.body);
+}
+
+/// While log, read models and Redis are away, a link that was at hand is served, and said to be
+/// possibly old as soon as that is known; one that was not is no 404.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_is_served_as_stale_while_nobody_can_be_asked() {
+    let server = Settings::production().start();
+    let client = &server.client;
+    let code = client.code(NewLink::to("https://example.com/")).await;
+    client.caught_up("link_directory").await;
+    let path = format!("/{code}");
+    let stale = async || {
+        let answer = client.visit(&path).await.expect(302);
+        answer.headers.get("hoplog-stale").map(|value| value == "true")
+    };
+    assert_eq!(stale().await, None);
+    server.settings.postgres().crash();
+    server.settings.redis().kill();
+    server.settings.broker().kill();
+    let deadline = Instant::now() + PATIENCE;
+    while stale().await != Some(true) {
+        assert!(Instant::now() < deadline, "{}", server.settings.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    client.visit("/nobody-knows").await.expect(503);
+    server.settings.broker().restart();
+    server.settings.postgres().go_on();
+    let deadline = Instant::now() + PATIENCE;
+    while stale().await.is_some() {
+        assert!(Instant::now() < deadline, "{}", server.settings.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

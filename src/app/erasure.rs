@@ -28,7 +28,6 @@ use super::App;
 use crate::commands::erase_clicks::AnonymousClick;
 use crate::commands::{EraseError, IdempotencyKey, Issuer};
 use crate::queries::QueryFailure;
-use crate::queries::resolve_link::Target;
 use crate::webhooks::erasure::{Erased, KeptError};
 
 /// How often it is looked whether files have to be written anew: after erasures that other nodes
@@ -96,8 +95,8 @@ impl App {
         expected: Option<Vec<Version>>,
     ) -> Result<Erasure, ErasureError> {
         let outcome = self.commands.end_link(issuer, idempotency, key, expected).await?;
-        let (target, position) = (Target::from(outcome.link.clone()), outcome.position);
-        self.links.remember(outcome.link, position).await;
+        let (link, position, now) = (outcome.link, outcome.position, self.clock.now());
+        self.links.remember(link.clone(), position, now);
         let rewrites = self.commands.link_rewrites(key).await?;
         let events = rewrites.len();
         if events > 0 {
@@ -110,10 +109,8 @@ impl App {
             return Err(ErasureError::Parked(link_directory::NAME));
         }
         self.webhooks.erase(&Erased::link(key.clone())).await?;
-        if let Some(shared) = &self.shared
-            && let Err(error) = shared.cache.put(&target, position.sequence).await
-        {
-            tracing::warn!(%error, %key, "the shared cache may have an erased link for an hour");
+        if let Err(error) = self.links.share(link, position, now).await {
+            tracing::warn!(%error, %key, "the shared cache has an erased link until it is there again");
         }
         self.scrub().await?;
         Ok(Erasure { events, clicks: 0, position })

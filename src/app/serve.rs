@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{App, AppState, StartError, shared_cache};
+use super::{App, AppState, StartError, shared_cache, warming};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
@@ -107,6 +107,8 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     jobs.spawn(async move { scrubbed.keep_scrubbed().await });
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
+    let warm = Arc::clone(app);
+    jobs.spawn(async move { warming::keep_warm(&warm).await });
     jobs
 }
 
@@ -141,7 +143,7 @@ async fn sweep_once(app: &App) -> bool {
     let mut last = None;
     for outcome in app.commands.expire_links(due, &app.clock).await {
         last = last.max(Some(outcome.position.sequence));
-        app.links.remember(outcome.link, outcome.position).await;
+        app.links.remember(outcome.link, outcome.position, app.clock.now());
     }
     // Those that were noted are due in the directory until it has read so.
     let Some(sequence) = last.filter(|_| is_full) else { return false };

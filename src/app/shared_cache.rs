@@ -64,8 +64,10 @@ impl App {
 
     /// How the shared cache is: `ok`, or what is wrong; `None`: there is none.
     pub async fn shared_cache_status(&self) -> Option<String> {
-        let answer = self.shared.as_ref()?.cache.level2().ping().await;
-        Some(answer.map_or_else(|error| error.to_string(), |()| "ok".to_owned()))
+        let level2 = self.shared.as_ref()?.cache.level2();
+        let answer = level2.ping().await;
+        let wrong = |error| format!("{error}; circuit breaker {}", level2.breaker().name());
+        Some(answer.map_or_else(wrong, |()| "ok".to_owned()))
     }
 }
 
@@ -79,7 +81,8 @@ pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>, projectors: &Handle)
     if let Some(writer) = writer {
         let (directory, statistics) =
             (app.read_models.link_directory(), app.read_models.click_statistics());
-        jobs.spawn_on(writer.run(directory, statistics), projectors);
+        let links = (app.links.cache().clone(), app.clock.clone());
+        jobs.spawn_on(writer.run(directory, statistics, links), projectors);
     }
     let (log, leader) = (Arc::clone(&app.log), Arc::clone(app));
     let follower = RankingsFollower::new(&shared.rankings, log, app.clock.clone());

@@ -1,25 +1,35 @@
 //! The second level: Redis, shared by all nodes. Keys, bytes, versions, lifetimes.
 //!
 //! An entry is one string: its version (8 bytes, highest first), one byte that tells a value
-//! from a tombstone, the value. Version and value are never read or written apart.
+//! from a tombstone, the value. Version and value are never read or written apart. Every command
+//! names one key (or keys of one slot), so that they work on a cluster as well.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
+use redis::Cmd;
 
+mod address;
 mod connection;
+mod line;
+mod lock;
+mod missed;
 mod rankings;
 mod script;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{AddressError, Level2, Level2Address};
+pub use address::{AddressError, Level2Address};
+pub use connection::Level2;
+pub use lock::{Lease, Locks};
 pub use rankings::{Added, Addition, Answer, Member, Rankings, SCORE_MAX, SetAdditions};
 
+use missed::MissedWrite;
+
 /// How many entries one call reads or writes.
-const ENTRIES_PER_CALL: usize = 100;
+pub(super) const ENTRIES_PER_CALL: usize = 100;
 
 /// The bytes before the value.
 const HEADER_BYTES: usize = 9;
@@ -27,6 +37,9 @@ const HEADER_BYTES: usize = 9;
 /// What the last byte of the header says.
 const TOMBSTONE: u8 = 0;
 const VALUE: u8 = 1;
+
+const ADD: &str = "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) \
+                   redis.call('PEXPIRE', KEYS[1], ARGV[2]) return n";
 
 /// A call that came to nothing: go on to the source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,34 +55,43 @@ pub enum Level2Error {
     Failed(String),
 }
 
-/// A value and the version it comes from.
+/// What stands under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The version.
     pub version: u64,
-    /// The value.
-    pub value: Bytes,
+    /// The value; `None`: a tombstone.
+    pub value: Option<Bytes>,
 }
 
 /// What is to be kept under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     key: String,
+    version: u64,
     /// As it is kept: header and value.
     bytes: Vec<u8>,
+    /// How long, if that is less than entries live.
+    ttl_ms: Option<u64>,
 }
 
 impl Write {
     /// A value.
     #[must_use]
     pub fn value(key: String, version: u64, value: &[u8]) -> Self {
-        Self { key, bytes: encode(version, VALUE, value) }
+        Self { key, version, bytes: encode(version, VALUE, value), ttl_ms: None }
     }
 
     /// Nothing: no value of this version or an older one is kept until the tombstone has lived.
     #[must_use]
     pub fn tombstone(key: String, version: u64) -> Self {
-        Self { key, bytes: encode(version, TOMBSTONE, &[]) }
+        Self { key, version, bytes: encode(version, TOMBSTONE, &[]), ttl_ms: None }
+    }
+
+    /// For so many milliseconds, if entries live for longer.
+    #[must_use]
+    pub fn at_most(self, ttl_ms: u64) -> Self {
+        Self { ttl_ms: Some(ttl_ms), ..self }
     }
 }
 
@@ -90,7 +112,7 @@ impl Space {
         Self { level2, prefix: prefix.into(), ttl }
     }
 
-    /// The value of a key. What is there in another form is not there.
+    /// What stands under a key. What is there in another form is not there.
     ///
     /// # Errors
     /// When Redis can't be asked: go on to the source.
@@ -98,23 +120,32 @@ impl Space {
         Ok(self.get_many(&[key]).await?.pop().flatten())
     }
 
-    /// The values of some keys, in their order.
+    /// What stands under some keys, in their order. What this process could not replace there yet
+    /// is not there either.
     ///
     /// # Errors
     /// When Redis can't be asked: go on to the source.
     pub async fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Entry>>, Level2Error> {
         let mut entries = Vec::with_capacity(keys.len());
         for keys in keys.chunks(ENTRIES_PER_CALL) {
+            let keys: Vec<String> = keys.iter().map(|key| self.full(key)).collect();
             // One GET for each key, not MGET: keys of a cluster may lie in different slots.
-            let mut pipeline = redis::pipe();
-            for key in keys {
-                pipeline.get(self.full(key));
-            }
-            let found: Vec<Option<Bytes>> = self.level2.call("get", &pipeline).await?;
-            let hits = found.iter().flatten().count();
+            let get = |key: &String| {
+                let mut command = redis::cmd("GET");
+                command.arg(key);
+                command
+            };
+            let commands: Vec<Cmd> = keys.iter().map(get).collect();
+            let answers = self.level2.call("get", &commands).await?;
+            let read = |(key, answer): (&String, line::Answer)| {
+                let found = redis::from_redis_value::<Option<Bytes>>(answer.ok()?).ok()??;
+                decode(found).filter(|entry| entry.version >= self.level2.missed.least(key))
+            };
+            let before = entries.len();
+            entries.extend(keys.iter().zip(answers).map(read));
+            let hits = entries[before..].iter().flatten().count();
             count("hoplog_shared_cache_hits_total", hits);
-            count("hoplog_shared_cache_misses_total", found.len() - hits);
-            entries.extend(found.into_iter().map(|bytes| bytes.and_then(decode)));
+            count("hoplog_shared_cache_misses_total", keys.len() - hits);
         }
         Ok(entries)
     }
@@ -126,13 +157,103 @@ impl Space {
     pub async fn set_if_newer(&self, writes: &[Write]) -> Result<usize, Level2Error> {
         let mut kept = 0;
         for writes in writes.chunks(ENTRIES_PER_CALL) {
-            let entries = writes.iter().map(|write| {
-                let ttl_ms = u64::try_from(self.lifetime().as_millis()).unwrap_or(u64::MAX);
-                (self.full(&write.key), write.bytes.as_slice(), ttl_ms)
-            });
-            kept += script::set_if_newer(&self.level2, entries).await?;
+            let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
+            kept += script::set_if_newer(&self.level2, &writes).await?;
         }
         Ok(kept)
+    }
+
+    /// The same for what must not be lost, as something older may stand there: what Redis does not
+    /// take is kept here, and written before anybody reads there again.
+    ///
+    /// # Errors
+    /// When Redis can't be reached.
+    pub async fn set_in_any_case(&self, writes: &[Write]) -> Result<usize, Level2Error> {
+        let mut outcome = Ok(0);
+        for writes in writes.chunks(ENTRIES_PER_CALL) {
+            let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
+            let kept = script::set_if_newer(&self.level2, &writes).await;
+            if kept.is_err() {
+                self.level2.missed.keep(writes);
+            }
+            outcome = outcome.and_then(|before| Ok(before + kept?));
+        }
+        outcome
+    }
+
+    /// Adds to a number that everybody shares, and gives what it is then. One that nobody adds to
+    /// for as long as entries live is 0 again. A call that fails may have been done.
+    ///
+    /// # Errors
+    /// When Redis can't be reached, or holds no number there.
+    pub async fn add(&self, key: &str, by: i64) -> Result<i64, Level2Error> {
+        let numbers = self.add_many(&[(key, by)]).await?;
+        numbers.into_iter().next().ok_or_else(|| Level2Error::Failed("no answer".into()))
+    }
+
+    /// The same for several, in their order.
+    ///
+    /// # Errors
+    /// When Redis can't be reached, or holds no number under one of the keys; the others may have been
+    /// added to.
+    pub async fn add_many(&self, additions: &[(&str, i64)]) -> Result<Vec<i64>, Level2Error> {
+        let mut numbers = Vec::with_capacity(additions.len());
+        for additions in additions.chunks(ENTRIES_PER_CALL) {
+            let commands: Vec<Cmd> =
+                additions.iter().map(|(key, by)| self.addition(key, *by)).collect();
+            for answer in self.level2.call("add", &commands).await? {
+                let value = answer.map_err(|refusal| Level2Error::Failed(refusal.text))?;
+                let number = redis::from_redis_value(value);
+                numbers.push(number.map_err(|_| Level2Error::Failed("no number".into()))?);
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Raises what one name has under each key, as a script says.
+    pub(super) async fn raise_many(
+        &self,
+        script: &str,
+        name: &str,
+        counts: &[(&str, u64)],
+    ) -> Result<(), Level2Error> {
+        let raise = |(key, count): &(&str, u64)| {
+            let mut command = redis::cmd("EVAL");
+            command.arg(script).arg(1).arg(self.full(key));
+            command.arg(name).arg(*count).arg(self.lifetime_ms());
+            command
+        };
+        let commands: Vec<Cmd> = counts.iter().map(raise).collect();
+        let refused = self.level2.call("raise", &commands).await?.into_iter().find_map(Result::err);
+        refused.map_or(Ok(()), |refusal| Err(Level2Error::Failed(refusal.text)))
+    }
+
+    /// The sum of what all names have under a key.
+    pub(super) async fn sum(&self, key: &str) -> Result<u64, Level2Error> {
+        let mut command = redis::cmd("HVALS");
+        command.arg(self.full(key));
+        let counts = redis::from_redis_value::<Vec<u64>>(self.level2.one("sum", command).await?);
+        let counts = counts.map_err(|error| Level2Error::Failed(error.to_string()))?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// Number and lifetime in one step.
+    fn addition(&self, key: &str, by: i64) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(ADD).arg(1).arg(self.full(key)).arg(by).arg(self.lifetime_ms());
+        command
+    }
+
+    fn whole(&self, write: &Write) -> MissedWrite {
+        let (key, bytes) = (self.full(&write.key), write.bytes.clone());
+        let ttl_ms = write.ttl_ms.unwrap_or(u64::MAX).min(self.lifetime_ms()).max(1);
+        MissedWrite { key, version: write.version, bytes, ttl_ms }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn level2(&self) -> &Arc<Level2> {
+        &self.level2
     }
 
     /// Whether there is no connection.
@@ -145,8 +266,9 @@ impl Space {
         format!("{}{key}", self.prefix)
     }
 
-    fn lifetime(&self) -> Duration {
-        self.ttl.mul_f64(1.0 - rand::rng().random_range(0.0..0.1))
+    fn lifetime_ms(&self) -> u64 {
+        let ttl = self.ttl.mul_f64(1.0 - rand::rng().random_range(0.0..0.1));
+        u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -162,12 +284,14 @@ fn encode(version: u64, kind: u8, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `None`: a tombstone, or nothing of ours.
+/// `None`: nothing of ours.
 fn decode(mut bytes: Bytes) -> Option<Entry> {
     let (version, rest) = bytes.split_first_chunk()?;
     let version = u64::from_be_bytes(*version);
-    if *rest.first()? != VALUE {
-        return None;
-    }
-    Some(Entry { version, value: bytes.split_off(HEADER_BYTES) })
+    let value = match *rest.first()? {
+        VALUE => Some(bytes.split_off(HEADER_BYTES)),
+        TOMBSTONE => None,
+        _ => return None,
+    };
+    Some(Entry { version, value })
 }

@@ -256,8 +256,9 @@ fn cache(given: Option<&str>) -> Result<Option<Level2Address>, SettingsError> {
         None | Some("" | "none") => Ok(None),
         Some(text) => text.parse().map(Some).or_else(|_| {
             let scheme = text.split_once("://").map_or("…", |(scheme, _)| scheme);
-            let allowed =
-                "none, or redis://[user:password@]host[:port][/database], or rediss:// for TLS";
+            let allowed = "none, or redis://[user:password@]host[:port][/database], or \
+                           redis-cluster://host[:port],…, or redis-sentinel://host[:port],…/service; \
+                           with rediss instead of redis for TLS";
             wrong("HOPLOG_CACHE_URL", &format!("{scheme}://…"), allowed)
         }),
     }

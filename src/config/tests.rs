@@ -72,7 +72,7 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             "HOPLOG_CACHE_URL is \"memcached://…\"; allowed: none, or redis://",
         ),
         (RawSettings { cache_url: text("localhost:6379"), ..raw() }, "HOPLOG_CACHE_URL is"),
-        (RawSettings { cache_url: text("redis-cluster://host"), ..raw() }, "HOPLOG_CACHE_URL is"),
+        (RawSettings { cache_url: text("redis-sentinel://host"), ..raw() }, "HOPLOG_CACHE_URL is"),
     ];
     for (raw, expected) in cases {
         let line = raw.resolve().unwrap_err().to_string();
@@ -88,8 +88,14 @@ fn a_secret_is_not_in_the_error_nor_in_debug_output() {
     let cache = |url: &str| RawSettings { cache_url: Some(url.to_owned()), ..raw() }.resolve();
     let error = cache("reddis://:hunter2@host").unwrap_err().to_string();
     assert!(!error.contains("hunter2"), "{error}");
-    let settings = cache("redis://:hunter2@host").unwrap();
-    assert!(settings.cache.is_some() && !format!("{settings:?}").contains("hunter2"));
+    for url in [
+        "redis://:hunter2@host",
+        "redis-cluster://:hunter2@one,two",
+        "redis-sentinel://:hunter2@one,two/main",
+    ] {
+        let settings = cache(url).unwrap();
+        assert!(settings.cache.is_some() && !format!("{settings:?}").contains("hunter2"));
+    }
 }
 
 #[test]

@@ -251,7 +251,7 @@ async fn unknown_links(
             *is_known
         } else {
             let path = LinkPath { domain: link.domain.as_str(), code: link.code.as_str() };
-            let is_known = app.links.resolve(path).await?.is_some();
+            let is_known = app.links.resolve(path, app.clock.now()).await?.is_some();
             known.insert(link, is_known);
             is_known
         };

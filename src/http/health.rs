@@ -102,6 +102,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
     if let Some(spool) = &app.spool {
         spool.measure(app.clock.now());
     }
+    app.links.cache().measure();
     let text = app.metrics.render();
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()

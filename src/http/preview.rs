@@ -41,7 +41,7 @@ pub struct Preview {
     ),
 )]
 pub async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
-    let target = served(app, code).await?;
+    let target = served(app, code, app.clock.now()).await?.target;
     let short_url = Origin::of(app, request).short_url(&target.key.code);
     if page::wants_html(&request.headers) {
         return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));

@@ -43,7 +43,7 @@ pub async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response,
     let choices = [("svg", Format::Svg), ("png", Format::Png)];
     let format = parameters.choice("format", &choices, accepted(request));
     parameters.finish()?;
-    let target = served(app, code).await?;
+    let target = served(app, code, app.clock.now()).await?.target;
     let text = Origin::of(app, request).short_url(&target.key.code);
     let (content_type, picture) = match format {
         Format::Png => ("image/png", png(&text)),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
 use super::page;
@@ -19,14 +20,19 @@ use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
-use crate::queries::resolve_link::{LinkPath, Target};
+use crate::queries::resolve_link::{LinkPath, Resolved, Target};
+
+/// On a redirect that may have changed, as nobody could be asked.
+const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
 
 /// Follows a short link.
 #[utoipa::path(
     get, path = "/{code}", tag = "redirect",
     params(("code" = String, Path, description = "a link's code")),
     responses(
-        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)"),
+        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)", headers(
+            ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
+        )),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
@@ -47,22 +53,24 @@ async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Pr
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, request, code)).await;
     }
-    let target = served(app, path).await?;
-    record(app, peer, request, &target).await?;
-    redirect(app, &target)
+    let now = app.clock.now();
+    let found = served(app, path, now).await?;
+    record(app, (peer, now), request, &found.target).await?;
+    redirect(app, &found)
 }
 
 /// The link, if it is served at this instant.
-pub(super) async fn served(app: &App, code: &str) -> Result<Arc<Target>, Problem> {
+pub(super) async fn served(app: &App, code: &str, now: DateTime<Utc>) -> Result<Resolved, Problem> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
-    let target = app.links.resolve(path).await?.ok_or_else(Problem::link_not_found)?;
-    let expired = target.expires_at.is_some_and(|expires_at| expires_at <= app.clock.now());
+    let found = app.links.resolve(path, now).await?.ok_or_else(Problem::link_not_found)?;
+    let target = &found.target;
+    let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted()),
         LinkState::Expired => Err(gone_by_expiry()),
         _ if expired => Err(gone_by_expiry()),
         LinkState::Disabled => Err(app.disabled_problem()),
-        LinkState::Active => Ok(target),
+        LinkState::Active => Ok(found),
     }
 }
 
@@ -73,18 +81,19 @@ fn gone_by_expiry() -> Problem {
 /// The redirect is answered when its click is as safe as the settings ask for.
 async fn record(
     app: &App,
-    peer: IpAddr,
+    (peer, now): (IpAddr, DateTime<Utc>),
     request: &Parts,
     target: &Arc<Target>,
 ) -> Result<(), Problem> {
     let headers = &request.headers;
     let address = client_address(peer, headers, &app.trusted_proxies);
     let raw = (&request.method, request.uri.query(), headers);
-    let visit = Visit::new(Arc::clone(target), app.clock.now(), Some(address), raw);
+    let visit = Visit::new(Arc::clone(target), now, Some(address), raw);
     app.clicks.record(visit).await.map_err(Problem::from)
 }
 
-fn redirect(app: &App, target: &Target) -> Result<Response, Problem> {
+fn redirect(app: &App, found: &Resolved) -> Result<Response, Problem> {
+    let target = &*found.target;
     let location = HeaderValue::from_maybe_shared(target.location.clone());
     let location = location.map_err(|_| Problem::internal())?;
     let status = StatusCode::from_u16(target.redirect.into()).map_err(|_| Problem::internal())?;
@@ -93,5 +102,8 @@ fn redirect(app: &App, target: &Target) -> Result<Response, Problem> {
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
+    if found.is_stale {
+        headers.insert(STALE, HeaderValue::from_static("true"));
+    }
     Ok(response)
 }

@@ -108,7 +108,7 @@ fn launch(port: u16, dir: &std::path::Path) -> Option<Child> {
 }
 
 /// One command on a connection of its own.
-fn ask(port: u16, words: &[&str]) -> std::io::Result<String> {
+pub(crate) fn ask(port: u16, words: &[&str]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let words = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));

@@ -91,9 +91,18 @@ impl World {
 
     /// Changes tables behind the projections' backs.
     pub(crate) async fn execute(&self, sql: &str, values: &[crate::database::Value]) {
-        let mut transaction = self.database.begin().await.unwrap();
-        transaction.execute(sql.to_owned(), values).await.unwrap();
-        transaction.commit().await.unwrap();
+        let change = async || {
+            let mut transaction = self.database.begin().await?;
+            transaction.execute(sql.to_owned(), values).await?;
+            transaction.commit().await
+        };
+        // A runtime that was killed leaves connections that fail once, and are then gone.
+        for _ in 0..16 {
+            if change().await.is_ok() {
+                return;
+            }
+        }
+        change().await.unwrap();
     }
 
     /// Appends an event to a stream, as it happened at `time`.

@@ -1,79 +1,43 @@
 //! The connection: one for all calls of this process, pipelined; it comes back by itself.
 //!
-//! ```text
-//!         ┌── calls fail ────► away: every call fails at once ──┐
-//! here ◄──┴──────────── keep_connected, every second ◄──────────┘
-//! ```
-//!
-//! No call waits for a connection, and no call tries to make one: that is the work of one task.
+//! No call waits for a connection, and no call tries to make one: that is the work of one task, which
+//! also is the only one that probes. Before the breaker closes, what could not be written meanwhile is.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
+use redis::{Cmd, RedisError, Value};
 use tokio::sync::Notify;
-use url::Url;
 
-use super::Level2Error;
+use super::super::breaker::{Breaker, BreakerState, Outcome};
+use super::address::Level2Address;
+use super::line::{Answer, Line};
+use super::missed::Missed;
+use super::{Level2Error, script};
 
 /// How long Redis may take to accept a connection and to answer the first call.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Calls in a row that may time out before the connection is given up.
-pub(super) const TIMEOUTS_MAX: u32 = 3;
-
 /// How long after a failure before a connection is tried again, at most.
-const CONNECT_PAUSE: Duration = Duration::from_secs(1);
-
-/// The place of a Redis: `redis://[user][:password@]host[:port][/database]`, or `rediss://` for TLS.
-#[derive(Clone)]
-pub struct Level2Address(Client);
-
-/// Correct the address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not the address of a Redis")]
-pub struct AddressError;
-
-impl FromStr for Level2Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|_| AddressError)?;
-        if !matches!(url.scheme(), "redis" | "rediss") || !url.has_host() {
-            return Err(AddressError);
-        }
-        Client::open(url).map(Self).map_err(|_| AddressError)
-    }
-}
-
-impl fmt::Debug for Level2Address {
-    /// Without the password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Level2Address({})", self.0.get_connection_info().addr())
-    }
-}
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The second level. Share it in an `Arc`, and give it a task that runs
 /// [`keep_connected`](Level2::keep_connected): without it, it is away.
 pub struct Level2 {
-    client: Client,
+    address: Level2Address,
     /// How long a call may take, whatever it asks.
     deadline: Duration,
-    /// `None`: away.
-    connection: ArcSwapOption<MultiplexedConnection>,
-    lost: Notify,
-    /// Calls in a row that were not answered in time.
-    timeouts: AtomicU32,
+    line: ArcSwapOption<Line>,
+    breaker: Breaker,
+    opened: Notify,
+    pub(super) missed: Missed,
 }
 
 impl fmt::Debug for Level2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Level2").field("away", &self.is_away()).finish_non_exhaustive()
+        f.debug_struct("Level2").field("breaker", &self.breaker.state()).finish_non_exhaustive()
     }
 }
 
@@ -82,25 +46,24 @@ impl Level2 {
     /// task runs.
     #[must_use]
     pub fn new(address: Level2Address, deadline: Duration) -> Self {
-        // For `rediss://`: TLS is rustls with ring. Fails if that is installed already: just as well.
+        // For TLS: it is rustls with ring. Fails if that is installed already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let connection = ArcSwapOption::empty();
-        let (lost, timeouts) = (Notify::new(), AtomicU32::new(0));
-        Self { client: address.0, deadline, connection, lost, timeouts }
+        let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
+        Self { address, deadline, line, breaker, opened: Notify::new(), missed: Missed::default() }
     }
 
-    /// Connects, and connects again whenever the connection is lost, for as long as it is polled.
+    /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
     pub async fn keep_connected(&self) {
         let mut told = false;
         loop {
-            match self.connect().await {
-                Ok(connection) => {
+            match self.come_back().await {
+                Ok(()) => {
                     tracing::info!("the shared cache is here");
                     told = false;
-                    self.timeouts.store(0, Ordering::Relaxed);
-                    self.connection.store(Some(Arc::new(connection)));
-                    metrics::gauge!("hoplog_shared_cache_up").set(1.0);
-                    self.lost.notified().await;
+                    self.measure();
+                    self.until_open().await;
+                    tracing::warn!("calls to the shared cache fail; they are not made for now");
+                    metrics::counter!("hoplog_shared_cache_breaker_opened_total").increment(1);
                 }
                 Err(error) if !told => {
                     tracing::warn!(%error, "the shared cache is away; tried again every second");
@@ -108,35 +71,103 @@ impl Level2 {
                 }
                 Err(_) => {}
             }
-            metrics::gauge!("hoplog_shared_cache_up").set(0.0);
-            // Nodes that lost it together do not come back together.
-            let pause = CONNECT_PAUSE.mul_f64(rand::random_range(0.5..1.0));
-            tokio::time::sleep(pause).await;
+            self.line.store(None);
+            self.measure();
+            if let Some(until) = self.breaker.opens_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
         }
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, Level2Error> {
-        // Calls have a deadline of their own.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_DEADLINE))
-            .set_response_timeout(None);
-        let connect = async {
-            let mut connection =
-                self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            let () = redis::cmd("PING").query_async(&mut connection).await?;
-            Ok(connection)
-        };
-        match tokio::time::timeout(CONNECT_DEADLINE, Box::pin(connect)).await {
-            Ok(connected) => connected.map_err(|error: RedisError| failed(&error)),
+    /// Meanwhile single writes may fail: they are repeated.
+    async fn until_open(&self) {
+        while !self.is_away() {
+            let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
+            let Some(line) = self.line.load_full().filter(|_| !self.missed.is_empty()) else {
+                continue;
+            };
+            if let Err(error) = self.write_missed(&mut Line::clone(&line)).await {
+                tracing::debug!(%error, "the shared cache does not take what it has missed");
+            }
+        }
+    }
+
+    /// Probes until the breaker closes, or a probe fails.
+    async fn come_back(&self) -> Result<(), Level2Error> {
+        let mut line = None;
+        while let Some(probe) = self.breaker.probe(Instant::now()) {
+            self.measure();
+            let found = match line.take() {
+                Some(line) => Ok(line),
+                None => self.connect().await,
+            };
+            let found = match found {
+                Ok(found) => self.catch_up(found).await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) => {
+                    // Before it closes: whoever may call finds a line.
+                    self.line.store(Some(Arc::new(found.clone())));
+                    line = Some(found);
+                    probe.settle(Outcome::Answered);
+                }
+                Err(error) => {
+                    probe.settle(Outcome::Failed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<Line, Level2Error> {
+        let connect = Box::pin(Line::connect(&self.address.0, CONNECT_DEADLINE));
+        match tokio::time::timeout(CONNECT_DEADLINE, connect).await {
+            Ok(connected) => connected.map_err(|error| failed(&error)),
             Err(_) => Err(Level2Error::TimedOut),
         }
     }
 
-    /// Whether there is no connection. There may be none although this says otherwise: only a
-    /// call finds out.
+    /// Whether it answers, and takes what it has missed.
+    async fn catch_up(&self, mut line: Line) -> Result<Line, Level2Error> {
+        let ping = [redis::cmd("PING")];
+        let answer = self.send(&mut line, &ping, CONNECT_DEADLINE).await.0?.pop();
+        if let Some(Err(refusal)) = answer {
+            return Err(Level2Error::Failed(refusal.text));
+        }
+        self.write_missed(&mut line).await?;
+        Ok(line)
+    }
+
+    async fn write_missed(&self, line: &mut Line) -> Result<(), Level2Error> {
+        while let Some(writes) = self.missed.some() {
+            let commands: Vec<Cmd> = writes.iter().map(script::whole).collect();
+            let answers = self.send(line, &commands, CONNECT_DEADLINE).await.0?;
+            if let Some(refusal) = answers.into_iter().find_map(Result::err) {
+                return Err(Level2Error::Failed(refusal.text));
+            }
+            self.missed.written(&writes);
+        }
+        Ok(())
+    }
+
+    /// Whether no calls are made. They may fail although this says otherwise: only a call finds out.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.connection.load().is_none()
+        self.breaker.state() != BreakerState::Closed
+    }
+
+    /// The state of the circuit breaker.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// How long a call may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// Whether it answers.
@@ -144,69 +175,81 @@ impl Level2 {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Level2Error> {
-        let mut ping = redis::pipe();
-        ping.cmd("PING").ignore();
-        self.call("ping", &ping).await
+        self.one("ping", redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Sends a command and waits for its answer, up to the deadline.
+    pub(super) async fn one(&self, name: &'static str, command: Cmd) -> Result<Value, Level2Error> {
+        let answer = self.call(name, &[command]).await?.pop();
+        match answer {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(refusal)) => {
+                metrics::counter!("hoplog_shared_cache_errors_total", "call" => name).increment(1);
+                Err(Level2Error::Failed(refusal.text))
+            }
+            None => Err(Level2Error::Failed("no answer".into())),
+        }
     }
 
     /// Sends some commands and waits for their answers, up to the deadline.
-    pub(super) async fn call<T: FromRedisValue>(
+    pub(super) async fn call(
         &self,
         name: &'static str,
-        commands: &Pipeline,
-    ) -> Result<T, Level2Error> {
+        commands: &[Cmd],
+    ) -> Result<Vec<Answer>, Level2Error> {
         let started = Instant::now();
-        let Some(connection) = self.connection.load_full() else { return Err(Level2Error::Away) };
-        let mut sending = MultiplexedConnection::clone(&connection);
-        let answer = commands.query_async(&mut sending);
-        let outcome = match tokio::time::timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => {
-                self.timeouts.store(0, Ordering::Relaxed);
-                Ok(answer)
-            }
-            Ok(Err(error)) => {
-                if is_connection_lost(&error) {
-                    self.drop_connection(&connection);
-                }
-                Err(failed(&error))
-            }
-            Err(_) => {
-                // One slow answer is no reason to do without for a second; several are.
-                let in_a_row = self.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
-                if in_a_row >= TIMEOUTS_MAX {
-                    self.drop_connection(&connection);
-                }
-                Err(Level2Error::TimedOut)
-            }
-        };
+        let permit = self.breaker.permit().ok_or(Level2Error::Away)?;
+        let line = self.line.load_full().ok_or(Level2Error::Away)?;
+        let mut line = Line::clone(&line);
+        let (answers, outcome) = self.send(&mut line, commands, self.deadline).await;
+        permit.settle(outcome);
+        if self.is_away() {
+            self.opened.notify_one();
+        }
         metrics::histogram!("hoplog_shared_cache_seconds", "call" => name)
             .record(started.elapsed());
-        if outcome.is_err() {
+        if answers.is_err() {
             metrics::counter!("hoplog_shared_cache_errors_total", "call" => name).increment(1);
         }
-        outcome
+        answers
     }
 
-    /// Gives the connection up; the task makes another one.
-    pub(super) fn disconnect(&self) {
-        if let Some(connection) = self.connection.load_full() {
-            self.drop_connection(&connection);
+    /// What came of it, for the caller and for the breaker. A time-out counts, and so does a refusal
+    /// that all others would get as well.
+    async fn send(
+        &self,
+        line: &mut Line,
+        commands: &[Cmd],
+        deadline: Duration,
+    ) -> (Result<Vec<Answer>, Level2Error>, Outcome) {
+        match tokio::time::timeout(deadline, line.send(commands)).await {
+            Ok(Ok(answers)) => {
+                let refusals = || answers.iter().filter_map(|answer| answer.as_ref().err());
+                let outcome = if refusals().any(super::line::Refusal::is_of_a_replica) {
+                    // The primary before: its address may lead to the new one.
+                    Outcome::Lost
+                } else if refusals().any(super::line::Refusal::is_of_all) {
+                    Outcome::Failed
+                } else {
+                    Outcome::Answered
+                };
+                (Ok(answers), outcome)
+            }
+            Ok(Err(error)) => {
+                let lost = error.is_io_error() || error.is_unrecoverable_error();
+                let outcome = if lost { Outcome::Lost } else { Outcome::Failed };
+                (Err(failed(&error)), outcome)
+            }
+            Err(_) => (Err(Level2Error::TimedOut), Outcome::Failed),
         }
     }
 
-    /// Only this connection: the failure of an old one says nothing about a newer.
-    fn drop_connection(&self, broken: &Arc<MultiplexedConnection>) {
-        let current = self.connection.load();
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, broken)) {
-            self.connection.compare_and_swap(&current, None);
-            self.lost.notify_one();
-        }
+    fn measure(&self) {
+        let state = self.breaker.state();
+        metrics::gauge!("hoplog_shared_cache_breaker").set(f64::from(state as u8));
+        let up = if state == BreakerState::Closed { 1.0 } else { 0.0 };
+        metrics::gauge!("hoplog_shared_cache_up").set(up);
     }
-}
-
-/// Whether the next call on this connection would fail as well.
-fn is_connection_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error()
 }
 
 fn failed(error: &RedisError) -> Level2Error {

@@ -105,10 +105,10 @@ impl Rankings {
     /// # Errors
     /// When Redis can't be asked.
     pub async fn checkpoint(&self) -> Result<String, Level2Error> {
-        let mut pipeline = redis::pipe();
-        pipeline.hget(self.key("state", ""), "at");
-        let (at,): (Option<String>,) = self.level2.call("rankings_get", &pipeline).await?;
-        Ok(at.unwrap_or_default())
+        let mut command = redis::cmd("HGET");
+        command.arg(self.key("state", "")).arg("at");
+        let at = self.level2.one("rankings_get", command).await?;
+        Ok(redis::from_redis_value::<Option<String>>(at).ok().flatten().unwrap_or_default())
     }
 
     /// Drops the checkpoint: what is there is no longer believed.
@@ -116,9 +116,9 @@ impl Rankings {
     /// # Errors
     /// When Redis can't be reached.
     pub async fn forget(&self) -> Result<(), Level2Error> {
-        let mut pipeline = redis::pipe();
-        pipeline.del(self.key("state", "")).ignore();
-        self.level2.call("rankings_forget", &pipeline).await
+        let mut command = redis::cmd("DEL");
+        command.arg(self.key("state", ""));
+        self.level2.one("rankings_forget", command).await.map(|_| ())
     }
 
     /// Adds a batch, and moves the checkpoint from one place to another. All of it, or nothing.
@@ -184,10 +184,9 @@ impl Rankings {
         keys: &[String],
         arguments: &[String],
     ) -> Result<Value, Level2Error> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("EVAL").arg(script).arg(keys.len()).arg(keys).arg(arguments);
-        let (answer,) = self.level2.call(call, &pipeline).await?;
-        Ok(answer)
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+        self.level2.one(call, command).await
     }
 
     fn keys(&self, set: &str) -> [String; 3] {

@@ -98,7 +98,7 @@ impl Change {
             .change_link(&issuer, host, idempotency.as_ref(), &key, self.if_match.0, command)
             .await?;
         if !outcome.repeated {
-            app.links.remember(outcome.link.clone(), outcome.position).await;
+            app.links.remember(outcome.link.clone(), outcome.position, app.clock.now());
         }
         Ok((outcome, self.origin))
     }

@@ -40,7 +40,7 @@ impl Followed {
         self.from.store(head.0, Ordering::Release);
     }
 
-    fn distrust(&self) {
+    pub(super) fn distrust(&self) {
         self.distrusts.store(true, Ordering::Release);
     }
 
@@ -64,24 +64,27 @@ impl LinkResolver {
         loop {
             let Err(error) = self.begin_to_follow().await;
             // What is missed meanwhile is unknown: nothing here can be vouched for.
-            tracing::warn!(%error, "link changes can't be followed yet; the cache is dropped");
-            self.cache.clear();
+            tracing::warn!(%error, "link changes can't be followed yet; the cache is not believed");
+            self.cache.doubt_everything();
             if matches!(error, ReadError::Rewound { .. }) {
                 // The read model is of what was lost, and so is what is remembered: from now on
                 // the log is asked. A new start believes the tables that were built anew.
-                self.followed.distrust();
-                *self.recent() = RecentChanges::new(self.shared.is_some());
+                self.source.followed.distrust();
+                *self.source.recent() = RecentChanges::new(self.source.has_shared_cache);
+                self.cache.clear();
             }
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
     }
 
     async fn begin_to_follow(&self) -> Result<Infallible, ReadError> {
-        let head = self.log.head(Topic::Links).await?.sequence;
-        let read_back = if self.shared.is_some() { READ_BACK_EVENTS } else { 0 };
+        let head = self.source.log.head(Topic::Links).await?.sequence;
+        let read_back = if self.source.has_shared_cache { READ_BACK_EVENTS } else { 0 };
         let from = Sequence(head.0.saturating_sub(read_back));
-        let changes = self.log.subscribe(Topic::Links, from, ReadLimit::default()).await?;
-        self.followed.begin(head);
+        let changes = self.source.log.subscribe(Topic::Links, from, ReadLimit::default()).await?;
+        self.source.followed.begin(head);
+        // What was loaded before this may have been changed since by what is not followed.
+        self.cache.doubt_everything();
         self.keep_following(changes, from, head).await
     }
 
@@ -96,7 +99,7 @@ impl LinkResolver {
         let mut reached = from;
         loop {
             if reached >= head {
-                self.recent().complete_after(from);
+                self.source.recent().is_complete_after(from);
             }
             match changes.next().await {
                 Ok(events) => {
@@ -107,22 +110,22 @@ impl LinkResolver {
                 }
                 Err(error @ ReadError::Rewound { .. }) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, "link changes can't be read; the cache is dropped");
-                    self.cache.clear();
+                    tracing::warn!(%error, "link changes can't be read; the cache is not believed");
+                    self.cache.doubt_everything();
                     tokio::time::sleep(FOLLOW_PAUSE).await;
                 }
             }
-            let mut recent = self.recent();
-            if let Some(forgotten) = recent.forget(self.directory.applied()) {
-                self.followed.forget(forgotten);
+            let forgotten = self.source.recent().forget(self.source.directory.applied());
+            if let Some(forgotten) = forgotten {
+                self.source.followed.forget(forgotten);
             }
         }
     }
 
     fn invalidate(&self, event: &RecordedEvent) {
         let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
-        self.note_change(&key, event.version, event.position.sequence);
-        self.cache.invalidate(&key, event.version.0);
+        self.source.note_change(&key, event.version, event.position.sequence);
+        self.cache.invalidate(&key, event.position.sequence.0);
     }
 }
 

@@ -76,16 +76,21 @@ impl RecentChanges {
         self.newest.get(key).map_or(Version::NONE, |(version, _)| *version)
     }
 
+    /// The last change of a link that is remembered; `START`: none is.
+    pub(super) fn newest_position(&self, key: &LinkKey) -> Sequence {
+        self.newest.get(key).map_or(Sequence::START, |(_, sequence)| *sequence)
+    }
+
     /// From now on every change behind `sequence` is noted before it is asked about.
-    pub(super) fn complete_after(&mut self, sequence: Sequence) {
+    pub(super) fn is_complete_after(&mut self, sequence: Sequence) {
         self.complete_after = Some(sequence);
     }
 
-    /// Whether a link that was at this version when everything up to `as_of` had happened can't
-    /// have changed since, as far as this node has read the log.
-    pub(super) fn is_current(&self, key: &LinkKey, version: Version, as_of: Sequence) -> bool {
-        let complete_after = self.complete_after.map(|sequence| sequence.max(self.forgotten));
-        complete_after.is_some_and(|sequence| as_of >= sequence) && version >= self.newest(key)
+    /// Every change behind this is remembered, as far as this node has read the log; `None`: nothing
+    /// can be said. A link that was at some version when everything up to here, or further, had happened
+    /// can't have changed since unless a newer version is remembered.
+    pub(super) fn complete_after(&self) -> Option<Sequence> {
+        self.complete_after.map(|sequence| sequence.max(self.forgotten))
     }
 
     /// Forgets the oldest changes, if there are too many and the read model has seen them, or if
@@ -137,25 +142,30 @@ mod tests {
         recent
     }
 
+    /// Whether a link that was at this version as of then is known not to have changed since.
+    fn is_current(recent: &RecentChanges, code: &str, version: u64, as_of: u64) -> bool {
+        recent.complete_after().is_some_and(|after| as_of >= after.0)
+            && Version(version) >= recent.newest(&key(code))
+    }
+
     #[test]
     fn an_entry_is_current_if_everything_since_it_is_remembered_and_is_not_a_change() {
         let mut recent = noted(&[("a", 2, 50)]);
-        let is = |recent: &RecentChanges, code: &str, version: u64, as_of: u64| {
-            recent.is_current(&key(code), Version(version), Sequence(as_of))
-        };
-        assert!(!is(&recent, "b", 1, 1_000), "nothing can be said yet");
-        recent.complete_after(Sequence(40));
-        assert!(is(&recent, "b", 1, 40), "and not changed since");
-        assert!(!is(&recent, "b", 1, 39), "it may have changed at 40");
-        assert!(!is(&recent, "a", 1, 49), "it has changed since");
-        assert!(is(&recent, "a", 2, 50) && is(&recent, "a", 3, 60));
+        assert!(!is_current(&recent, "b", 1, 1_000), "nothing can be said yet");
+        recent.is_complete_after(Sequence(40));
+        assert!(is_current(&recent, "b", 1, 40), "and not changed since");
+        assert!(!is_current(&recent, "b", 1, 39), "it may have changed at 40");
+        assert!(!is_current(&recent, "a", 1, 49), "it has changed since");
+        assert!(is_current(&recent, "a", 2, 50) && is_current(&recent, "a", 3, 60));
+        assert_eq!(recent.newest_position(&key("a")), Sequence(50));
+        assert_eq!(recent.newest_position(&key("b")), Sequence::START);
     }
 
     /// Forgetting costs trust, never truth.
     #[test]
     fn what_is_forgotten_makes_older_entries_too_old() {
         let mut recent = noted(&[]);
-        recent.complete_after(Sequence::START);
+        recent.is_complete_after(Sequence::START);
         let count = CHANGED_MAX as u64 + 10;
         for n in 1..=count {
             recent.note(&key(&format!("k{n}")), Version(2), Sequence(n));
@@ -164,16 +174,16 @@ mod tests {
         assert_eq!(recent.forgotten, Sequence(4), "the read model has seen no more");
         recent.forget(Sequence(count));
         assert_eq!((recent.changed.len(), recent.newest.len()), (CHANGED_MAX, CHANGED_MAX));
-        assert!(!recent.is_current(&key("k1"), Version(1), Sequence(0)));
-        assert!(!recent.is_current(&key("other"), Version(1), Sequence(9)));
-        assert!(recent.is_current(&key("other"), Version(1), Sequence(10)));
-        assert!(!recent.is_current(&key("k11"), Version(1), Sequence(10)));
+        assert!(!is_current(&recent, "k1", 1, 0));
+        assert!(!is_current(&recent, "other", 1, 9));
+        assert!(is_current(&recent, "other", 1, 10));
+        assert!(!is_current(&recent, "k11", 1, 10));
     }
 
     #[test]
     fn creations_are_kept_for_the_read_model_only_and_cost_no_trust() {
         let mut recent = noted(&[]);
-        recent.complete_after(Sequence::START);
+        recent.is_complete_after(Sequence::START);
         for n in 1..=2_000 {
             recent.note(&key(&format!("k{n}")), Version(1), Sequence(n));
         }
@@ -182,14 +192,14 @@ mod tests {
         // A read model that goes back behind that, as a restored one does, lacks what nobody knows.
         assert_eq!(recent.forget(Sequence(2_000)), Some(Sequence(2_000 - UNPROJECTED_MAX as u64)));
         assert_eq!(recent.newest.len(), UNPROJECTED_MAX);
-        assert!(recent.is_current(&key("old"), Version(1), Sequence(0)));
+        assert!(is_current(&recent, "old", 1, 0));
     }
 
     /// A read model that stands still for hours fills no memory: it is not believed instead.
     #[test]
     fn a_read_model_that_stands_still_costs_no_more_than_so_much() {
         let mut recent = noted(&[]);
-        recent.complete_after(Sequence::START);
+        recent.is_complete_after(Sequence::START);
         let count = REMEMBERED_MAX as u64 + 5;
         for n in 1..=count {
             recent.note(&key(&format!("c{n}")), Version(1), Sequence(n));

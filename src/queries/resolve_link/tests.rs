@@ -2,9 +2,9 @@
 //! what the commands were answered.
 
 use std::collections::HashMap;
+use std::slice;
 use std::time::Instant;
 
-use chrono::DateTime;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::Topic;
 use hoplog_projections::lease::Part;
@@ -15,8 +15,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::Level2;
 use crate::cache::redis_server::RedisServer;
+use crate::cache::{Level2, Level2Error};
+use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::CodeSecret;
 use crate::commands::create_link::WantedLink;
@@ -24,7 +25,10 @@ use crate::commands::worker::WorkerId;
 use crate::commands::{Commands, Issuer};
 use crate::config::Codes;
 use crate::domain::link::{EditLink, LinkCommand};
-use crate::execute::Outcome;
+use crate::execute::{ExecuteError, Outcome};
+use crate::queries::shared_cache::SharedCache;
+
+const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// How long anything may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +48,8 @@ struct Node {
 struct World {
     redis: RedisServer,
     log: Arc<dyn EventLog>,
+    /// The same.
+    embedded: Arc<EmbeddedLog>,
     commands: Commands,
     nodes: [Node; 2],
     /// What the last command on each link was answered.
@@ -78,13 +84,14 @@ impl Node {
         models.tell(Arc::new(shared.clone()));
         models.run();
         let clock = Clock::fixed(DateTime::UNIX_EPOCH);
-        let (directory, cache) = (models.link_directory(), Some(shared.clone()));
-        let resolver = LinkResolver::new(Arc::clone(log), directory, cache, clock);
+        let links = Some(shared.links().clone());
+        let resolver = LinkResolver::new(Arc::clone(log), models.link_directory(), links);
         let resolver = Arc::new(resolver);
         let mut tasks = JoinSet::new();
         let kept = shared.clone();
         tasks.spawn(async move { kept.level2().keep_connected().await });
-        tasks.spawn(writer.run(models.link_directory(), models.click_statistics()));
+        let links = (resolver.cache().clone(), clock);
+        tasks.spawn(writer.run(models.link_directory(), models.click_statistics(), links));
         let follower = Arc::clone(&resolver);
         tasks.spawn(async move { follower.follow().await });
         let node = Self { resolver, shared, models, tasks, dir };
@@ -105,7 +112,18 @@ impl Node {
 
     async fn resolve(&self, key: &LinkKey) -> Option<Arc<Target>> {
         let path = LinkPath { domain: key.domain.as_str(), code: key.code.as_str() };
-        self.resolver.resolve(path).await.unwrap()
+        let found = self.resolver.resolve(path, NOW).await.unwrap();
+        found.map(|found| {
+            assert!(!found.is_stale, "log and read model are there");
+            found.target
+        })
+    }
+
+    /// What the shared cache has, if this node believes it; nothing is at hand then.
+    async fn ask_shared(&self, key: &LinkKey) -> Option<Arc<Target>> {
+        self.resolver.cache.clear();
+        let found = self.resolver.cache.get_many(slice::from_ref(key), 0).await.pop().flatten();
+        found?.value
     }
 }
 
@@ -113,8 +131,9 @@ impl World {
     async fn new() -> Self {
         let (dir, redis) = (tempfile::tempdir().unwrap(), RedisServer::start());
         let file = dir.path().join("log.db");
-        let log = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
-        let log: Arc<dyn EventLog> = Arc::new(log);
+        let embedded = EmbeddedLog::open(&file, OpenOptions::default()).await.unwrap();
+        let embedded = Arc::new(embedded);
+        let log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&embedded);
         let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
         let secret = CodeSecret::of(&log, DateTime::UNIX_EPOCH).await.unwrap();
         let commands = Commands::new(Arc::clone(&log), codes, secret, Vec::new());
@@ -122,7 +141,7 @@ impl World {
         let nodes =
             [Node::start(&log, &redis, own()).await, Node::start(&log, &redis, own()).await];
         let (links, history) = (HashMap::new(), Vec::new());
-        Self { redis, log, commands, nodes, links, history, hits: 0, _dir: dir }
+        Self { redis, log, embedded, commands, nodes, links, history, hits: 0, _dir: dir }
     }
 
     fn issuer() -> Issuer {
@@ -151,7 +170,7 @@ impl World {
                     external_id: None,
                 };
                 let created = self.commands.create_link(&issuer, None, None, wanted).await;
-                return self.answered(node, created).await;
+                return self.answered(node, created);
             }
             Step::Edit(url) => {
                 let url = format!("https://example.com/{url}").parse().unwrap();
@@ -162,12 +181,12 @@ impl World {
             _ => LinkCommand::Delete,
         };
         let changed = self.commands.change_link(&issuer, None, None, &key(n), None, command).await;
-        self.answered(node, changed).await;
+        self.answered(node, changed);
     }
 
-    async fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
+    fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
         let Ok(outcome) = answer else { return };
-        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position).await;
+        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position, NOW);
         let target = Arc::new(Target::from(outcome.link.clone()));
         self.history.push((target, outcome.position.sequence));
         self.links.insert(outcome.link.key.clone(), outcome);
@@ -179,11 +198,12 @@ impl World {
         let (key, node) = (key(n), &self.nodes[node]);
         let expected = self.links.get(&key).map(|outcome| Target::from(outcome.link.clone()));
         if let Some(expected) = &expected {
-            let seen = async || node.resolver.recent().newest(&key) >= expected.version;
+            let seen = async || node.resolver.source.recent().newest(&key) >= expected.version;
             eventually("the node sees the change", seen).await;
         }
-        if let Some(shared) = node.resolver.ask_shared(&key).await {
-            assert_eq!(Some(&shared), expected.as_ref(), "the shared cache is believed");
+        assert_eq!(node.resolve(&key).await.as_deref(), expected.as_ref());
+        if let Some(shared) = node.ask_shared(&key).await {
+            assert_eq!(Some(&*shared), expected.as_ref(), "the shared cache is believed");
             self.hits += 1;
         }
         assert_eq!(node.resolve(&key).await.as_deref(), expected.as_ref());
@@ -198,8 +218,8 @@ impl World {
         for outcome in self.links.values() {
             let expected = Target::from(outcome.link.clone());
             let is_there = async || {
-                let found = self.nodes[0].shared.link(&expected.key).await;
-                found.is_some_and(|(target, _)| target == expected)
+                let found = self.nodes[0].shared.links().get(&expected.key).await.ok().flatten();
+                found.and_then(|loaded| loaded.value).is_some_and(|target| *target == expected)
             };
             eventually("the shared cache has it", is_there).await;
         }
@@ -210,20 +230,22 @@ impl World {
             Step::Resolve => self.check(node, n).await,
             Step::DropLevel1 => self.nodes[node].resolver.cache.clear(),
             Step::Flush => self.redis.flush(),
-            Step::LateFill => self.late_fill(node, n),
+            Step::LateFill => self.late_fill(node, n).await,
             Step::StartAgain => self.nodes[node].start_again(&self.log, &self.redis).await,
             command => self.command(node, n, &command).await,
         }
     }
 
     /// A slow reader of long ago writes what was true then, into a Redis that was just emptied.
-    fn late_fill(&mut self, node: usize, n: u8) {
+    async fn late_fill(&mut self, node: usize, n: u8) {
         self.redis.flush();
-        let old = self.history.get(usize::from(n) % self.history.len().max(1));
-        if let Some((target, as_of)) = old {
-            self.nodes[node].shared.offer(Arc::clone(target), *as_of);
+        let (cache, old) =
+            (&self.nodes[node].resolver.cache, usize::from(n) % self.history.len().max(1));
+        if let Some((target, as_of)) = self.history.get(old) {
+            let old = (target.key.clone(), loaded(Arc::clone(target), *as_of, *as_of));
+            let _ = cache.share_many(&[old], 0).await;
         }
-        self.nodes[node].resolver.cache.clear();
+        cache.clear();
     }
 }
 
@@ -261,7 +283,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, u8, Step)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Traps 2, C1, C2 and C13: whatever happens to the shared cache and in whatever order its
+    /// Traps 1, 2 and 13 (C2, C3, C6): whatever happens to the shared cache and in whatever order its
     /// writers come, every answer of every node is what the last command was answered.
     #[test]
     fn emptying_redis_and_late_writers_change_no_answer(steps in steps()) {
@@ -286,7 +308,7 @@ impl World {
             let is_believed = async || {
                 node.resolver.cache.clear();
                 node.resolve(key).await;
-                node.resolver.ask_shared(key).await.is_some()
+                node.ask_shared(key).await.is_some()
             };
             eventually("the shared cache is believed", is_believed).await;
         }
@@ -311,9 +333,9 @@ async fn a_commit_fills_the_shared_cache_for_every_node() {
     other.models.stop().await;
     other.resolver.cache.clear();
     let expected = Target::from(world.links[&key(1)].link.clone());
-    let seen = async || other.resolver.recent().newest(&key(1)) == expected.version;
+    let seen = async || other.resolver.source.recent().newest(&key(1)) == expected.version;
     eventually("the node sees the change", seen).await;
-    assert_eq!(other.resolver.ask_shared(&key(1)).await, Some(expected));
+    assert_eq!(other.ask_shared(&key(1)).await.as_deref(), Some(&expected));
 }
 
 /// What a node can't judge it does not believe: a new process has not read the log yet.
@@ -324,16 +346,16 @@ async fn before_the_log_was_read_nothing_shared_is_believed() {
     world.settle().await;
     let node = &world.nodes[0];
     let (log, directory) = (Arc::clone(&world.log), node.models.link_directory());
-    let clock = Clock::fixed(DateTime::UNIX_EPOCH);
-    let deaf = LinkResolver::new(log, directory, Some(node.shared.clone()), clock);
-    assert!(node.shared.link(&key(1)).await.is_some());
-    assert_eq!(deaf.ask_shared(&key(1)).await, None);
+    let deaf = LinkResolver::new(log, directory, Some(node.shared.links().clone()));
+    assert!(node.shared.links().get(&key(1)).await.unwrap().is_some());
+    assert_eq!(deaf.cache.get_many(&[key(1)], 0).await, [None]);
     let expected = Target::from(world.links[&key(1)].link.clone());
     let path = LinkPath { domain: "default", code: "link1" };
-    assert_eq!(deaf.resolve(path).await.unwrap().as_deref(), Some(&expected));
+    let found = deaf.resolve(path, NOW).await.unwrap().unwrap();
+    assert_eq!(*found.target, expected);
 }
 
-/// Trap C15 (U36): without Redis every answer is the same, and only the first ones wait for it.
+/// Trap 15 (U36): without Redis every answer is the same, and only the first ones wait for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
     let mut world = World::new().await;
@@ -360,4 +382,57 @@ async fn while_redis_is_frozen_or_gone_answers_come_from_elsewhere() {
     world.nodes[0].connected().await;
     world.nodes[1].connected().await;
     world.settle_and_check().await;
+}
+
+/// While neither read model nor log can be asked, what was at hand is served and said to be stale; of what
+/// was not, nobody says that it does not exist.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_at_hand_is_served_as_stale_while_nobody_can_be_asked() {
+    let mut world = World::new().await;
+    world.command(0, 1, &Step::Create(1)).await;
+    world.settle().await;
+    let resolver = Arc::clone(&world.nodes[0].resolver);
+    let resolve = |code| resolver.resolve(LinkPath { domain: "default", code }, NOW);
+    let fresh = resolve("link1").await.unwrap().unwrap();
+    assert!(!fresh.is_stale);
+    world.redis.kill();
+    let is_away = async || world.nodes[0].shared.level2().ping().await == Err(Level2Error::Away);
+    eventually("Redis is away", is_away).await;
+    // The read model is not believed, and the log is closed.
+    resolver.source.followed.distrust();
+    world.embedded.close().await;
+    resolver.cache.doubt_everything();
+    let stale = resolve("link1").await.unwrap().unwrap();
+    assert_eq!(stale, Resolved { is_stale: true, ..fresh });
+    assert!(matches!(resolve("link2").await, Err(ResolveError::Unavailable(_))));
+    assert_eq!(resolver.cache.counts().stale, 1);
+}
+
+/// What is hot is at hand before anybody asks: from Redis, else from a read model that is believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_warmed_from_whoever_is_believed() {
+    let mut world = World::new().await;
+    for n in 0..4 {
+        world.command(0, n, &Step::Create(n.into())).await;
+    }
+    world.command(0, 0, &Step::Disable).await;
+    world.settle().await;
+    let (resolver, clock) = (&world.nodes[1].resolver, Clock::fixed(NOW));
+    let links: Vec<LinkKey> = (0..5).map(key).collect();
+    let pace = crate::cache::Pace { loads_per_second: 100_000 };
+    let all_seen = async || {
+        resolver.cache.clear();
+        world.redis.flush();
+        let warmed = resolver.warm(&links, pace, &clock).await;
+        (warmed.found, warmed.loaded, warmed.missing) == (0, 4, 1)
+    };
+    eventually("the read model is believed", all_seen).await;
+    for n in 0..4 {
+        let expected = Arc::new(Target::from(world.links[&key(n)].link.clone()));
+        let path = LinkPath { domain: "default", code: &format!("link{n}") };
+        assert_eq!(resolver.cache.get(&path, 0), AtHand::Value(expected), "{n}");
+    }
+    resolver.source.followed.distrust();
+    resolver.cache.clear();
+    assert_eq!(resolver.warm(&links, pace, &clock).await.loaded, 0, "it may be behind");
 }

@@ -5,6 +5,8 @@
 //! status, `s` state, `x` expiry and `c` creation in microseconds since 1970, `v` version. Clicks
 //! are two numbers of 8 bytes, highest first: of people, of bots.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, LinkKey, OwnerId, RedirectStatus};
@@ -12,7 +14,22 @@ use hoplog_events::position::Version;
 use hoplog_projections::click_statistics::ClickTotals;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Form;
 use crate::queries::resolve_link::Target;
+
+/// How links are written.
+#[derive(Debug)]
+pub(super) struct LinkForm;
+
+impl Form<LinkKey, Arc<Target>> for LinkForm {
+    fn write(&self, target: &Arc<Target>) -> Option<Vec<u8>> {
+        encode_link(target)
+    }
+
+    fn read(&self, key: &LinkKey, bytes: &[u8]) -> Option<Arc<Target>> {
+        decode_link(key, bytes).map(Arc::new)
+    }
+}
 
 /// A link's value. The key is known to whoever asks.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +51,7 @@ struct StoredLink<'a> {
 }
 
 /// `None` never happens: every part of a link can be written as JSON.
-pub(super) fn encode_link(target: &Target) -> Option<Vec<u8>> {
+fn encode_link(target: &Target) -> Option<Vec<u8>> {
     let stored = StoredLink {
         url: target.url.clone(),
         owner: target.owner.clone(),
@@ -48,7 +65,7 @@ pub(super) fn encode_link(target: &Target) -> Option<Vec<u8>> {
 }
 
 /// `None`: not a link's value.
-pub(super) fn decode_link(key: &LinkKey, value: &[u8]) -> Option<Target> {
+fn decode_link(key: &LinkKey, value: &[u8]) -> Option<Target> {
     let stored: StoredLink<'_> = serde_json::from_slice(value).ok()?;
     let expires_at = match stored.expires_at {
         Some(at) => Some(DateTime::from_timestamp_micros(at)?),

@@ -68,14 +68,14 @@ async fn clicks_are_used_only_if_they_are_new_enough() {
 #[tokio::test]
 async fn what_can_not_be_read_is_a_miss() {
     let world = world().await;
-    let full = format!("hoplog:{:016x}:l1.1:default/a", 7);
+    let full = format!("hoplog:{:016x}:l2.1:default/a", 7);
     for broken in ["", "x", "12345678\u{1}", "12345678\u{1}{\"u\":1}"] {
         world.redis.command(&["SET", &full, broken]);
-        assert_eq!(world.shared.link(&key()).await, None, "{broken:?}");
+        assert_eq!(world.shared.links().get(&key()).await, Ok(None), "{broken:?}");
     }
     world.redis.command(&["DEL", &full]);
     world.redis.command(&["LPUSH", &full, "a list"]);
-    assert_eq!(world.shared.link(&key()).await, None);
+    assert_eq!(world.shared.links().get(&key()).await, Ok(None));
 }
 
 /// Positions of another log mean nothing here.

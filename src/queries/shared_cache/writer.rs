@@ -1,6 +1,7 @@
-//! The task that writes into the shared cache: after commits, and what was loaded.
+//! The task that writes into the shared cache after commits.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hoplog_events::link::LinkKey;
 use hoplog_projections::DatabaseError;
@@ -9,21 +10,17 @@ use hoplog_projections::commit::Commit;
 use hoplog_projections::link_directory::{LINKS_PER_STATEMENT_MAX, LinkDirectory};
 use tokio::sync::mpsc;
 
-use super::{COMMITS_MAX, Loaded, SharedCache, dropped, link_write, totals_write};
+use super::{COMMITS_MAX, dropped, totals_write};
 use crate::cache::{Level2Error, Space, Write};
-use crate::queries::resolve_link::Target;
+use crate::clock::Clock;
+use crate::queries::resolve_link::{LinkCache, Target, loaded, millis};
 
-/// How many loaded links are written at once.
-const LOADED_AT_ONCE_MAX: usize = 100;
-
-/// Writes what a [`SharedCache`] is told of. What can't be written is dropped, never kept for
-/// later: a later commit or load writes something newer.
+/// Writes what a [`SharedCache`](super::SharedCache) is told of. Links that can't be written are kept by
+/// the cache until they can; of clicks a later commit writes something newer.
 #[derive(Debug)]
 pub struct SharedCacheWriter {
-    links: Space,
     totals: Space,
     commits: mpsc::Receiver<Commit>,
-    loaded: mpsc::Receiver<Loaded>,
 }
 
 /// Why something was not written.
@@ -38,66 +35,47 @@ enum WriteError {
 }
 
 impl SharedCacheWriter {
-    pub(super) fn new(
-        shared: &SharedCache,
-        commits: mpsc::Receiver<Commit>,
-        loaded: mpsc::Receiver<Loaded>,
-    ) -> Self {
-        Self { links: shared.links.clone(), totals: shared.totals.clone(), commits, loaded }
+    pub(super) fn new(totals: Space, commits: mpsc::Receiver<Commit>) -> Self {
+        Self { totals, commits }
     }
 
     /// Writes for as long as somebody may hand something over. What is written after a commit is
     /// read from the read models, so that it is whole, with the position it accounts for.
-    pub async fn run(mut self, directory: LinkDirectory, statistics: ClickStatistics) {
+    pub async fn run(
+        mut self,
+        directory: LinkDirectory,
+        statistics: ClickStatistics,
+        (links, clock): (LinkCache, Clock),
+    ) {
         loop {
-            let (mut commits, mut loaded) = (Vec::new(), Vec::new());
-            let taken = tokio::select! {
-                taken = self.commits.recv_many(&mut commits, COMMITS_MAX) => taken,
-                taken = self.loaded.recv_many(&mut loaded, LOADED_AT_ONCE_MAX) => taken,
-            };
-            if taken == 0 {
+            let mut commits = Vec::new();
+            if self.commits.recv_many(&mut commits, COMMITS_MAX).await == 0 {
                 return;
             }
-            if let Err(error) = self.write_loaded(&loaded).await {
-                tracing::debug!(%error, "loaded links were not written to the shared cache");
-                dropped("loaded");
+            // Links that changed in several commits are written once.
+            let (mut changed, mut clicked) = (BTreeSet::new(), BTreeSet::new());
+            for commit in commits {
+                let is_clicks = commit.projection == click_statistics::NAME;
+                if is_clicks { &mut clicked } else { &mut changed }.extend(commit.links);
             }
-            if let Err(error) = self.write_committed(commits, &directory, &statistics).await {
+            let now_ms = millis(clock.now());
+            let links = write_links(changed, &directory, &links, now_ms).await;
+            let totals = self.write_totals(clicked, &statistics).await;
+            for error in [links, totals].into_iter().filter_map(Result::err) {
                 tracing::debug!(%error, "changes were not written to the shared cache");
                 dropped("committed");
             }
         }
     }
 
-    async fn write_loaded(&self, loaded: &[Loaded]) -> Result<(), WriteError> {
-        let writes = loaded.iter().filter_map(|loaded| link_write(&loaded.target, loaded.as_of));
-        let writes: Vec<Write> = writes.collect();
-        self.links.set_if_newer(&writes).await?;
-        Ok(())
-    }
-
-    async fn write_committed(
+    async fn write_totals(
         &self,
-        commits: Vec<Commit>,
-        directory: &LinkDirectory,
+        clicked: BTreeSet<LinkKey>,
         statistics: &ClickStatistics,
     ) -> Result<(), WriteError> {
-        if self.links.is_away() {
+        if self.totals.is_away() && !clicked.is_empty() {
             // Nothing is read that can't be written.
-            return if commits.is_empty() { Ok(()) } else { Err(Level2Error::Away.into()) };
-        }
-        // Links that changed in several commits are written once.
-        let (mut changed, mut clicked) = (BTreeSet::new(), BTreeSet::new());
-        for commit in commits {
-            let is_clicks = commit.projection == click_statistics::NAME;
-            if is_clicks { &mut clicked } else { &mut changed }.extend(commit.links);
-        }
-        let changed: Vec<LinkKey> = changed.into_iter().collect();
-        for keys in changed.chunks(LINKS_PER_STATEMENT_MAX) {
-            let rows = directory.get_as_of(keys).await?.into_iter();
-            let write = |(row, as_of)| link_write(&Target::from(row), as_of);
-            let writes: Vec<Write> = rows.filter_map(write).collect();
-            self.links.set_if_newer(&writes).await?;
+            return Err(Level2Error::Away.into());
         }
         let clicked: Vec<LinkKey> = clicked.into_iter().collect();
         for keys in clicked.chunks(LINKS_PER_STATEMENT_MAX) {
@@ -108,4 +86,25 @@ impl SharedCacheWriter {
         }
         Ok(())
     }
+}
+
+/// Also while Redis is away: what stands there is older, and has to be replaced before it is read.
+async fn write_links(
+    changed: BTreeSet<LinkKey>,
+    directory: &LinkDirectory,
+    links: &LinkCache,
+    now_ms: u64,
+) -> Result<(), WriteError> {
+    let changed: Vec<LinkKey> = changed.into_iter().collect();
+    let mut outcome = Ok(());
+    for keys in changed.chunks(LINKS_PER_STATEMENT_MAX) {
+        let rows = directory.get_as_of(keys).await?.into_iter();
+        let rows = rows.map(|(row, as_of)| {
+            let (key, changed) = (row.key.clone(), row.sequence);
+            (key, loaded(Arc::new(Target::from(row)), changed, as_of))
+        });
+        let rows: Vec<_> = rows.collect();
+        outcome = outcome.and(links.share_many(&rows, now_ms).await);
+    }
+    Ok(outcome?)
 }

@@ -1,0 +1,123 @@
+//! The line to Redis: to one server, or to the primaries of a cluster. Replicas are never read: one
+//! that is behind would fill the first level with what was just deleted.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
+};
+
+use super::address::Place;
+
+/// How often a command of a cluster is sent again at most: its slot has moved, or is moving.
+const RETRIES: u32 = 3;
+
+/// How long before it is, in milliseconds.
+const RETRY_WAIT_MAX_MS: u64 = 10;
+
+/// What a command was answered: a value, or why it was refused.
+pub(super) type Answer = Result<Value, Refusal>;
+
+/// Redis is there, and does not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) kind: Option<ServerErrorKind>,
+    pub(super) text: String,
+}
+
+impl Refusal {
+    /// Whether the next command would be refused as well.
+    pub(super) fn is_of_all(&self) -> bool {
+        use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};
+        matches!(self.kind, Some(BusyLoading | ClusterDown | MasterDown))
+    }
+
+    /// Whether it is refused because this is no primary any more.
+    pub(super) fn is_of_a_replica(&self) -> bool {
+        self.kind == Some(ServerErrorKind::ReadOnly)
+    }
+}
+
+/// A connection that is pipelined over.
+#[derive(Clone)]
+pub(super) enum Line {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Line {
+    /// Connects. Calls have deadlines of their own.
+    pub(super) async fn connect(place: &Place, deadline: Duration) -> Result<Self, RedisError> {
+        match place {
+            Place::One(client) => to(client, deadline).await.map(Self::One),
+            Place::Sentinel(sentinels) => {
+                let primary = sentinels.client()?.async_get_client().await?;
+                to(&primary, deadline).await.map(Self::One)
+            }
+            Place::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.iter().cloned())
+                    .connection_timeout(deadline)
+                    .retries(RETRIES)
+                    .max_retry_wait(RETRY_WAIT_MAX_MS)
+                    .build()?;
+                client.get_async_connection().await.map(Self::Cluster)
+            }
+        }
+    }
+
+    /// Sends commands, each with keys of one slot only, and gives their answers in the same order.
+    pub(super) async fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+        match self {
+            Self::One(line) => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command.clone());
+                }
+                // Each is answered on its own: one that is refused does not hide the others.
+                pipeline.ignore_errors();
+                let answers: Vec<Value> = pipeline.query_async(line).await?;
+                Ok(answers.into_iter().map(answer).collect())
+            }
+            Self::Cluster(line) => {
+                // Each goes where its slot is, also if that moves meanwhile; those for the same
+                // node share its connection.
+                let send = |command| {
+                    let mut line = line.clone();
+                    async move { line.req_packed_command(command).await }
+                };
+                let answers = join_all(commands.iter().map(send)).await.into_iter();
+                answers.map(answer_or_error).collect()
+            }
+        }
+    }
+}
+
+async fn to(client: &Client, deadline: Duration) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(deadline))
+        .set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+fn answer(value: Value) -> Answer {
+    match value {
+        Value::ServerError(error) => Err(Refusal { kind: error.kind(), text: error.to_string() }),
+        value => Ok(value),
+    }
+}
+
+fn answer_or_error(answered: Result<Value, RedisError>) -> Result<Answer, RedisError> {
+    match answered {
+        Ok(value) => Ok(answer(value)),
+        Err(error) => match error.kind() {
+            ErrorKind::Server(kind) => {
+                Ok(Err(Refusal { kind: Some(kind), text: error.to_string() }))
+            }
+            _ => Err(error),
+        },
+    }
+}

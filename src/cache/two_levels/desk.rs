@@ -1,0 +1,158 @@
+//! Where the first level is written: one writer at a time, so that what is loaded, what is told and
+//! what is invalidated come in some order. Readers take no part in this.
+//!
+//! A load that is under way is remembered with the least position that it may bring: whatever is told
+//! or invalidated meanwhile raises it, also if the entry itself is evicted before the load has ended.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::{BoxFuture, FutureExt, Shared};
+use quick_cache::Equivalent;
+
+use super::super::level1::{Held, Level1};
+use super::LoadError;
+
+/// What a load has brought, and from where.
+#[derive(Debug, Clone)]
+pub(super) struct Landed<V> {
+    pub(super) held: Held<V>,
+    /// From the source, not from the second level.
+    pub(super) is_loaded: bool,
+    /// What was here is newer than what was loaded.
+    pub(super) is_behind: bool,
+}
+
+/// A load that many wait for.
+pub(super) type Flying<V> = Shared<BoxFuture<'static, Result<Landed<V>, LoadError>>>;
+
+struct Flight<V> {
+    id: u64,
+    least: u64,
+    waiting: Arc<AtomicUsize>,
+    answer: Flying<V>,
+}
+
+struct Flights<K, V> {
+    under_way: HashMap<K, Flight<V>>,
+    last: u64,
+}
+
+pub(super) struct Desk<K: Eq + Hash + Clone, V: Clone> {
+    level1: Level1<K, V>,
+    flights: Mutex<Flights<K, V>>,
+}
+
+/// Who has joined a load.
+pub(super) struct Joined<V> {
+    pub(super) answer: Flying<V>,
+    /// It was begun for this one, who has to see to it that it goes on.
+    pub(super) is_first: bool,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
+    pub(super) fn new(entries_max: usize) -> Self {
+        let flights = Flights { under_way: HashMap::new(), last: 0 };
+        Self { level1: Level1::new(entries_max), flights: Mutex::new(flights) }
+    }
+
+    pub(super) fn level1(&self) -> &Level1<K, V> {
+        &self.level1
+    }
+
+    pub(super) fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<Held<V>> {
+        self.level1.get(key)
+    }
+
+    /// Joins the load of a key, or begins one.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        key: &K,
+        begin: impl FnOnce(Ticket<K, V>) -> BoxFuture<'static, Result<Landed<V>, LoadError>>,
+    ) -> Joined<V> {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.under_way.get(key) {
+            flight.waiting.fetch_add(1, Ordering::Relaxed);
+            return Joined { answer: flight.answer.clone(), is_first: false };
+        }
+        flights.last += 1;
+        let (id, waiting) = (flights.last, Arc::new(AtomicUsize::new(1)));
+        let desk = Arc::clone(self);
+        let ticket = Ticket { desk, key: key.clone(), id, waiting: Arc::clone(&waiting) };
+        let answer = begin(ticket).shared();
+        let flight = Flight { id, least: 0, waiting, answer: answer.clone() };
+        flights.under_way.insert(key.clone(), flight);
+        Joined { answer, is_first: true }
+    }
+
+    /// Keeps what somebody knows, unless what is here is newer.
+    pub(super) fn put(&self, key: &K, held: Held<V>) {
+        let mut flights = self.flights();
+        flights.raise(key, held.position);
+        self.level1.put_if_newer(key, held);
+    }
+
+    /// Drops what is older than a change.
+    pub(super) fn invalidate(&self, key: &K, position: u64) {
+        let mut flights = self.flights();
+        flights.raise(key, position);
+        self.level1.invalidate(key, position);
+    }
+
+    /// What a panic elsewhere left is still whole.
+    fn flights(&self) -> MutexGuard<'_, Flights<K, V>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash, V> Flights<K, V> {
+    fn raise(&mut self, key: &K, position: u64) {
+        if let Some(flight) = self.under_way.get_mut(key) {
+            flight.least = flight.least.max(position);
+        }
+    }
+}
+
+/// The right to end a load. Dropped without an end, as in a panic, it lets the next one begin.
+pub(super) struct Ticket<K: Eq + Hash + Clone, V: Clone> {
+    desk: Arc<Desk<K, V>>,
+    key: K,
+    id: u64,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Ticket<K, V> {
+    /// How many have asked for it.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what was loaded, and ends the load; `None`: it is older than what was told or
+    /// invalidated meanwhile, and has to be loaded again.
+    pub(super) fn land(&self, held: Held<V>, is_loaded: bool) -> Option<Landed<V>> {
+        let mut flights = self.desk.flights();
+        if flights.under_way.get(&self.key).is_some_and(|flight| held.position < flight.least) {
+            return None;
+        }
+        let position = held.position;
+        let here = self.desk.level1.put_if_newer(&self.key, held);
+        flights.remove(&self.key, self.id);
+        Some(Landed { is_behind: here.position > position, held: here, is_loaded })
+    }
+}
+
+impl<K: Eq + Hash, V> Flights<K, V> {
+    fn remove(&mut self, key: &K, id: u64) {
+        if self.under_way.get(key).is_some_and(|flight| flight.id == id) {
+            self.under_way.remove(key);
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Drop for Ticket<K, V> {
+    fn drop(&mut self) {
+        self.desk.flights().remove(&self.key, self.id);
+    }
+}
