@@ -31,7 +31,9 @@
 //! 10. **Rewritten is gone.** When `rewrite` returns `Ok`, no read gives an old body any more, and
 //!     it is gone from the files as far as the backend can. All else stays as it was: position,
 //!     stream, version, command, type, and with them versions, heads, conflicts and duplicates, also
-//!     where the event is the last of its stream or topic. The same again changes nothing. A crash
+//!     where the event is the last of its stream or topic. The same again changes nothing. A
+//!     body goes in the place of the one that was read only: who read before somebody else rewrote
+//!     the event is told so ([`RewriteError::Changed`]), and that event stays as it is. A crash
 //!     in the middle leaves the old body or the new one at each event, and never no event; the same
 //!     again finishes it. A log that can't do this says [`RewriteError::Unsupported`] and changes
 //!     nothing.
@@ -64,7 +66,7 @@ mod versioned;
 pub use address::OptionsError;
 pub use rewriting::{Rewrite, RewriteError};
 
-use rewriting::check_sizes;
+use rewriting::check;
 
 /// What the writer knows of the stream it appends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +225,7 @@ pub trait EventLog: Send + Sync + std::fmt::Debug {
     }
 
     /// Puts other bodies in the place of those of some events: the same events without the
-    /// personal data in them. Obligation 10. On some logs the last event of a stream whose appends
+    /// personal data in them. Each event at most once. Obligation 10. On some logs the last event of a stream whose appends
     /// check versions can't be rewritten: append what ends it first.
     ///
     /// # Errors

@@ -12,11 +12,11 @@ use hoplog_events::log::{Append, ExpectedVersion, ReadError, ReadLimit, Rewrite}
 use hoplog_events::position::{Position, Sequence, StreamId, Topic};
 use uuid::Uuid;
 
-use super::erasure::Rewrites;
+use super::erasure::{Attempts, Rewrites, rewrite_of};
 use super::{Commands, EraseError, Issuer};
 
 /// One event.
-const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
+pub(super) const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
 
 /// How many events are read at the same time.
 const READS_MAX: usize = 16;
@@ -40,8 +40,21 @@ impl Commands {
     /// # Errors
     /// See [`EraseError`].
     pub async fn rewrite_clicks(&self, clicks: &[AnonymousClick]) -> Result<usize, EraseError> {
+        let (mut rewrites, mut attempts) = (Rewrites::default(), Attempts::default());
+        while let Err(error) = self.rewrite_all(clicks, &mut rewrites).await {
+            attempts.again(error, &mut rewrites).await?;
+        }
+        Ok(rewrites.done)
+    }
+
+    /// What is anonymous already stays as it is, so that who is told that others have rewritten an
+    /// event meanwhile may do all of it once more.
+    async fn rewrite_all(
+        &self,
+        clicks: &[AnonymousClick],
+        rewrites: &mut Rewrites,
+    ) -> Result<(), EraseError> {
         let log = self.log.as_ref();
-        let mut rewrites = Rewrites::default();
         let events = clicks.chunk_by(|one, next| one.sequence == next.sequence);
         let reads: Vec<_> = events.map(|of_event| self.rewritten(of_event)).collect();
         let mut read = stream::iter(reads).buffered(READS_MAX);
@@ -50,8 +63,7 @@ impl Commands {
                 rewrites.push(log, rewrite).await?;
             }
         }
-        rewrites.flush(log).await?;
-        Ok(rewrites.done)
+        rewrites.flush(log).await
     }
 
     /// What becomes of the event of some clicks; `None`: it is as it is to be, or gone.
@@ -59,9 +71,8 @@ impl Commands {
         let Some(first) = clicks.first() else { return Ok(None) };
         let Some(event) = self.click_event(first.sequence).await? else { return Ok(None) };
         let anonymous: Vec<ErasedClick> = clicks.iter().map(erased).collect();
-        let (sequence, command_id) = (event.position.sequence, event.command_id);
         let body = erase_clicks(&event, &anonymous)?;
-        Ok(body.map(|body| Rewrite { topic: Topic::Clicks, sequence, command_id, body }))
+        Ok(body.map(|body| rewrite_of(event, body)))
     }
 
     /// The event at a place; `None`: it got too old to be kept.

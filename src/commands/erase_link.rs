@@ -7,9 +7,10 @@
 use hoplog_events::erasure::{erase_link, is_erasure};
 use hoplog_events::link::LinkKey;
 use hoplog_events::log::Rewrite;
-use hoplog_events::position::{Topic, Version};
+use hoplog_events::position::{Sequence, Topic, Version};
 
-use super::erasure::Rewrites;
+use super::erase_clicks::ONE;
+use super::erasure::{Attempts, Rewrites, rewrite_of};
 use super::{Commands, EraseError, IdempotencyKey, Issuer};
 use crate::domain::link::LinkCommand;
 use crate::execute::Outcome;
@@ -43,8 +44,7 @@ impl Commands {
                 continue;
             }
             if let Some(body) = erase_link(&event)? {
-                let (sequence, command_id) = (event.position.sequence, event.command_id);
-                rewrites.push(Rewrite { topic: Topic::Links, sequence, command_id, body });
+                rewrites.push(rewrite_of(event, body));
             }
         }
         Ok(rewrites)
@@ -55,10 +55,40 @@ impl Commands {
     /// # Errors
     /// See [`EraseError`].
     pub async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), EraseError> {
-        let mut waiting = Rewrites::default();
+        let places: Vec<Sequence> = rewrites.iter().map(|rewrite| rewrite.sequence).collect();
+        let (mut waiting, mut attempts) = (Rewrites::default(), Attempts::default());
+        let mut next = rewrites;
+        while let Err(error) = self.rewrite_these(next, &mut waiting).await {
+            attempts.again(error, &mut waiting).await?;
+            next = self.read_again(&places).await?;
+        }
+        Ok(())
+    }
+
+    async fn rewrite_these(
+        &self,
+        rewrites: Vec<Rewrite>,
+        waiting: &mut Rewrites,
+    ) -> Result<(), EraseError> {
         for rewrite in rewrites {
             waiting.push(self.log.as_ref(), rewrite).await?;
         }
         waiting.flush(self.log.as_ref()).await
+    }
+
+    /// What is still to become of the events at some places.
+    async fn read_again(&self, places: &[Sequence]) -> Result<Vec<Rewrite>, EraseError> {
+        let mut rewrites = Vec::new();
+        for place in places {
+            let before = Sequence(place.0.saturating_sub(1));
+            let found = self.log.read_all(Topic::Links, before, ONE).await?.into_iter().next();
+            let Some(event) = found.filter(|event| event.position.sequence == *place) else {
+                return Err(EraseError::Unavailable("an event can't be read yet".to_owned()));
+            };
+            if let Some(body) = erase_link(&event)? {
+                rewrites.push(rewrite_of(event, body));
+            }
+        }
+        Ok(rewrites)
     }
 }

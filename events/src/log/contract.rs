@@ -31,7 +31,8 @@ pub use reads::{
 };
 pub use rewrites::{
     a_rewritten_event_has_another_body_and_all_else_as_before,
-    a_subscription_goes_on_across_rewritten_events, what_is_not_there_is_not_rewritten,
+    a_subscription_goes_on_across_rewritten_events,
+    of_two_who_rewrite_what_they_read_neither_undoes_the_other, what_is_not_there_is_not_rewritten,
     who_appends_behind_a_rewritten_event_is_told_the_same_as_before,
 };
 
@@ -67,6 +68,7 @@ macro_rules! log_contract {
             who_appends_behind_a_rewritten_event_is_told_the_same_as_before,
             what_is_not_there_is_not_rewritten,
             a_subscription_goes_on_across_rewritten_events,
+            of_two_who_rewrite_what_they_read_neither_undoes_the_other,
         );
     };
     ($factory:expr, $($obligation:ident,)*) => {$(

@@ -133,7 +133,7 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
-        super::check_sizes(&rewrites)?;
+        super::check(&rewrites)?;
         let mut left = rewrites;
         for _ in 0..EMPTYING_ATTEMPTS {
             if self.rewrite_once(std::mem::take(&mut left)).await? {

@@ -26,6 +26,7 @@ mod api;
 mod append;
 mod connect;
 mod description;
+mod leader;
 mod login;
 mod options;
 mod page;
@@ -214,7 +215,7 @@ impl EventLog for JetStreamLog {
 
     async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
         let Some(servers) = &self.rewriter else { return Err(RewriteError::Unsupported) };
-        super::check_sizes(&rewrites)?;
+        super::check(&rewrites)?;
         servers.rewrite(rewrites).await
     }
 

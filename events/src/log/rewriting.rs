@@ -1,5 +1,7 @@
 //! What a log is asked to rewrite, and why it did not.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::APPEND_BYTES_MAX;
@@ -15,6 +17,8 @@ pub struct Rewrite {
     pub sequence: Sequence,
     /// Its command: whose event has to be there.
     pub command_id: CommandId,
+    /// The body that was read, of which the new one was made.
+    pub read: Bytes,
     /// The body it gets, of [`APPEND_BYTES_MAX`] at most.
     pub body: Bytes,
 }
@@ -31,16 +35,25 @@ pub enum RewriteError {
     /// Read again: the event is no longer kept, or is another command's.
     #[error("an event that is to be rewritten is not on the log")]
     Missing,
+    /// Read again and make the new body of what is there now: somebody else has rewritten the event
+    /// meanwhile, and what he took out would be back.
+    #[error("an event was rewritten by somebody else since it was read")]
+    Changed,
     /// Try again later; or, if it says so, otherwise.
     #[error("the log can't be rewritten: {0}")]
     Unavailable(String),
 }
 
-/// A body has to be one that could have been appended.
-pub(super) fn check_sizes(rewrites: &[Rewrite]) -> Result<(), RewriteError> {
-    if rewrites.iter().all(|rewrite| rewrite.body.len() <= APPEND_BYTES_MAX) {
+/// A body has to be one that could have been appended, and each event is there once: a second body
+/// for it was not made of the first.
+pub(super) fn check(rewrites: &[Rewrite]) -> Result<(), RewriteError> {
+    if rewrites.iter().any(|rewrite| rewrite.body.len() > APPEND_BYTES_MAX) {
+        let reason = format!("a body may have {APPEND_BYTES_MAX} bytes at most");
+        return Err(RewriteError::Unavailable(reason));
+    }
+    let mut seen = HashSet::new();
+    if rewrites.iter().all(|rewrite| seen.insert((rewrite.topic, rewrite.sequence))) {
         return Ok(());
     }
-    let reason = format!("a body may have {APPEND_BYTES_MAX} bytes at most");
-    Err(RewriteError::Unavailable(reason))
+    Err(RewriteError::Unavailable("an event is to be rewritten twice at once".to_owned()))
 }

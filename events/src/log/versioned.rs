@@ -147,9 +147,12 @@ impl<S: Servers> Writer<S> {
 
     /// Where the stream ends, if that is known or the servers are to say whether it is so.
     fn assumed_end(&self, append: &Append) -> Option<End> {
+        // Taken out, and put back by who knows what became of his attempt. After an attempt without
+        // an answer the servers are asked: it may have landed, and been rewritten since, so that
+        // they would take the same once more at the end that was remembered.
         let known = {
-            let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-            ends.get(&append.stream).copied()
+            let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            ends.remove(&append.stream)
         };
         let claims = append.expected == ExpectedVersion::Exact(Version::NONE)
             && self.servers.know_who_was_there(append.stream.topic());
@@ -198,3 +201,6 @@ impl From<ReadError> for AppendError {
         AppendError::Unavailable(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,8 @@ impl World {
             let erased = ErasedClick { place: visit.place, visitor, user_agent };
             let body = erase_clicks(&event, &[erased]).unwrap().unwrap();
             let (topic, sequence) = (Topic::Clicks, visit.sequence);
-            let rewrite = Rewrite { topic, sequence, command_id: event.command_id, body };
+            let (command_id, read) = (event.command_id, event.body.clone());
+            let rewrite = Rewrite { topic, sequence, command_id, read, body };
             self.log.rewrite(vec![rewrite]).await.unwrap();
             records.push(record);
         }
@@ -140,7 +141,8 @@ pub(crate) async fn an_erased_link_leaves_the_row_that_a_rebuild_gives(world: Wo
     for event in world.log.read(&key("a").stream(), Version::NONE).await.unwrap() {
         let Some(body) = erase_link(&event).unwrap() else { continue };
         let (topic, sequence) = (Topic::Links, event.position.sequence);
-        let rewrite = Rewrite { topic, sequence, command_id: event.command_id, body };
+        let (command_id, read) = (event.command_id, event.body.clone());
+        let rewrite = Rewrite { topic, sequence, command_id, read, body };
         world.log.rewrite(vec![rewrite]).await.unwrap();
     }
     world.verified().await;

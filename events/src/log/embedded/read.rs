@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::super::{ReadError, ReadLimit, Subscription};
-use super::rewrite::PADDING;
+use super::rewrite::without_padding;
 use super::{index, table};
 use crate::envelope::{CommandId, RecordedEvent};
 use crate::position::{LogId, Position, Sequence, StreamId, Topic, Version};
@@ -139,18 +140,11 @@ impl Reader {
                 version: Version(version.unsigned_abs()),
                 command_id: CommandId(command_id),
                 event_type: row.try_get::<&str, _>(4)?.into(),
-                body: without_padding(row.try_get(5)?).into(),
+                body: Bytes::copy_from_slice(without_padding(row.try_get(5)?)),
             })
         };
         read().map_err(unavailable)
     }
-}
-
-/// A body that was rewritten fills the place of the old one. One is JSON, which does not end so.
-fn without_padding(mut body: Vec<u8>) -> Vec<u8> {
-    let end = body.iter().rposition(|byte| *byte != PADDING).map_or(0, |last| last + 1);
-    body.truncate(end);
-    body
 }
 
 /// Sequences and versions are counted from 1 and never get near the limit of SQLite's integers.

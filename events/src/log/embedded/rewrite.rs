@@ -11,46 +11,58 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::read::signed;
 use super::table;
-use crate::log::Rewrite;
+use crate::log::{Rewrite, RewriteError};
 
 /// What a body is filled up with.
-pub(super) const PADDING: u8 = 0;
+const PADDING: u8 = 0;
 
-/// One transaction; `false`: an event is not there, and nothing was changed.
+/// One transaction, or none of it. What SQLite says is the outer error, after which nobody knows.
 pub(super) async fn rewrite(
     connection: &mut SqliteConnection,
     rewrites: &[Rewrite],
-) -> Result<bool, sqlx::Error> {
+) -> Result<Result<(), RewriteError>, sqlx::Error> {
     if rewrites.is_empty() {
-        return Ok(true);
+        return Ok(Ok(()));
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for rewrite in rewrites {
-        if !rewrite_one(&mut transaction, rewrite).await? {
+        if let Err(refused) = rewrite_one(&mut transaction, rewrite).await? {
             transaction.rollback().await?;
-            return Ok(false);
+            return Ok(Err(refused));
         }
     }
     transaction.commit().await?;
-    Ok(true)
+    Ok(Ok(()))
 }
 
 async fn rewrite_one(
     connection: &mut SqliteConnection,
     rewrite: &Rewrite,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Result<(), RewriteError>, sqlx::Error> {
     let table = table(rewrite.topic);
     let (sequence, command) = (signed(rewrite.sequence.0), rewrite.command_id.0);
-    let sql = format!("SELECT LENGTH(body) FROM {table} WHERE sequence = $1 AND command_id = $2");
-    let length = sqlx::query_scalar(AssertSqlSafe(sql))
+    let sql = format!("SELECT body FROM {table} WHERE sequence = $1 AND command_id = $2");
+    let found = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(sequence)
         .bind(command.as_bytes().as_slice())
         .fetch_optional(&mut *connection);
-    let Some(length): Option<i64> = length.await? else { return Ok(false) };
+    let Some(found): Option<Vec<u8>> = found.await? else { return Ok(Err(RewriteError::Missing)) };
+    let said = without_padding(&found);
+    if said == without_padding(&rewrite.body) {
+        return Ok(Ok(()));
+    }
+    if said != without_padding(&rewrite.read) {
+        return Ok(Err(RewriteError::Changed));
+    }
     let mut body = rewrite.body.to_vec();
-    let length = usize::try_from(length).unwrap_or_default();
-    body.resize(length.max(body.len()), PADDING);
+    body.resize(found.len().max(body.len()), PADDING);
     let sql = format!("UPDATE {table} SET body = $1 WHERE sequence = $2");
     sqlx::query(AssertSqlSafe(sql)).bind(body).bind(sequence).execute(connection).await?;
-    Ok(true)
+    Ok(Ok(()))
+}
+
+/// What a body says.
+pub(super) fn without_padding(body: &[u8]) -> &[u8] {
+    let end = body.iter().rposition(|byte| *byte != PADDING).map_or(0, |last| last + 1);
+    &body[..end]
 }

@@ -136,12 +136,10 @@ impl Writer {
     async fn rewrite(&mut self, rewrites: &[Rewrite]) -> Result<bool, RewriteError> {
         let failed = |error: &dyn std::fmt::Display| RewriteError::Unavailable(error.to_string());
         let mut connection = self.connection().await.map_err(|error| failed(&error))?;
-        let all_are_there = rewrite::rewrite(&mut connection, rewrites).await;
-        let all_are_there = all_are_there.map_err(|error| failed(&error))?;
+        let rewritten = rewrite::rewrite(&mut connection, rewrites).await;
+        let rewritten = rewritten.map_err(|error| failed(&error))?;
         self.hold.keep(connection);
-        if !all_are_there {
-            return Err(RewriteError::Missing);
-        }
+        rewritten?;
         self.hold.empty_wal().await.map_err(|error| failed(&error))
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::sleep;
@@ -52,8 +51,6 @@ pub(super) struct Found {
 #[derive(Deserialize)]
 pub(super) struct FoundMessage {
     pub(super) seq: u64,
-    /// When it was stored.
-    pub(super) time: DateTime<Utc>,
 }
 
 impl Reader {

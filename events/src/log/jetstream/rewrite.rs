@@ -6,11 +6,15 @@
 //!                               again finishes it
 //! ```
 //!
+//! A new body is made of the one that was read. So it is stored only if that is what the event still
+//! is for the leaders, and if nothing was stored for it since (`Nats-Expected-Last-Subject-Sequence`):
+//! of two that read the same, the second is told to read again.
+//!
 //! The servers check versions against the last message that they have of a subject. So the last
 //! event of a link is not rewritten: its code could be claimed again. Of clicks it may be: who
 //! appends there looks for the end of the stream among what was rewritten as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -21,12 +25,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::api::{ApiError, NO_MESSAGE};
+use super::api::{ApiError, NO_MESSAGE, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY};
 use super::read::{Found, FoundMessage, Reader};
+use super::rewritten::Rewritten;
 use super::{COMMAND_ID, EVENT_TYPE, STORED, VERSION};
 use crate::envelope::{CommandId, RecordedEvent};
 use crate::log::{ReadError, Rewrite, RewriteError};
-use crate::position::Topic;
+use crate::position::{Sequence, Topic};
 
 /// How many events are rewritten at the same time.
 const UNDER_WAY_MAX: usize = 16;
@@ -57,6 +62,16 @@ struct Planned {
     stored: DateTime<Utc>,
     /// Whether it is still where it was appended.
     is_kept: bool,
+    /// The newest message that it was rewritten to; 0: there is none.
+    newest: u64,
+}
+
+/// What an event is.
+struct Current {
+    event: RecordedEvent,
+    stored: DateTime<Utc>,
+    is_kept: bool,
+    newest: u64,
 }
 
 #[derive(Deserialize)]
@@ -103,10 +118,7 @@ impl Rewriter {
         if topics.contains(&Topic::Accounts) {
             return Err(RewriteError::Unsupported);
         }
-        // Of two for the same event the later one counts.
-        let rewrites: BTreeMap<_, _> =
-            rewrites.into_iter().map(|it| ((it.topic, it.sequence), it)).collect();
-        let planned: Vec<Planned> = stream::iter(rewrites.into_values())
+        let planned: Vec<Planned> = stream::iter(rewrites)
             .map(|rewrite| self.plan(rewrite))
             .buffer_unordered(UNDER_WAY_MAX)
             .try_collect()
@@ -124,24 +136,45 @@ impl Rewriter {
     }
 
     async fn plan(&self, rewrite: Rewrite) -> Result<Planned, RewriteError> {
-        let Rewrite { topic, sequence, command_id, body } = rewrite;
-        let name = self.reader.subjects.stream_name(topic);
-        let kept = self.message(&name, &json!({ "seq": sequence.0 })).await?;
-        let (event, stored) = if let Some(kept) = &kept {
-            (self.reader.at(topic, sequence).await?, kept.time)
-        } else {
-            let rewritten = self.reader.rewritten_at(topic, sequence).await?;
-            let rewritten = rewritten.ok_or(RewriteError::Missing)?;
-            (rewritten.event, rewritten.stored)
-        };
+        let Rewrite { topic, sequence, command_id, read, body } = rewrite;
+        let Current { event, stored, is_kept, newest } = self.current(topic, sequence).await?;
         if event.position.sequence != sequence || event.command_id != command_id {
             return Err(RewriteError::Missing);
         }
-        let is_kept = kept.is_some();
-        if is_kept && topic != Topic::Clicks && event.body != body {
-            self.check_that_it_is_not_the_last(&event).await?;
+        if event.body != body {
+            if event.body != read {
+                return Err(RewriteError::Changed);
+            }
+            if is_kept && topic != Topic::Clicks {
+                self.check_that_it_is_not_the_last(&event).await?;
+            }
         }
-        Ok(Planned { event, body, stored, is_kept })
+        Ok(Planned { event, body, stored, is_kept, newest })
+    }
+
+    /// What an event is now, as the leaders have it. Where the old message and a new one are both
+    /// there, somebody is between storing and deleting, or died there: what he stored counts, as
+    /// he may be about to answer that it does.
+    async fn current(&self, topic: Topic, sequence: Sequence) -> Result<Current, RewriteError> {
+        let Reader { subjects, .. } = &self.reader;
+        let (name, rewritten) = (subjects.stream_name(topic), subjects.rewritten_name());
+        let kept = self.reader.stored(&name, &json!({ "seq": sequence.0 })).await?;
+        // Behind that: what is deleted has a replacement by then.
+        let last = json!({ "last_by_subj": subjects.rewritten_at(topic, sequence) });
+        match (kept, self.reader.stored(&rewritten, &last).await?) {
+            (None, None) => Err(RewriteError::Missing),
+            (Some(kept), None) => {
+                let event = self.reader.event(topic, &kept.message)?;
+                Ok(Current { event, stored: kept.time, is_kept: true, newest: 0 })
+            }
+            (kept, Some(newest)) => {
+                if kept.is_some() {
+                    self.erase(&name, sequence.0).await?;
+                }
+                let Rewritten { event, stored } = self.reader.rewritten(&newest.message)?;
+                Ok(Current { event, stored, is_kept: false, newest: newest.sequence })
+            }
+        }
     }
 
     async fn check_that_it_is_not_the_last(
@@ -179,14 +212,10 @@ impl Rewriter {
         }
         let (name, subject) =
             (self.reader.subjects.rewritten_name(), self.reader.subjects.rewritten(event));
-        let newest = if !is_kept && event.body == *body {
-            let last = self.message(&name, &json!({ "last_by_subj": subject })).await?;
-            last.ok_or(RewriteError::Missing)?.seq
+        let newest = if event.body == *body {
+            planned.newest
         } else {
-            let headers = headers(&planned, ends);
-            let sent = self.reader.api.send(subject.clone(), headers, body.clone()).await;
-            let Acknowledgement { seq } = sent.map_err(|error| unavailable(&error))?;
-            seq
+            self.store(&planned, &subject, ends).await?
         };
         let next = json!({ "seq": 1, "next_by_subj": subject });
         while let Some(older) = self.message(&name, &next).await?.filter(|it| it.seq < newest) {
@@ -197,6 +226,25 @@ impl Rewriter {
             self.erase(&self.reader.subjects.stream_name(topic), sequence.0).await?;
         }
         Ok(())
+    }
+
+    /// Stores what an event becomes, if nobody has stored anything else meanwhile. Gives its place.
+    async fn store(
+        &self,
+        planned: &Planned,
+        subject: &str,
+        ends: Option<Ends>,
+    ) -> Result<u64, RewriteError> {
+        let mut headers = headers(planned, ends);
+        headers.insert("Nats-Expected-Last-Subject-Sequence", planned.newest.to_string());
+        let sent = self.reader.api.send(subject.to_owned(), headers, planned.body.clone()).await;
+        match sent {
+            Ok(Acknowledgement { seq }) => Ok(seq),
+            Err(ApiError::Refused {
+                code: WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_BUSY, ..
+            }) => Err(RewriteError::Changed),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 
     /// Deletes what was rewritten of clicks that are no longer kept: up to a number at a time.

@@ -241,7 +241,7 @@ impl Reader {
         Ok(found.map(|found| found.event))
     }
 
-    fn rewritten(&self, message: &Message) -> Result<Rewritten, ReadError> {
+    pub(super) fn rewritten(&self, message: &Message) -> Result<Rewritten, ReadError> {
         let headers = message.headers.as_ref();
         let text = |name: &str| Some(headers?.get(name)?.as_str());
         let read = || {

@@ -212,8 +212,8 @@ async fn what_clicks_have_become_gets_as_old_as_they_do() {
         JetStreamOptions { clicks_max_age: Some(Duration::from_hours(24)), ..options(&server) };
     let log = open_with(&options).await;
     log.append(click(0)).await.unwrap();
-    let events = clicks_of(&log).await;
     for body in ["{\"n\":1}", "{\"n\":2}"] {
+        let events = clicks_of(&log).await;
         log.rewrite(vec![rewrite(&events[0], body)]).await.unwrap();
     }
     let client = async_nats::connect(server.url()).await.unwrap();
