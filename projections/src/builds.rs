@@ -26,6 +26,8 @@ pub enum BuildPurpose {
     Rollback,
     /// To be compared with the ones that are read.
     Verify,
+    /// Nothing is built: what is erased meanwhile would not be erased in what is.
+    Erasure,
 }
 
 impl BuildPurpose {
@@ -36,11 +38,12 @@ impl BuildPurpose {
             Self::Rebuild => "rebuild",
             Self::Rollback => "rollback",
             Self::Verify => "verify",
+            Self::Erasure => "erasure",
         }
     }
 
     fn parse(name: &str) -> Result<Self, DatabaseError> {
-        let all = [Self::Rebuild, Self::Rollback, Self::Verify];
+        let all = [Self::Rebuild, Self::Rollback, Self::Verify, Self::Erasure];
         let found = all.into_iter().find(|purpose| purpose.name() == name);
         found.ok_or_else(|| bad_row("not the purpose of a build"))
     }

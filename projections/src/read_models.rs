@@ -28,6 +28,8 @@ use crate::top_links::{self, TopLinks, TopLinksProjection};
 use crate::user_agents::UserAgents;
 
 mod erasure;
+
+pub use erasure::NoBuilds;
 mod running;
 
 use running::Running;

@@ -19,7 +19,7 @@ use hoplog_events::position::{Position, Topic, Version};
 use hoplog_projections::DatabaseError;
 use hoplog_projections::clicks::{self, Place, Visit, Visitor};
 use hoplog_projections::link_directory;
-use hoplog_projections::read_models::OperationError;
+use hoplog_projections::read_models::{NoBuilds, OperationError};
 use hoplog_projections::runner::WorkerError;
 use hoplog_projections::sketch::surrogate;
 use hoplog_projections::user_agents::UserAgents;
@@ -131,6 +131,23 @@ impl App {
         if self.read_models.has_parked(clicks::NAME, None).await? {
             return Err(ErasureError::Parked(clicks::NAME));
         }
+        let no_builds = self.read_models.keep_from_building(clicks::NAME).await?;
+        let erased = self.erase_clicks_of(issuer, visitor, head, &no_builds).await;
+        if let Err(error) = no_builds.end().await {
+            tracing::warn!(%error, "tables of clicks can't be built for some seconds");
+        }
+        let erasure = erased?;
+        self.scrub().await?;
+        Ok(erasure)
+    }
+
+    async fn erase_clicks_of(
+        &self,
+        issuer: &Issuer,
+        visitor: &Visitor,
+        head: Position,
+        no_builds: &NoBuilds,
+    ) -> Result<Erasure, ErasureError> {
         let mut erasure = Erasure { events: 0, clicks: 0, position: head };
         let (agents, mut place) = (UserAgents::default(), Some(Place::START));
         let clicks = self.read_models.clicks();
@@ -138,10 +155,11 @@ impl App {
             let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
             place = next;
             let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
-            self.erase_clicks(issuer, &anonymous, &mut erasure).await?;
+            if !anonymous.is_empty() {
+                self.erase_clicks(issuer, &anonymous, no_builds, &mut erasure).await?;
+            }
         }
-        self.erased_in(clicks::NAME, erasure.position).await?;
-        self.scrub().await?;
+        self.wait_for(clicks::NAME, Some(erasure.position)).await?;
         Ok(erasure)
     }
 
@@ -149,11 +167,9 @@ impl App {
         &self,
         issuer: &Issuer,
         anonymous: &[AnonymousClick],
+        no_builds: &NoBuilds,
         erasure: &mut Erasure,
     ) -> Result<(), ErasureError> {
-        if anonymous.is_empty() {
-            return Ok(());
-        }
         // What tells of it comes last: until then asking again finds the same clicks.
         self.webhooks.deliveries.mark().await?;
         erasure.events += self.commands.rewrite_clicks(anonymous).await?;
@@ -161,7 +177,7 @@ impl App {
         self.webhooks.erase(&Erased::clicks(records)).await?;
         // Tables that are being built pass the event over: what they are made of has to be read
         // after the log was rewritten.
-        if self.read_models.is_building(clicks::NAME).await? {
+        if !no_builds.is_kept() {
             return Err(ErasureError::Building(clicks::NAME));
         }
         let told = self.commands.tell_erased(issuer, anonymous).await?;

@@ -44,7 +44,7 @@ enum What {
     /// Make all clicks of a visitor anonymous: hash, address and raw user agent are erased. What is
     /// counted stays
     #[command(
-        after_help = "Examples:\n  hoplog erase visitor 9f86d081884c7d65 --yes\n  hoplog erase visitor 203.0.113.7 --yes"
+        after_help = "Example:\n  hoplog erase visitor 9f86d081884c7d65 --yes\n  hoplog erase visitor 203.0.113.7 --yes"
     )]
     Visitor {
         /// The visitor of a click, as the API shows it, or an IP address, where addresses are kept

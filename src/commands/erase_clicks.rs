@@ -70,6 +70,11 @@ impl Commands {
     async fn rewritten(&self, clicks: &[AnonymousClick]) -> Result<Option<Rewrite>, EraseError> {
         let Some(first) = clicks.first() else { return Ok(None) };
         let Some(event) = self.click_event(first.sequence).await? else { return Ok(None) };
+        // A log that was put back has other events where the read models found these.
+        let id = event.decode()?.map(|envelope| envelope.id);
+        if id.is_some_and(|id| id != first.record.event) {
+            return Err(EraseError::Moved);
+        }
         let anonymous: Vec<ErasedClick> = clicks.iter().map(erased).collect();
         let body = erase_clicks(&event, &anonymous)?;
         Ok(body.map(|body| rewrite_of(event, body)))

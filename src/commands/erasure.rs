@@ -36,6 +36,12 @@ pub enum EraseError {
     /// Read again and make it of what is there now.
     #[error("{}", RewriteError::Changed)]
     Changed,
+    /// The read models are of another log, or of what this one was before it was put back: rebuild
+    /// them, then ask again.
+    #[error(
+        "the log has another event where the read models have a click of the visitor; rebuild them"
+    )]
+    Moved,
     /// An event can't be read, so nobody knows what is in it; an operator has to look at it.
     #[error(transparent)]
     Unreadable(#[from] DecodeError),

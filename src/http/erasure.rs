@@ -20,7 +20,7 @@ use super::links::change::Change;
 use super::path::{Segment, link_key};
 use super::problem::{FieldError, Problem};
 use crate::app::AppState;
-use crate::app::erasure::Erasure;
+use crate::app::erasure::{Erasure, ErasureError};
 
 /// What was erased. Asked again: nothing more.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,8 +88,17 @@ pub async fn erase_link(
     let key = link_key(&code)?;
     let request = format!("{key} erase");
     let (issuer, idempotency, expected) = change.into_parts(&app, request);
-    let erasure = app.erase_link(&issuer, idempotency.as_ref(), &key, expected).await?;
-    Ok(respond(erasure))
+    let erasing =
+        async move { app.erase_link(&issuer, idempotency.as_ref(), &key, expected).await };
+    to_the_end(erasing).await
+}
+
+/// What is begun is brought to its end, also when nobody waits for the answer any more.
+async fn to_the_end(
+    erasing: impl Future<Output = Result<Erasure, ErasureError>> + Send + 'static,
+) -> Result<Response, Problem> {
+    let erasure = tokio::spawn(erasing).await.map_err(|_| Problem::internal())?;
+    Ok(respond(erasure?))
 }
 
 /// Makes all clicks of a visitor anonymous: visitor hash, address and raw user agent are erased. What
@@ -112,7 +121,7 @@ pub async fn erase_visitor(
 ) -> Result<Response, Problem> {
     let visitor = parse(visitor)?;
     let issuer = app.issuer(&principal, request_id);
-    Ok(respond(app.erase_visitor(&issuer, &visitor).await?))
+    to_the_end(async move { app.erase_visitor(&issuer, &visitor).await }).await
 }
 
 /// A visitor as a path names one.

@@ -102,7 +102,9 @@ impl From<EraseError> for Problem {
             EraseError::Unsupported => {
                 Self::new(StatusCode::NOT_IMPLEMENTED, "log_cannot_rewrite", error.to_string())
             }
-            EraseError::Unavailable(_) | EraseError::Changed => Self::erasure_unfinished(&error),
+            EraseError::Unavailable(_) | EraseError::Changed | EraseError::Moved => {
+                Self::erasure_unfinished(&error)
+            }
             EraseError::Unreadable(error) => ExecuteError::Unreadable(error).into(),
             EraseError::Execute(error) => error.into(),
         }

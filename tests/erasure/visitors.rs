@@ -160,3 +160,23 @@ async fn who_follows_a_link_is_told_which_of_its_clicks_to_forget() {
     client.create(NewLink::to("https://example.com/").with("alias", "c")).await;
     assert_eq!(events_of(client, "hoplog.clicks.erased.v1", "c").await, Vec::<String>::new());
 }
+
+/// Each is in every batch of the other: what one erasure makes of a batch, the other keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_visitors_of_the_same_batches_erased_at_once_are_both_erased() {
+    let server = settings().start();
+    let client = &server.client;
+    client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+    import(client, "a", 40, 30).await;
+    let before = numbers(client, &["a"]).await;
+    let (his, others) = (format!("visitors/{ADDRESS}"), format!("visitors/{OTHER_ADDRESS}"));
+    let (one, other) = tokio::join!(erase(client, &his), erase(client, &others));
+    assert_eq!(one.expect(200).json()["clicks"], 600);
+    assert_eq!(other.expect(200).json()["clicks"], 600);
+    let secrets = ["Telltale", "Firefox/127.0", ADDRESS, OTHER_ADDRESS];
+    has_none("the disk", &kept(&server.settings), &secrets);
+    has_none("the service", &told(&server, &["a"]).await, &secrets);
+    rebuild(client).await;
+    has_none("the service", &told(&server, &["a"]).await, &secrets);
+    same_numbers(client, &["a"], &before).await;
+}

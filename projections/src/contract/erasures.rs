@@ -214,9 +214,7 @@ pub(crate) async fn tables_from_before_are_dropped_with_what_is_erased(world: Wo
     let records = world.rewrite(&visits).await;
     world.tell(&records).await;
     assert!(world.clicks_hold("Telltale").await, "the tables from before do");
-    assert!(!world.models.is_building("clicks").await.unwrap());
     world.execute(ROLLBACK, &[]).await;
-    assert!(world.models.is_building("clicks").await.unwrap());
     let refused = world.models.forget_previous("clicks").await;
     let Err(OperationError::Failed(WorkerError::Building(_))) = refused else {
         panic!("{refused:?}")
@@ -228,5 +226,45 @@ pub(crate) async fn tables_from_before_are_dropped_with_what_is_erased(world: Wo
     assert!(matches!(none, Err(OperationError::Failed(WorkerError::NoPrevious(_)))), "{none:?}");
     world.models.forget_previous("clicks").await.unwrap();
     world.models.scrub().await.unwrap();
+    world.verified().await;
+}
+
+/// No build that began before an erasure may put what it read in the place of what was erased, and
+/// nobody may go back to it.
+pub(crate) async fn while_clicks_are_erased_nothing_is_built_and_nothing_is_left_of_builds(
+    world: World,
+) {
+    let is_refused = |result: Result<(), OperationError>| {
+        let Err(OperationError::Failed(WorkerError::Building(_))) = result else {
+            panic!("{result:?}")
+        };
+    };
+    world.visits_of_two(3).await;
+    world.models.rebuild("clicks").await.unwrap();
+    // Of a builder that was killed: tables that are neither read nor kept.
+    world.execute("update projections set previous_set = null, previous_version = null", &[]).await;
+    assert!(world.tables_in_the_database("clicks_%_clicks").await > 1);
+    let no_builds = world.models.keep_from_building("clicks").await.unwrap();
+    assert_eq!(world.tables_in_the_database("clicks_%_clicks").await, 1);
+    is_refused(world.models.rebuild("clicks").await.map(drop));
+    is_refused(world.models.verify("clicks").await.map(drop));
+    // It is renewed for as long as it takes.
+    let ends = async || {
+        let (sql, read) = ("select ends from builds".to_owned(), |row: &Row| row.int(0));
+        world.database.fetch(Purpose::Projection, sql, &[], read).await.unwrap()[0]
+    };
+    let first = ends().await;
+    while ends().await == first {
+        tokio::task::yield_now().await;
+    }
+    assert!(no_builds.is_kept());
+    no_builds.end().await.unwrap();
+    world.models.rebuild("clicks").await.unwrap();
+    // Others that erase wait for their turn.
+    let first = world.models.keep_from_building("clicks").await.unwrap();
+    let (second, ended) =
+        tokio::join!(world.models.keep_from_building("clicks"), async { first.end().await });
+    ended.unwrap();
+    second.unwrap().end().await.unwrap();
     world.verified().await;
 }

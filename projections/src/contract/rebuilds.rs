@@ -27,7 +27,7 @@ impl World {
         self.clicks((0..count).map(visit).collect()).await;
     }
 
-    async fn tables_in_the_database(&self, like: &str) -> u64 {
+    pub(crate) async fn tables_in_the_database(&self, like: &str) -> u64 {
         let sql = match &self.database {
             crate::Database::Sqlite(_) => "select count(*) from sqlite_master where type = 'table'",
             crate::Database::Postgres(_) => {

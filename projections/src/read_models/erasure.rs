@@ -1,18 +1,104 @@
 //! What an erasure needs of the read models besides what its events change in them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
 use super::{OperationError, ReadModels};
-use crate::database::DatabaseError;
+use crate::builds::{BEAT, Build, BuildPurpose, CLAIM, Claim};
+use crate::database::{Database, DatabaseError};
 use crate::parking;
 use crate::runner::WorkerError;
 
-impl ReadModels {
-    /// Whether tables of a projection are being built: they may have in them what has been erased
-    /// from the log since it was read for them.
+/// How long a build that is under way is waited for.
+const BUILDS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has ended.
+const BUILDS_PAUSE: Duration = Duration::from_millis(100);
+
+/// The right that nothing is built. It ends by itself soon after a process was killed.
+#[derive(Debug)]
+pub struct NoBuilds {
+    claim: Claim,
+    database: Database,
+    lost: Arc<AtomicBool>,
+    renewing: AbortHandle,
+}
+
+impl NoBuilds {
+    fn new(claim: Claim, database: Database) -> Self {
+        let lost = Arc::new(AtomicBool::new(false));
+        let renewing = tokio::spawn(renew(claim, database.clone(), Arc::clone(&lost)));
+        Self { claim, database, lost, renewing: renewing.abort_handle() }
+    }
+
+    /// Whether it is still so.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Lets others build.
     ///
     /// # Errors
-    /// See [`OperationError`].
-    pub async fn is_building(&self, projection: &str) -> Result<bool, OperationError> {
-        Ok(self.find(projection)?.applier.is_building().await?)
+    /// When the database is away: it ends by itself then.
+    pub async fn end(self) -> Result<(), DatabaseError> {
+        self.renewing.abort();
+        let mut transaction = self.database.begin().await?;
+        self.claim.end(&mut transaction).await?;
+        transaction.commit().await
+    }
+}
+
+impl Drop for NoBuilds {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+async fn renew(claim: Claim, database: Database, lost: Arc<AtomicBool>) {
+    let (begun, purpose) = (Instant::now(), BuildPurpose::Erasure);
+    let mut kept_at = begun;
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let (events_done, events_total, facts) = (0, 0, 0);
+        let build = Build { purpose, events_done, events_total, facts, elapsed: begun.elapsed() };
+        match claim.renew(&database, &build).await {
+            Ok(true) => kept_at = Instant::now(),
+            Ok(false) => break,
+            Err(_) if kept_at.elapsed() >= CLAIM => break,
+            Err(_) => {}
+        }
+    }
+    lost.store(true, Ordering::Relaxed);
+}
+
+impl ReadModels {
+    /// Keeps everybody, on every node, from building tables of a projection, from comparing them and
+    /// from going back to the ones before, until it is given up; and drops what is left of all these.
+    /// Others that erase are waited for.
+    ///
+    /// # Errors
+    /// See [`OperationError`]. Also while tables are being built for longer than a moment.
+    pub async fn keep_from_building(&self, projection: &str) -> Result<NoBuilds, OperationError> {
+        let applier = &self.find(projection)?.applier;
+        let claim = Claim::new(applier.projection.name());
+        let deadline = Instant::now() + BUILDS_PATIENCE;
+        loop {
+            let set = applier.read_by_all().await?;
+            match applier.reserve(set, claim, BuildPurpose::Erasure).await {
+                Err(WorkerError::Building(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(BUILDS_PAUSE).await;
+                }
+                reserved => break reserved?,
+            }
+        }
+        let no_builds = NoBuilds::new(claim, applier.database.clone());
+        applier.drop_leftovers().await?;
+        applier.forget_previous().await?;
+        Ok(no_builds)
     }
 
     /// Drops the tables that were read before the last rebuild: there is no way back to what was

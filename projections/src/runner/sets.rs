@@ -156,17 +156,7 @@ impl Applier {
             return Err(WorkerError::Building(set.projection));
         }
         self.drop_in(&mut transaction, set).await?;
-        transaction.mark_unscrubbed(&set.table("dropped")).await?;
         Ok(transaction.commit().await?)
-    }
-
-    /// Whether tables are being built just now, by whichever process.
-    pub(crate) async fn is_building(&self) -> Result<bool, WorkerError> {
-        let sql = "select count(*) from builds where projection = $1 and ends > {now}".to_owned();
-        let values = [self.projection.name().into()];
-        let read = |row: &Row| row.count(0);
-        let found = self.database.fetch(Purpose::Projection, sql, &values, read).await?;
-        Ok(found != [0])
     }
 
     /// Puts a set in the place of the one that is read, which is kept. Whoever was told that a
@@ -224,7 +214,7 @@ impl Applier {
     }
 
     /// Drops every set but the one that is read, the one before, and the one that is being built.
-    async fn drop_leftovers(&self) -> Result<(), WorkerError> {
+    pub(crate) async fn drop_leftovers(&self) -> Result<(), WorkerError> {
         let projection = self.projection.name();
         for number in set_numbers(&self.database, projection).await? {
             self.drop_unless_needed(TableSet { projection, number }).await?;
@@ -289,6 +279,7 @@ impl Applier {
             let sql = format!("drop table if exists {}", set.table(table.name));
             transaction.define(&sql).await?;
         }
-        Ok(())
+        // They may have had what was erased since.
+        Ok(transaction.mark_unscrubbed(&set.table("dropped")).await?)
     }
 }

@@ -122,7 +122,9 @@ impl Progress {
     #[must_use]
     pub fn told_state(&self) -> State {
         match (self.state, self.build.map(|build| build.purpose)) {
-            (State::Paused | State::Failed, _) | (_, None) => self.state,
+            (State::Paused | State::Failed, _) | (_, None | Some(BuildPurpose::Erasure)) => {
+                self.state
+            }
             (_, Some(BuildPurpose::Verify)) => State::Verifying,
             (_, Some(BuildPurpose::Rebuild | BuildPurpose::Rollback)) => State::Rebuilding,
         }
