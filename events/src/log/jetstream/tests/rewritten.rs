@@ -310,3 +310,47 @@ async fn an_event_that_is_rewritten_twice_is_the_newest_whichever_server_answers
         }
     }
 }
+
+/// A leader of what was rewritten that was cut off does not know of the newest: a hole that retention
+/// can't have made is not told as gone before it must have learned that it leads no longer.
+#[tokio::test]
+async fn a_hole_is_not_told_as_gone_while_its_replacement_may_not_be_known() {
+    let mut cluster = NatsCluster::start().await;
+    let options: JetStreamOptions = cluster.url().parse().unwrap();
+    let log =
+        open_with(&JetStreamOptions { stale: Duration::from_mins(1), ..options.clone() }).await;
+    let impatient = open_with(&JetStreamOptions { stale: Duration::ZERO, ..options }).await;
+    for topic in [Topic::Links, Topic::Clicks] {
+        let stream = StreamId::new(topic, "a");
+        log.append(contract::append(&stream, ExpectedVersion::Any, 1)).await.unwrap();
+        log.append(contract::append(&stream, ExpectedVersion::Any, 1)).await.unwrap();
+        log.append(contract::append(&stream, ExpectedVersion::Any, 1)).await.unwrap();
+        let limit = ReadLimit::default();
+        let before = log.read_all(topic, Sequence(1), limit).await.unwrap();
+        let name = format!("MSG.DELETE.{}", topic.name().to_uppercase());
+        let deleted = ask(cluster.server(0), &name, json!({ "seq": 2 })).await;
+        assert_eq!(deleted["success"], true, "{deleted}");
+        // A replica may still give it.
+        while !matches!(
+            impatient.read_all(topic, Sequence(1), limit).await,
+            Err(ReadError::Trimmed { .. })
+        ) {
+            tokio::task::yield_now().await;
+        }
+        let mut read = log.read_all(topic, Sequence(1), limit);
+        let waits = tokio::time::timeout(Duration::from_millis(300), &mut read).await;
+        assert!(waits.is_err(), "{waits:?}");
+        {
+            let client = async_nats::connect(cluster.server(0).url()).await.unwrap();
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert(COMMAND_ID, before[0].command_id.0.simple().to_string());
+            headers.insert(EVENT_TYPE, &*before[0].event_type);
+            headers.insert(STORED, "2026-03-14T09:26:53Z");
+            let subject = format!("rewritten.{}.0.a.2.2", topic.name());
+            client.publish_with_headers(subject, headers, "{}".into()).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        let read = read.await.unwrap();
+        assert_eq!((read.len(), &read[0].body[..]), (2, &b"{}"[..]));
+    }
+}
