@@ -34,6 +34,7 @@ mod read;
 mod rewrite;
 mod rewritten;
 mod settings;
+mod settle;
 mod streams;
 mod subject;
 mod subscription;
@@ -73,9 +74,6 @@ const EVENT_TYPE: &str = "Hoplog-Type";
 
 /// The header of a rewritten event that says when it was stored at first.
 const STORED: &str = "Hoplog-Stored";
-
-/// How much of what was rewritten of clicks that are gone is deleted when the log is opened.
-const SWEPT_MAX: usize = 1_000;
 
 /// The oldest servers that keep several messages as a whole.
 const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
@@ -160,18 +158,15 @@ impl JetStreamLog {
     ) -> Result<(Self, Vec<String>), JetStreamOpenError> {
         let client = connect::connect(options).await?;
         let api = Api { client, timeout: options.timeout, patience: Patience::default() };
-        let Opened { id: log, differences, can_rewrite, clicks_max_age } =
-            streams::open(&api, options).await?;
+        let Opened { id: log, differences, can_rewrite } = streams::open(&api, options).await?;
         let agreements = AgreementStream::open(&api, options).await?;
         let subjects = Subjects::new(&options.prefix, options.partitions);
         let (replicated, stale) = (options.replicas > 1, options.stale);
         let reader = Reader { api, subjects, log, replicated, stale };
         let writer = Writer::new(Publisher::new(reader.clone()));
-        let rewriter = can_rewrite.then(|| Rewriter { reader: reader.clone(), clicks_max_age });
-        if let Some(rewriter) = &rewriter
-            && let Err(error) = rewriter.sweep(SWEPT_MAX).await
-        {
-            tracing::warn!(%error, "what was rewritten of clicks that are gone stays for now");
+        let rewriter = can_rewrite.then(|| Rewriter::new(reader.clone()));
+        if let Some(rewriter) = &rewriter {
+            rewriter.sweep().await;
         }
         Ok((Self { reader, writer, agreements, rewriter }, differences))
     }

@@ -13,8 +13,8 @@ use super::read::signed;
 use super::table;
 use crate::log::{Rewrite, RewriteError};
 
-/// What a body is filled up with.
-const PADDING: u8 = 0;
+/// What a body is filled up with: JSON may end so, also for a version that knows nothing of this.
+const PADDING: u8 = b' ';
 
 /// One transaction, or none of it. What SQLite says is the outer error, after which nobody knows.
 pub(super) async fn rewrite(

@@ -14,8 +14,9 @@
 //! event of a link is not rewritten: its code could be claimed again. Of clicks it may be: who
 //! appends there looks for the end of the stream among what was rewritten as well.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -23,7 +24,6 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::api::{ApiError, NO_MESSAGE, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_BUSY};
 use super::read::{Found, FoundMessage, Reader};
@@ -34,23 +34,19 @@ use crate::log::{ReadError, Rewrite, RewriteError};
 use crate::position::{Sequence, Topic};
 
 /// How many events are rewritten at the same time.
-const UNDER_WAY_MAX: usize = 16;
+pub(super) const UNDER_WAY_MAX: usize = 16;
 
-/// What was rewritten of clicks stays that much longer than they would: it is not to go before what
-/// lies around it.
-const SLACK: Duration = Duration::from_hours(1);
-
-/// How often, and with which pause, the replicas are asked whether they have deleted what the
-/// leader has.
-const SETTLED_ATTEMPTS: u32 = 250;
-const SETTLED_PAUSE: Duration = Duration::from_millis(20);
+/// How much of what was rewritten of clicks that are gone is deleted at a time, and how often that is
+/// looked for where much is rewritten.
+const SWEPT_MAX: usize = 1_000;
+const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Rewrites one log.
 #[derive(Debug)]
 pub(super) struct Rewriter {
     pub(super) reader: Reader,
-    /// How old clicks get.
-    pub(super) clicks_max_age: Option<Duration>,
+    /// When it was looked for what is no longer kept.
+    swept: Mutex<Option<Instant>>,
 }
 
 /// What is to be done.
@@ -66,6 +62,12 @@ struct Planned {
     newest: u64,
 }
 
+/// A message that is gone.
+struct Erased {
+    name: String,
+    sequence: u64,
+}
+
 /// What an event is.
 struct Current {
     event: RecordedEvent,
@@ -79,39 +81,11 @@ struct Acknowledgement {
     seq: u64,
 }
 
-/// When a click gets too old.
-#[derive(Clone, Copy)]
-struct Ends {
-    age: Duration,
-    now: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    /// The server's clock.
-    ts: DateTime<Utc>,
-    #[serde(default)]
-    cluster: Cluster,
-}
-
-#[derive(Deserialize, Default)]
-struct Cluster {
-    #[serde(default)]
-    replicas: Vec<Replica>,
-}
-
-#[derive(Deserialize)]
-struct Replica {
-    name: String,
-    #[serde(default)]
-    current: bool,
-    #[serde(default)]
-    offline: bool,
-    #[serde(default)]
-    lag: u64,
-}
-
 impl Rewriter {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader, swept: Mutex::default() }
+    }
+
     /// All of these. Nothing is changed before every one was found.
     pub(super) async fn rewrite(&self, rewrites: Vec<Rewrite>) -> Result<(), RewriteError> {
         let topics: BTreeSet<Topic> = rewrites.iter().map(|rewrite| rewrite.topic).collect();
@@ -123,14 +97,20 @@ impl Rewriter {
             .buffer_unordered(UNDER_WAY_MAX)
             .try_collect()
             .await?;
-        let ends = self.ends(&topics).await?;
-        stream::iter(planned)
-            .map(|planned| self.carry_out(planned, ends))
+        let erased: Vec<Vec<Erased>> = stream::iter(planned)
+            .map(|planned| self.carry_out(planned))
             .buffer_unordered(UNDER_WAY_MAX)
-            .try_collect::<()>()
+            .try_collect()
             .await?;
-        for topic in topics {
-            self.settle(&self.reader.subjects.stream_name(topic)).await?;
+        let mut by_stream = BTreeMap::<String, Vec<u64>>::new();
+        for Erased { name, sequence } in erased.into_iter().flatten() {
+            by_stream.entry(name).or_default().push(sequence);
+        }
+        for (name, erased) in by_stream {
+            self.settle(&name, &erased).await?;
+        }
+        if topics.contains(&Topic::Clicks) {
+            self.sweep().await;
         }
         Ok(())
     }
@@ -194,48 +174,38 @@ impl Rewriter {
         Err(RewriteError::Unavailable(reason))
     }
 
-    /// When clicks get too old to be kept: how old, and what time it is for the servers.
-    async fn ends(&self, topics: &BTreeSet<Topic>) -> Result<Option<Ends>, RewriteError> {
-        match self.clicks_max_age {
-            Some(age) if topics.contains(&Topic::Clicks) => {
-                let now = self.info(&self.reader.subjects.rewritten_name()).await?.ts;
-                Ok(Some(Ends { age, now }))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn carry_out(&self, planned: Planned, ends: Option<Ends>) -> Result<(), RewriteError> {
+    /// Gives what was erased for it, in that order.
+    async fn carry_out(&self, planned: Planned) -> Result<Vec<Erased>, RewriteError> {
         let Planned { event, body, is_kept, .. } = &planned;
+        let mut erased = Vec::new();
         if *is_kept && event.body == *body {
-            return Ok(());
+            return Ok(erased);
         }
         let (name, subject) =
             (self.reader.subjects.rewritten_name(), self.reader.subjects.rewritten(event));
         let newest = if event.body == *body {
             planned.newest
         } else {
-            self.store(&planned, &subject, ends).await?
+            self.store(&planned, &subject).await?
         };
         let next = json!({ "seq": 1, "next_by_subj": subject });
         while let Some(older) = self.message(&name, &next).await?.filter(|it| it.seq < newest) {
             self.erase(&name, older.seq).await?;
+            erased.push(Erased { name: name.clone(), sequence: older.seq });
         }
+        // Also where it is gone: who erased it may not have seen to it that the replicas did.
+        let (topic, Sequence(sequence)) = (event.position.topic, event.position.sequence);
+        let name = self.reader.subjects.stream_name(topic);
         if *is_kept {
-            let (topic, sequence) = (event.position.topic, event.position.sequence);
-            self.erase(&self.reader.subjects.stream_name(topic), sequence.0).await?;
+            self.erase(&name, sequence).await?;
         }
-        Ok(())
+        erased.push(Erased { name, sequence });
+        Ok(erased)
     }
 
     /// Stores what an event becomes, if nobody has stored anything else meanwhile. Gives its place.
-    async fn store(
-        &self,
-        planned: &Planned,
-        subject: &str,
-        ends: Option<Ends>,
-    ) -> Result<u64, RewriteError> {
-        let mut headers = headers(planned, ends);
+    async fn store(&self, planned: &Planned, subject: &str) -> Result<u64, RewriteError> {
+        let mut headers = headers(planned);
         headers.insert("Nats-Expected-Last-Subject-Sequence", planned.newest.to_string());
         let sent = self.reader.api.send(subject.to_owned(), headers, planned.body.clone()).await;
         match sent {
@@ -247,8 +217,22 @@ impl Rewriter {
         }
     }
 
-    /// Deletes what was rewritten of clicks that are no longer kept: up to a number at a time.
-    pub(super) async fn sweep(&self, count_max: usize) -> Result<(), RewriteError> {
+    /// Deletes what was rewritten of clicks that are no longer kept, some of it, if it was not looked
+    /// for just now. Nothing ends on its own: how long clicks are kept may change.
+    pub(super) async fn sweep(&self) {
+        {
+            let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            if swept.is_some_and(|swept| swept.elapsed() < SWEEP_INTERVAL) {
+                return;
+            }
+            *swept = Some(Instant::now());
+        }
+        if let Err(error) = self.sweep_some().await {
+            tracing::warn!(%error, "what was rewritten of clicks that are gone stays for now");
+        }
+    }
+
+    async fn sweep_some(&self) -> Result<(), RewriteError> {
         let subjects = &self.reader.subjects;
         let name = subjects.rewritten_name();
         let listed = self.reader.listed(&subjects.all_rewritten_clicks()).await?;
@@ -256,7 +240,7 @@ impl Rewriter {
             return Ok(());
         }
         let oldest = self.reader.oldest(Topic::Clicks).await?;
-        let gone = listed.into_iter().take_while(|(place, _)| *place < oldest).take(count_max);
+        let gone = listed.into_iter().take_while(|(place, _)| *place < oldest).take(SWEPT_MAX);
         for (_, (_, subject)) in gone {
             let last = json!({ "last_by_subj": subject });
             while let Some(message) = self.message(&name, &last).await? {
@@ -290,37 +274,9 @@ impl Rewriter {
             Some(_) => Err(unavailable(&error)),
         }
     }
-
-    async fn info(&self, name: &str) -> Result<Info, RewriteError> {
-        let info = self.reader.api.ask(&format!("STREAM.INFO.{name}"), &Value::Null).await;
-        info.map_err(|error| unavailable(&error))
-    }
-
-    /// Waits until every server that answers reads has deleted what the leader has. One that is away
-    /// does so before it answers any.
-    async fn settle(&self, name: &str) -> Result<(), RewriteError> {
-        let mut settled = BTreeSet::new();
-        for _ in 0..SETTLED_ATTEMPTS {
-            if !self.reader.replicated {
-                return Ok(());
-            }
-            let Info { cluster, .. } = self.info(name).await?;
-            let all = cluster.replicas.len();
-            let done = cluster
-                .replicas
-                .into_iter()
-                .filter(|replica| replica.offline || (replica.current && replica.lag == 0));
-            settled.extend(done.map(|replica| replica.name));
-            if settled.len() >= all {
-                return Ok(());
-            }
-            sleep(SETTLED_PAUSE).await;
-        }
-        Err(RewriteError::Unavailable("a replica still has the old bytes".to_owned()))
-    }
 }
 
-fn headers(planned: &Planned, ends: Option<Ends>) -> HeaderMap {
+fn headers(planned: &Planned) -> HeaderMap {
     let Planned { event, stored, .. } = planned;
     let mut headers = HeaderMap::new();
     let CommandId(command) = event.command_id;
@@ -329,15 +285,10 @@ fn headers(planned: &Planned, ends: Option<Ends>) -> HeaderMap {
     headers.insert(EVENT_TYPE, &*event.event_type);
     headers.insert(STORED, stored.to_rfc3339());
     headers.insert("Content-Type", "application/cloudevents+json");
-    if let Some(Ends { age, now }) = ends.filter(|_| event.position.topic == Topic::Clicks) {
-        let passed = (now - *stored).to_std().unwrap_or_default();
-        let left = (age + SLACK).saturating_sub(passed).as_secs().max(1);
-        headers.insert("Nats-TTL", format!("{left}s"));
-    }
     headers
 }
 
-fn unavailable(error: &ApiError) -> RewriteError {
+pub(super) fn unavailable(error: &ApiError) -> RewriteError {
     RewriteError::Unavailable(error.to_string())
 }
 

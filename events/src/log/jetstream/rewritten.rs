@@ -8,7 +8,7 @@
 //!
 //! - No hole, no look: who reads what was never rewritten asks nobody else.
 //! - What was rewritten is there before the old message is deleted. So the leader of REWRITTEN, asked
-//!   behind the hole, knows; a replica that does not give it yet is asked again.
+//!   behind the hole, knows, and gives the newest of what an event has become.
 //! - A hole of which it knows nothing is what it was before: somebody else's doing, or retention.
 //! - Clicks may be kept for a time or up to a size, and REWRITTEN does not know which are gone. What
 //!   lies directly before the first that is kept was rewritten and is still there; what lies
@@ -19,12 +19,12 @@ use std::ops::RangeInclusive;
 
 use async_nats::Message;
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::read::{REPLICA_ATTEMPTS, REPLICA_PAUSE, Reader, away, number};
+use super::read::{Reader, away, number};
 use super::subject::{Place, range_of};
 use super::{COMMAND_ID, EVENT_TYPE, STORED};
 use crate::envelope::{CommandId, RecordedEvent};
@@ -89,7 +89,8 @@ impl Reader {
             wanted.into_iter().map(|(place, (_, subject))| (place, subject)).collect();
         let (mut found, mut bytes) = (Vec::new(), 0);
         for some in wanted.chunks(ASKED_MAX) {
-            let mut some = self.fetch_all(some.iter().cloned().collect()).await?;
+            let some: Vec<_> = some.iter().map(|(_, subject)| self.newest(subject)).collect();
+            let mut some = try_join_all(some).await?;
             bytes += some.iter().map(|it| it.event.body.len()).sum::<usize>();
             found.append(&mut some);
             if bytes >= bytes_max {
@@ -99,33 +100,14 @@ impl Reader {
         Ok(found)
     }
 
-    async fn fetch_all(
-        &self,
-        mut missing: BTreeMap<Sequence, String>,
-    ) -> Result<Vec<Rewritten>, ReadError> {
-        let name = self.subjects.rewritten_name();
-        let bytes_max = ReadLimit::default().bytes_max;
-        let mut found = BTreeMap::new();
-        for _ in 0..REPLICA_ATTEMPTS {
-            let subjects: Vec<&String> = missing.values().collect();
-            let wanted =
-                json!({ "multi_last": subjects, "batch": ASKED_MAX, "max_bytes": bytes_max });
-            let read = |message: &Message| self.rewritten(message);
-            let page = self.messages(&name, &wanted, bytes_max, read).await?;
-            let nothing = page.events.is_empty();
-            for rewritten in page.events {
-                let place = rewritten.event.position.sequence;
-                missing.remove(&place);
-                found.insert(place, rewritten);
-            }
-            if missing.is_empty() {
-                return Ok(found.into_values().collect());
-            }
-            if nothing {
-                sleep(REPLICA_PAUSE).await;
-            }
-        }
-        Err(away("a replica is too far behind"))
+    /// What an event has become, as the leader knows it: an event may be rewritten more than once, and
+    /// another server may give what it was in between.
+    async fn newest(&self, subject: &str) -> Result<Rewritten, ReadError> {
+        let wanted = json!({ "last_by_subj": subject });
+        let found = self.stored(&self.subjects.rewritten_name(), &wanted).await?;
+        // Swept away since it was listed.
+        let found = found.ok_or_else(|| away("what an event has become is gone meanwhile"))?;
+        self.rewritten(&found.message)
     }
 
     /// What the event at a place has become, if it was rewritten.

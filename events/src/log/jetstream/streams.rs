@@ -48,8 +48,6 @@ pub(super) struct Opened {
     pub(super) differences: Vec<String>,
     /// Whether messages may be deleted.
     pub(super) can_rewrite: bool,
-    /// How old clicks get.
-    pub(super) clicks_max_age: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -69,8 +67,8 @@ pub(super) async fn open(
 ) -> Result<Opened, JetStreamOpenError> {
     let subjects = Subjects::new(&options.prefix, options.partitions);
     let id = LogId(Uuid::new_v4());
-    let (differences, can_rewrite, clicks_max_age) = (Vec::new(), true, None);
-    let mut opened = Opened { id, differences, can_rewrite, clicks_max_age };
+    let (differences, can_rewrite) = (Vec::new(), true);
+    let mut opened = Opened { id, differences, can_rewrite };
     for (place, topic) in Topic::ALL.into_iter().enumerate() {
         let wanted = config(&subjects, topic, opened.id, options);
         let name = subjects.stream_name(topic);
@@ -87,10 +85,6 @@ pub(super) async fn open(
         let says = |setting: &str| found.config.rest.get(setting);
         if says("deny_delete") == Some(&Value::Bool(true)) && topic != Topic::Accounts {
             opened.can_rewrite = false;
-        }
-        if topic == Topic::Clicks {
-            let age = says("max_age").and_then(Value::as_u64).filter(|age| *age > 0);
-            opened.clicks_max_age = age.map(Duration::from_nanos);
         }
     }
     let name = subjects.rewritten_name();
@@ -170,14 +164,12 @@ fn config(subjects: &Subjects, topic: Topic, id: LogId, options: &JetStreamOptio
     })
 }
 
-/// The stream of what was rewritten. A message in it may end on its own: one of clicks gets as old as
-/// they do.
+/// The stream of what was rewritten. Nothing in it ends on its own.
 fn rewritten_config(subjects: &Subjects, id: LogId, options: &JetStreamOptions) -> Value {
     let mut config = config(subjects, Topic::Links, id, options);
     config["name"] = subjects.rewritten_name().into();
     config["description"] = "hoplog: events that were rewritten, in the place of the old".into();
     config["subjects"] = json!([subjects.all_rewritten()]);
-    config["allow_msg_ttl"] = true.into();
     config
 }
 

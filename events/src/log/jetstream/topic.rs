@@ -41,7 +41,35 @@ impl Reader {
         }
     }
 
+    /// A reader passes over for good what it is told is gone. Where retention can't have taken it, who
+    /// led the stream of what was rewritten may not know of it: that is asked again first.
     pub(super) async fn read_all(
+        &self,
+        topic: Topic,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let asked = Instant::now();
+        loop {
+            let read = self.read_once(topic, after, limit).await;
+            let Err(ReadError::Trimmed { .. }) = read else { return read };
+            if !self.replicated
+                || asked.elapsed() >= self.stale
+                || self.may_be_too_old(topic, after).await?
+            {
+                return read;
+            }
+            sleep(STALE_PAUSE).await;
+        }
+    }
+
+    /// Whether retention may have taken what comes behind a place. Only clicks get too old, from the
+    /// beginning on.
+    async fn may_be_too_old(&self, topic: Topic, after: Sequence) -> Result<bool, ReadError> {
+        Ok(topic == Topic::Clicks && self.state(topic).await?.first_seq > after.0 + 1)
+    }
+
+    async fn read_once(
         &self,
         topic: Topic,
         after: Sequence,

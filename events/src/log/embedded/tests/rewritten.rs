@@ -114,3 +114,20 @@ async fn neighbours_of_a_rewritten_event_leave_no_copy_behind() {
         assert!(!is_on_disk(dir.path(), mark(n).as_bytes()), "{}", mark(n));
     }
 }
+
+/// A version that does not know of filling up reads what is in the file as it is.
+#[tokio::test]
+async fn what_is_in_the_file_stays_json() {
+    let (_dir, log) = empty_file().await;
+    log.append(one("a", 0)).await.unwrap();
+    let limit = ReadLimit::default();
+    let events = log.read_all(Topic::Links, Sequence::START, limit).await.unwrap();
+    log.rewrite(vec![rewrite(&events[0], "{\"n\":1}")]).await.unwrap();
+    let body = sqlx::query_scalar("SELECT body FROM links_events").fetch_one(&log.readers);
+    let body: Vec<u8> = body.await.unwrap();
+    assert_eq!(body.len(), events[0].body.len());
+    let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(read["n"], 1);
+    let events = log.read_all(Topic::Links, Sequence::START, limit).await.unwrap();
+    assert_eq!(&events[0].body[..], b"{\"n\":1}");
+}
