@@ -7,7 +7,7 @@ use hoplog_events::position::Topic;
 use serde_json::json;
 
 use super::turns::Node;
-use super::world::{NAMES, PATIENCE, World, click, key};
+use super::world::{NAMES, PATIENCE, World, alive, click, key};
 use crate::ReadModels;
 use crate::builds::BuildPurpose;
 use crate::checkpoint::set_numbers;
@@ -205,7 +205,7 @@ pub(crate) async fn a_killed_build_leaves_the_old_tables_or_the_new(world: World
     for round in 0..12_u32 {
         let mut node = Node::member(&world).await;
         let models = Arc::clone(&node.models);
-        let before = active_set(&world.database, NAME).await.unwrap().0.number;
+        let before = alive(async || active_set(&world.database, NAME).await).await.0.number;
         let build = tokio::spawn(async move { models.rebuild(NAME).await });
         // From before the claim to long after the swap.
         for _ in 0..round * round {
@@ -219,13 +219,13 @@ pub(crate) async fn a_killed_build_leaves_the_old_tables_or_the_new(world: World
         let head = world.log.head(Topic::Clicks).await.unwrap();
         next.models.wait_for(NAME, head, PATIENCE).await.unwrap();
         assert_eq!(total(&next.models).await, 2_000, "round {round}");
-        let after = active_set(&world.database, NAME).await.unwrap().0.number;
+        let after = alive(async || active_set(&world.database, NAME).await).await.0.number;
         assert!(after >= before, "{before} {after}");
         assert!(next.models.verify(NAME).await.unwrap().is_equal(), "round {round}");
         // What was left behind is gone with the next build.
         next.models.rebuild(NAME).await.unwrap();
-        let after = active_set(&world.database, NAME).await.unwrap().0.number;
-        let sets = set_numbers(&world.database, NAME).await.unwrap();
+        let after = alive(async || active_set(&world.database, NAME).await).await.0.number;
+        let sets = alive(async || set_numbers(&world.database, NAME).await).await;
         assert!(sets.len() == 2 && sets.contains(&after), "{sets:?}, {after} is read");
         assert_eq!(
             world.tables_in_the_database("click_statistics_%_totals").await,

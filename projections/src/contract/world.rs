@@ -64,6 +64,16 @@ pub(crate) async fn empty_log() -> (TempDir, Arc<dyn EventLog>) {
     (dir, Arc::new(log))
 }
 
+/// A connection that a killed node leaves behind fails once, and is gone then.
+pub(crate) async fn alive<T, E: std::fmt::Debug>(ask: impl AsyncFn() -> Result<T, E>) -> T {
+    for _ in 0..16 {
+        if let Ok(answer) = ask().await {
+            return answer;
+        }
+    }
+    ask().await.unwrap()
+}
+
 impl World {
     pub(crate) async fn new(database: Database) -> Self {
         let (dir, log) = empty_log().await;
@@ -96,13 +106,7 @@ impl World {
             transaction.execute(sql.to_owned(), values).await?;
             transaction.commit().await
         };
-        // A runtime that was killed leaves connections that fail once, and are then gone.
-        for _ in 0..16 {
-            if change().await.is_ok() {
-                return;
-            }
-        }
-        change().await.unwrap();
+        alive(change).await;
     }
 
     /// Appends an event to a stream, as it happened at `time`.
