@@ -222,7 +222,12 @@ pub async fn forgo(
 fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, ExecuteError> {
     let Some(Done { link, position, hash }) = loaded.done.take() else { return Ok(None) };
     if hash != origin.command_hash {
-        return Err(ExecuteError::IdempotencyKeyReused);
+        // What an erased link was asked for is erased as well: nobody knows whether it is the same.
+        let is_erased = loaded.link.as_ref().is_some_and(|link| link.is_erased);
+        return Err(match hash {
+            None if is_erased => LinkError::Deleted.into(),
+            _ => ExecuteError::IdempotencyKeyReused,
+        });
     }
     Ok(link.map(|link| Outcome { link, position, repeated: true }))
 }

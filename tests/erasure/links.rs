@@ -165,3 +165,28 @@ async fn nothing_that_is_erased_is_given_to_those_who_follow() {
     has_none("a live stream", &given, &SECRETS);
     assert!(given.contains("hoplog.link.created.v2"));
 }
+
+/// The hash of what was asked for is erased with it: a retry is told that the link is gone, not that
+/// its key was used for something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_that_is_repeated_after_the_erasure_finds_the_link_deleted() {
+    let server = settings().start();
+    let client = &server.client;
+    for alias in [json!(null), json!("chosen")] {
+        let create = || {
+            let body = json!({ "url": "https://telltale-first.example/", "alias": alias });
+            let request = client.request(Method::POST, "/api/v1/links").json(&body);
+            client.send(request.header("idempotency-key", format!("key-{alias}")))
+        };
+        let code = create().await.expect(201).json()["code"].as_str().unwrap().to_owned();
+        assert_eq!(create().await.expect(201).json()["code"], *code);
+        let erased = || {
+            let path = format!("/api/v1/links/{code}/personal-data");
+            let request = client.request(Method::DELETE, &path);
+            client.send(request.header("idempotency-key", format!("erase-{alias}")))
+        };
+        erased().await.expect(200);
+        assert_eq!(create().await.expect(410).code(), "link_deleted");
+        erased().await.expect(200);
+    }
+}
