@@ -146,9 +146,10 @@ where
                 inner.counts.level1_hits.add_one();
                 if is_worn {
                     inner.counts.refreshes.add_one();
-                    let retry_after = inner.options.retry_after;
-                    let later =
-                        |held: &mut Held<V>| held.refresh_at_ms = after(now_ms, retry_after);
+                    // Not past its own end, which nobody may see it at.
+                    let end = held.fresh_until_ms;
+                    let at_ms = after(now_ms, inner.options.retry_after).min(end);
+                    let later = |held: &mut Held<V>| held.refresh_at_ms = at_ms;
                     inner.desk.level1().update(key, &held, later);
                     drop(inner.fly(key, now_ms, load));
                 }

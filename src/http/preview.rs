@@ -13,6 +13,7 @@ use super::page;
 use super::problem::Problem;
 use super::visit::served;
 use crate::app::App;
+use crate::queries::resolve_link::Resolved;
 
 /// Where a link leads.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +42,7 @@ pub struct Preview {
     ),
 )]
 pub async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
-    let target = served(app, code, app.clock.now()).await?.target;
+    let (Resolved { target, .. }, _) = served(app, code).await?;
     let short_url = Origin::of(app, request).short_url(&target.key.code);
     if page::wants_html(&request.headers) {
         return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));

@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::problem::Problem;
 use super::visit::served;
 use crate::app::App;
+use crate::queries::resolve_link::Resolved;
 
 /// How wide the PNG is, in pixels.
 const PNG_WIDTH_PX: u32 = 512;
@@ -43,7 +44,7 @@ pub async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response,
     let choices = [("svg", Format::Svg), ("png", Format::Png)];
     let format = parameters.choice("format", &choices, accepted(request));
     parameters.finish()?;
-    let target = served(app, code, app.clock.now()).await?.target;
+    let (Resolved { target, .. }, _) = served(app, code).await?;
     let text = Origin::of(app, request).short_url(&target.key.code);
     let (content_type, picture) = match format {
         Format::Png => ("image/png", png(&text)),

@@ -53,16 +53,17 @@ async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Pr
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, request, code)).await;
     }
-    let now = app.clock.now();
-    let found = served(app, path, now).await?;
+    let (found, now) = served(app, path).await?;
     record(app, (peer, now), request, &found.target).await?;
     redirect(app, &found)
 }
 
-/// The link, if it is served at this instant.
-pub(super) async fn served(app: &App, code: &str, now: DateTime<Utc>) -> Result<Resolved, Problem> {
+/// The link, if it is served at an instant, and that instant: after it was looked for, which may take
+/// long when its source is slow.
+pub(super) async fn served(app: &App, code: &str) -> Result<(Resolved, DateTime<Utc>), Problem> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
-    let found = app.links.resolve(path, now).await?.ok_or_else(Problem::link_not_found)?;
+    let found = app.links.resolve(path, app.clock.now()).await?;
+    let (found, now) = (found.ok_or_else(Problem::link_not_found)?, app.clock.now());
     let target = &found.target;
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
@@ -70,7 +71,7 @@ pub(super) async fn served(app: &App, code: &str, now: DateTime<Utc>) -> Result<
         LinkState::Expired => Err(gone_by_expiry()),
         _ if expired => Err(gone_by_expiry()),
         LinkState::Disabled => Err(app.disabled_problem()),
-        LinkState::Active => Ok(found),
+        LinkState::Active => Ok((found, now)),
     }
 }
 

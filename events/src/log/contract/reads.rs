@@ -67,7 +67,7 @@ pub async fn reads_are_bounded_by_events_and_bytes(log: Log) {
     let a = stream("a");
     for version in 0..4 {
         let mut one = append(&a, at(version), 1);
-        one.events[0].body = vec![b' '; 1_000].into();
+        one.events[0].body = vec![b'x'; 1_000].into();
         log.append(one).await.unwrap();
     }
     let count = |events_max, bytes_max| {
