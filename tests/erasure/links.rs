@@ -175,14 +175,14 @@ async fn a_creation_that_is_repeated_after_the_erasure_finds_the_link_deleted() 
     for alias in [json!(null), json!("chosen")] {
         let create = || {
             let body = json!({ "url": "https://telltale-first.example/", "alias": alias });
-            let request = client.request(Method::POST, "/api/v1/links").json(&body);
+            let request = client.authorized(Method::POST, "/api/v1/links").json(&body);
             client.send(request.header("idempotency-key", format!("key-{alias}")))
         };
         let code = create().await.expect(201).json()["code"].as_str().unwrap().to_owned();
         assert_eq!(create().await.expect(201).json()["code"], *code);
         let erased = || {
             let path = format!("/api/v1/links/{code}/personal-data");
-            let request = client.request(Method::DELETE, &path);
+            let request = client.authorized(Method::DELETE, &path);
             client.send(request.header("idempotency-key", format!("erase-{alias}")))
         };
         erased().await.expect(200);
