@@ -8,7 +8,7 @@ use super::APPEND_BYTES_MAX;
 use crate::envelope::CommandId;
 use crate::position::{Sequence, Topic};
 
-/// The same event without the personal data in it: what [`EventLog::rewrite`] puts in its place.
+/// The same event without the personal data in it: what [`EventLog::rewrite`](super::EventLog::rewrite) puts in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
     /// The event's topic.
