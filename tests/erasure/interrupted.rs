@@ -107,10 +107,10 @@ async fn visitors_do_not_notice_an_erasure() {
     let server = settings().start();
     let client = &server.client;
     let code = client.code(NewLink::to("https://example.com/")).await;
-    let load = Load::start(std::slice::from_ref(client), &code, "s", 2, 0);
+    let load = Load::start(std::slice::from_ref(client), &code, "s", 1, 0);
     load.visits(50).await;
     let hash = any_visitor(client, &code).await;
-    for projection in ["clicks", "link_directory", "clicks"] {
+    for projection in ["link_directory", "clicks"] {
         let path = format!("/api/v1/projections/{projection}/rebuild");
         let nothing = json!({});
         let visitor = format!("visitors/{hash}");
