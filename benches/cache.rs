@@ -10,9 +10,10 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use hoplog::cache::{
-    AtHand, BreakerState, CacheOptions, Form, Level2, Loaded, NobodyElse, SharedLevel, SourceAway,
-    Space, TwoLevelCache, Write,
+    AtHand, CacheOptions, Form, Level2, Loaded, NobodyElse, SharedLevel, SourceAway, Space,
+    TwoLevelCache, Write,
 };
+use hoplog::redis_connection::BreakerState;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::Runtime;

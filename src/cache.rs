@@ -12,7 +12,6 @@
 //! The second level is a help, never a need: every call has a deadline, and while Redis is away
 //! every call fails at once. Whoever uses it goes on to the source then.
 
-mod breaker;
 mod level1;
 mod level2;
 mod live_counts;
@@ -22,11 +21,10 @@ pub(crate) mod redis_server;
 mod two_levels;
 mod warming;
 
-pub use breaker::BreakerState;
 pub use level1::Tags;
 pub use level2::{
-    Added, Addition, AddressError, Answer, Entry, Lease, Level2, Level2Address, Level2Error, Locks,
-    Member, Rankings, SCORE_MAX, SetAdditions, Space, Write,
+    Added, Addition, Answer, Entry, Lease, Level2, Level2Error, Locks, Member, Rankings, SCORE_MAX,
+    SetAdditions, Space, Write,
 };
 pub use live_counts::LiveCounts;
 pub use two_levels::{

@@ -16,8 +16,8 @@ use hoplog_projections::partition::Partitions;
 use serde::Deserialize;
 use url::Url;
 
-use crate::cache::Level2Address;
 use crate::clicks::address::TrustedProxies;
+use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 mod backends;
@@ -165,7 +165,7 @@ pub struct Settings {
     /// How many partitions the work of a read model is split into when its tables are made.
     pub projector_partitions: Partitions,
     /// The cache that all copies share.
-    pub cache: Option<Level2Address>,
+    pub cache: Option<RedisAddress>,
     /// The operator's own admin key.
     pub admin_key: Option<Secret>,
     /// A country or city database.

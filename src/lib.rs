@@ -26,5 +26,6 @@ pub mod domain;
 pub mod execute;
 pub mod http;
 pub mod queries;
+pub mod redis_connection;
 pub mod telemetry;
 pub mod webhooks;

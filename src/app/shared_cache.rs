@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::{App, AppState};
-use crate::cache::{Level2, Level2Address};
+use crate::cache::Level2;
 use crate::queries::QueryFailure;
 use crate::queries::shared_cache::{SharedCache, SharedCacheWriter};
 use crate::queries::shared_rankings::{RankingsFollower, SharedRankings};
+use crate::redis_connection::RedisAddress;
 
 /// How long a call to the shared cache may take: a redirect that waits longer is better off with
 /// the read model.
@@ -31,7 +32,7 @@ pub struct Shared {
 
 impl Shared {
     /// From now on the read models tell it what they commit. Redis need not be there.
-    pub(super) fn open(address: &Level2Address, log: LogId, read_models: &ReadModels) -> Self {
+    pub(super) fn open(address: &RedisAddress, log: LogId, read_models: &ReadModels) -> Self {
         let level2 = Arc::new(Level2::new(address.clone(), CALL_DEADLINE));
         let rankings = SharedRankings::new(Arc::clone(&level2), log);
         let (cache, writer) = SharedCache::new(level2, log);

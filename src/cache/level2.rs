@@ -11,9 +11,9 @@ use bytes::Bytes;
 use rand::RngExt;
 use redis::Cmd;
 
-mod address;
+use crate::redis_connection::Reply;
+
 mod connection;
-mod line;
 mod lock;
 mod missed;
 mod rankings;
@@ -21,7 +21,6 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use address::{AddressError, Level2Address};
 pub use connection::Level2;
 pub use lock::{Lease, Locks};
 pub use rankings::{Added, Addition, Answer, Member, Rankings, SCORE_MAX, SetAdditions};
@@ -137,7 +136,7 @@ impl Space {
             };
             let commands: Vec<Cmd> = keys.iter().map(get).collect();
             let answers = self.level2.call("get", &commands).await?;
-            let read = |(key, answer): (&String, line::Answer)| {
+            let read = |(key, answer): (&String, Reply)| {
                 let found = redis::from_redis_value::<Option<Bytes>>(answer.ok()?).ok()??;
                 decode(found).filter(|entry| entry.version >= self.level2.missed.least(key))
             };

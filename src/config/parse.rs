@@ -9,8 +9,8 @@ use hoplog_events::spool::SPOOL_BYTES_MIN;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::cache::Level2Address;
 use crate::clicks::address::{ForwardedHeader, TrustedProxies};
+use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 use super::backends::{log_url, partitions, read_url, roles};
@@ -251,7 +251,7 @@ fn admin_key(text: String) -> Result<Secret, SettingsError> {
 }
 
 /// What is not an address is not repeated: it may hold a password.
-fn cache(given: Option<&str>) -> Result<Option<Level2Address>, SettingsError> {
+fn cache(given: Option<&str>) -> Result<Option<RedisAddress>, SettingsError> {
     match given {
         None | Some("" | "none") => Ok(None),
         Some(text) => text.parse().map(Some).or_else(|_| {

@@ -11,11 +11,9 @@ use arc_swap::ArcSwapOption;
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::Notify;
 
-use super::super::breaker::{Breaker, BreakerState, Outcome};
-use super::address::Level2Address;
-use super::line::{Answer, Line};
 use super::missed::Missed;
 use super::{Level2Error, script};
+use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
 
 /// How long Redis may take to accept a connection and to answer the first call.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
@@ -26,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The second level. Share it in an `Arc`, and give it a task that runs
 /// [`keep_connected`](Level2::keep_connected): without it, it is away.
 pub struct Level2 {
-    address: Level2Address,
+    address: RedisAddress,
     /// How long a call may take, whatever it asks.
     deadline: Duration,
     line: ArcSwapOption<Line>,
@@ -45,7 +43,7 @@ impl Level2 {
     /// The Redis at this address; no call takes longer than `deadline`. Nothing is sent before the
     /// task runs.
     #[must_use]
-    pub fn new(address: Level2Address, deadline: Duration) -> Self {
+    pub fn new(address: RedisAddress, deadline: Duration) -> Self {
         // For TLS: it is rustls with ring. Fails if that is installed already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
@@ -122,7 +120,7 @@ impl Level2 {
     }
 
     async fn connect(&self) -> Result<Line, Level2Error> {
-        let connect = Box::pin(Line::connect(&self.address.0, CONNECT_DEADLINE));
+        let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
         match tokio::time::timeout(CONNECT_DEADLINE, connect).await {
             Ok(connected) => connected.map_err(|error| failed(&error)),
             Err(_) => Err(Level2Error::TimedOut),
@@ -196,7 +194,7 @@ impl Level2 {
         &self,
         name: &'static str,
         commands: &[Cmd],
-    ) -> Result<Vec<Answer>, Level2Error> {
+    ) -> Result<Vec<Reply>, Level2Error> {
         let started = Instant::now();
         let permit = self.breaker.permit().ok_or(Level2Error::Away)?;
         let line = self.line.load_full().ok_or(Level2Error::Away)?;
@@ -221,14 +219,14 @@ impl Level2 {
         line: &mut Line,
         commands: &[Cmd],
         deadline: Duration,
-    ) -> (Result<Vec<Answer>, Level2Error>, Outcome) {
+    ) -> (Result<Vec<Reply>, Level2Error>, Outcome) {
         match tokio::time::timeout(deadline, line.send(commands)).await {
             Ok(Ok(answers)) => {
                 let refusals = || answers.iter().filter_map(|answer| answer.as_ref().err());
-                let outcome = if refusals().any(super::line::Refusal::is_of_a_replica) {
+                let outcome = if refusals().any(Refusal::is_of_a_replica) {
                     // The primary before: its address may lead to the new one.
                     Outcome::Lost
-                } else if refusals().any(super::line::Refusal::is_of_all) {
+                } else if refusals().any(Refusal::is_of_all) {
                     Outcome::Failed
                 } else {
                     Outcome::Answered

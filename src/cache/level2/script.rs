@@ -6,8 +6,8 @@ use redis::{Cmd, Script, ServerErrorKind, Value};
 
 use super::Level2Error;
 use super::connection::Level2;
-use super::line::Answer;
 use super::missed::MissedWrite;
+use crate::redis_connection::Reply;
 
 const TEXT: &str = include_str!("set_if_newer.lua");
 
@@ -37,7 +37,7 @@ pub(super) async fn set_if_newer(
     };
     let commands: Vec<Cmd> = writes.iter().map(by_hash).collect();
     let mut answers = level2.call("set", &commands).await?;
-    let is_unknown = |answer: &Answer| {
+    let is_unknown = |answer: &Reply| {
         answer.as_ref().is_err_and(|refusal| refusal.kind == Some(ServerErrorKind::NoScript))
     };
     if answers.iter().any(is_unknown) {
@@ -49,7 +49,7 @@ pub(super) async fn set_if_newer(
     kept(answers)
 }
 
-fn kept(answers: Vec<Answer>) -> Result<usize, Level2Error> {
+fn kept(answers: Vec<Reply>) -> Result<usize, Level2Error> {
     let mut kept = 0;
     for answer in answers {
         match answer {

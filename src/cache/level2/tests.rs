@@ -5,9 +5,9 @@ use std::time::Instant;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
-use super::super::breaker::FAILURES_IN_A_ROW_MAX as TIMEOUTS_MAX;
 use super::*;
 use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::FAILURES_IN_A_ROW_MAX as TIMEOUTS_MAX;
 
 mod servers;
 mod topologies;

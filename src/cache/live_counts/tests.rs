@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::cache::Level2;
 use crate::cache::redis_server::RedisServer;
-use crate::cache::{BreakerState, Level2};
+use crate::redis_connection::BreakerState;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

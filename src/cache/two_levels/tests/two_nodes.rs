@@ -6,9 +6,10 @@ use hoplog_events::log::contract::tcp_proxy::TcpProxy;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::cache::Level2Error;
 use crate::cache::level2::Level2;
 use crate::cache::redis_server::RedisServer;
-use crate::cache::{BreakerState, Level2Error};
+use crate::redis_connection::BreakerState;
 
 /// Tests run on machines that are busy.
 const DEADLINE: Duration = Duration::from_millis(500);

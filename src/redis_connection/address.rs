@@ -19,7 +19,7 @@ const SENTINEL_PORT: u16 = 26_379;
 ///   service, by its Sentinels; the password is that of the primary. `rediss-sentinel://`: the way to
 ///   the primary is TLS.
 #[derive(Clone)]
-pub struct Level2Address(pub(super) Place);
+pub struct RedisAddress(pub(super) Place);
 
 #[derive(Clone)]
 pub(super) enum Place {
@@ -42,7 +42,7 @@ pub(super) struct Sentinels {
 #[error("not the address of a Redis")]
 pub struct AddressError;
 
-impl FromStr for Level2Address {
+impl FromStr for RedisAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -123,7 +123,7 @@ impl Sentinels {
     }
 }
 
-impl fmt::Debug for Level2Address {
+impl fmt::Debug for RedisAddress {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts = match &self.0 {
@@ -135,7 +135,7 @@ impl fmt::Debug for Level2Address {
             }
             Place::Sentinel(sentinels) => sentinels.addresses.join(","),
         };
-        write!(f, "Level2Address({hosts})")
+        write!(f, "RedisAddress({hosts})")
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
             "redis-sentinel://a/main/x",
             "redis-sentinel://a/main/0/1",
         ] {
-            assert_eq!(text.parse::<Level2Address>().unwrap_err(), AddressError, "{text}");
+            assert_eq!(text.parse::<RedisAddress>().unwrap_err(), AddressError, "{text}");
         }
         for text in [
             "redis://h",
@@ -173,19 +173,19 @@ mod tests {
             "redis-sentinel://:secret@a,b:2/main",
             "rediss-sentinel://a/main/3",
         ] {
-            let address: Level2Address = text.parse().expect(text);
+            let address: RedisAddress = text.parse().expect(text);
             assert!(!format!("{address:?}").contains("secret"));
         }
     }
 
     #[test]
     fn every_node_is_asked_with_the_same_name_and_password() {
-        let Ok(Level2Address(Place::Cluster(nodes))) = "redis-cluster://u:p@a:1,b".parse() else {
+        let Ok(RedisAddress(Place::Cluster(nodes))) = "redis-cluster://u:p@a:1,b".parse() else {
             panic!("a cluster")
         };
         let nodes: Vec<&str> = nodes.iter().map(Url::as_str).collect();
         assert_eq!(nodes, ["redis://u:p@a:1", "redis://u:p@b"]);
-        let Ok(Level2Address(Place::Sentinel(sentinels))) =
+        let Ok(RedisAddress(Place::Sentinel(sentinels))) =
             "redis-sentinel://u:p@a,b:2/main/3".parse()
         else {
             panic!("a service")

@@ -11,7 +11,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
 };
 
-use super::address::Place;
+use super::address::{Place, RedisAddress};
 
 /// How often a command of a cluster is sent again at most: its slot has moved, or is moving.
 const RETRIES: u32 = 3;
@@ -20,39 +20,42 @@ const RETRIES: u32 = 3;
 const RETRY_WAIT_MAX_MS: u64 = 10;
 
 /// What a command was answered: a value, or why it was refused.
-pub(super) type Answer = Result<Value, Refusal>;
+pub(crate) type Reply = Result<Value, Refusal>;
 
 /// Redis is there, and does not do it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) kind: Option<ServerErrorKind>,
-    pub(super) text: String,
+pub(crate) struct Refusal {
+    pub(crate) kind: Option<ServerErrorKind>,
+    pub(crate) text: String,
 }
 
 impl Refusal {
     /// Whether the next command would be refused as well.
-    pub(super) fn is_of_all(&self) -> bool {
+    pub(crate) fn is_of_all(&self) -> bool {
         use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};
         matches!(self.kind, Some(BusyLoading | ClusterDown | MasterDown))
     }
 
     /// Whether it is refused because this is no primary any more.
-    pub(super) fn is_of_a_replica(&self) -> bool {
+    pub(crate) fn is_of_a_replica(&self) -> bool {
         self.kind == Some(ServerErrorKind::ReadOnly)
     }
 }
 
 /// A connection that is pipelined over.
 #[derive(Clone)]
-pub(super) enum Line {
+pub(crate) enum Line {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
 impl Line {
     /// Connects. Calls have deadlines of their own.
-    pub(super) async fn connect(place: &Place, deadline: Duration) -> Result<Self, RedisError> {
-        match place {
+    pub(crate) async fn connect(
+        address: &RedisAddress,
+        deadline: Duration,
+    ) -> Result<Self, RedisError> {
+        match &address.0 {
             Place::One(client) => to(client, deadline).await.map(Self::One),
             Place::Sentinel(sentinels) => {
                 let primary = sentinels.client()?.async_get_client().await?;
@@ -70,7 +73,7 @@ impl Line {
     }
 
     /// Sends commands, each with keys of one slot only, and gives their answers in the same order.
-    pub(super) async fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+    pub(crate) async fn send(&mut self, commands: &[Cmd]) -> Result<Vec<Reply>, RedisError> {
         match self {
             Self::One(line) => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
@@ -80,7 +83,7 @@ impl Line {
                 // Each is answered on its own: one that is refused does not hide the others.
                 pipeline.ignore_errors();
                 let answers: Vec<Value> = pipeline.query_async(line).await?;
-                Ok(answers.into_iter().map(answer).collect())
+                Ok(answers.into_iter().map(reply).collect())
             }
             Self::Cluster(line) => {
                 // Each goes where its slot is, also if that moves meanwhile; those for the same
@@ -90,7 +93,7 @@ impl Line {
                     async move { line.req_packed_command(command).await }
                 };
                 let answers = join_all(commands.iter().map(send)).await.into_iter();
-                answers.map(answer_or_error).collect()
+                answers.map(reply_or_error).collect()
             }
         }
     }
@@ -103,16 +106,16 @@ async fn to(client: &Client, deadline: Duration) -> Result<MultiplexedConnection
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-fn answer(value: Value) -> Answer {
+fn reply(value: Value) -> Reply {
     match value {
         Value::ServerError(error) => Err(Refusal { kind: error.kind(), text: error.to_string() }),
         value => Ok(value),
     }
 }
 
-fn answer_or_error(answered: Result<Value, RedisError>) -> Result<Answer, RedisError> {
+fn reply_or_error(answered: Result<Value, RedisError>) -> Result<Reply, RedisError> {
     match answered {
-        Ok(value) => Ok(answer(value)),
+        Ok(value) => Ok(reply(value)),
         Err(error) => match error.kind() {
             ErrorKind::Server(kind) => {
                 Ok(Err(Refusal { kind: Some(kind), text: error.to_string() }))

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So many failures in a row open it.
-pub(super) const FAILURES_IN_A_ROW_MAX: u32 = 3;
+pub(crate) const FAILURES_IN_A_ROW_MAX: u32 = 3;
 
 /// How many of the last calls are looked at.
 const WINDOW: u32 = 32;
@@ -53,7 +53,7 @@ impl BreakerState {
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// With an answer, be it a refusal.
     Answered,
     /// Without one in time, or with word that there will be none.
@@ -89,7 +89,7 @@ const FRESH: Phase = Phase::Closed { calls: 0, failures: 0, in_a_row: 0 };
 
 /// Whether to ask.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     /// How long nothing is tried after it opened, at most: half of it at least, by chance, so that
     /// nodes do not come back together.
     pause: Duration,
@@ -100,13 +100,13 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// One that is open, and may be probed at once.
-    pub(super) fn open(pause: Duration, now: Instant) -> Self {
+    pub(crate) fn open(pause: Duration, now: Instant) -> Self {
         let inner = Inner { generation: 0, phase: Phase::Open { until: now } };
         Self { pause, inner: Mutex::new(inner), state: AtomicU8::new(BreakerState::Open as u8) }
     }
 
     /// How things stand.
-    pub(super) fn state(&self) -> BreakerState {
+    pub(crate) fn state(&self) -> BreakerState {
         match self.state.load(Ordering::Acquire) {
             0 => BreakerState::Closed,
             1 => BreakerState::HalfOpen,
@@ -115,7 +115,7 @@ impl Breaker {
     }
 
     /// To make a call; `None`: don't.
-    pub(super) fn permit(&self) -> Option<Permit<'_>> {
+    pub(crate) fn permit(&self) -> Option<Permit<'_>> {
         if self.state() != BreakerState::Closed {
             return None;
         }
@@ -125,7 +125,7 @@ impl Breaker {
     }
 
     /// To find out whether it is over; `None`: too early, or somebody is finding out.
-    pub(super) fn probe(&self, now: Instant) -> Option<Permit<'_>> {
+    pub(crate) fn probe(&self, now: Instant) -> Option<Permit<'_>> {
         let mut inner = self.inner();
         match &mut inner.phase {
             Phase::Open { until } if *until <= now => {
@@ -138,7 +138,7 @@ impl Breaker {
     }
 
     /// When the next probe may be made; `None`: now, or it is closed.
-    pub(super) fn opens_until(&self) -> Option<Instant> {
+    pub(crate) fn opens_until(&self) -> Option<Instant> {
         match self.inner().phase {
             Phase::Open { until } => Some(until),
             Phase::Closed { .. } | Phase::HalfOpen { .. } => None,
@@ -197,7 +197,7 @@ impl Breaker {
 /// A call that may be made. One that is dropped without an outcome was given up by whoever made
 /// it, which says nothing; of a probe it means that it failed.
 #[derive(Debug)]
-pub(super) struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
     generation: u64,
     settled: bool,
@@ -209,7 +209,7 @@ impl<'a> Permit<'a> {
     }
 
     /// The call has ended. Changes nothing if the state has changed since it began.
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(crate) fn settle(mut self, outcome: Outcome) {
         self.settled = true;
         self.breaker.settle(self.generation, outcome, Instant::now());
     }

@@ -1,0 +1,12 @@
+//! The way to a Redis: where it is, the line to it, and whether it is worth asking. It knows nothing
+//! of what is kept there; the [cache](crate::cache) and the rate limiter each have a line of their own,
+//! with their own deadline, so that neither waits for the other.
+
+mod address;
+mod breaker;
+mod line;
+
+pub use address::{AddressError, RedisAddress};
+pub use breaker::BreakerState;
+pub(crate) use breaker::{Breaker, FAILURES_IN_A_ROW_MAX, Outcome};
+pub(crate) use line::{Line, Refusal, Reply};
