@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -51,8 +52,41 @@ async fn visit(client: &Client, code: &str, agent: &str, address: &str) {
     client.send(visit).await.expect(302);
 }
 
+/// Erases, and waits until files have nothing of it either: on a slow machine they may be written
+/// anew a little later.
 async fn erase(client: &Client, what: &str) -> Answer {
-    client.delete(&format!("/api/v1/{what}/personal-data")).await
+    let path = format!("/api/v1/{what}/personal-data");
+    let answer = client.delete(&path).await;
+    let mut last = answer.clone();
+    while last.status == 200 && !last.json()["nextScrubAt"].is_null() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        last = client.delete(&path).await;
+    }
+    answer
+}
+
+/// The ids of the clicks in the events that are given for a link.
+async fn events_of(client: &Client, kind: &str, code: &str) -> Vec<String> {
+    let path = format!("/api/v1/events?topic=clicks&types={kind}&link={code}");
+    let request = client.authorized(Method::GET, &path).header("accept", "application/x-ndjson");
+    let answer = client.send(request).await.expect(200);
+    let events = answer.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut ids = Vec::new();
+    for event in events {
+        for (place, click) in event["data"]["clicks"].as_array().unwrap().iter().enumerate() {
+            let (event, place) = match click["event"].as_str() {
+                Some(event) => (event, click["place"].as_u64().unwrap()),
+                None => (event["id"].as_str().unwrap(), place as u64),
+            };
+            ids.push(format!("{event}-{place}"));
+        }
+    }
+    ids
+}
+
+/// What is answered where there was nothing to erase.
+fn nothing() -> Value {
+    json!({ "events": 0, "clicks": 0, "nextScrubAt": null })
 }
 
 /// Every number there is of some links, as it is answered.

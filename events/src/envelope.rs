@@ -204,11 +204,12 @@ impl RecordedEvent {
 
     /// The event as a reader of the stream sees it: the envelope as it was written, followed by
     /// `sequence` (CloudEvents extension, 20 digits so that text order is log order),
-    /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks
-    /// are for nobody who reads the stream: they are left out.
+    /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks and
+    /// codes are for nobody who reads the stream: they are left out.
     #[must_use]
     pub fn to_cloud_event(&self) -> String {
-        if self.event_type.starts_with("hoplog.webhook.") {
+        let has_secret = |kind: &&str| self.event_type.starts_with(*kind);
+        if ["hoplog.webhook.", "hoplog.code-secret."].iter().any(has_secret) {
             return self.placed(&self.without_secret().unwrap_or_default());
         }
         self.placed(&String::from_utf8_lossy(&self.body))
