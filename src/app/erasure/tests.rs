@@ -1,5 +1,7 @@
 //! Erasures that are broken off between two of their steps.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use hoplog_events::catalogue::Event;
 use hoplog_events::click::{ClickEvent, ClicksRecorded, VisitorHash};
