@@ -54,7 +54,7 @@ const TOP: &[&str] = &["by", "data", "from", "halfLife", "to"];
 const RANK: &[&str] =
     &["above", "below", "by", "clicks", "from", "halfLife", "rank", "score", "to"];
 
-const RANKED: &[&str] = &["clicks", "link", "rank", "score"];
+const RANKED: &[&str] = &["clicks", "link", "rank", "score", "unreadable"];
 
 const ERASURE: &[&str] = &["clicks", "events", "nextScrubAt"];
 

@@ -208,8 +208,7 @@ impl RecordedEvent {
     /// codes are for nobody who reads the stream: they are left out.
     #[must_use]
     pub fn to_cloud_event(&self) -> String {
-        let has_secret = |kind: &&str| self.event_type.starts_with(*kind);
-        if ["hoplog.webhook.", "hoplog.code-secret."].iter().any(has_secret) {
+        if SECRETIVE.iter().any(|kind| self.event_type.starts_with(kind)) {
             return self.placed(&self.without_secret().unwrap_or_default());
         }
         self.placed(&String::from_utf8_lossy(&self.body))
@@ -243,6 +242,9 @@ impl RecordedEvent {
         serde_json::to_string(&wire)
     }
 }
+
+/// How the types begin of events with a secret.
+const SECRETIVE: [&str; 2] = ["hoplog.webhook.", "hoplog.code-secret."];
 
 /// An instant as every JSON of ours writes it: RFC 3339, UTC, `Z`, as many decimals as it needs.
 #[must_use]
