@@ -10,13 +10,14 @@ use hoplog_events::log::{EventLog, ReadError};
 use hoplog_events::position::Position;
 use hoplog_events::spool::SpoolError;
 use hoplog_projections::click_statistics::ClickTotals;
-use hoplog_projections::deliveries::{Deliveries, FoundError};
-use hoplog_projections::lease::{Member, Part};
+use hoplog_projections::deliveries::FoundError;
+use hoplog_projections::erasures::Erasures;
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
-use hoplog_projections::{Database, DatabaseError, ReadModels};
+use hoplog_projections::{DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, ReadSettings, Role, Roles, Settings};
+use crate::config::{Codes, LogSettings, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
@@ -57,7 +58,7 @@ mod warming;
 pub use serve::serve;
 pub use shared_cache::Shared;
 
-use backends::{LogBackend, LogOpenError, open_database};
+use backends::{Kept, LogBackend, LogOpenError, open_read_models};
 use streams::Streams;
 
 /// What every handler is given.
@@ -100,6 +101,10 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Cancelled when the server is asked to stop.
     pub shutdown: CancellationToken,
+    /// Erasures that may have been begun and not finished.
+    erasures: Erasures,
+    /// Held by each erasure for as long as it takes.
+    erasing: Arc<RwLock<()>>,
     shared: Option<Shared>,
     disabled_is_forbidden: bool,
     /// Codes are numbers, and this node's is leased.
@@ -184,7 +189,7 @@ impl App {
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
         let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));
-        let (read_models, deliveries) =
+        let Kept { read_models, deliveries, erasures } =
             projectors.spawn(open).await.map_err(StartError::Task)??;
         let keys = Arc::new(KeyRing::load(&log, settings.admin_key.as_ref()).await?);
         let enricher = Arc::new(enricher(settings, &dir)?);
@@ -217,6 +222,8 @@ impl App {
             spool: outlet.spool,
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
             read_models,
+            erasures,
+            erasing: Arc::default(),
             keys,
             streams: Streams::new(&log, log_backend.described(), settings.page_cache),
             webhooks: Arc::new(webhooks),
@@ -339,29 +346,6 @@ impl App {
         let max_age = self.redirect_max_age_s.min(left);
         crate::http::headers::ascii(&format!("private, max-age={max_age}"))
     }
-}
-
-/// Runs on the projectors' threads, so that the database's own threads have their priority.
-async fn open_read_models(
-    settings: Settings,
-    dir: DataDir,
-    log: Arc<dyn EventLog>,
-) -> Result<(ReadModels, Deliveries), StartError> {
-    let database = open_database(&settings.read_models, &dir).await?;
-    let part = match (&settings.read_models, settings.roles.has(Role::Projector)) {
-        (ReadSettings::Sqlite, _) => Part::Alone,
-        (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
-        (ReadSettings::Postgres(_), false) => Part::Reader,
-    };
-    // What is in SQLite's file of read models may be thrown away.
-    let for_deliveries = match &settings.read_models {
-        ReadSettings::Sqlite => Database::open_sqlite(&dir.webhooks_file()).await?,
-        ReadSettings::Postgres(_) => database.clone(),
-    };
-    let deliveries = Deliveries::open(for_deliveries, part).await?;
-    deliveries.found(log.as_ref()).await?;
-    let models = ReadModels::open(database, log, part, settings.projector_partitions).await?;
-    Ok((models, deliveries))
 }
 
 /// The embedded log needs no spool: it would be on the same disk. What one that was used before

@@ -105,6 +105,8 @@ struct Done {
     link: Option<Link>,
     position: Position,
     hash: Option<Box<str>>,
+    /// The code that it chose in the place of this one.
+    forgone_for: Option<ShortCode>,
 }
 
 impl Loaded {
@@ -207,12 +209,22 @@ pub async fn forgo(
     now: DateTime<Utc>,
     origin: &Origin,
 ) -> Result<(), ExecuteError> {
-    let events = [LinkEvent::CodeForgone(LinkCodeForgone { chosen })];
-    match append(log, key, Version::NONE, &events, now, origin).await {
+    let events = [LinkEvent::CodeForgone(LinkCodeForgone { chosen: chosen.clone() })];
+    // Nobody finds this from the link that was chosen, so nothing of the request is in it: it could not
+    // be erased. The request itself is told from others by what it made.
+    let noted = Origin { command_hash: None, correlation_id: None, ..origin.clone() };
+    match append(log, key, Version::NONE, &events, now, &noted).await {
         Ok((_, false)) => Ok(()),
         // Whoever holds the code without this command came upon it by chance: one in 62^10.
         Ok((_, true)) | Err(AppendError::Conflict { .. }) => {
-            recall(log.as_ref(), key, origin).await.map(|_| ())
+            let mut loaded = load(log.as_ref(), key, Some(origin.command_id)).await?;
+            let is_noted =
+                |done: &Done| done.hash.is_none() && done.forgone_for.as_ref() == Some(&chosen);
+            if loaded.done.as_ref().is_some_and(is_noted) {
+                return Ok(());
+            }
+            // Also of a version before, which noted a hash of the request.
+            done(&mut loaded, origin).map(drop)
         }
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
     }
@@ -220,7 +232,7 @@ pub async fn forgo(
 
 /// The answer to a command that was done before.
 fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, ExecuteError> {
-    let Some(Done { link, position, hash }) = loaded.done.take() else { return Ok(None) };
+    let Some(Done { link, position, hash, .. }) = loaded.done.take() else { return Ok(None) };
     if hash != origin.command_hash {
         // What an erased link was asked for is erased as well: nobody knows whether it is the same.
         let is_erased = loaded.link.as_ref().is_some_and(|link| link.is_erased);
@@ -275,7 +287,11 @@ async fn load(
         loaded.count();
         if Some(recorded.command_id) == command {
             let (link, hash) = (loaded.link.clone(), metadata.command_hash);
-            loaded.done = Some(Done { link, position: recorded.position, hash });
+            let forgone_for = match event {
+                LinkEvent::CodeForgone(LinkCodeForgone { chosen }) => Some(chosen),
+                _ => None,
+            };
+            loaded.done = Some(Done { link, position: recorded.position, hash, forgone_for });
         }
     }
     loaded.count();

@@ -122,7 +122,12 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
     for topic in ["accounts", "links", "clicks"] {
         let events = admin.events(topic).await;
         assert!(!format!("{events:?}").contains(key), "only hashes are written down");
+        for made in events.iter().filter(|it| it["type"] == "hoplog.code-secret.made.v1") {
+            assert_eq!(made["data"], json!({}), "nor does anybody need the secret behind codes");
+        }
     }
+    let accounts = admin.events("accounts").await;
+    assert!(accounts.iter().any(|it| it["type"] == "hoplog.code-secret.made.v1"));
     // One wrong character is found by the checksum, before any look-up.
     let digit = if key.ends_with('0') { '1' } else { '0' };
     let wrong = format!("{}{digit}", &key[..key.len() - 1]);

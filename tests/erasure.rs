@@ -1,8 +1,7 @@
 //! The promise: personal data is erased from wherever this service has it, the numbers stay what
 //! they were, and a rebuild proves it.
 
-use std::path::Path;
-use std::process::Command;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +11,10 @@ use crate::support::{Answer, Client, NewLink, Server, Settings};
 mod interrupted;
 mod links;
 mod refused;
+mod traces;
 mod visitors;
+
+use traces::{has_all, has_none, kept};
 
 /// The agent of whoever is to be erased: `Telltale` is nobody else's.
 const AGENT: &str = "Mozilla/5.0 (Linux; Android 13; Telltale-Phone 7) AppleWebKit/537.36 \
@@ -51,8 +53,41 @@ async fn visit(client: &Client, code: &str, agent: &str, address: &str) {
     client.send(visit).await.expect(302);
 }
 
+/// Erases, and waits until files have nothing of it either: on a slow machine they may be written
+/// anew a little later.
 async fn erase(client: &Client, what: &str) -> Answer {
-    client.delete(&format!("/api/v1/{what}/personal-data")).await
+    let path = format!("/api/v1/{what}/personal-data");
+    let answer = client.delete(&path).await;
+    let mut last = answer.clone();
+    while last.status == 200 && !last.json()["nextScrubAt"].is_null() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        last = client.delete(&path).await;
+    }
+    answer
+}
+
+/// The ids of the clicks in the events that are given for a link.
+async fn events_of(client: &Client, kind: &str, code: &str) -> Vec<String> {
+    let path = format!("/api/v1/events?topic=clicks&types={kind}&link={code}");
+    let request = client.authorized(Method::GET, &path).header("accept", "application/x-ndjson");
+    let answer = client.send(request).await.expect(200);
+    let events = answer.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut ids = Vec::new();
+    for event in events {
+        for (place, click) in event["data"]["clicks"].as_array().unwrap().iter().enumerate() {
+            let (event, place) = match click["event"].as_str() {
+                Some(event) => (event, click["place"].as_u64().unwrap()),
+                None => (event["id"].as_str().unwrap(), place as u64),
+            };
+            ids.push(format!("{event}-{place}"));
+        }
+    }
+    ids
+}
+
+/// What is answered where there was nothing to erase.
+fn nothing() -> Value {
+    json!({ "events": 0, "clicks": 0, "nextScrubAt": null })
 }
 
 /// Every number there is of some links, as it is answered.
@@ -158,60 +193,5 @@ async fn pages(client: &Client, topic: &str) -> String {
         if page.header("link").is_empty() {
             return all;
         }
-    }
-}
-
-/// What is on disk and on servers, as far as it can be looked at from outside.
-fn kept(settings: &Settings) -> String {
-    let mut kept = String::new();
-    read_all(&settings.data_dir(), &mut kept);
-    if std::env::var("HOPLOG_TEST_BACKENDS").as_deref() == Ok("production") {
-        let script = "local all = '' for _, key in ipairs(redis.call('KEYS', '*')) do all = all .. key \
-                      if redis.call('TYPE', key).ok == 'string' then all = all .. redis.call('GET', key) end \
-                      end return all";
-        kept += &settings.redis().command(&["EVAL", script, "0"]);
-        kept += &dump(&settings.postgres().url());
-    }
-    kept
-}
-
-fn read_all(dir: &Path, into: &mut String) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_all(&path, into);
-        } else {
-            into.push_str(&String::from_utf8_lossy(&std::fs::read(&path).unwrap()));
-        }
-    }
-}
-
-/// All rows of all tables.
-fn dump(url: &str) -> String {
-    let programs = std::fs::read_dir("/usr/lib/postgresql").unwrap();
-    let programs = programs.map(|entry| entry.unwrap().path().join("bin/pg_dump"));
-    let program = programs.filter(|program| program.exists()).max().expect("pg_dump is there");
-    let output = Command::new(program).args(["--data-only", "--inserts", url]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// None of these texts is in what is told or kept.
-#[track_caller]
-fn has_none(what: &str, text: &str, secrets: &[&str]) {
-    for secret in secrets {
-        if let Some(at) = text.find(secret) {
-            let begin = text[..at].char_indices().rev().nth(300).map_or(0, |(begin, _)| begin);
-            let around: String = text[begin..].chars().take(700).collect();
-            panic!("{what} has {secret}: {around}");
-        }
-    }
-}
-
-/// Every one of these texts is: the test would find them.
-#[track_caller]
-fn has_all(what: &str, text: &str, secrets: &[&str]) {
-    for secret in secrets {
-        assert!(text.contains(secret), "{what} lacks {secret}");
     }
 }

@@ -4,6 +4,7 @@ use hoplog_events::envelope::{CommandId, NewEvent};
 use hoplog_events::log::jetstream::JetStreamLog;
 use hoplog_events::log::{Append, EventLog, ExpectedVersion};
 use hoplog_events::position::{StreamId, Topic};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Load, NewLink, Settings};
@@ -90,4 +91,33 @@ async fn a_poison_event_in_real_traffic_holds_up_its_link_alone() {
         server.cli_ok(&["projection", "rebuild", projection]);
     }
     client.verify_read_models().await;
+}
+
+/// One link that nobody can read is no reason to tell of no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_can_not_be_read_keeps_its_place_in_a_ranking() {
+    let server = Settings::embedded().on_jetstream().start();
+    let client = &server.client;
+    for code in ["bad", "good"] {
+        client.create(NewLink::to("https://example.com/").with("alias", code)).await;
+    }
+    for code in ["bad", "good", "bad"] {
+        let visit = client.request(Method::GET, &format!("/{code}"));
+        let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0";
+        client.send(visit.header("user-agent", browser)).await.expect(302);
+    }
+    let options = server.settings.broker().url().parse().unwrap();
+    let (log, _) = JetStreamLog::open(&options).await.unwrap();
+    let stream = StreamId::new(Topic::Links, "default/bad");
+    log.append(poisoned(&stream, "hoplog.link.titled.v1", &json!({ "title": 7 }))).await.unwrap();
+    for projection in ["link_directory", "click_statistics", "top_links"] {
+        client.caught_up(projection).await;
+    }
+    let top = client.get("/api/v1/top").await.expect(200).json();
+    let (bad, good) = (&top["data"][0], &top["data"][1]);
+    assert_eq!((&bad["rank"], &bad["clicks"]), (&json!(1), &json!(2)));
+    assert_eq!((&bad["link"], &bad["unreadable"]), (&json!(null), &json!("bad")));
+    assert_eq!((&good["link"]["code"], &good["unreadable"]), (&json!("good"), &json!(null)));
+    let rank = client.get("/api/v1/links/good/rank").await.expect(200).json();
+    assert_eq!(rank["above"][0]["unreadable"], "bad");
 }

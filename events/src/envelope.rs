@@ -204,11 +204,11 @@ impl RecordedEvent {
 
     /// The event as a reader of the stream sees it: the envelope as it was written, followed by
     /// `sequence` (CloudEvents extension, 20 digits so that text order is log order),
-    /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks
-    /// are for nobody who reads the stream: they are left out.
+    /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks and
+    /// codes are for nobody who reads the stream: they are left out.
     #[must_use]
     pub fn to_cloud_event(&self) -> String {
-        if self.event_type.starts_with("hoplog.webhook.") {
+        if SECRETIVE.iter().any(|kind| self.event_type.starts_with(kind)) {
             return self.placed(&self.without_secret().unwrap_or_default());
         }
         self.placed(&String::from_utf8_lossy(&self.body))
@@ -242,6 +242,9 @@ impl RecordedEvent {
         serde_json::to_string(&wire)
     }
 }
+
+/// How the types begin of events with a secret.
+const SECRETIVE: [&str; 2] = ["hoplog.webhook.", "hoplog.code-secret."];
 
 /// An instant as every JSON of ours writes it: RFC 3339, UTC, `Z`, as many decimals as it needs.
 #[must_use]

@@ -135,7 +135,9 @@ impl Claim {
         Ok(transaction.execute(sql.to_owned(), &values).await? == 1)
     }
 
-    /// Says that the builder is there, and how far. `false`: somebody else builds by now.
+    /// Says that the builder is there, and how far. `false`: somebody else builds by now. One that was
+    /// not renewed in time goes on if nobody has taken it, nor dropped what it built: whoever does that
+    /// takes the row away, and hours of work are not lost to a database that was away for seconds.
     pub(crate) async fn renew(
         self,
         database: &Database,
@@ -146,6 +148,15 @@ impl Claim {
         let number = |count: u64| Value::from(count.cast_signed());
         let far = [build.events_done, build.events_total, build.facts].map(number);
         let values = [&self.key()[..], &[CLAIM.into()][..], &far[..]].concat();
+        Ok(database.change(sql, &values).await? == 1)
+    }
+
+    /// Says that the builder is there, unless the claim has ended. `false`: what it kept others from
+    /// may have been done meanwhile.
+    pub(crate) async fn hold(self, database: &Database) -> Result<bool, DatabaseError> {
+        let sql = "update builds set ends = {now} + $3 \
+                   where projection = $1 and builder = $2 and ends > {now}";
+        let values = [&self.key()[..], &[CLAIM.into()][..]].concat();
         Ok(database.change(sql, &values).await? == 1)
     }
 

@@ -114,6 +114,8 @@ macro_rules! read_model_contract {
             erased_clicks_are_the_rows_that_a_rebuild_gives,
             a_visitors_clicks_are_found_page_by_page,
             tables_from_before_are_dropped_with_what_is_erased,
+            tables_that_killed_builders_left_of_links_are_dropped_with_what_is_erased,
+            an_erasure_whose_claim_has_ended_does_not_go_on,
             while_clicks_are_erased_nothing_is_built_and_nothing_is_left_of_builds,
         );
     };

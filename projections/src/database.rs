@@ -20,6 +20,7 @@ mod sqlite;
 mod transaction;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use postgres::PostgresOptions;
 use postgres::{Opening, PostgresDatabase};
@@ -215,6 +216,15 @@ impl Database {
         }
     }
 
+    /// The same for what has to outlive the machine's loss of power: see
+    /// [`begin_durable`](SqliteDatabase::begin_durable). A server keeps what it has committed.
+    pub(crate) async fn begin_durable(&self) -> Result<Transaction, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.begin_durable().await.map(Transaction::Sqlite),
+            Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
+        }
+    }
+
     /// Runs one statement in a transaction of its own; the number of rows it changed.
     pub(crate) async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         let mut transaction = self.begin().await?;
@@ -242,14 +252,15 @@ impl Database {
     }
 
     /// Takes what was erased out of the file as well, if there is such a thing. A server does that
-    /// itself, in its own time.
+    /// itself, in its own time. What is left to be done gives how long it is until it is to be
+    /// tried again.
     ///
     /// # Errors
     /// When the file can't be written just now.
-    pub(crate) async fn scrub(&self) -> Result<(), DatabaseError> {
+    pub(crate) async fn scrub(&self) -> Result<Option<Duration>, DatabaseError> {
         match self {
             Self::Sqlite(database) => database.scrub().await,
-            Self::Postgres(_) => Ok(()),
+            Self::Postgres(_) => Ok(None),
         }
     }
 

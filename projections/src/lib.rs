@@ -19,6 +19,7 @@ pub mod cursor;
 pub mod database;
 pub mod deliveries;
 pub mod dimension;
+pub mod erasures;
 pub mod lease;
 pub mod link_directory;
 mod long_answers;

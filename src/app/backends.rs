@@ -8,9 +8,14 @@ use hoplog_events::log::embedded::{EmbeddedLog, OpenError, OpenOptions};
 #[cfg(feature = "eventstore")]
 use hoplog_events::log::eventstore::{EventStoreLog, EventStoreOpenError};
 use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOpenError, JetStreamOptions};
-use hoplog_projections::{Database, DatabaseError};
+use hoplog_projections::deliveries::Deliveries;
+use hoplog_projections::erasures::Erasures;
+use hoplog_projections::lease::{Member, Part};
+use hoplog_projections::{Database, DatabaseError, ReadModels};
+use uuid::Uuid;
 
-use crate::config::{LogSettings, ReadSettings};
+use super::StartError;
+use crate::config::{LogSettings, ReadSettings, Role, Settings};
 use crate::data_dir::DataDir;
 
 /// The log, whichever it is.
@@ -111,4 +116,36 @@ pub async fn open_database(
         ReadSettings::Sqlite => Database::open_sqlite(&dir.read_models_file()).await,
         ReadSettings::Postgres(options) => Database::open_postgres((**options).clone()).await,
     }
+}
+
+/// What is in databases.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) read_models: ReadModels,
+    pub(super) deliveries: Deliveries,
+    pub(super) erasures: Erasures,
+}
+
+/// Runs on the projectors' threads, so that the database's own threads have their priority.
+pub(super) async fn open_read_models(
+    settings: Settings,
+    dir: DataDir,
+    log: Arc<dyn EventLog>,
+) -> Result<Kept, StartError> {
+    let database = open_database(&settings.read_models, &dir).await?;
+    let part = match (&settings.read_models, settings.roles.has(Role::Projector)) {
+        (ReadSettings::Sqlite, _) => Part::Alone,
+        (ReadSettings::Postgres(_), true) => Part::Member(Member(Uuid::new_v4())),
+        (ReadSettings::Postgres(_), false) => Part::Reader,
+    };
+    // What is in SQLite's file of read models may be thrown away.
+    let for_deliveries = match &settings.read_models {
+        ReadSettings::Sqlite => Database::open_sqlite(&dir.webhooks_file()).await?,
+        ReadSettings::Postgres(_) => database.clone(),
+    };
+    let erasures = Erasures::open(for_deliveries.clone()).await?;
+    let deliveries = Deliveries::open(for_deliveries, part).await?;
+    deliveries.found(log.as_ref()).await?;
+    let read_models = ReadModels::open(database, log, part, settings.projector_partitions).await?;
+    Ok(Kept { read_models, deliveries, erasures })
 }

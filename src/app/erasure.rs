@@ -1,20 +1,20 @@
 //! Erasing personal data, from the log to the last copy that this node has.
 //!
 //! ```text
-//! link:     deleted, erased appended ──► log rewritten ─┐
-//! visitor:  clicks found ──► log rewritten ──► appended ┤
-//!                                                       ▼
+//! link:     deleted, erased appended ──► noted ──► log rewritten ──┐
+//! visitor:  clicks found ──► noted ──► log rewritten ──► appended ──┤
+//!                                                                   ▼
 //!       read models have the event ──► tables from before dropped ──► messages of webhooks
-//!                                                       ──► shared cache ──► files written anew
+//!               ──► shared cache ──► note gone ──► files written anew
 //! ```
 //!
 //! Each step may fail, and whoever asks again goes through all of them: a step that was done finds
-//! nothing to do.
+//! nothing to do. What is noted is finished also if nobody asks.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use hoplog_events::click::ErasedClickRecord;
 use hoplog_events::link::LinkKey;
+use hoplog_events::log::Rewrite;
 use hoplog_events::position::{Position, Topic, Version};
 use hoplog_projections::DatabaseError;
 use hoplog_projections::clicks::{self, Place, Visit, Visitor};
@@ -25,14 +25,18 @@ use hoplog_projections::sketch::surrogate;
 use hoplog_projections::user_agents::UserAgents;
 
 use super::App;
-use crate::commands::erase_clicks::AnonymousClick;
+use crate::commands::erase_clicks::{AnonymousClick, Asked, EVENT_CLICKS_MAX};
 use crate::commands::{EraseError, IdempotencyKey, Issuer};
+use crate::domain::link::Link;
 use crate::queries::QueryFailure;
 use crate::webhooks::erasure::{Erased, KeptError};
 
-/// How often it is looked whether files have to be written anew: after erasures that other nodes
-/// were asked for.
-const SCRUB_INTERVAL: Duration = Duration::from_mins(1);
+mod keeping;
+#[cfg(test)]
+mod tests;
+mod unfinished;
+
+use unfinished::Plan;
 
 /// What was erased.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +47,9 @@ pub struct Erasure {
     pub clicks: usize,
     /// Everything up to here is as it is to be.
     pub position: Position,
+    /// When files are written anew that still have copies of it, which nothing reads; `None`: there
+    /// are none.
+    pub scrubbed_at: Option<DateTime<Utc>>,
 }
 
 /// Why not everything was erased. Asking again goes on.
@@ -95,11 +102,31 @@ impl App {
         expected: Option<Vec<Version>>,
     ) -> Result<Erasure, ErasureError> {
         let outcome = self.commands.end_link(issuer, idempotency, key, expected).await?;
-        let (link, position, now) = (outcome.link, outcome.position, self.clock.now());
-        self.links.remember(link.clone(), position, now);
+        let (link, position) = (outcome.link, outcome.position);
+        self.links.remember(link.clone(), position, self.clock.now());
         let rewrites = self.commands.link_rewrites(key).await?;
         let events = rewrites.len();
-        if events > 0 {
+        let begun = match events {
+            0 => None,
+            _ => Some(self.begin_erasure(&Plan::Link(key.clone())).await?),
+        };
+        self.complete_link(link, position, rewrites).await?;
+        if let Some(id) = begun {
+            self.erasures.end(id).await?;
+        }
+        let scrubbed_at = self.scrub().await?;
+        Ok(Erasure { events, clicks: 0, position, scrubbed_at })
+    }
+
+    /// What follows the event that ends a link.
+    async fn complete_link(
+        &self,
+        link: Link,
+        position: Position,
+        rewrites: Vec<Rewrite>,
+    ) -> Result<(), ErasureError> {
+        let key = link.key.clone();
+        if !rewrites.is_empty() {
             // Of messages that were delivered long ago there are copies, too.
             self.webhooks.deliveries.mark().await?;
         }
@@ -109,11 +136,10 @@ impl App {
             return Err(ErasureError::Parked(link_directory::NAME));
         }
         self.webhooks.erase(&Erased::link(key.clone())).await?;
-        if let Err(error) = self.links.share(link, position, now).await {
+        if let Err(error) = self.links.share(link, position, self.clock.now()).await {
             tracing::warn!(%error, %key, "the shared cache has an erased link until it is there again");
         }
-        self.scrub().await?;
-        Ok(Erasure { events, clicks: 0, position })
+        Ok(())
     }
 
     /// Makes all clicks of a visitor anonymous that have been recorded so far.
@@ -132,31 +158,33 @@ impl App {
             return Err(ErasureError::Parked(clicks::NAME));
         }
         let no_builds = self.read_models.keep_from_building(clicks::NAME).await?;
-        let erased = self.erase_clicks_of(issuer, visitor, head, &no_builds).await;
+        let Issuer { actor, correlation_id: request, now, .. } = issuer.clone();
+        let asked = Asked { actor, request, now };
+        let erased = self.erase_clicks_of(&asked, visitor, head, &no_builds).await;
         if let Err(error) = no_builds.end().await {
             tracing::warn!(%error, "tables of clicks can't be built for some seconds");
         }
-        let erasure = erased?;
-        self.scrub().await?;
-        Ok(erasure)
+        Ok(Erasure { scrubbed_at: self.scrub().await?, ..erased? })
     }
 
     async fn erase_clicks_of(
         &self,
-        issuer: &Issuer,
+        asked: &Asked,
         visitor: &Visitor,
         head: Position,
         no_builds: &NoBuilds,
     ) -> Result<Erasure, ErasureError> {
-        let mut erasure = Erasure { events: 0, clicks: 0, position: head };
+        let mut erasure = Erasure { events: 0, clicks: 0, position: head, scrubbed_at: None };
+        let told = self.finish_clicks(no_builds).await?;
+        erasure.position = told.unwrap_or(head);
         let (agents, mut place) = (UserAgents::default(), Some(Place::START));
         let clicks = self.read_models.clicks();
         while let Some(after) = place {
             let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
             place = next;
             let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
-            if !anonymous.is_empty() {
-                self.erase_clicks(issuer, &anonymous, no_builds, &mut erasure).await?;
+            for some in anonymous.chunks(EVENT_CLICKS_MAX) {
+                self.erase_clicks(asked, some, no_builds, &mut erasure).await?;
             }
         }
         self.wait_for(clicks::NAME, Some(erasure.position)).await?;
@@ -165,50 +193,27 @@ impl App {
 
     async fn erase_clicks(
         &self,
-        issuer: &Issuer,
+        asked: &Asked,
         anonymous: &[AnonymousClick],
         no_builds: &NoBuilds,
         erasure: &mut Erasure,
     ) -> Result<(), ErasureError> {
-        // What tells of it comes last: until then asking again finds the same clicks.
-        self.webhooks.deliveries.mark().await?;
-        erasure.events += self.commands.rewrite_clicks(anonymous).await?;
-        let records = anonymous.iter().map(|click| click.record.clone());
-        self.webhooks.erase(&Erased::clicks(records)).await?;
-        // Tables that are being built pass the event over: what they are made of has to be read
-        // after the log was rewritten.
-        if !no_builds.is_kept() {
-            return Err(ErasureError::Building(clicks::NAME));
-        }
-        let told = self.commands.tell_erased(issuer, anonymous).await?;
-        erasure.position = told.unwrap_or(erasure.position);
+        let id = self.begin_erasure(&Plan::clicks(asked, anonymous)).await?;
+        let (events, told) = self.complete_clicks(id, asked, anonymous, no_builds).await?;
+        erasure.events += events;
         erasure.clicks += anonymous.len();
+        erasure.position = told;
         Ok(())
     }
 
-    /// Waits until a read model has erased it, and drops its tables from before.
+    /// Waits until a read model has erased it, and drops its tables that nobody reads.
     async fn erased_in(
         &self,
         projection: &'static str,
         position: Position,
     ) -> Result<(), ErasureError> {
         self.wait_for(projection, Some(position)).await?;
-        Ok(self.read_models.forget_previous(projection).await?)
-    }
-
-    async fn scrub(&self) -> Result<(), DatabaseError> {
-        self.read_models.scrub().await?;
-        self.webhooks.deliveries.scrub().await
-    }
-
-    /// Sees to it that files are written anew after erasures that came from elsewhere.
-    pub(super) async fn keep_scrubbed(&self) {
-        loop {
-            tokio::time::sleep(SCRUB_INTERVAL).await;
-            if let Err(error) = self.scrub().await {
-                tracing::warn!(%error, "files still have what was erased; trying again");
-            }
-        }
+        Ok(self.read_models.drop_unread(projection).await?)
     }
 }
 

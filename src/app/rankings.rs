@@ -11,6 +11,7 @@ use hoplog_projections::top_links::{self, Among, Around, Ranked, Ranking};
 use super::App;
 use super::Shared;
 use crate::domain::link::{Link, Requester};
+use crate::execute::ExecuteError;
 use crate::queries::QueryFailure;
 
 /// What is ranked, and how far the answer has to be.
@@ -23,6 +24,9 @@ pub struct RankingQuery {
     /// What the answer has to account for.
     pub position: Option<Position>,
 }
+
+/// A link and its clicks; `None`: it can't be read.
+pub type Described = Option<(Link, ClickTotals)>;
 
 impl App {
     /// The first links of a ranking.
@@ -67,7 +71,8 @@ impl App {
         Ok(self.read_models.top_links().around(ranking, among, link, neighbours).await?)
     }
 
-    /// What links are, and how often they were clicked. One that is nowhere is left out.
+    /// What links are, and how often they were clicked. One that is nowhere is left out, and of one that
+    /// has an event which can't be read nobody knows what it is: an operator has to look at that.
     ///
     /// # Errors
     /// When nobody can be asked.
@@ -75,20 +80,25 @@ impl App {
         &self,
         keys: &[LinkKey],
         requester: &Requester,
-    ) -> Result<HashMap<LinkKey, (Link, ClickTotals)>, QueryFailure> {
+    ) -> Result<HashMap<LinkKey, Described>, QueryFailure> {
         let mut totals = self.read_models.click_statistics().totals(keys).await?;
         let mut described = HashMap::with_capacity(keys.len());
         for (row, _) in self.read_models.link_directory().get_as_of(keys).await? {
             let clicks = totals.remove(&row.key).unwrap_or_default();
-            described.insert(row.key.clone(), (Link::from(row), clicks));
+            described.insert(row.key.clone(), Some((Link::from(row), clicks)));
         }
         for key in keys.iter().filter(|key| !described.contains_key(*key)).collect::<Vec<_>>() {
             // The directory is behind, or has parked an event of it: the log knows.
             match self.find_link(key, requester).await {
                 Ok(link) => {
-                    described.insert(key.clone(), (link, totals.remove(key).unwrap_or_default()));
+                    let clicks = totals.remove(key).unwrap_or_default();
+                    described.insert(key.clone(), Some((link, clicks)));
                 }
                 Err(QueryFailure::NotFound) => {}
+                Err(QueryFailure::Log(ExecuteError::Unreadable(error))) => {
+                    tracing::error!(%error, %key, "a link can't be read");
+                    described.insert(key.clone(), None);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -64,6 +64,7 @@ fn run_projectors(app: &App, projectors: &Handle) {
 /// Requests are drained by now: what is queued goes to the log, then everything is closed.
 async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>) {
     tracing::info!("stopping");
+    app.erasures_end().await;
     app.clicks.close().await;
     app.streams.feeds.close().await;
     // It was told to end when the stop came.
@@ -103,8 +104,8 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
             WorkerId::keep(codes.log.as_ref(), node, codes.commands.codes()).await;
         });
     }
-    let scrubbed = Arc::clone(app);
-    jobs.spawn(async move { scrubbed.keep_scrubbed().await });
+    let erased = Arc::clone(app);
+    jobs.spawn(async move { erased.keep_erased().await });
     let expiry = Arc::clone(app);
     jobs.spawn(async move { sweep(&expiry).await });
     let warm = Arc::clone(app);

@@ -92,5 +92,9 @@ fn confirm(name: &str) -> Result<(), CliError> {
 
 fn print(answer: &Value, out: &mut Out) -> io::Result<()> {
     let (events, clicks) = (cell(&answer["events"]), cell(&answer["clicks"]));
-    writeln!(out, "erased: {events} events rewritten, {clicks} clicks anonymous")
+    writeln!(out, "erased: {events} events rewritten, {clicks} clicks anonymous")?;
+    if let Some(at) = answer["nextScrubAt"].as_str() {
+        writeln!(out, "files of read models have copies of it, which nothing reads, until {at}")?;
+    }
+    Ok(())
 }

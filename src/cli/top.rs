@@ -47,7 +47,9 @@ struct Ranked {
     rank: Option<u64>,
     clicks: Option<u64>,
     score: Option<f64>,
-    link: Link,
+    link: Option<Link>,
+    #[serde(default)]
+    unreadable: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +84,11 @@ fn print(answer: &Value, is_trend: bool, out: &mut Out) -> Result<(), CliError> 
     let links = Vec::<Ranked>::deserialize(&answer["data"])?;
     let number = if is_trend { "SCORE" } else { "CLICKS" };
     let mut table = Table::new(&["RANK", "CODE", number, "URL"], &[0, 2]);
-    for Ranked { rank, clicks, score, link } in links {
+    for Ranked { rank, clicks, score, link, unreadable } in links {
+        let link = link.unwrap_or_else(|| Link {
+            code: unreadable.unwrap_or_default(),
+            url: "(can't be read)".to_owned(),
+        });
         let rank = rank.map(count).unwrap_or_default();
         let number = clicks.map(count).or(score.map(|score| format!("{score:.3}")));
         table.row([rank, link.code, number.unwrap_or_default(), link.url]);

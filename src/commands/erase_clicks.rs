@@ -3,6 +3,7 @@
 //! The batches are rewritten first, then an event says of which clicks: whoever learns of it finds
 //! the log as it is to be. Asking again for clicks that are anonymous already changes nothing.
 
+use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use hoplog_events::catalogue::Event;
 use hoplog_events::click::{ClicksErased, ErasedClickRecord};
@@ -13,7 +14,7 @@ use hoplog_events::position::{Position, Sequence, StreamId, Topic};
 use uuid::Uuid;
 
 use super::erasure::{Attempts, Rewrites, rewrite_of};
-use super::{Commands, EraseError, Issuer};
+use super::{Commands, EraseError};
 
 /// One event.
 pub(super) const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
@@ -22,7 +23,7 @@ pub(super) const ONE: ReadLimit = ReadLimit { events_max: 1, bytes_max: 1 };
 const READS_MAX: usize = 16;
 
 /// Clicks in one event: with the longest names it still fits into every log.
-const EVENT_CLICKS_MAX: usize = 500;
+pub const EVENT_CLICKS_MAX: usize = 500;
 
 /// A click whose visitor is to be erased: where it is, and what stands in his place.
 #[derive(Debug, Clone)]
@@ -31,6 +32,17 @@ pub struct AnonymousClick {
     pub sequence: Sequence,
     /// What is told of it.
     pub record: ErasedClickRecord,
+}
+
+/// Who asked for an erasure, and when it is told.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Written with the event.
+    pub actor: Box<str>,
+    /// The request.
+    pub request: Box<str>,
+    /// When.
+    pub now: DateTime<Utc>,
 }
 
 impl Commands {
@@ -93,22 +105,20 @@ impl Commands {
         }
     }
 
-    /// Says on the log which clicks are anonymous now. Gives where that stands.
+    /// Says on the log which clicks are anonymous now, [`EVENT_CLICKS_MAX`] at most; once under an
+    /// id, however often it is asked for. Gives where that stands.
     ///
     /// # Errors
     /// See [`EraseError`].
     pub async fn tell_erased(
         &self,
-        issuer: &Issuer,
+        asked: &Asked,
+        id: Uuid,
         clicks: &[AnonymousClick],
-    ) -> Result<Option<Position>, EraseError> {
-        let mut last = None;
-        for some in clicks.chunks(EVENT_CLICKS_MAX) {
-            let records = some.iter().map(|click| click.record.clone()).collect();
-            let append = event(issuer, ClicksErased { clicks: records })?;
-            last = Some(self.log.append(append).await?.position);
-        }
-        Ok(last)
+    ) -> Result<Position, EraseError> {
+        let records = clicks.iter().map(|click| click.record.clone()).collect();
+        let append = event(asked, id, ClicksErased { clicks: records })?;
+        Ok(self.log.append(append).await?.position)
     }
 }
 
@@ -119,18 +129,21 @@ fn erased(click: &AnonymousClick) -> ErasedClick {
 }
 
 /// A stream of its own for each: nothing comes behind it.
-fn event(issuer: &Issuer, erased: ClicksErased) -> Result<Append, EraseError> {
-    let stream = StreamId::new(Topic::Clicks, format!("erasures/{}", Uuid::now_v7()));
-    let command_id = CommandId(Uuid::now_v7());
+fn event(asked: &Asked, id: Uuid, erased: ClicksErased) -> Result<Append, EraseError> {
+    let stream = StreamId::new(Topic::Clicks, format!("erasures/{id}"));
+    let command_id = CommandId(id);
     let metadata = Metadata {
-        actor: issuer.actor.clone(),
+        actor: asked.actor.clone(),
         command_id,
         command_hash: None,
-        correlation_id: Some(issuer.correlation_id.clone()),
+        correlation_id: Some(asked.request.clone()),
     };
     let event: Event = erased.into();
-    let event = NewEvent::write(&stream, &event, Uuid::now_v7(), issuer.now, issuer.now, &metadata)
+    let event = NewEvent::write(&stream, &event, Uuid::now_v7(), asked.now, asked.now, &metadata)
         .map_err(|error| EraseError::Unavailable(error.to_string()))?;
     let expected = ExpectedVersion::Any;
     Ok(Append { stream, expected, command_id, events: vec![event] })
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,8 @@ pub enum EraseError {
     /// The read models are of another log, or of what this one was before it was put back: rebuild
     /// them, then ask again.
     #[error(
-        "the log has another event where the read models have a click of the visitor; rebuild them"
+        "the log has another event where the read models have a click of the visitor: rebuild them \
+         (hoplog projection rebuild clicks), then ask again"
     )]
     Moved,
     /// An event can't be read, so nobody knows what is in it; an operator has to look at it.

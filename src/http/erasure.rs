@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use hoplog_events::click::VisitorHash;
 use hoplog_projections::clicks::Visitor;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use super::auth::Administrator;
 use super::contract::problems;
 use super::fields::NoParameters;
 use super::headers::{HOPLOG_POSITION, RequestId, ascii};
+use super::links::answer::optional_instant;
 use super::links::change::Change;
 use super::path::{Segment, link_key};
 use super::problem::{FieldError, Problem};
@@ -24,16 +26,25 @@ use crate::app::erasure::{Erasure, ErasureError};
 
 /// What was erased. Asked again: nothing more.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ErasureAnswer {
     /// Events of the log that were rewritten.
     events: usize,
     /// Clicks that are anonymous now.
     clicks: usize,
+    /// When files of read models are written anew that still have copies of it, which nothing reads; null:
+    /// there are none.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_scrub_at: Option<DateTime<Utc>>,
 }
 
 /// Why nothing can be erased.
 const REFUSED: [(&str, &str); 2] = [
-    ("409", "events are parked that may have what is to be erased (`events_parked`)"),
+    (
+        "409",
+        "events are parked that may have what is to be erased (`events_parked`), or the read models are of another log, or of this one before it was put back (`rebuild_needed`)",
+    ),
     ("501", "the log can't be rewritten (`log_cannot_rewrite`)"),
 ];
 
@@ -62,9 +73,9 @@ impl IntoResponses for OfLink {
 }
 
 fn respond(erasure: Erasure) -> Response {
-    let Erasure { events, clicks, position } = erasure;
+    let Erasure { events, clicks, position, scrubbed_at: next_scrub_at } = erasure;
     let position = ascii(&position.to_string());
-    let answer = Json(ErasureAnswer { events, clicks });
+    let answer = Json(ErasureAnswer { events, clicks, next_scrub_at });
     (StatusCode::OK, [(HOPLOG_POSITION, position)], answer).into_response()
 }
 
@@ -88,16 +99,18 @@ pub async fn erase_link(
     let key = link_key(&code)?;
     let request = format!("{key} erase");
     let (issuer, idempotency, expected) = change.into_parts(&app, request);
+    let erases = AppState::clone(&app);
     let erasing =
-        async move { app.erase_link(&issuer, idempotency.as_ref(), &key, expected).await };
-    to_the_end(erasing).await
+        async move { erases.erase_link(&issuer, idempotency.as_ref(), &key, expected).await };
+    to_the_end(&app, erasing).await
 }
 
 /// What is begun is brought to its end, also when nobody waits for the answer any more.
 async fn to_the_end(
+    app: &AppState,
     erasing: impl Future<Output = Result<Erasure, ErasureError>> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let erasure = tokio::spawn(erasing).await.map_err(|_| Problem::internal())?;
+    let erasure = app.erase_to_the_end(erasing).await.ok_or_else(Problem::internal)?;
     Ok(respond(erasure?))
 }
 
@@ -121,7 +134,8 @@ pub async fn erase_visitor(
 ) -> Result<Response, Problem> {
     let visitor = parse(visitor)?;
     let issuer = app.issuer(&principal, request_id);
-    to_the_end(async move { app.erase_visitor(&issuer, &visitor).await }).await
+    let erases = AppState::clone(&app);
+    to_the_end(&app, async move { erases.erase_visitor(&issuer, &visitor).await }).await
 }
 
 /// A visitor as a path names one.

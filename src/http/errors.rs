@@ -102,8 +102,10 @@ impl From<EraseError> for Problem {
             EraseError::Unsupported => {
                 Self::new(StatusCode::NOT_IMPLEMENTED, "log_cannot_rewrite", error.to_string())
             }
-            EraseError::Unavailable(_) | EraseError::Changed | EraseError::Moved => {
-                Self::erasure_unfinished(&error)
+            EraseError::Unavailable(_) | EraseError::Changed => Self::erasure_unfinished(&error),
+            // Asking again is of no use.
+            EraseError::Moved => {
+                Self::new(StatusCode::CONFLICT, "rebuild_needed", error.to_string())
             }
             EraseError::Unreadable(error) => ExecuteError::Unreadable(error).into(),
             EraseError::Execute(error) => error.into(),

@@ -45,7 +45,7 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// How long requests in flight may take to finish at shutdown.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often connections are counted while clients leave.
 const LEAVING_POLL: Duration = Duration::from_millis(10);

@@ -65,8 +65,10 @@ pub struct RankedLinkAnswer {
     pub clicks: Option<u64>,
     /// The clicks that count in a trend, each the less the longer ago: one of this moment is 1.
     pub score: Option<f64>,
-    /// The link, deleted or not.
-    pub link: LinkAnswer,
+    /// The link, deleted or not; `null`: it can't be read.
+    pub link: Option<LinkAnswer>,
+    /// The code of a link that can't be read: its log has an event that this version does not understand.
+    pub unreadable: Option<String>,
 }
 
 /// The links that are clicked most by people: ever, in a period, or lately.
@@ -114,10 +116,11 @@ async fn links(
     let mut described = app.describe_links(&keys, requester).await?;
     let now = app.clock.now();
     let one = |ranked: Ranked| {
-        let (link, totals) = described.remove(&ranked.link)?;
+        let found = described.remove(&ranked.link)?;
         let (clicks, score) = asked.numbers(ranked.score);
-        let link = LinkAnswer::new(link, totals, origin, now);
-        Some(RankedLinkAnswer { rank: ranked.rank, clicks, score, link })
+        let unreadable = found.is_none().then(|| ranked.link.code.to_string());
+        let link = found.map(|(link, totals)| LinkAnswer::new(link, totals, origin, now));
+        Some(RankedLinkAnswer { rank: ranked.rank, clicks, score, link, unreadable })
     };
     Ok(ranked.into_iter().filter_map(one).collect())
 }

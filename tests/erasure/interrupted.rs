@@ -1,6 +1,6 @@
 //! Erasures that are broken off, that meet others, and that meet visitors.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::support::Load;
@@ -22,7 +22,8 @@ async fn fill(client: &Client, events: usize) {
     }
 }
 
-/// Killed at whatever moment: asking again finishes it.
+/// Killed at whatever moment: asking again finishes it, and everybody is told of every click, also if tables
+/// were built meanwhile that have no trace of who is erased.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_node_began_is_finished_by_asking_again() {
     let mut server = settings().start();
@@ -41,6 +42,9 @@ async fn what_a_killed_node_began_is_finished_by_asking_again() {
         was_cut_off |= !asked.await.unwrap();
         server = settings.start();
         caught_up(&server.client).await;
+        if round % 3 == 1 {
+            rebuilt(&server.client).await;
+        }
     }
     assert!(was_cut_off, "every erasure was faster than the kill");
     let client = &server.client;
@@ -49,10 +53,51 @@ async fn what_a_killed_node_began_is_finished_by_asking_again() {
     let secrets = ["Telltale", ADDRESS, "telltale.example"];
     has_none("the disk", &kept(&server.settings), &secrets);
     has_none("the service", &told(&server, &["a"]).await, &secrets);
+    let ids = async |kind| BTreeSet::from_iter(events_of(client, kind, "a").await);
+    let recorded = ids("hoplog.clicks.recorded.v1").await;
+    assert_eq!(recorded.len(), 4_000);
+    let untold = recorded.difference(&ids("hoplog.clicks.erased.v1").await).count();
+    assert_eq!(untold, 0, "clicks of which nobody is told");
     same_numbers(client, &["a"], &before).await;
     client.verify_read_models().await;
     rebuild(client).await;
     same_numbers(client, &["a"], &before).await;
+}
+
+/// Builds the tables of clicks anew, as soon as nobody else does something with them.
+async fn rebuilt(client: &Client) {
+    for _ in 0..300 {
+        let answer = client.post("/api/v1/projections/clicks/rebuild", &json!({})).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!(answer.code(), "build_under_way");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing can be built");
+}
+
+/// Whoever asked has gone, and the server is told to stop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_is_under_way_when_the_server_stops_is_brought_to_its_end() {
+    let server = settings().start();
+    fill(&server.client, 20).await;
+    let recorded = server.client.heads().await;
+    let asking = server.client.clone();
+    let asked = tokio::spawn(async move { erase(&asking, &format!("visitors/{ADDRESS}")).await });
+    // The first of four parts is told.
+    while server.client.heads().await == recorded {
+        tokio::task::yield_now().await;
+    }
+    asked.abort();
+    let settings = server.stop();
+    has_none("the disk", &kept(&settings), &["Telltale", ADDRESS]);
+    assert!(!settings.log().contains("did not end in time"), "{}", settings.log());
+    // Nothing was left to be finished.
+    let server = settings.start();
+    let all = events_of(&server.client, "hoplog.clicks.erased.v1", "a").await;
+    assert_eq!(all.len(), 2_000);
+    assert!(!server.settings.log().contains("an erasure that was begun is finished"));
 }
 
 /// Asks until it is done: what says that it is not finished yet is asked again.

@@ -99,7 +99,7 @@ async fn an_erased_link_is_counted_and_nothing_else() {
     same_numbers(client, &["gone", "stays"], &before).await;
     has_none("the service", &told(&server, &["gone"]).await, &SECRETS);
     let again = erase(client, "links/gone").await.expect(200).json();
-    assert_eq!(again, json!({ "events": 0, "clicks": 0 }));
+    assert_eq!(again, nothing());
     has_none("the disk", &kept(&server.settings), &SECRETS);
 
     // And behind a restart, which finds nothing to be done.
@@ -132,7 +132,7 @@ async fn a_deleted_link_is_erased_as_well_and_once() {
     for answer in
         [conditional(tag).await, conditional("\"1\"").await, erase(client, "links/gone").await]
     {
-        assert_eq!(answer.expect(200).json(), json!({ "events": 0, "clicks": 0 }));
+        assert_eq!(answer.expect(200).json(), nothing());
     }
     assert_eq!(client.events("links").await, events);
     has_none("the disk", &kept(&server.settings), &SECRETS);
@@ -188,5 +188,57 @@ async fn a_creation_that_is_repeated_after_the_erasure_finds_the_link_deleted() 
         erased().await.expect(200);
         assert_eq!(create().await.expect(410).code(), "link_deleted");
         erased().await.expect(200);
+    }
+}
+
+/// So is what a change was asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_repeated_after_the_erasure_finds_the_link_deleted() {
+    let server = settings().start();
+    let client = &server.client;
+    telltale(client, "gone").await;
+    let change = || {
+        let request = client.authorized(Method::PATCH, "/api/v1/links/gone");
+        let request = request.json(&json!({ "title": "Telltale title, changed" }));
+        client.send(request.header("idempotency-key", "change-it"))
+    };
+    let first = change().await.expect(200).json();
+    assert_eq!(change().await.expect(200).json()["version"], first["version"]);
+    erase(client, "links/gone").await.expect(200);
+    let heads = client.heads().await;
+    assert_eq!(change().await.expect(410).code(), "link_deleted");
+    assert_eq!(client.heads().await, heads);
+    has_none("the service", &told(&server, &["gone"]).await, &SECRETS);
+}
+
+/// Its tags are gone, and with them its place among the links that have them. It keeps all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_link_leaves_the_rankings_of_its_tags_and_no_others() {
+    let server = settings().start();
+    let client = &server.client;
+    for code in ["gone", "stays"] {
+        let link = NewLink::to("https://example.com/").with("alias", code);
+        client.create(link.with("tags", json!(["telltale-tag"]))).await;
+    }
+    for code in ["gone", "gone", "stays"] {
+        visit(client, code, OTHER_AGENT, ADDRESS).await;
+    }
+    let ranked = async |query: &str| -> Vec<(String, u64, u64)> {
+        caught_up(client).await;
+        let top = client.get(&format!("/api/v1/top{query}")).await.expect(200).json();
+        let number = |value: &Value| value.as_u64().unwrap();
+        let one = |it: &Value| {
+            let code = it["link"]["code"].as_str().unwrap().to_owned();
+            (code, number(&it["rank"]), number(&it["clicks"]))
+        };
+        top["data"].as_array().unwrap().iter().map(one).collect()
+    };
+    let both = [("gone".to_owned(), 1, 2), ("stays".to_owned(), 2, 1)];
+    assert_eq!(ranked("?tag=telltale-tag").await, both);
+    erase(client, "links/gone").await.expect(200);
+    for _ in 0..2 {
+        assert_eq!(ranked("?tag=telltale-tag").await, [("stays".to_owned(), 1, 1)]);
+        assert_eq!(ranked("").await, both);
+        rebuild(client).await;
     }
 }

@@ -161,6 +161,10 @@ pub(crate) async fn erased_clicks_are_the_rows_that_a_rebuild_gives(world: World
     let before = [others("a").await, others("b").await];
     let visits = world.found(&HIS).await;
     assert_eq!(visits.len(), 120);
+    // Of another event at the same instant of the same link: a log that was put back has such ones.
+    let stranger = ErasedClickRecord { event: Uuid::new_v4(), ..anonymous(&visits[0]) };
+    world.tell(&[stranger]).await;
+    assert_eq!(world.found(&HIS).await, visits, "no row is another event's");
     let mut records = world.rewrite(&visits).await;
     world.tell(&records[..70]).await;
     assert_eq!(world.found(&HIS).await.len(), 50, "of the others nothing was told yet");
@@ -215,18 +219,56 @@ pub(crate) async fn tables_from_before_are_dropped_with_what_is_erased(world: Wo
     world.tell(&records).await;
     assert!(world.clicks_hold("Telltale").await, "the tables from before do");
     world.execute(ROLLBACK, &[]).await;
-    let refused = world.models.forget_previous("clicks").await;
+    let refused = world.models.drop_unread("clicks").await;
     let Err(OperationError::Failed(WorkerError::Building(_))) = refused else {
         panic!("{refused:?}")
     };
     world.execute("delete from builds", &[]).await;
-    world.models.forget_previous("clicks").await.unwrap();
+    world.models.drop_unread("clicks").await.unwrap();
     assert!(!world.clicks_hold("Telltale").await);
     let none = world.models.rollback("clicks").await;
     assert!(matches!(none, Err(OperationError::Failed(WorkerError::NoPrevious(_)))), "{none:?}");
-    world.models.forget_previous("clicks").await.unwrap();
+    world.models.drop_unread("clicks").await.unwrap();
     world.models.scrub().await.unwrap();
     world.verified().await;
+}
+
+/// A link's erasure lets nothing of killed builders be, and everything of those who build.
+pub(crate) async fn tables_that_killed_builders_left_of_links_are_dropped_with_what_is_erased(
+    world: World,
+) {
+    const CLAIM: &str = "insert into builds \
+        (projection, builder, table_set, purpose, ends, done, total, facts, started) \
+        values ('link_directory', 'x', 1, 'rebuild', $1, 0, 0, 0, 0)";
+    let tables = async || world.tables_in_the_database("link_directory_%_links").await;
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "telltale" })).await;
+    world.caught_up().await;
+    world.models.rebuild("link_directory").await.unwrap();
+    // As if the second set were the first, and the first that of a builder.
+    world.execute("update projections set previous_set = null, previous_version = null", &[]).await;
+    assert_eq!(tables().await, 2);
+    world.execute(CLAIM, &[9_000_000_000_000_000_i64.into()]).await;
+    world.models.drop_unread("link_directory").await.unwrap();
+    assert_eq!(tables().await, 2, "somebody builds");
+    world.execute("update builds set ends = 0", &[]).await;
+    world.models.drop_unread("link_directory").await.unwrap();
+    assert_eq!(tables().await, 1, "the builder was killed");
+    world.verified().await;
+}
+
+/// Who stood still for longer than a claim lasts does not go on: others may have built meanwhile.
+pub(crate) async fn an_erasure_whose_claim_has_ended_does_not_go_on(world: World) {
+    world.visits_of_two(3).await;
+    let lapsed = world.models.keep_from_building("clicks").await.unwrap();
+    world.execute("update builds set ends = 0", &[]).await;
+    assert!(!lapsed.is_kept().await.unwrap());
+    world.models.rebuild("clicks").await.unwrap();
+    assert!(!lapsed.is_kept().await.unwrap(), "nor when the other one has ended");
+    lapsed.end().await.unwrap();
+    let kept = world.models.keep_from_building("clicks").await.unwrap();
+    assert!(kept.is_kept().await.unwrap());
+    kept.end().await.unwrap();
+    assert_eq!(world.tables_in_the_database("clicks_%_clicks").await, 1);
 }
 
 /// No build that began before an erasure may put what it read in the place of what was erased, and
@@ -257,7 +299,7 @@ pub(crate) async fn while_clicks_are_erased_nothing_is_built_and_nothing_is_left
     while ends().await == first {
         tokio::task::yield_now().await;
     }
-    assert!(no_builds.is_kept());
+    assert!(no_builds.is_kept().await.unwrap());
     no_builds.end().await.unwrap();
     world.models.rebuild("clicks").await.unwrap();
     // Others that erase wait for their turn.

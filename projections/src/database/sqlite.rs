@@ -68,6 +68,8 @@ pub struct SqliteDatabase {
     workers: SqlitePool,
     answer_timeout: Duration,
     defining: Arc<Mutex<()>>,
+    /// When the file is written anew: by one at a time.
+    pace: Arc<Mutex<scrub::Pace>>,
 }
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
@@ -111,8 +113,8 @@ impl SqliteDatabase {
         let pool = pool.max_connections(READERS_MAX);
         let readers = || pool.clone().connect_lazy_with(options.clone());
         let (lookups, answers, workers) = (readers(), readers(), readers());
-        let (answer_timeout, defining) = (ANSWER_TIMEOUT, Arc::default());
-        Ok(Self { writer, lookups, answers, workers, answer_timeout, defining })
+        let (answer_timeout, defining, pace) = (ANSWER_TIMEOUT, Arc::default(), Arc::default());
+        Ok(Self { writer, lookups, answers, workers, answer_timeout, defining, pace })
     }
 
     pub(super) async fn for_each<F>(
@@ -156,7 +158,17 @@ impl SqliteDatabase {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        let mut transaction = Transaction(Some(self.writer.acquire().await?));
+        let mut transaction =
+            Transaction { connection: Some(self.writer.acquire().await?), is_durable: false };
+        transaction.run("begin immediate").await?;
+        Ok(transaction)
+    }
+
+    /// A transaction whose end is synced to the disk, with all that were before it.
+    pub(super) async fn begin_durable(&self) -> Result<Transaction, DatabaseError> {
+        let mut transaction =
+            Transaction { connection: Some(self.writer.acquire().await?), is_durable: true };
+        transaction.run("pragma synchronous = full").await?;
         transaction.run("begin immediate").await?;
         Ok(transaction)
     }
@@ -193,20 +205,24 @@ where
 /// its connection is closed: SQLite ends a transaction that meets a full disk by itself, and what
 /// state a connection is in after a failure is not worth finding out.
 #[derive(Debug)]
-pub(crate) struct Transaction(Option<PoolConnection<Sqlite>>);
+pub(crate) struct Transaction {
+    /// It is there until the transaction is committed.
+    connection: Option<PoolConnection<Sqlite>>,
+    /// Whether the connection syncs what it commits.
+    is_durable: bool,
+}
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
+        if let Some(connection) = &mut self.connection {
             connection.close_on_drop();
         }
     }
 }
 
 impl Transaction {
-    /// The connection; it is there until the transaction is committed.
     fn connection(&mut self) -> Result<&mut SqliteConnection, DatabaseError> {
-        let connection = self.0.as_deref_mut();
+        let connection = self.connection.as_deref_mut();
         connection.ok_or(DatabaseError::Unavailable(sqlx::Error::PoolClosed))
     }
 
@@ -264,8 +280,11 @@ impl Transaction {
     /// Makes everything done so far last.
     pub(crate) async fn commit(mut self) -> Result<(), DatabaseError> {
         self.run("commit").await?;
+        if self.is_durable {
+            self.run("pragma synchronous = normal").await?;
+        }
         // Back to the pool.
-        self.0 = None;
+        self.connection = None;
         Ok(())
     }
 }

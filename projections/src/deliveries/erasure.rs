@@ -2,6 +2,8 @@
 //! they were given up. What is erased is erased there as well: the message stays, and tells what
 //! the log tells now.
 
+use std::time::Duration;
+
 use hoplog_events::position::Topic;
 use hoplog_events::webhook::WebhookId;
 
@@ -99,12 +101,12 @@ impl Deliveries {
         transaction.commit().await
     }
 
-    /// Takes what was erased out of the file as well, where the state is in one.
+    /// Takes what was erased out of the file as well, where the state is in one. Gives how long it is
+    /// until the rest is to be tried again; `None`: there is no rest.
     ///
     /// # Errors
     /// When it can't be written just now.
-    pub async fn scrub(&self) -> Result<(), DatabaseError> {
-        let _room = self.room().await?;
+    pub async fn scrub(&self) -> Result<Option<Duration>, DatabaseError> {
         self.database.scrub().await
     }
 }

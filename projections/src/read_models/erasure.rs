@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::{OperationError, ReadModels};
-use crate::builds::{BEAT, Build, BuildPurpose, CLAIM, Claim};
+use crate::builds::{BEAT, BuildPurpose, CLAIM, Claim};
 use crate::database::{Database, DatabaseError};
 use crate::parking;
 use crate::runner::WorkerError;
@@ -34,10 +34,13 @@ impl NoBuilds {
         Self { claim, database, lost, renewing: renewing.abort_handle() }
     }
 
-    /// Whether it is still so.
-    #[must_use]
-    pub fn is_kept(&self) -> bool {
-        !self.lost.load(Ordering::Relaxed)
+    /// Whether it was so all the time, and is for some seconds: the database says, as a process that
+    /// stood still does not know.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn is_kept(&self) -> Result<bool, DatabaseError> {
+        Ok(!self.lost.load(Ordering::Relaxed) && self.claim.hold(&self.database).await?)
     }
 
     /// Lets others build.
@@ -59,13 +62,10 @@ impl Drop for NoBuilds {
 }
 
 async fn renew(claim: Claim, database: Database, lost: Arc<AtomicBool>) {
-    let (begun, purpose) = (Instant::now(), BuildPurpose::Erasure);
-    let mut kept_at = begun;
+    let mut kept_at = Instant::now();
     loop {
         tokio::time::sleep(BEAT).await;
-        let (events_done, events_total, facts) = (0, 0, 0);
-        let build = Build { purpose, events_done, events_total, facts, elapsed: begun.elapsed() };
-        match claim.renew(&database, &build).await {
+        match claim.hold(&database).await {
             Ok(true) => kept_at = Instant::now(),
             Ok(false) => break,
             Err(_) if kept_at.elapsed() >= CLAIM => break,
@@ -96,18 +96,19 @@ impl ReadModels {
             }
         }
         let no_builds = NoBuilds::new(claim, applier.database.clone());
-        applier.drop_leftovers().await?;
-        applier.forget_previous().await?;
+        self.drop_unread(projection).await?;
         Ok(no_builds)
     }
 
-    /// Drops the tables that were read before the last rebuild: there is no way back to what was
-    /// erased.
+    /// Drops what killed builders left behind, and the tables that were read before the last rebuild:
+    /// there is no way back to what was erased. Tables that somebody builds stay his.
     ///
     /// # Errors
-    /// See [`OperationError`]. Also while a rollback to them is under way.
-    pub async fn forget_previous(&self, projection: &str) -> Result<(), OperationError> {
-        Ok(self.find(projection)?.applier.forget_previous().await?)
+    /// See [`OperationError`]. Also while a rollback to those before is under way.
+    pub async fn drop_unread(&self, projection: &str) -> Result<(), OperationError> {
+        let applier = &self.find(projection)?.applier;
+        applier.drop_leftovers().await?;
+        Ok(applier.forget_previous().await?)
     }
 
     /// Whether events are parked: of one link, or any.
@@ -131,11 +132,12 @@ impl ReadModels {
         Ok(found)
     }
 
-    /// Takes what was erased out of the database's file as well, where that is this process's.
+    /// Takes what was erased out of the database's file as well, where that is this process's. Gives
+    /// how long it is until the rest is to be tried again; `None`: there is no rest.
     ///
     /// # Errors
     /// When it can't be written just now.
-    pub async fn scrub(&self) -> Result<(), DatabaseError> {
+    pub async fn scrub(&self) -> Result<Option<Duration>, DatabaseError> {
         self.database.scrub().await
     }
 }

@@ -94,7 +94,8 @@ impl Reader {
         Err(ReadError::Unavailable("a replica is too far behind".to_owned()))
     }
 
-    /// The first events of one stream after a version, which is behind the place and not far.
+    /// The first events of one stream after a version, which is behind the place and not far; as many as
+    /// its leader has. A replica that is behind gives a page that looks like the last one.
     pub(super) async fn read_page(
         &self,
         stream: &StreamId,
@@ -103,11 +104,21 @@ impl Reader {
         limit: ReadLimit,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
         let (topic, subject) = (stream.topic(), self.subjects.of(stream));
-        let mut seen = from;
+        let complete = self.last_sequence_of(topic, &subject).await?;
+        let (mut seen, mut attempts) = (from, 0);
         loop {
             let Page { mut events, pending } =
                 self.page(topic, seen, &subject, STREAM_PAGE).await?;
-            seen = events.last().map_or(seen, |event| event.position.sequence);
+            let read = events.last().map_or(seen, |event| event.position.sequence);
+            if pending == 0 && complete.is_some_and(|complete| read < complete) {
+                attempts += 1;
+                if attempts >= REPLICA_ATTEMPTS {
+                    return Err(away("a replica is too far behind"));
+                }
+                sleep(REPLICA_PAUSE).await;
+                continue;
+            }
+            seen = read;
             events.retain(|event| event.version > after);
             if !events.is_empty() || pending == 0 {
                 let to = (pending > 0).then_some(seen);

@@ -62,6 +62,12 @@ struct Planned {
     newest: u64,
 }
 
+impl Planned {
+    fn has_work(&self) -> bool {
+        !self.is_kept || self.event.body != self.body
+    }
+}
+
 /// A message that is gone.
 struct Erased {
     name: String,
@@ -97,6 +103,29 @@ impl Rewriter {
             .buffer_unordered(UNDER_WAY_MAX)
             .try_collect()
             .await?;
+        for (name, erased) in self.carry_out_all(planned).await? {
+            self.settle(&name, &erased).await?;
+        }
+        if topics.contains(&Topic::Clicks) {
+            self.sweep().await;
+        }
+        Ok(())
+    }
+
+    /// Gives for each stream which of its messages were erased last. Of those that are erased at the same
+    /// time nobody knows the order in which the servers were told. So one of each topic is kept for last:
+    /// a server that has done that has done all.
+    async fn carry_out_all(
+        &self,
+        mut planned: Vec<Planned>,
+    ) -> Result<BTreeMap<String, Vec<u64>>, RewriteError> {
+        let mut last = Vec::new();
+        if self.reader.replicated {
+            for topic in Topic::ALL {
+                let of_topic = |it: &Planned| it.event.position.topic == topic && it.has_work();
+                last.extend(planned.iter().rposition(of_topic).map(|place| planned.remove(place)));
+            }
+        }
         let erased: Vec<Vec<Erased>> = stream::iter(planned)
             .map(|planned| self.carry_out(planned))
             .buffer_unordered(UNDER_WAY_MAX)
@@ -106,13 +135,12 @@ impl Rewriter {
         for Erased { name, sequence } in erased.into_iter().flatten() {
             by_stream.entry(name).or_default().push(sequence);
         }
-        for (name, erased) in by_stream {
-            self.settle(&name, &erased).await?;
+        for planned in last {
+            for Erased { name, sequence } in self.carry_out(planned).await? {
+                by_stream.insert(name, vec![sequence]);
+            }
         }
-        if topics.contains(&Topic::Clicks) {
-            self.sweep().await;
-        }
-        Ok(())
+        Ok(by_stream)
     }
 
     async fn plan(&self, rewrite: Rewrite) -> Result<Planned, RewriteError> {
@@ -178,7 +206,7 @@ impl Rewriter {
     async fn carry_out(&self, planned: Planned) -> Result<Vec<Erased>, RewriteError> {
         let Planned { event, body, is_kept, .. } = &planned;
         let mut erased = Vec::new();
-        if *is_kept && event.body == *body {
+        if !planned.has_work() {
             return Ok(erased);
         }
         let (name, subject) =
@@ -188,10 +216,13 @@ impl Rewriter {
         } else {
             self.store(&planned, &subject).await?
         };
-        let next = json!({ "seq": 1, "next_by_subj": subject });
-        while let Some(older) = self.message(&name, &next).await?.filter(|it| it.seq < newest) {
-            self.erase(&name, older.seq).await?;
-            erased.push(Erased { name: name.clone(), sequence: older.seq });
+        // Where there was none before, the one that was stored is the first.
+        if planned.newest > 0 {
+            let next = json!({ "seq": 1, "next_by_subj": subject });
+            while let Some(older) = self.message(&name, &next).await?.filter(|it| it.seq < newest) {
+                self.erase(&name, older.seq).await?;
+                erased.push(Erased { name: name.clone(), sequence: older.seq });
+            }
         }
         // Also where it is gone: who erased it may not have seen to it that the replicas did.
         let (topic, Sequence(sequence)) = (event.position.topic, event.position.sequence);

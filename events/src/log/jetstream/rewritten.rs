@@ -129,6 +129,12 @@ impl Reader {
         limit: ReadLimit,
         events: &mut Vec<RecordedEvent>,
     ) -> Result<(), ReadError> {
+        if limit.events_max == 1
+            && let Some(next) = self.next_rewritten(topic, after).await?
+        {
+            events.insert(0, next.event);
+            return Ok(());
+        }
         let oldest = self.oldest(topic).await?;
         let holes = holes(after.max(Sequence(oldest.0.saturating_sub(1))), to, events);
         let (mut wanted, mut looked) = (Listed::new(), None);
@@ -150,6 +156,22 @@ impl Reader {
         events.extend(found.into_iter().map(|it| it.event));
         events.sort_by_key(|event| event.position.sequence);
         Ok(())
+    }
+
+    /// What the event directly behind a place has become, for who wants no other: without a list of what
+    /// lies around it. `None`: it was not rewritten, or that has to be looked at more closely.
+    async fn next_rewritten(
+        &self,
+        topic: Topic,
+        after: Sequence,
+    ) -> Result<Option<Rewritten>, ReadError> {
+        let next = Sequence(after.0 + 1);
+        if topic == Topic::Clicks && next.0 < self.state(topic).await?.first_seq {
+            return Ok(None);
+        }
+        let wanted = json!({ "last_by_subj": self.subjects.rewritten_at(topic, next) });
+        let found = self.stored(&self.subjects.rewritten_name(), &wanted).await?;
+        found.map(|found| self.rewritten(&found.message)).transpose()
     }
 
     /// From where on a topic has what was rewritten of it. See the module.
@@ -184,7 +206,9 @@ impl Reader {
     ) -> Result<(), ReadError> {
         let last = events.last().map_or(after, |event| event.version);
         let is_whole = last.0 - after.0 == events.len() as u64;
-        if stream.topic() != Topic::Clicks && is_whole {
+        // Of a stream of clicks the last may be missing as well: where it ends, that is looked up.
+        let may_lack_its_end = stream.topic() == Topic::Clicks && to.is_none();
+        if is_whole && !may_lack_its_end {
             return Ok(());
         }
         let mut wanted = self.listed(&self.subjects.rewritten_of(stream)).await?;

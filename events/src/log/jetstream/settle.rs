@@ -82,7 +82,7 @@ impl Rewriter {
 
     /// Who has heard of it has not yet done it, and no server says what it has done. So it is asked for,
     /// until whoever answers gives it no more, many times in a row. The servers delete in the order
-    /// in which they are told: the last few stand for all.
+    /// in which they are told: the last stands for all, or the last few if they were erased at once.
     async fn see_that_it_is_gone(&self, name: &str, erased: &[u64]) -> Result<(), RewriteError> {
         let last = &erased[erased.len().saturating_sub(UNDER_WAY_MAX)..];
         for _ in 0..SETTLED_ATTEMPTS {

@@ -11,6 +11,7 @@ use crate::log_contract;
 mod connection;
 mod history;
 mod limits;
+mod requests;
 mod rewritten;
 
 async fn open(server: &NatsServer) -> Arc<dyn EventLog> {
