@@ -169,7 +169,8 @@ where
         inner.counts.misses.add_one();
         let (started, flying) = (Instant::now(), inner.fly(key, now_ms, load));
         let CacheOptions { soft_timeout, hard_timeout, retry_after, .. } = inner.options;
-        let has_just_failed = |held: &&Held<V>| now_ms < after(held.retry_at_ms, retry_after);
+        let has_just_failed =
+            |held: &&Held<V>| held.retry_at_ms > 0 && now_ms < after(held.retry_at_ms, retry_after);
         if let Some(held) = stale.as_ref().filter(has_just_failed) {
             // Somebody has just waited in vain.
             inner.retry_later(key, held, now_ms);

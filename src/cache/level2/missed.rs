@@ -173,7 +173,9 @@ mod tests {
         missed.keep(vec![write("a", 3)], now);
         missed.keep(some.clone(), now);
         assert_eq!(["a", "b", "c"].map(|key| missed.least("s", key, now)), [3, 1, 0]);
-        some.iter().for_each(|write| missed.written(write));
+        for write in &some {
+            missed.written(write);
+        }
         assert_eq!(all(&missed, now), [write("a", 3)], "what came since");
         missed.written(&write("a", 3));
         assert!(missed.is_empty());

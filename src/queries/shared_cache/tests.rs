@@ -71,7 +71,8 @@ async fn what_can_not_be_read_is_no_link() {
     let full = format!("hoplog:{:016x}:l2.{}:default/a", 7, link_directory::VERSION);
     // Version, kind, position, end, number of tags: what a whole one begins with.
     let header = format!("12345678\u{1}{}\u{0}", "1".repeat(16));
-    let broken = ["".into(), "x".into(), "12345678\u{1}".into(), format!("{header}{{\"u\":1}}")];
+    let broken =
+        [String::new(), "x".into(), "12345678\u{1}".into(), format!("{header}{{\"u\":1}}")];
     for broken in &broken {
         world.redis.command(&["SET", &full, broken]);
         assert_eq!(world.shared.links().get(&key()).await, Ok(None), "{broken:?}");

@@ -26,36 +26,37 @@ impl Form<u32, String> for Text {
     }
 }
 
-/// What a node has heard of changes.
-pub(super) struct Heard(Mutex<HashMap<u32, u64>>, AtomicU64);
-
-impl Default for Heard {
-    /// It believes everybody, however far they are ahead.
-    fn default() -> Self {
-        Self(Mutex::default(), AtomicU64::new(u64::MAX))
-    }
+/// What a node has heard of changes. At first it believes everybody, however far they are ahead.
+#[derive(Default)]
+pub(super) struct Heard {
+    newest: Mutex<HashMap<u32, u64>>,
+    /// It has heard of every change up to here, and believes nobody who is ahead of that.
+    reached: Mutex<Option<u64>>,
+    /// It says that it has heard of nothing, and believes everybody.
+    pub(super) is_deaf: AtomicBool,
 }
 
 impl Heard {
     pub(super) fn hear(&self, key: u32, position: u64) {
-        let mut heard = self.0.lock().unwrap();
+        let mut heard = self.newest.lock().unwrap();
         let newest = heard.entry(key).or_default();
         *newest = position.max(*newest);
     }
 
-    /// It has heard of every change up to here, and believes nobody who is ahead of that.
     pub(super) fn reaches(&self, position: u64) {
-        self.1.store(position, Ordering::Relaxed);
+        *self.reached.lock().unwrap() = Some(position);
     }
 }
 
 impl Witness<u32> for Heard {
     fn newest(&self, key: &u32) -> u64 {
-        self.0.lock().unwrap().get(key).copied().unwrap_or_default()
+        let newest = self.newest.lock().unwrap().get(key).copied();
+        newest.filter(|_| !self.is_deaf.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     fn believes(&self, key: &u32, position: u64, as_of: u64) -> bool {
-        position >= self.newest(key) && as_of <= self.1.load(Ordering::Relaxed)
+        let is_ahead = self.reached.lock().unwrap().is_some_and(|reached| as_of > reached);
+        self.is_deaf.load(Ordering::Relaxed) || position >= self.newest(key) && !is_ahead
     }
 }
 
@@ -296,6 +297,7 @@ async fn a_key_that_was_hot_is_locked_at_once() {
     for other in others {
         assert_eq!(other.await.unwrap(), fresh("hot", 1));
     }
+    eventually("it is shared", async || redis.command(&["EXISTS", "test1:1"]) == ":1").await;
     node.cache.clear();
     redis.flush();
     assert_eq!(node.ask(&Source::with("hot", 1)).await, fresh("hot", 1));
