@@ -1,5 +1,6 @@
 //! The cache of two levels beside what it is made of, and beside the best there is:
-//! `cargo bench --bench cache`. A get in the first level is in `hot_paths`.
+//! `cargo bench --bench cache`. A get in the first level is in `hot_paths`; redirects with the circuit
+//! breaker open are in `benches/breaker`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up ends")]
 
@@ -10,8 +11,8 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use hoplog::cache::{
-    AtHand, CacheOptions, Form, Level2, Loaded, NobodyElse, SharedLevel, SourceAway, Space,
-    TwoLevelCache, Write,
+    AtHand, CacheOptions, Form, Level2, Loaded, NobodyElse, SharedLevel, Space, TwoLevelCache,
+    Write,
 };
 use hoplog::redis_connection::BreakerState;
 use rand::rngs::StdRng;
@@ -186,36 +187,4 @@ fn set_if_newer_in_the_second_level(bencher: Bencher<'_, '_>) {
         let writes: Vec<Write> = keys().into_iter().map(write).collect();
         runtime.block_on(space.set_if_newer(&writes)).expect("Redis takes it");
     });
-}
-
-/// A trace of requests, of which most are at hand and the others are loaded; with the breaker closed, and
-/// with one that is open.
-#[divan::bench(args = ["healthy", "open"])]
-fn requests_by_breaker(bencher: Bencher<'_, '_>, breaker: &str) {
-    let World { runtime, url, .. } = &*WORLD;
-    let url = if breaker == "open" { "redis://127.0.0.1:1" } else { url };
-    let level2 = Arc::new(Level2::new(url.parse().expect("an address"), PATIENCE));
-    let kept = Arc::clone(&level2);
-    let keeper = runtime.spawn(async move { kept.keep_connected().await });
-    while breaker == "healthy" && level2.breaker() != BreakerState::Closed {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let shared = SharedLevel::new(&level2, "trace1:", Duration::from_hours(1), Arc::new(Text));
-    let options = CacheOptions::new("bench", 100_000);
-    let cache = TwoLevelCache::new(options, Some(shared), Arc::new(NobodyElse));
-    let mut random = StdRng::seed_from_u64(7);
-    let mut next = || -> u32 { random.random_range(0..50_000) };
-    let load = || async { Ok::<_, SourceAway>(Loaded::value(Arc::from(VALUE), 1)) };
-    let request = |key: u32| {
-        if let AtHand::Value(value) = cache.get(&key, 0) {
-            return Some(value);
-        }
-        let found = runtime.block_on(cache.get_or_load(&key, 0, load));
-        found.ok().and_then(|found| found.value)
-    };
-    for key in 0..50_000 {
-        request(key);
-    }
-    bencher.bench_local(|| request(black_box(next())));
-    keeper.abort();
 }

@@ -1,11 +1,12 @@
 //! What the shared cache costs and saves, with a real Redis on this machine:
-//! `cargo bench --bench shared_cache`.
+//! `cargo bench --bench shared_cache`. Told first: for how long another node answers with what was before
+//! an edit, on a log of NATS JetStream.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up ends")]
 
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use divan::Bencher;
@@ -19,11 +20,14 @@ use hoplog::commands::create_link::WantedLink;
 use hoplog::commands::worker::WorkerId;
 use hoplog::commands::{Commands, Issuer};
 use hoplog::config::Codes;
+use hoplog::domain::link::{EditLink, LinkCommand};
 use hoplog::queries::resolve_link::{LinkPath, LinkResolver};
 use hoplog::queries::shared_cache::SharedCache;
-use hoplog_events::link::{LinkKey, RedirectStatus, Tags};
+use hoplog_events::link::{Destination, LinkKey, RedirectStatus, Tags};
 use hoplog_events::log::EventLog;
+use hoplog_events::log::contract::nats_server::NatsServer;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
+use hoplog_events::log::jetstream::JetStreamLog;
 use hoplog_projections::lease::Part;
 use hoplog_projections::partition::Partitions;
 use hoplog_projections::{Database, ReadModels};
@@ -41,9 +45,71 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const URL: &str = "https://example.com/landing?utm_source=mail&utm_campaign=launch";
 
 fn main() {
+    staleness();
     divan::main();
     // A static is never dropped: a Redis and a directory would stay behind.
     drop(WORLD.kept.lock().expect("nobody panicked").take());
+}
+
+/// How many edits are waited for.
+const EDITS: u32 = 500;
+
+/// From the answer to an edit on one node until another one, which has the link at hand, answers with what it
+/// became. Told before the benchmarks: it is a bound that people ask for.
+#[expect(clippy::print_stdout, reason = "it is told to a person")]
+fn staleness() {
+    let runtime = Runtime::new().expect("a runtime");
+    let server = NatsServer::start();
+    let mut took = runtime.block_on(edits_until_seen(&server.url()));
+    took.sort_unstable();
+    let of = |share: usize| took[(took.len() - 1) * share / 1_000];
+    println!(
+        "stale on another node after an edit, {EDITS} edits: median {:?}, p99 {:?}, longest {:?}",
+        of(500),
+        of(990),
+        of(1_000)
+    );
+}
+
+async fn edits_until_seen(nats: &str) -> Vec<Duration> {
+    let options = nats.parse().expect("an address");
+    let open = async || {
+        let (log, _) = JetStreamLog::open(&options).await.expect("a log");
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        log
+    };
+    let (one, other, dir) = (open().await, open().await, tempfile::tempdir().expect("a directory"));
+    let database = Database::open_sqlite(&dir.path().join("read.db")).await.expect("a database");
+    let models = ReadModels::open(database, Arc::clone(&other), Part::Alone, Partitions::ONE);
+    let models = models.await.expect("models");
+    models.run();
+    let (commands, issuer) = commands(&one).await;
+    let key = create(&commands, &issuer).await;
+    let resolver = Arc::new(LinkResolver::new(other, models.link_directory(), None));
+    let follower = Arc::clone(&resolver);
+    let following = tokio::spawn(async move { follower.follow().await });
+    resolver.until_followed().await;
+    let path = LinkPath { domain: key.domain.as_str(), code: key.code.as_str() };
+    let mut took = Vec::new();
+    for n in 0..EDITS {
+        resolver.resolve(path, DateTime::UNIX_EPOCH).await.expect("it is there");
+        let url: Destination = format!("https://example.com/{n}").parse().expect("a URL");
+        let edit = EditLink { url: Some(url.clone()), ..EditLink::default() };
+        let edit = LinkCommand::Edit(Box::new(edit));
+        commands.change_link(&issuer, None, None, &key, None, edit).await.expect("it is edited");
+        let answered = Instant::now();
+        loop {
+            let found = resolver.resolve(path, DateTime::UNIX_EPOCH).await.expect("it is there");
+            if found.is_some_and(|found| found.target.url == url) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        took.push(answered.elapsed());
+    }
+    following.abort();
+    models.stop().await;
+    took
 }
 
 /// A log with links, read models of it, and a Redis that has been told of them.
@@ -98,9 +164,13 @@ async fn fill(
 }
 
 async fn create_links(log: &Arc<dyn EventLog>) -> Vec<LinkKey> {
+    let (commands, issuer) = commands(log).await;
+    join_all((0..LINKS).map(|_| create(&commands, &issuer))).await
+}
+
+async fn commands(log: &Arc<dyn EventLog>) -> (Commands, Issuer) {
     let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
     let secret = CodeSecret::of(log, DateTime::UNIX_EPOCH).await.expect("a secret");
-    let commands = Commands::new(Arc::clone(log), codes, secret, Vec::new());
     let issuer = Issuer {
         owner: "ann".parse().expect("an owner"),
         admin: false,
@@ -108,20 +178,21 @@ async fn create_links(log: &Arc<dyn EventLog>) -> Vec<LinkKey> {
         correlation_id: "bench".into(),
         now: DateTime::UNIX_EPOCH,
     };
-    let create = (0..LINKS).map(|_| async {
-        let wanted = WantedLink {
-            alias: None,
-            url: URL.parse().expect("a URL"),
-            expires_at: None,
-            redirect: RedirectStatus::Found,
-            title: None,
-            tags: Tags::default(),
-            note: None,
-            external_id: None,
-        };
-        commands.create_link(&issuer, None, None, wanted).await.expect("a link").link.key
-    });
-    join_all(create).await
+    (Commands::new(Arc::clone(log), codes, secret, Vec::new()), issuer)
+}
+
+async fn create(commands: &Commands, issuer: &Issuer) -> LinkKey {
+    let wanted = WantedLink {
+        alias: None,
+        url: URL.parse().expect("a URL"),
+        expires_at: None,
+        redirect: RedirectStatus::Found,
+        title: None,
+        tags: Tags::default(),
+        note: None,
+        external_id: None,
+    };
+    commands.create_link(issuer, None, None, wanted).await.expect("a link").link.key
 }
 
 impl World {

@@ -71,7 +71,10 @@ impl<K: Eq + Hash + Clone, V: Clone> Level1<K, V> {
     pub(super) fn put_if_newer(&self, key: &K, new: Held<V>) -> Held<V> {
         let replace = |_: &K, here: &mut Held<V>| {
             if here.position <= new.position {
+                // The same change: it accounts for what either of the two does.
+                let known = if here.position == new.position { here.as_of } else { 0 };
                 *here = new.clone();
+                here.as_of = here.as_of.max(known);
             }
             EntryAction::Retain(here.clone())
         };

@@ -5,13 +5,13 @@
 //! names one key (or keys of one slot), so that they work on a cluster as well.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::RngExt;
 use redis::Cmd;
 
-use crate::redis_connection::Reply;
+use crate::redis_connection::{Refusal, Reply};
 
 mod connection;
 mod lock;
@@ -63,11 +63,26 @@ pub struct Entry {
     pub value: Option<Bytes>,
 }
 
+/// What became of the question for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cache) enum Told {
+    Entry(Entry),
+    Nothing,
+    /// What stands there is older than what this process could not write there yet.
+    Missed {
+        /// What it has to be at least.
+        least: u64,
+    },
+    /// It can't be said what stands there.
+    Refused(String),
+}
+
 /// What is to be kept under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     key: String,
     version: u64,
+    is_tombstone: bool,
     /// As it is kept: header and value.
     bytes: Vec<u8>,
     /// How long, if that is less than entries live.
@@ -78,13 +93,15 @@ impl Write {
     /// A value.
     #[must_use]
     pub fn value(key: String, version: u64, value: &[u8]) -> Self {
-        Self { key, version, bytes: encode(version, VALUE, value), ttl_ms: None }
+        let bytes = encode(version, VALUE, value);
+        Self { key, version, is_tombstone: false, bytes, ttl_ms: None }
     }
 
     /// Nothing: no value of this version or an older one is kept until the tombstone has lived.
     #[must_use]
     pub fn tombstone(key: String, version: u64) -> Self {
-        Self { key, version, bytes: encode(version, TOMBSTONE, &[]), ttl_ms: None }
+        let bytes = encode(version, TOMBSTONE, &[]);
+        Self { key, version, is_tombstone: true, bytes, ttl_ms: None }
     }
 
     /// For so many milliseconds, if entries live for longer.
@@ -98,7 +115,7 @@ impl Write {
 #[derive(Debug, Clone)]
 pub struct Space {
     level2: Arc<Level2>,
-    prefix: Box<str>,
+    prefix: Arc<str>,
     ttl: Duration,
 }
 
@@ -114,18 +131,31 @@ impl Space {
     /// What stands under a key. What is there in another form is not there.
     ///
     /// # Errors
-    /// When Redis can't be asked: go on to the source.
+    /// When Redis can't be asked, or refuses: go on to the source.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, Level2Error> {
-        Ok(self.get_many(&[key]).await?.pop().flatten())
+        match self.look_up(&[key]).await?.pop() {
+            Some(Told::Entry(entry)) => Ok(Some(entry)),
+            Some(Told::Refused(text)) => Err(Level2Error::Failed(text)),
+            Some(Told::Nothing | Told::Missed { .. }) | None => Ok(None),
+        }
     }
 
-    /// What stands under some keys, in their order. What this process could not replace there yet
-    /// is not there either.
+    /// What stands under some keys, in their order. What this process could not replace there yet, and
+    /// what Redis refuses to say, is not there either.
     ///
     /// # Errors
     /// When Redis can't be asked: go on to the source.
     pub async fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Entry>>, Level2Error> {
-        let mut entries = Vec::with_capacity(keys.len());
+        let entry = |told| match told {
+            Told::Entry(entry) => Some(entry),
+            Told::Nothing | Told::Missed { .. } | Told::Refused(_) => None,
+        };
+        Ok(self.look_up(keys).await?.into_iter().map(entry).collect())
+    }
+
+    /// What stands under some keys, or why that can't be said.
+    pub(in crate::cache) async fn look_up(&self, keys: &[&str]) -> Result<Vec<Told>, Level2Error> {
+        let mut all = Vec::with_capacity(keys.len());
         for keys in keys.chunks(ENTRIES_PER_CALL) {
             let keys: Vec<String> = keys.iter().map(|key| self.full(key)).collect();
             // One GET for each key, not MGET: keys of a cluster may lie in different slots.
@@ -136,48 +166,76 @@ impl Space {
             };
             let commands: Vec<Cmd> = keys.iter().map(get).collect();
             let answers = self.level2.call("get", &commands).await?;
-            let read = |(key, answer): (&String, Reply)| {
-                let found = redis::from_redis_value::<Option<Bytes>>(answer.ok()?).ok()??;
-                decode(found).filter(|entry| entry.version >= self.level2.missed.least(key))
-            };
-            let before = entries.len();
-            entries.extend(keys.iter().zip(answers).map(read));
-            let hits = entries[before..].iter().flatten().count();
-            count("hoplog_shared_cache_hits_total", hits);
-            count("hoplog_shared_cache_misses_total", keys.len() - hits);
+            let before = all.len();
+            all.extend(keys.iter().zip(answers).map(|(key, answer)| self.told(key, answer)));
+            let of = |is: fn(&Told) -> bool| all[before..].iter().filter(|told| is(told)).count();
+            count("hoplog_shared_cache_hits_total", of(|told| matches!(told, Told::Entry(_))));
+            let is_miss = |told: &Told| matches!(told, Told::Nothing | Told::Missed { .. });
+            count("hoplog_shared_cache_misses_total", of(is_miss));
         }
-        Ok(entries)
+        Ok(all)
+    }
+
+    fn told(&self, key: &str, answer: Reply) -> Told {
+        let value = match answer {
+            Ok(value) => value,
+            Err(refusal) => {
+                refused("get", 1);
+                return Told::Refused(refusal.text);
+            }
+        };
+        let found = redis::from_redis_value::<Option<Bytes>>(value).ok().flatten();
+        let least = self.level2.missed.least(&self.prefix, key, Instant::now());
+        match found.and_then(decode) {
+            Some(entry) if entry.version >= least => Told::Entry(entry),
+            None if least == 0 => Told::Nothing,
+            Some(_) | None => Told::Missed { least },
+        }
     }
 
     /// Keeps what is newer than what is there. Returns how many were kept.
     ///
     /// # Errors
-    /// When Redis can't be reached; the first ones may have been kept then.
+    /// When Redis can't be reached, or refuses some; the others may have been kept then.
     pub async fn set_if_newer(&self, writes: &[Write]) -> Result<usize, Level2Error> {
-        let mut kept = 0;
+        let mut outcome = Outcome::default();
         for writes in writes.chunks(ENTRIES_PER_CALL) {
             let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
-            kept += script::set_if_newer(&self.level2, &writes).await?;
+            for answer in script::set_if_newer(&self.level2, &writes).await? {
+                outcome.note(answer);
+            }
         }
-        Ok(kept)
+        outcome.end()
     }
 
     /// The same for what must not be lost, as something older may stand there: what Redis does not
     /// take is kept here, and written before anybody reads there again.
     ///
     /// # Errors
-    /// When Redis can't be reached.
+    /// When Redis can't be reached, or refuses some.
     pub async fn set_in_any_case(&self, writes: &[Write]) -> Result<usize, Level2Error> {
-        let mut outcome = Ok(0);
+        let (mut outcome, mut away) = (Outcome::default(), None);
         for writes in writes.chunks(ENTRIES_PER_CALL) {
             let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
-            let kept = script::set_if_newer(&self.level2, &writes).await;
-            if kept.is_err() {
-                self.level2.missed.keep(writes);
+            match script::set_if_newer(&self.level2, &writes).await {
+                Ok(answers) => {
+                    for (write, answer) in writes.into_iter().zip(answers) {
+                        self.level2.settle(write, answer.is_ok());
+                        outcome.note(answer);
+                    }
+                }
+                Err(error) => {
+                    self.level2.missed.keep(writes, Instant::now());
+                    away = Some(error);
+                }
             }
-            outcome = outcome.and_then(|before| Ok(before + kept?));
         }
-        outcome
+        away.map_or_else(|| outcome.end(), Err)
+    }
+
+    /// What could not be written yet is not to be written any more.
+    pub(in crate::cache) fn forget_missed(&self) {
+        self.level2.missed.forget(&self.prefix);
     }
 
     /// Adds to a number that everybody shares, and gives what it is then. One that nobody adds to
@@ -201,7 +259,10 @@ impl Space {
             let commands: Vec<Cmd> =
                 additions.iter().map(|(key, by)| self.addition(key, *by)).collect();
             for answer in self.level2.call("add", &commands).await? {
-                let value = answer.map_err(|refusal| Level2Error::Failed(refusal.text))?;
+                let value = answer.map_err(|refusal| {
+                    refused("add", 1);
+                    Level2Error::Failed(refusal.text)
+                })?;
                 let number = redis::from_redis_value(value);
                 numbers.push(number.map_err(|_| Level2Error::Failed("no number".into()))?);
             }
@@ -244,9 +305,15 @@ impl Space {
     }
 
     fn whole(&self, write: &Write) -> MissedWrite {
-        let (key, bytes) = (self.full(&write.key), write.bytes.clone());
-        let ttl_ms = write.ttl_ms.unwrap_or(u64::MAX).min(self.lifetime_ms()).max(1);
-        MissedWrite { key, version: write.version, bytes, ttl_ms }
+        MissedWrite {
+            space: Arc::clone(&self.prefix),
+            key: self.full(&write.key),
+            version: write.version,
+            is_tombstone: write.is_tombstone,
+            bytes: write.bytes.clone(),
+            ttl_ms: write.ttl_ms.unwrap_or(u64::MAX).min(self.lifetime_ms()).max(1),
+            matters_for: self.ttl,
+        }
     }
 
     /// The connection.
@@ -271,8 +338,33 @@ impl Space {
     }
 }
 
+/// How many writes were kept, and why others were refused.
+#[derive(Default)]
+struct Outcome {
+    kept: usize,
+    refusal: Option<String>,
+}
+
+impl Outcome {
+    fn note(&mut self, answer: Result<bool, Refusal>) {
+        match answer {
+            Ok(is_kept) => self.kept += usize::from(is_kept),
+            Err(refusal) => self.refusal = Some(refusal.text),
+        }
+    }
+
+    fn end(self) -> Result<usize, Level2Error> {
+        self.refusal.map_or(Ok(self.kept), |text| Err(Level2Error::Failed(text)))
+    }
+}
+
 fn count(name: &'static str, n: usize) {
     metrics::counter!(name).increment(n as u64);
+}
+
+/// Counts what Redis refused.
+fn refused(call: &'static str, n: usize) {
+    metrics::counter!("hoplog_shared_cache_errors_total", "call" => call).increment(n as u64);
 }
 
 fn encode(version: u64, kind: u8, value: &[u8]) -> Vec<u8> {

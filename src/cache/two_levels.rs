@@ -19,9 +19,10 @@
 use std::fmt::{self, Display};
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 mod answer;
@@ -42,11 +43,14 @@ pub use shared::{Form, SharedLevel};
 
 use super::level1::Held;
 use counts::Counts;
-use desk::Desk;
+use desk::{Desk, Landed};
 use marks::{Marks, Verdict};
 
 /// How many entries may be on their way to the second level.
 const SHARED_AT_ONCE: usize = 256;
+
+/// How many keys are known to have been hot.
+const HOT_MAX: usize = 1_024;
 
 /// A cache of two levels. Clones are the same cache.
 pub struct TwoLevelCache<K: Eq + Hash + Clone, V: Clone> {
@@ -60,8 +64,10 @@ struct Inner<K: Eq + Hash + Clone, V: Clone> {
     counts: Counts,
     witness: Arc<dyn Witness<K>>,
     shared: Option<SharedLevel<K, V>>,
-    /// Protects the source while the second level is away.
+    /// Protects the source.
     loads: Semaphore,
+    /// So many waited for these that one node should load them for all.
+    hot: Cache<K, ()>,
     sharing: Semaphore,
 }
 
@@ -106,6 +112,7 @@ where
             witness,
             shared,
             loads,
+            hot: Cache::new(HOT_MAX),
             sharing: Semaphore::new(SHARED_AT_ONCE),
             options,
         };
@@ -160,29 +167,27 @@ where
             Look::Nothing => None,
         };
         inner.counts.misses.add_one();
-        let flying = inner.fly(key, now_ms, load);
-        if let Some(held) = stale.as_ref().filter(|held| held.retry_at_ms > 0) {
-            // Somebody has waited before, in vain.
+        let (started, flying) = (Instant::now(), inner.fly(key, now_ms, load));
+        let CacheOptions { soft_timeout, hard_timeout, retry_after, .. } = inner.options;
+        let has_just_failed =
+            |held: &&Held<V>| held.retry_at_ms > 0 && now_ms < after(held.retry_at_ms, retry_after);
+        if let Some(held) = stale.as_ref().filter(has_just_failed) {
+            // Somebody has just waited in vain.
             inner.retry_later(key, held, now_ms);
             return Ok(inner.show_stale(held.clone()));
         }
-        let CacheOptions { soft_timeout, hard_timeout, .. } = inner.options;
         let patience = if stale.is_some() { soft_timeout } else { hard_timeout };
         let landed = tokio::time::timeout(patience, flying).await;
+        // What was waited for, or is shown instead, may have ended meanwhile.
+        let now_ms = after(now_ms, started.elapsed());
         match (landed.unwrap_or(Err(LoadError::TimedOut)), stale) {
-            (Ok(landed), _) => {
-                let found_ends_ms = landed.held.ends_ms;
-                if !landed.is_loaded {
-                    inner.counts.level2_hits.add_one();
-                }
-                let mut found = found(landed.held, landed.is_behind);
-                // Whoever began the load may have asked before the end.
-                found.value = found.value.filter(|_| found_ends_ms > now_ms);
-                Ok(found)
-            }
-            (Err(_), Some(stale)) => {
+            (Ok(landed), _) => inner.answer(key, landed, now_ms),
+            (Err(error), Some(stale)) => {
                 inner.retry_later(key, &stale, now_ms);
-                Ok(inner.show_stale(stale))
+                match inner.judge(key, stale, now_ms) {
+                    Look::Fresh { held, .. } | Look::Stale(held) => Ok(inner.show_stale(held)),
+                    Look::Nothing => Err(error),
+                }
             }
             (Err(error), None) => Err(error),
         }
@@ -211,7 +216,11 @@ fn after(now_ms: u64, duration: Duration) -> u64 {
 
 impl<K: Eq + Hash + Clone, V: Clone> Inner<K, V> {
     fn look(&self, key: &K, now_ms: u64) -> Look<V> {
-        let Some(held) = self.desk.get(key) else { return Look::Nothing };
+        self.desk.get(key).map_or(Look::Nothing, |held| self.judge(key, held, now_ms))
+    }
+
+    /// What an entry is good for.
+    fn judge(&self, key: &K, held: Held<V>, now_ms: u64) -> Look<V> {
         let number = self.marks.number();
         let verdict = if held.stamp == number {
             Verdict::Valid(number)
@@ -225,7 +234,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Inner<K, V> {
             _ if held.ends_ms <= now_ms => Look::Nothing,
             Verdict::Valid(number) if now_ms < held.fresh_until_ms => {
                 if held.stamp != number {
-                    self.desk.level1().update(key, &held, |here| here.stamp = number);
+                    let judged = |here: &mut Held<V>| here.stamp = here.stamp.max(number);
+                    self.desk.level1().update(key, &held, judged);
                 }
                 let is_worn = held.refresh_at_ms <= now_ms;
                 Look::Fresh { held, is_worn }
@@ -233,6 +243,24 @@ impl<K: Eq + Hash + Clone, V: Clone> Inner<K, V> {
             Verdict::Valid(_) | Verdict::Doubtful if may_be_stale => Look::Stale(held),
             Verdict::Valid(_) | Verdict::Doubtful => Look::Nothing,
         }
+    }
+
+    /// What a load has brought. If that is older than what was here, the source is behind: what was here
+    /// is shown if it may be.
+    fn answer(&self, key: &K, landed: Landed<V>, now_ms: u64) -> Result<Found<V>, LoadError> {
+        if landed.is_behind {
+            return match self.judge(key, landed.held, now_ms) {
+                Look::Fresh { held, .. } => Ok(found(held, false)),
+                Look::Stale(held) => Ok(self.show_stale(held)),
+                Look::Nothing => Err(LoadError::Behind),
+            };
+        }
+        if !landed.is_loaded {
+            self.counts.level2_hits.add_one();
+        }
+        let ends_ms = landed.held.ends_ms;
+        let found = found(landed.held, false);
+        Ok(Found { value: found.value.filter(|_| ends_ms > now_ms), ..found })
     }
 
     fn retry_later(&self, key: &K, stale: &Held<V>, now_ms: u64) {

@@ -102,9 +102,12 @@ fn redirect(app: &App, found: &Resolved) -> Result<Response, Problem> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
-    headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     if found.is_stale {
+        // Nobody may keep for longer what may have changed already.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(STALE, HeaderValue::from_static("true"));
+    } else {
+        headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     }
     Ok(response)
 }

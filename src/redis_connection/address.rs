@@ -111,15 +111,20 @@ fn sentinels(rest: &str, tls: bool) -> Result<Sentinels, AddressError> {
 }
 
 impl Sentinels {
-    /// Who finds the primary: asked anew for every connection, as it may be another one by then.
-    pub(super) fn client(&self) -> Result<SentinelClient, redis::RedisError> {
+    /// Who finds the primary, one for each Sentinel: asked anew for every connection, as it may be
+    /// another one by then.
+    pub(super) fn clients(
+        &self,
+    ) -> impl Iterator<Item = Result<SentinelClient, redis::RedisError>> + '_ {
         let mut node =
             SentinelNodeConnectionInfo::default().set_redis_connection_info(self.primary.clone());
         if self.tls {
             node = node.set_tls_mode(TlsMode::Secure);
         }
-        let addresses = self.addresses.clone();
-        SentinelClient::build(addresses, &self.service, Some(node), SentinelServerType::Master)
+        self.addresses.iter().map(move |address| {
+            let (address, node) = (vec![address.clone()], Some(node.clone()));
+            SentinelClient::build(address, &self.service, node, SentinelServerType::Master)
+        })
     }
 }
 

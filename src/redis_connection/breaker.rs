@@ -22,7 +22,7 @@ pub(crate) const FAILURES_IN_A_ROW_MAX: u32 = 3;
 /// How many of the last calls are looked at.
 const WINDOW: u32 = 32;
 
-/// So many calls must have been made before more than three failures of five open it.
+/// So many calls must have been made before more than three of five that failed, or were slow, open it.
 const CALLS_MIN: u32 = 16;
 
 /// So many probes in a row close it.
@@ -56,6 +56,8 @@ impl BreakerState {
 pub(crate) enum Outcome {
     /// With an answer, be it a refusal.
     Answered,
+    /// With an answer that came too late to be of much use.
+    Slow,
     /// Without one in time, or with word that there will be none.
     Failed,
     /// So that no other could be answered: the connection is gone.
@@ -70,10 +72,10 @@ struct Inner {
 
 #[derive(Debug)]
 enum Phase {
-    /// The last calls, one bit each, the newest lowest; 1: it failed.
+    /// The last calls, one bit each, the newest lowest; 1: it failed, or was slow.
     Closed {
         calls: u32,
-        failures: u32,
+        useless: u32,
         in_a_row: u32,
     },
     Open {
@@ -85,7 +87,7 @@ enum Phase {
     },
 }
 
-const FRESH: Phase = Phase::Closed { calls: 0, failures: 0, in_a_row: 0 };
+const FRESH: Phase = Phase::Closed { calls: 0, useless: 0, in_a_row: 0 };
 
 /// Whether to ask.
 #[derive(Debug)]
@@ -151,12 +153,12 @@ impl Breaker {
             return;
         }
         let next = match &mut inner.phase {
-            Phase::Closed { calls, failures, in_a_row } => {
-                let failed = outcome != Outcome::Answered;
+            Phase::Closed { calls, useless, in_a_row } => {
+                let failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
                 *calls = (*calls + 1).min(WINDOW);
-                *failures = *failures << 1 | u32::from(failed);
+                *useless = *useless << 1 | u32::from(outcome != Outcome::Answered);
                 *in_a_row = if failed { *in_a_row + 1 } else { 0 };
-                let many = *calls >= CALLS_MIN && failures.count_ones() * 5 > *calls * 3;
+                let many = *calls >= CALLS_MIN && useless.count_ones() * 5 > *calls * 3;
                 let trips = outcome == Outcome::Lost || *in_a_row >= FAILURES_IN_A_ROW_MAX || many;
                 trips.then(|| self.opened(now))
             }
@@ -273,6 +275,24 @@ mod tests {
             call(&breaker, if n % 3 == 0 { Outcome::Answered } else { Outcome::Failed });
         }
         assert_eq!(breaker.state(), Open);
+    }
+
+    /// Trap 15: a server that answers everything, but too late for whoever asks, is not asked.
+    #[test]
+    fn slow_answers_open_it_unless_they_are_few() {
+        let breaker = closed();
+        for n in 0..10 * WINDOW {
+            call(&breaker, if n % 2 == 0 { Outcome::Slow } else { Outcome::Answered });
+        }
+        assert_eq!(breaker.state(), Closed, "half of the answers are of use");
+        let breaker = closed();
+        for n in 0..CALLS_MIN {
+            assert_eq!(breaker.state(), Closed, "{n}");
+            call(&breaker, Outcome::Slow);
+        }
+        assert_eq!(breaker.state(), Open);
+        breaker.probe(over()).unwrap().settle(Outcome::Slow);
+        assert_eq!(breaker.state(), Open, "it is still slow");
     }
 
     /// Trap 9 (C18): half-open lets one through at a time.

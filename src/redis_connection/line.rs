@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{join_all, select_ok};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
 };
 
-use super::address::{Place, RedisAddress};
+use super::address::{Place, RedisAddress, Sentinels};
 
 /// How often a command of a cluster is sent again at most: its slot has moved, or is moving.
 const RETRIES: u32 = 3;
@@ -30,10 +32,16 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the next command would be refused as well.
+    /// Whether the next command would be refused as well: whoever has not said who they are, or may
+    /// not run a command at all. That one key may not be touched says nothing of others.
     pub(crate) fn is_of_all(&self) -> bool {
-        use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};
-        matches!(self.kind, Some(BusyLoading | ClusterDown | MasterDown))
+        use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoPerm};
+        match self.kind {
+            Some(BusyLoading | ClusterDown | MasterDown) => true,
+            Some(NoPerm) => self.text.contains(" to run the "),
+            Some(_) => false,
+            None => self.text.contains("NOAUTH"),
+        }
     }
 
     /// Whether it is refused because this is no primary any more.
@@ -58,7 +66,7 @@ impl Line {
         match &address.0 {
             Place::One(client) => to(client, deadline).await.map(Self::One),
             Place::Sentinel(sentinels) => {
-                let primary = sentinels.client()?.async_get_client().await?;
+                let primary = ask_sentinels(sentinels).await?;
                 to(&primary, deadline).await.map(Self::One)
             }
             Place::Cluster(nodes) => {
@@ -97,6 +105,15 @@ impl Line {
             }
         }
     }
+}
+
+/// All at the same time: who is silent keeps nobody waiting. The first who knows a primary that says so
+/// itself is believed.
+async fn ask_sentinels(sentinels: &Sentinels) -> Result<Client, RedisError> {
+    let ask = |client: Result<SentinelClient, RedisError>| {
+        async move { client?.async_get_client().await }.boxed()
+    };
+    select_ok(sentinels.clients().map(ask)).await.map(|(primary, _)| primary)
 }
 
 async fn to(client: &Client, deadline: Duration) -> Result<MultiplexedConnection, RedisError> {

@@ -11,8 +11,8 @@ use arc_swap::ArcSwapOption;
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::Notify;
 
-use super::missed::Missed;
-use super::{Level2Error, script};
+use super::missed::{KEYS_PER_CALL, Missed, MissedWrite};
+use super::{Level2Error, refused, script};
 use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
 
 /// How long Redis may take to accept a connection and to answer the first call.
@@ -20,6 +20,18 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long after a failure before a connection is tried again, at most.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after Redis has refused what it missed before it is sent that again, at most.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What part of the deadline a call may take before it counts as slow: readers have gone on by then.
+const SLOW_AFTER: f64 = 0.4;
+
+/// A probe asks for all that is needed: whoever may not run a script can write nothing.
+const PROBE_SCRIPT: &str = "return 1";
+
+/// Nothing stands here.
+const PROBE_KEY: &str = "hoplog:probe";
 
 /// The second level. Share it in an `Arc`, and give it a task that runs
 /// [`keep_connected`](Level2::keep_connected): without it, it is away.
@@ -77,15 +89,24 @@ impl Level2 {
         }
     }
 
-    /// Meanwhile single writes may fail: they are repeated.
+    /// Meanwhile single writes may fail or be refused: they are repeated, ever more slowly.
     async fn until_open(&self) {
+        let mut pause = PAUSE;
         while !self.is_away() {
-            let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
+            let _ = tokio::time::timeout(pause, self.opened.notified()).await;
+            self.measure();
             let Some(line) = self.line.load_full().filter(|_| !self.missed.is_empty()) else {
                 continue;
             };
-            if let Err(error) = self.write_missed(&mut Line::clone(&line)).await {
-                tracing::debug!(%error, "the shared cache does not take what it has missed");
+            match self.write_missed(&mut Line::clone(&line)).await {
+                Ok(0) => pause = PAUSE,
+                Ok(refused) => {
+                    pause = (2 * pause).min(REFUSED_PAUSE_MAX);
+                    tracing::debug!(refused, "the shared cache refuses what it has missed");
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the shared cache does not take what it has missed");
+                }
             }
         }
     }
@@ -127,27 +148,54 @@ impl Level2 {
         }
     }
 
-    /// Whether it answers, and takes what it has missed.
+    /// Whether it answers, soon enough and all that is asked, and takes what it has missed.
     async fn catch_up(&self, mut line: Line) -> Result<Line, Level2Error> {
-        let ping = [redis::cmd("PING")];
-        let answer = self.send(&mut line, &ping, CONNECT_DEADLINE).await.0?.pop();
-        if let Some(Err(refusal)) = answer {
-            return Err(Level2Error::Failed(refusal.text));
+        let (mut script, mut get) = (redis::cmd("EVAL"), redis::cmd("GET"));
+        script.arg(PROBE_SCRIPT).arg(0);
+        get.arg(PROBE_KEY);
+        let probes = [redis::cmd("PING"), script, get];
+        let (answers, outcome) = self.send(&mut line, &probes, CONNECT_DEADLINE).await;
+        let refusal = answers?.into_iter().find_map(Result::err);
+        match (outcome, refusal) {
+            (Outcome::Answered, _) => {}
+            (Outcome::Slow, _) => return Err(Level2Error::TimedOut),
+            (_, refusal) => {
+                let text = refusal.map_or_else(|| "no answer".to_owned(), |refusal| refusal.text);
+                return Err(Level2Error::Failed(text));
+            }
         }
         self.write_missed(&mut line).await?;
         Ok(line)
     }
 
-    async fn write_missed(&self, line: &mut Line) -> Result<(), Level2Error> {
-        while let Some(writes) = self.missed.some() {
+    /// Each write is settled by its own answer: one that is refused keeps no other back, and counts as
+    /// missed until it is taken. Returns how many were refused.
+    async fn write_missed(&self, line: &mut Line) -> Result<usize, Level2Error> {
+        let mut refused = 0;
+        for keys in self.missed.keys(Instant::now()).chunks(KEYS_PER_CALL) {
+            let writes = self.missed.of(keys);
             let commands: Vec<Cmd> = writes.iter().map(script::whole).collect();
-            let answers = self.send(line, &commands, CONNECT_DEADLINE).await.0?;
-            if let Some(refusal) = answers.into_iter().find_map(Result::err) {
-                return Err(Level2Error::Failed(refusal.text));
+            let (answers, _) = self.send(line, &commands, CONNECT_DEADLINE).await;
+            for (write, answer) in writes.iter().zip(answers?) {
+                match answer {
+                    Ok(_) => self.missed.written(write),
+                    Err(refusal) if refusal.is_of_all() || refusal.is_of_a_replica() => {
+                        return Err(Level2Error::Failed(refusal.text));
+                    }
+                    Err(_) => refused += 1,
+                }
             }
-            self.missed.written(&writes);
         }
-        Ok(())
+        Ok(refused)
+    }
+
+    /// A write that must not be lost was taken, or has to be repeated.
+    pub(super) fn settle(&self, write: MissedWrite, is_taken: bool) {
+        if is_taken {
+            self.missed.written(&write);
+        } else {
+            self.missed.keep(vec![write], Instant::now());
+        }
     }
 
     /// Whether no calls are made. They may fail although this says otherwise: only a call finds out.
@@ -160,6 +208,12 @@ impl Level2 {
     #[must_use]
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state()
+    }
+
+    /// How many keys are still to be written there, as it has missed them.
+    #[must_use]
+    pub fn missed(&self) -> usize {
+        self.missed.keys(Instant::now()).len()
     }
 
     /// How long a call may take.
@@ -182,7 +236,7 @@ impl Level2 {
         match answer {
             Some(Ok(value)) => Ok(value),
             Some(Err(refusal)) => {
-                metrics::counter!("hoplog_shared_cache_errors_total", "call" => name).increment(1);
+                refused(name, 1);
                 Err(Level2Error::Failed(refusal.text))
             }
             None => Err(Level2Error::Failed("no answer".into())),
@@ -200,7 +254,9 @@ impl Level2 {
         let line = self.line.load_full().ok_or(Level2Error::Away)?;
         let mut line = Line::clone(&line);
         let (answers, outcome) = self.send(&mut line, commands, self.deadline).await;
-        permit.settle(outcome);
+        // Rankings are large, and nobody's redirect waits for them.
+        let may_be_slow = outcome == Outcome::Slow && name.starts_with("rankings");
+        permit.settle(if may_be_slow { Outcome::Answered } else { outcome });
         if self.is_away() {
             self.opened.notify_one();
         }
@@ -213,13 +269,14 @@ impl Level2 {
     }
 
     /// What came of it, for the caller and for the breaker. A time-out counts, and so does a refusal
-    /// that all others would get as well.
+    /// that all others would get as well, and an answer that readers did not wait for.
     async fn send(
         &self,
         line: &mut Line,
         commands: &[Cmd],
         deadline: Duration,
     ) -> (Result<Vec<Reply>, Level2Error>, Outcome) {
+        let started = Instant::now();
         match tokio::time::timeout(deadline, line.send(commands)).await {
             Ok(Ok(answers)) => {
                 let refusals = || answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -228,6 +285,8 @@ impl Level2 {
                     Outcome::Lost
                 } else if refusals().any(Refusal::is_of_all) {
                     Outcome::Failed
+                } else if started.elapsed() > self.deadline.mul_f64(SLOW_AFTER) {
+                    Outcome::Slow
                 } else {
                     Outcome::Answered
                 };
@@ -247,6 +306,8 @@ impl Level2 {
         metrics::gauge!("hoplog_shared_cache_breaker").set(f64::from(state as u8));
         let up = if state == BreakerState::Closed { 1.0 } else { 0.0 };
         metrics::gauge!("hoplog_shared_cache_up").set(up);
+        let missed = u32::try_from(self.missed()).unwrap_or(u32::MAX);
+        metrics::gauge!("hoplog_shared_cache_missed").set(f64::from(missed));
     }
 }
 

@@ -96,8 +96,8 @@ impl Lease {
     ///
     /// # Errors
     /// When Redis can't be reached: it ends by itself.
-    pub async fn give_back(self) -> Result<(), Level2Error> {
-        let Self { locks, name, holder, ttl, .. } = &self;
+    pub async fn give_back(&self) -> Result<(), Level2Error> {
+        let Self { locks, name, holder, ttl, .. } = self;
         locks.run("lock_give_back", GIVE_BACK, name, holder, *ttl).await.map(|_| ())
     }
 }

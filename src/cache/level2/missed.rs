@@ -1,88 +1,143 @@
-//! What could not be written while Redis was away: it is written before anybody reads there again.
-//! Of a key only the newest is kept, and of keys only so many: of what is dropped, the position
-//! remains, and no entry that is older than that is believed any more.
+//! What could not be written while Redis was away, or did not take it: it is written as soon as it can
+//! be, and until then nothing older is believed. Of a key only the newest is kept, and of keys only so
+//! many: of what is dropped, the version remains, and nothing of its space that is older is believed.
+//!
+//! Nothing is kept for longer than entries live: what stood in Redis before has ended by then.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How many keys are kept.
 const KEYS_MAX: usize = 10_000;
 
 /// How many are written at once.
-const KEYS_PER_CALL: usize = 100;
+pub(super) const KEYS_PER_CALL: usize = 100;
 
 /// An entry as it is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MissedWrite {
+    /// The beginning of all keys of its space.
+    pub(super) space: Arc<str>,
     /// The key as a whole.
     pub(super) key: String,
     pub(super) version: u64,
+    /// There is no value up to its version: a value of the same version is older.
+    pub(super) is_tombstone: bool,
     /// Header and value.
     pub(super) bytes: Vec<u8>,
     pub(super) ttl_ms: u64,
+    /// How long what it replaces may stand in Redis.
+    pub(super) matters_for: Duration,
+}
+
+impl MissedWrite {
+    /// The least version of what is as new.
+    fn least(&self) -> u64 {
+        self.version.saturating_add(u64::from(self.is_tombstone))
+    }
 }
 
 /// What Redis has missed.
 #[derive(Debug, Default)]
 pub(super) struct Missed {
-    writes: Mutex<HashMap<String, MissedWrite>>,
-    /// Every write up to this version may be lost.
-    lost: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    writes: HashMap<String, Kept>,
+    /// By space: every write up to a version may be lost.
+    lost: HashMap<Arc<str>, Lost>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    write: MissedWrite,
+    until: Instant,
+}
+
+#[derive(Debug)]
+struct Lost {
+    least: u64,
+    until: Instant,
 }
 
 impl Missed {
     /// Keeps what was not written.
-    pub(super) fn keep(&self, missed: Vec<MissedWrite>) {
-        let mut writes = self.writes();
+    pub(super) fn keep(&self, missed: Vec<MissedWrite>, now: Instant) {
+        let mut inner = self.inner();
         for write in missed {
-            if writes.get(&write.key).is_some_and(|other| other.version >= write.version) {
+            if inner
+                .writes
+                .get(&write.key)
+                .is_some_and(|there| there.write.least() >= write.least())
+            {
                 continue;
             }
-            if writes.len() >= KEYS_MAX && !writes.contains_key(&write.key) {
-                self.lost.fetch_max(write.version, Ordering::AcqRel);
+            let until = now + write.matters_for;
+            if inner.writes.len() >= KEYS_MAX && !inner.writes.contains_key(&write.key) {
+                inner.lose(&write, until);
                 metrics::counter!("hoplog_shared_cache_dropped_total", "what" => "missed")
                     .increment(1);
                 continue;
             }
-            writes.insert(write.key.clone(), write);
+            inner.writes.insert(write.key.clone(), Kept { write, until });
         }
     }
 
-    /// Some of it, to be written now; `None`: nothing is left. It counts as missed until it is written.
-    pub(super) fn some(&self) -> Option<Vec<MissedWrite>> {
-        let some: Vec<_> = self.writes().values().take(KEYS_PER_CALL).cloned().collect();
-        (!some.is_empty()).then_some(some)
+    /// The keys of all that is missed. What does not matter any more is dropped.
+    pub(super) fn keys(&self, now: Instant) -> Vec<String> {
+        let mut inner = self.inner();
+        inner.writes.retain(|_, kept| kept.until > now);
+        inner.lost.retain(|_, lost| lost.until > now);
+        inner.writes.keys().cloned().collect()
     }
 
-    /// So much is written. What came since remains.
-    pub(super) fn written(&self, written: &[MissedWrite]) {
-        let mut writes = self.writes();
-        for write in written {
-            if writes.get(&write.key).is_some_and(|there| there.version <= write.version) {
-                writes.remove(&write.key);
-            }
+    /// What is missed of some keys. It counts as missed until it is written.
+    pub(super) fn of(&self, keys: &[String]) -> Vec<MissedWrite> {
+        let inner = self.inner();
+        keys.iter().filter_map(|key| Some(inner.writes.get(key)?.write.clone())).collect()
+    }
+
+    /// It is written. What came since remains.
+    pub(super) fn written(&self, write: &MissedWrite) {
+        let mut inner = self.inner();
+        if inner.writes.get(&write.key).is_some_and(|there| there.write.least() <= write.least()) {
+            inner.writes.remove(&write.key);
         }
+    }
+
+    /// The least version that an entry must have to be believed.
+    pub(super) fn least(&self, space: &str, key: &str, now: Instant) -> u64 {
+        let inner = self.inner();
+        let kept = inner.writes.get(key).filter(|kept| kept.until > now);
+        let lost = inner.lost.get(space).filter(|lost| lost.until > now);
+        kept.map_or(0, |kept| kept.write.least()).max(lost.map_or(0, |lost| lost.least))
+    }
+
+    /// Nothing of a space is to be written any more: its versions mean something else now.
+    pub(super) fn forget(&self, space: &str) {
+        let mut inner = self.inner();
+        inner.writes.retain(|_, kept| *kept.write.space != *space);
+        inner.lost.remove(space);
     }
 
     /// Whether nothing is missed.
     pub(super) fn is_empty(&self) -> bool {
-        self.writes().is_empty()
-    }
-
-    /// The least version that an entry must have to be believed, with what may be lost.
-    pub(super) fn least(&self, key: &str) -> u64 {
-        self.writes().get(key).map_or(0, |write| write.version).max(self.lost())
-    }
-
-    /// No entry that is older than this is to be believed.
-    fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Acquire)
+        self.inner().writes.is_empty()
     }
 
     /// What a panic elsewhere left is still whole.
-    fn writes(&self) -> MutexGuard<'_, HashMap<String, MissedWrite>> {
-        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn lose(&mut self, write: &MissedWrite, until: Instant) {
+        let lost = self.lost.entry(Arc::clone(&write.space)).or_insert(Lost { least: 0, until });
+        (lost.least, lost.until) = (lost.least.max(write.least()), lost.until.max(until));
     }
 }
 
@@ -90,39 +145,78 @@ impl Missed {
 mod tests {
     use super::*;
 
+    const TTL: Duration = Duration::from_mins(5);
+
     fn write(key: &str, version: u64) -> MissedWrite {
-        MissedWrite { key: key.into(), version, bytes: Vec::new(), ttl_ms: 1 }
+        MissedWrite {
+            space: "s".into(),
+            key: key.into(),
+            version,
+            is_tombstone: false,
+            bytes: Vec::new(),
+            ttl_ms: 1,
+            matters_for: TTL,
+        }
+    }
+
+    fn all(missed: &Missed, now: Instant) -> Vec<MissedWrite> {
+        missed.of(&missed.keys(now))
     }
 
     /// Trap 6 (C14): what is put back later does not replace what is newer.
     #[test]
     fn of_a_key_the_newest_is_kept() {
-        let missed = Missed::default();
-        missed.keep(vec![write("a", 2), write("a", 1), write("b", 1)]);
-        let some = missed.some().unwrap();
-        assert_eq!(missed.least("a"), 2, "until it is written");
-        missed.keep(vec![write("a", 3)]);
-        missed.keep(some.clone());
-        assert_eq!([missed.least("a"), missed.least("b"), missed.least("c")], [3, 1, 0]);
-        missed.written(&some);
-        assert_eq!(missed.some().unwrap(), [write("a", 3)], "what came since");
-        missed.written(&[write("a", 3)]);
-        assert!(missed.is_empty() && missed.some().is_none());
-        assert_eq!(missed.least("a"), 0);
+        let (missed, now) = (Missed::default(), Instant::now());
+        missed.keep(vec![write("a", 2), write("a", 1), write("b", 1)], now);
+        let some = all(&missed, now);
+        assert_eq!(missed.least("s", "a", now), 2, "until it is written");
+        missed.keep(vec![write("a", 3)], now);
+        missed.keep(some.clone(), now);
+        assert_eq!(["a", "b", "c"].map(|key| missed.least("s", key, now)), [3, 1, 0]);
+        for write in &some {
+            missed.written(write);
+        }
+        assert_eq!(all(&missed, now), [write("a", 3)], "what came since");
+        missed.written(&write("a", 3));
+        assert!(missed.is_empty());
+        assert_eq!(missed.least("s", "a", now), 0);
+    }
+
+    /// Trap 9: a delete that was missed is newer than the value of the same version.
+    #[test]
+    fn a_missed_tombstone_makes_its_own_version_unbelieved() {
+        let (missed, now) = (Missed::default(), Instant::now());
+        let tombstone = MissedWrite { is_tombstone: true, ..write("a", 5) };
+        missed.keep(vec![write("a", 5), tombstone.clone(), write("a", 5)], now);
+        assert_eq!(missed.least("s", "a", now), 6);
+        missed.written(&write("a", 5));
+        assert_eq!(all(&missed, now), [tombstone]);
+    }
+
+    /// Of its own space only, and only for as long as what was there before may be there.
+    #[test]
+    fn what_finds_no_place_costs_trust_for_a_while() {
+        let (missed, now) = (Missed::default(), Instant::now());
+        let many = (0..=KEYS_MAX as u64).map(|n| write(&format!("k{n}"), n + 1));
+        missed.keep(many.collect(), now);
+        assert_eq!(missed.least("s", "other", now), KEYS_MAX as u64 + 1);
+        assert_eq!(missed.least("another space", "other", now), 0);
+        assert_eq!(missed.keys(now).len(), KEYS_MAX);
+        let over = now + TTL;
+        assert_eq!(missed.least("s", "other", over), 0);
+        assert_eq!((missed.least("s", "k1", now), missed.least("s", "k1", over)), (10_001, 0));
+        assert!(missed.keys(over).is_empty() && missed.is_empty());
     }
 
     #[test]
-    fn what_finds_no_place_costs_trust() {
-        let missed = Missed::default();
-        let many = (0..=KEYS_MAX as u64).map(|n| write(&format!("k{n}"), n + 1));
-        missed.keep(many.collect());
-        assert_eq!(missed.least("other"), KEYS_MAX as u64 + 1);
-        let mut count = 0;
-        while let Some(some) = missed.some() {
-            assert!(some.len() <= KEYS_PER_CALL);
-            missed.written(&some);
-            count += some.len();
-        }
-        assert_eq!(count, KEYS_MAX);
+    fn a_space_that_begins_anew_has_missed_nothing() {
+        let (missed, now) = (Missed::default(), Instant::now());
+        let of_another = MissedWrite { space: "t".into(), ..write("b", 1) };
+        missed.keep((0..=KEYS_MAX as u64).map(|n| write(&format!("k{n}"), 7)).collect(), now);
+        missed.forget("s");
+        missed.keep(vec![of_another.clone()], now);
+        assert_eq!(missed.least("s", "k1", now), 0);
+        missed.forget("s");
+        assert_eq!(all(&missed, now), [of_another]);
     }
 }

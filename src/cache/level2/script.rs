@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Script, ServerErrorKind, Value};
 
-use super::Level2Error;
 use super::connection::Level2;
 use super::missed::MissedWrite;
-use crate::redis_connection::Reply;
+use super::{Level2Error, refused};
+use crate::redis_connection::{Refusal, Reply};
 
 const TEXT: &str = include_str!("set_if_newer.lua");
 
@@ -25,11 +25,11 @@ fn with(mut command: Cmd, write: &MissedWrite) -> Cmd {
     command
 }
 
-/// Runs the script for entries. Returns how many were kept.
+/// Runs the script for entries. Says of each whether it was kept, or why it was refused.
 pub(super) async fn set_if_newer(
     level2: &Level2,
     writes: &[MissedWrite],
-) -> Result<usize, Level2Error> {
+) -> Result<Vec<Result<bool, Refusal>>, Level2Error> {
     let by_hash = |write| {
         let mut command = redis::cmd("EVALSHA");
         command.arg(SET_IF_NEWER.get_hash());
@@ -46,19 +46,6 @@ pub(super) async fn set_if_newer(
         let commands: Vec<Cmd> = writes.iter().map(whole).collect();
         answers = level2.call("set", &commands).await?;
     }
-    kept(answers)
-}
-
-fn kept(answers: Vec<Reply>) -> Result<usize, Level2Error> {
-    let mut kept = 0;
-    for answer in answers {
-        match answer {
-            Ok(answer) => kept += usize::from(answer == Value::Int(1)),
-            Err(refusal) => {
-                metrics::counter!("hoplog_shared_cache_errors_total", "call" => "set").increment(1);
-                return Err(Level2Error::Failed(refusal.text));
-            }
-        }
-    }
-    Ok(kept)
+    refused("set", answers.iter().filter(|answer| answer.is_err()).count());
+    Ok(answers.into_iter().map(|answer| answer.map(|answer| answer == Value::Int(1))).collect())
 }

@@ -3,8 +3,9 @@
 -- KEYS[1]  the key
 -- ARGV[1]  the entry: its version (8 bytes, highest first), then 0 for a tombstone or 1, then its value
 -- ARGV[2]  how long it is kept, in milliseconds
-local old = redis.call('GETRANGE', KEYS[1], 0, 7)
-if #old == 8 then
+-- What is no string is nothing of ours, and stays in nobody's way.
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 7)
+if type(old) == 'string' and #old == 8 then
   -- Two halves: a number of Lua's holds 53 bits only.
   local old_high, old_low = struct.unpack('>I4I4', old)
   local high, low = struct.unpack('>I4I4', ARGV[1])

@@ -186,6 +186,70 @@ async fn a_full_redis_refuses_writes_and_answers_reads() {
     assert_eq!(world.get("a").await, Some(value(1, "one")));
 }
 
+/// Trap 9: a write that is refused for itself keeps no other back, and the breaker closes. What stands in
+/// its place is not believed until the write is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_refused_write_is_settled_alone() {
+    let world = World::with_deadline(Duration::from_millis(500)).await;
+    for key in ["good", "bad", "other"] {
+        world.set(key, 1, "old").await;
+    }
+    world.redis.command(&["ACL", "SETUSER", "default", "resetkeys", "%R~*", "%RW~test1:good"]);
+    let writes = ["good", "bad"].map(|key| Write::value(key.into(), 2, b"new"));
+    let refused = world.space.set_in_any_case(&writes).await;
+    assert!(matches!(refused, Err(Level2Error::Failed(_))), "{refused:?}");
+    assert_eq!(world.space.level2.missed(), 1, "the other one is written");
+    assert_eq!(world.get("good").await, Some(value(2, "new")));
+    let told = world.space.look_up(&["bad", "other"]).await.unwrap();
+    assert_eq!(told[0], Told::Missed { least: 2 });
+    assert!(matches!(told[1], Told::Entry(_)), "{told:?}");
+
+    // What is missed while Redis is away, too.
+    world.redis.freeze();
+    while world.space.level2.ping().await != Err(Level2Error::Away) {}
+    let writes = ["good", "bad"].map(|key| Write::value(key.into(), 3, b"newer"));
+    assert_eq!(world.space.set_in_any_case(&writes).await, Err(Level2Error::Away));
+    world.redis.thaw();
+    world.connected().await;
+    assert_eq!(world.get("good").await, Some(value(3, "newer")));
+    assert_eq!((world.get("bad").await, world.space.level2.missed()), (None, 1));
+    world.redis.command(&["ACL", "SETUSER", "default", "allkeys"]);
+    let deadline = Instant::now() + PATIENCE;
+    while world.space.level2.missed() > 0 {
+        assert!(Instant::now() < deadline, "it is not written");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.get("bad").await, Some(value(3, "newer")));
+}
+
+/// Trap 4 (C8): a refused read is no miss. Trap 9: who may not read at all is not asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_errors_and_those_of_all_open_the_breaker() {
+    let world = World::new().await;
+    world.redis.command(&["LPUSH", "test1:list", "x"]);
+    for _ in 0..3 * TIMEOUTS_MAX {
+        let refused = world.space.get("list").await;
+        assert!(matches!(refused, Err(Level2Error::Failed(_))), "{refused:?}");
+    }
+    assert_eq!(world.set("list", 1, "ours").await, 1, "it is in nobody's way");
+    assert_eq!(world.get("list").await, Some(value(1, "ours")));
+    for (takes, gives) in [("-get", "+get"), ("-eval", "+eval")] {
+        world.redis.command(&["ACL", "SETUSER", "default", takes]);
+        let locks = Locks::new(Arc::clone(&world.space.level2), "lock:");
+        for n in 0..TIMEOUTS_MAX {
+            let refused = if takes == "-get" {
+                world.space.get("a").await.err()
+            } else {
+                locks.take("a", PATIENCE).await.err()
+            };
+            assert!(matches!(refused, Some(Level2Error::Failed(_))), "{n}: {refused:?}");
+        }
+        assert_eq!(world.space.get("a").await, Err(Level2Error::Away), "{takes}");
+        world.redis.command(&["ACL", "SETUSER", "default", gives]);
+        world.connected().await;
+    }
+}
+
 /// Trap 15 (C21): while Redis is away or frozen a few calls wait for the deadline, all others fail at
 /// once, and the connection comes back by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,15 +259,13 @@ async fn calls_fail_fast_while_redis_is_away_and_work_when_it_is_back() {
     world.set("a", 1, "one").await;
     world.redis.freeze();
     for _ in 0..TIMEOUTS_MAX {
-        let started = Instant::now();
         assert_eq!(world.space.get("a").await, Err(Level2Error::TimedOut));
-        assert!(started.elapsed() >= deadline);
     }
-    let started = Instant::now();
     for _ in 0..1_000 {
-        assert_eq!(world.space.get("a").await, Err(Level2Error::Away));
+        // Nothing is awaited: the answer is there at once.
+        let answer = futures::FutureExt::now_or_never(world.space.get("a"));
+        assert_eq!(answer, Some(Err(Level2Error::Away)));
     }
-    assert!(started.elapsed() < deadline, "a thousand calls: {:?}", started.elapsed());
     world.redis.thaw();
     world.connected().await;
     assert_eq!(world.get("a").await, Some(value(1, "one")));

@@ -88,7 +88,7 @@ pub enum LoadError {
     /// The source took too long.
     #[error("no answer in time")]
     TimedOut,
-    /// The second level is away, and enough others ask the source.
+    /// Enough others ask the source.
     #[error("too many look things up at once")]
     Crowded,
     /// The source is older than what this process has seen.
@@ -96,14 +96,17 @@ pub enum LoadError {
     Behind,
 }
 
-/// Who knows what has changed, whoever changed it.
+/// Who knows what has changed, whoever changed it. Whoever tells of a change tells the witness first, then
+/// the cache.
 pub trait Witness<K>: Send + Sync {
     /// The last change of a key that this process has seen; 0: it has seen none.
     fn newest(&self, key: &K) -> u64;
 
-    /// Every change behind this is known to [`newest`](Self::newest); `None`: nothing can be said. What
-    /// accounts for less is not believed if others wrote it.
-    fn complete_after(&self) -> Option<u64>;
+    /// Whether what others wrote of a key still holds, as far as this process has read: judged by all
+    /// that it knows at one moment. To be sure that nobody is shown something older than what they have
+    /// seen, it believes nothing that accounts for more than it has read itself, and remembers what
+    /// the source brought beyond that.
+    fn believes(&self, key: &K, position: u64, as_of: u64) -> bool;
 }
 
 /// For a cache whose entries nobody else changes: what stands in the second level holds.
@@ -115,7 +118,7 @@ impl<K> Witness<K> for NobodyElse {
         0
     }
 
-    fn complete_after(&self) -> Option<u64> {
-        Some(0)
+    fn believes(&self, _: &K, _: u64, _: u64) -> bool {
+        true
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A load that is under way is remembered with the least position that it may bring: whatever is told
 //! or invalidated meanwhile raises it, also if the entry itself is evicted before the load has ended.
+//! What was begun to be loaded before everything was dropped is not kept at all.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,6 +14,7 @@ use futures::future::{BoxFuture, FutureExt, Shared};
 use quick_cache::Equivalent;
 
 use super::super::level1::{Held, Level1};
+use super::super::level2::Lease;
 use super::LoadError;
 
 /// What a load has brought, and from where.
@@ -23,6 +25,8 @@ pub(super) struct Landed<V> {
     pub(super) is_loaded: bool,
     /// What was here is newer than what was loaded.
     pub(super) is_behind: bool,
+    /// Other nodes wait until it is shared.
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
 /// A load that many wait for.
@@ -38,6 +42,8 @@ struct Flight<V> {
 struct Flights<K, V> {
     under_way: HashMap<K, Flight<V>>,
     last: u64,
+    /// What was begun to be loaded at an older number is not kept.
+    cleared: u64,
 }
 
 pub(super) struct Desk<K: Eq + Hash + Clone, V: Clone> {
@@ -54,7 +60,7 @@ pub(super) struct Joined<V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
     pub(super) fn new(entries_max: usize) -> Self {
-        let flights = Flights { under_way: HashMap::new(), last: 0 };
+        let flights = Flights { under_way: HashMap::new(), last: 0, cleared: 0 };
         Self { level1: Level1::new(entries_max), flights: Mutex::new(flights) }
     }
 
@@ -87,11 +93,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
         Joined { answer, is_first: true }
     }
 
-    /// Keeps what somebody knows, unless what is here is newer.
-    pub(super) fn put(&self, key: &K, held: Held<V>) {
+    /// Keeps what somebody knows, unless something newer is known. Whoever tells of a change waits
+    /// here, so that the last one that is known is so until this is kept. `false`: it is not kept.
+    pub(super) fn put(&self, key: &K, held: Held<V>, newest: impl FnOnce() -> u64) -> bool {
         let mut flights = self.flights();
+        if held.stamp < flights.cleared || held.position < newest() {
+            return false;
+        }
         flights.raise(key, held.position);
-        self.level1.put_if_newer(key, held);
+        let position = held.position;
+        self.level1.put_if_newer(key, held).position == position
     }
 
     /// Drops what is older than a change.
@@ -99,6 +110,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
         let mut flights = self.flights();
         flights.raise(key, position);
         self.level1.invalidate(key, position);
+    }
+
+    /// Drops everything, also what is under way at an older number.
+    pub(super) fn clear(&self, number: u64) {
+        let mut flights = self.flights();
+        flights.cleared = number;
+        // They load again, and what they bring then accounts for what was told before.
+        flights.under_way.values_mut().for_each(|flight| flight.least = 0);
+        self.level1.clear();
     }
 
     /// What a panic elsewhere left is still whole.
@@ -130,16 +150,18 @@ impl<K: Eq + Hash + Clone, V: Clone> Ticket<K, V> {
     }
 
     /// Keeps what was loaded, and ends the load; `None`: it is older than what was told or
-    /// invalidated meanwhile, and has to be loaded again.
+    /// invalidated meanwhile, or everything was dropped, and it has to be loaded again.
     pub(super) fn land(&self, held: Held<V>, is_loaded: bool) -> Option<Landed<V>> {
         let mut flights = self.desk.flights();
-        if flights.under_way.get(&self.key).is_some_and(|flight| held.position < flight.least) {
+        let least = flights.under_way.get(&self.key).map_or(0, |flight| flight.least);
+        if held.position < least || held.stamp < flights.cleared {
             return None;
         }
         let position = held.position;
         let here = self.desk.level1.put_if_newer(&self.key, held);
         flights.remove(&self.key, self.id);
-        Some(Landed { is_behind: here.position > position, held: here, is_loaded })
+        let is_behind = here.position > position;
+        Some(Landed { is_behind, held: here, is_loaded, lease: None })
     }
 }
 

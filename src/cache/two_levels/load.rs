@@ -60,9 +60,10 @@ where
             let started = Instant::now();
             // Ends when the load does, which has a deadline.
             tokio::spawn(async move {
-                if let Ok(landed) = answer.await {
-                    inner.share(&key, landed, after(now_ms, started.elapsed())).await;
-                }
+                let Ok(landed) = answer.await else { return };
+                let lease = landed.lease.clone();
+                inner.share(&key, landed, after(now_ms, started.elapsed())).await;
+                give_back(lease.as_deref()).await;
             });
         } else {
             self.counts.coalesced.add_one();
@@ -82,19 +83,21 @@ where
         if let Some(landed) = self.ask_shared(key, begin, ticket).await {
             return Ok(landed);
         }
-        if shared.is_away() {
-            let waited =
-                tokio::time::timeout(self.options.soft_timeout, self.loads.acquire()).await;
-            let _place = waited.ok().and_then(Result::ok).ok_or(LoadError::Crowded)?;
-            return self.ask_source(key, begin, ticket).await;
+        let is_hot = || ticket.waiting() >= self.options.hot_waiters || self.hot.contains_key(key);
+        let landed = if !shared.is_away() && is_hot() {
+            self.ask_once(shared, key, begin, ticket).await
+        } else {
+            self.ask_source(key, begin, ticket).await
+        };
+        if ticket.waiting() >= self.options.hot_waiters {
+            // Most come while the source is asked: the next time it is known at once.
+            self.hot.insert(key.clone(), ());
         }
-        if ticket.waiting() < self.options.hot_waiters {
-            return self.ask_source(key, begin, ticket).await;
-        }
-        self.ask_once(shared, key, begin, ticket).await
+        landed
     }
 
-    /// Many wait: of all nodes one asks the source, if that does not take too long.
+    /// Many wait: of all nodes one asks the source, if that does not take too long. It gives the lock
+    /// back when others find what it has loaded.
     async fn ask_once(
         self: &Arc<Self>,
         shared: &SharedLevel<K, V>,
@@ -102,27 +105,27 @@ where
         begin: &Begin<V>,
         ticket: &Ticket<K, V>,
     ) -> Result<Landed<V>, LoadError> {
-        let deadline = Instant::now() + self.options.soft_timeout;
-        let lease: Option<Lease> = loop {
-            match shared.locks.take(&key.to_string(), self.options.soft_timeout).await {
+        let (name, patience) = (key.to_string(), self.options.soft_timeout);
+        let deadline = Instant::now() + patience;
+        let lease = loop {
+            let taken = shared.locks.take(&name, patience).await;
+            // Who had it before may have shared what it loaded since this was looked for.
+            if let Some(landed) = self.ask_shared(key, begin, ticket).await {
+                give_back(taken.ok().flatten().as_ref()).await;
+                return Ok(landed);
+            }
+            match taken {
                 Ok(None) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
                 taken => break taken.ok().flatten(),
             }
-            if let Some(landed) = self.ask_shared(key, begin, ticket).await {
-                return Ok(landed);
-            }
         };
-        // Who had it before may have shared what it loaded since this was looked for.
-        if let Some(landed) = self.ask_shared(key, begin, ticket).await {
-            return Ok(landed);
+        match self.ask_source(key, begin, ticket).await {
+            Ok(landed) => Ok(Landed { lease: lease.map(Arc::new), ..landed }),
+            Err(error) => {
+                give_back(lease.as_ref()).await;
+                Err(error)
+            }
         }
-        let landed = self.ask_source(key, begin, ticket).await?;
-        if let Some(lease) = lease {
-            self.share(key, landed.clone(), begin.now_ms()).await;
-            // Ends by itself otherwise.
-            let _ = lease.give_back().await;
-        }
-        Ok(landed)
     }
 
     /// What others wrote down, if it can be told that it still holds.
@@ -153,24 +156,29 @@ where
     }
 
     pub(super) fn is_believed(&self, key: &K, loaded: &Loaded<V>, now_ms: u64) -> bool {
-        let is_current = self.witness.complete_after().is_some_and(|after| loaded.as_of >= after)
-            && loaded.position >= self.witness.newest(key);
-        is_current && loaded.ends_ms > now_ms
+        self.witness.believes(key, loaded.position, loaded.as_of)
+            && self.marks.admits(loaded.as_of, &loaded.tags)
+            && loaded.ends_ms > now_ms
     }
 
+    /// So many at once at most: a source that is slow, or asked for what another level has lost, is not
+    /// asked by everybody.
     async fn ask_source(
         self: &Arc<Self>,
         key: &K,
         begin: &Begin<V>,
         ticket: &Ticket<K, V>,
     ) -> Result<Landed<V>, LoadError> {
+        let waited = tokio::time::timeout(self.options.soft_timeout, self.loads.acquire()).await;
+        let _place = waited.ok().and_then(Result::ok).ok_or(LoadError::Crowded)?;
         for _ in 0..ATTEMPTS {
             self.counts.loads.add_one();
             let stamp = self.marks.number();
             let loaded = tokio::time::timeout(self.options.hard_timeout, (begin.load)()).await;
             let loaded = loaded.map_err(|_| LoadError::TimedOut).and_then(|loaded| Ok(loaded?));
             let loaded = loaded.inspect_err(|_| self.counts.failures.add_one())?;
-            if loaded.position < self.witness.newest(key) {
+            let is_admitted = self.marks.admits(loaded.as_of, &loaded.tags);
+            if loaded.position < self.witness.newest(key) || !is_admitted {
                 continue;
             }
             if let Some(landed) = ticket.land(self.hold(loaded, stamp, begin.now_ms()), true) {
@@ -178,5 +186,12 @@ where
             }
         }
         Err(LoadError::Behind)
+    }
+}
+
+/// Without it the lock ends by itself.
+async fn give_back(lease: Option<&Lease>) {
+    if let Some(lease) = lease {
+        let _ = lease.give_back().await;
     }
 }

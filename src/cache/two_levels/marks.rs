@@ -46,10 +46,29 @@ impl Marks {
         self.number.load(Ordering::Acquire)
     }
 
-    /// From now on nothing that is here can be vouched for.
-    pub(super) fn gap(&self) {
+    /// From now on nothing that is here can be vouched for. Returns the number of what can.
+    pub(super) fn gap(&self) -> u64 {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.gap = self.number.fetch_add(1, Ordering::AcqRel) + 1;
+        inner.gap
+    }
+
+    /// The same, and the positions of all tags mean nothing any more.
+    pub(super) fn start_over(&self) -> u64 {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.gap = self.number.fetch_add(1, Ordering::AcqRel) + 1;
+        inner.tags.clear();
+        inner.forgotten = 0;
+        inner.gap
+    }
+
+    /// Whether no tag makes an entry invalid that was not here yet: what became invalid before it was
+    /// begun to be loaded does not show in its number.
+    pub(super) fn admits(&self, as_of: u64, tags: &Tags) -> bool {
+        tags.is_none() || {
+            let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+            inner.admits(as_of, tags)
+        }
     }
 
     /// From now on entries with a tag are invalid if they account for less than a position.
@@ -69,8 +88,7 @@ impl Marks {
     /// Judges an entry that was judged by an older number.
     pub(super) fn judge(&self, stamp: u64, as_of: u64, tags: &Tags) -> Verdict {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let mut tags = tags.iter().flat_map(|tags| tags.iter());
-        if tags.any(|tag| as_of < inner.least(tag)) {
+        if !inner.admits(as_of, tags) {
             return Verdict::Invalid;
         }
         if stamp < inner.gap { Verdict::Doubtful } else { Verdict::Valid(self.number()) }
@@ -78,6 +96,11 @@ impl Marks {
 }
 
 impl Inner {
+    fn admits(&self, as_of: u64, tags: &Tags) -> bool {
+        let mut tags = tags.iter().flat_map(|tags| tags.iter());
+        tags.all(|tag| as_of >= self.least(tag))
+    }
+
     fn least(&self, tag: &str) -> u64 {
         self.tags.get(tag).copied().unwrap_or_default().max(self.forgotten)
     }

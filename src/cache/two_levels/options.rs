@@ -16,17 +16,19 @@ pub struct CacheOptions {
     pub absent_ttl: Duration,
     /// How long after that it may be shown as stale, if there is nothing better.
     pub fail_safe: Duration,
-    /// After a load that failed or was slow: how long what is stale is shown without another one.
+    /// After a load that failed or was slow: how long what is stale is shown without another one, and for
+    /// as long again the next one is not waited for.
     pub retry_after: Duration,
     /// How long the second level is waited for before the source is asked.
     pub level2_patience: Duration,
-    /// How long is waited for a load where there is something stale to show.
+    /// How long is waited for a load where there is something stale to show, for a place to load, and
+    /// for another node's load of a hot key.
     pub soft_timeout: Duration,
     /// How long the source may take, and how long is waited for an answer.
     pub hard_timeout: Duration,
-    /// How many loads there may be at once while the second level is away.
+    /// How many may ask the source at once.
     pub loads_max: usize,
-    /// So many must wait for a key before one node asks the source for all.
+    /// If so many wait for a key, or did the last time, one node asks the source for all.
     pub hot_waiters: usize,
 }
 
@@ -45,7 +47,7 @@ impl CacheOptions {
             soft_timeout: Duration::from_millis(200),
             hard_timeout: Duration::from_secs(10),
             loads_max: 64,
-            hot_waiters: 32,
+            hot_waiters: 8,
         }
     }
 }

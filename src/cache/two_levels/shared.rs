@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::super::level1::Tags;
-use super::super::level2::{Entry, Level2, Level2Error, Locks, Space, Write};
+use super::super::level2::{Entry, Level2, Level2Error, Locks, Space, Told, Write};
 use super::Loaded;
 
 /// How values are written in the second level.
@@ -68,9 +68,20 @@ impl<K: Display, V> SharedLevel<K, V> {
     /// What stands there under a key, whether it is believed or not.
     ///
     /// # Errors
-    /// When Redis can't be asked.
+    /// When Redis can't be asked, or refuses.
     pub async fn get(&self, key: &K) -> Result<Option<Loaded<V>>, Level2Error> {
-        Ok(self.get_many(&[key]).await?.pop().flatten())
+        let Some(entry) = self.entries.get(&key.to_string()).await? else { return Ok(None) };
+        let loaded = self.read(key, entry);
+        match loaded.as_ref().and_then(|loaded| loaded.tags.as_deref()) {
+            Some(_) => Ok(self.without_invalid(vec![loaded]).await?.pop().flatten()),
+            None => Ok(loaded),
+        }
+    }
+
+    /// What could not be written yet is not to be written any more.
+    pub(super) fn forget_missed(&self) {
+        self.entries.forget_missed();
+        self.marks.forget_missed();
     }
 
     pub(super) fn is_away(&self) -> bool {
@@ -86,7 +97,14 @@ impl<K: Display, V> SharedLevel<K, V> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let entries = self.entries.get_many(&names).await?;
         let read = |(key, entry): (&&K, Option<Entry>)| self.read(key, entry?);
-        let mut found: Vec<_> = keys.iter().zip(entries).map(read).collect();
+        self.without_invalid(keys.iter().zip(entries).map(read).collect()).await
+    }
+
+    /// Leaves out what a tag makes invalid, and what has a tag of which that can't be said.
+    async fn without_invalid(
+        &self,
+        mut found: Vec<Option<Loaded<V>>>,
+    ) -> Result<Vec<Option<Loaded<V>>>, Level2Error> {
         let tags = found.iter().flatten().filter_map(|loaded| loaded.tags.as_deref());
         let mut tags: Vec<&str> = tags.flatten().map(AsRef::as_ref).collect();
         if tags.is_empty() {
@@ -94,21 +112,21 @@ impl<K: Display, V> SharedLevel<K, V> {
         }
         tags.sort_unstable();
         tags.dedup();
-        let marks = self.marks.get_many(&tags).await?;
-        let least = |tag: &str| {
-            let at = tags.binary_search(&tag).ok()?;
-            marks.get(at)?.as_ref().map(|mark| mark.version)
+        let told = self.marks.look_up(&tags).await?;
+        let least = |tag: &str| match tags.binary_search(&tag).ok().and_then(|at| told.get(at)) {
+            Some(Told::Entry(mark)) => mark.version,
+            Some(Told::Nothing) => 0,
+            Some(Told::Missed { least }) => *least,
+            Some(Told::Refused(_)) | None => u64::MAX,
         };
         let is_valid = |loaded: &Loaded<V>| {
             let mut tags = loaded.tags.iter().flat_map(|tags| tags.iter());
-            tags.all(|tag| least(tag).is_none_or(|least| loaded.as_of >= least))
+            tags.all(|tag| loaded.as_of >= least(tag))
         };
-        let valid: Vec<bool> = found.iter().flatten().map(is_valid).collect();
-        let mut valid = valid.into_iter();
-        for entry in found.iter_mut().filter(|entry| entry.is_some()) {
-            if valid.next() == Some(false) {
-                *entry = None;
-            }
+        let valid: Vec<bool> =
+            found.iter().map(|entry| entry.as_ref().is_some_and(is_valid)).collect();
+        for (entry, is_valid) in found.iter_mut().zip(valid) {
+            entry.take_if(|_| !is_valid);
         }
         Ok(found)
     }
@@ -120,6 +138,16 @@ impl<K: Display, V> SharedLevel<K, V> {
         let (position, ends_ms, tags, value) = open(bytes)?;
         let value = Some(self.form.read(key, &value)?);
         Some(Loaded { value, position, as_of: entry.version, ends_ms, tags })
+    }
+
+    /// Without what is not to be shared. In the place of what is over nothing older may stand.
+    pub(super) fn writes(&self, entries: &[(K, Loaded<V>)], now_ms: u64) -> Vec<Write> {
+        let write = |(key, loaded): &(K, Loaded<V>)| {
+            let is_over = loaded.ends_ms <= now_ms;
+            let over = || Write::tombstone(key.to_string(), loaded.as_of);
+            if is_over { Some(over()) } else { self.write(key, loaded, now_ms) }
+        };
+        entries.iter().filter_map(write).collect()
     }
 
     /// `None`: it is not to be shared, or is over.

@@ -80,6 +80,11 @@ impl Source {
     }
 }
 
+/// Everything in the first level makes room; what is under way goes on.
+fn evict(cache: &Cache) {
+    cache.inner.desk.level1().clear();
+}
+
 async fn ask(cache: &Cache, source: &Source, now_ms: u64) -> Found<String> {
     cache.get_or_load(&1, now_ms, source.load(1)).await.unwrap()
 }
@@ -155,7 +160,7 @@ async fn what_is_told_or_invalidated_during_a_load_wins_over_it() {
                 cache.invalidate(&1, 5);
             }
             if evicts {
-                cache.clear();
+                evict(&cache);
             }
             found.send(value("old", 4)).unwrap();
             assert_eq!(reader.await.unwrap(), fresh("again", 9), "{is_told} {evicts}");
@@ -214,14 +219,14 @@ async fn while_the_source_is_away_what_is_stale_is_served_and_said_to_be_so() {
     assert_eq!(source.asked(), 2, "nobody tries again within a second");
     source.goes_away(false);
     source.says(1, value("two", 2));
-    // The first one after that does not wait.
-    assert_eq!(ask(&cache, &source, seconds(30)).await, stale("one", 1));
-    let now = seconds(30);
+    // Somebody has just waited in vain: the first one after that does not.
+    let now = seconds(21) + 500;
+    assert_eq!(ask(&cache, &source, now).await, stale("one", 1));
     eventually("it is loaded", async || cache.get(&1, now) == AtHand::Value("two".into())).await;
     assert_eq!(cache.counts().stale, 3);
 
     source.says(1, value("three", 3).until(seconds(60)));
-    ask(&cache, &source, seconds(50)).await;
+    assert_eq!(ask(&cache, &source, seconds(50)).await, fresh("three", 3));
     source.goes_away(true);
     for over in [60, 61, 1_000] {
         let answer = cache.get_or_load(&1, seconds(over), source.load(1)).await;
@@ -240,6 +245,47 @@ async fn what_is_stale_is_kept_for_so_long_and_not_longer() {
     source.goes_away(true);
     assert_eq!(ask(&cache, &source, 18_999).await, stale("one", 1));
     assert!(cache.get_or_load(&1, 20_000, source.load(1)).await.is_err());
+}
+
+/// A failure is no reason to show something stale for ever: whoever comes long after it asks the source,
+/// and waits for it.
+#[tokio::test]
+async fn long_after_a_failure_nothing_stale_is_shown_while_the_source_answers() {
+    let cache = cache(|options| options.ttl = Duration::from_secs(10));
+    let source = Source::with("one", 1);
+    ask(&cache, &source, 0).await;
+    source.goes_away(true);
+    assert_eq!(ask(&cache, &source, 20_000).await, stale("one", 1));
+    source.goes_away(false);
+    source.says(1, value("two", 2));
+    assert_eq!(ask(&cache, &source, 60_000).await, fresh("two", 2));
+}
+
+/// C1: what is shown as stale after a wait may have ended during the wait.
+#[tokio::test]
+async fn what_ends_while_a_load_is_waited_for_is_not_shown() {
+    let cache = cache(|options| {
+        options.ttl = Duration::from_secs(10);
+        options.soft_timeout = Duration::from_millis(50);
+    });
+    cache.remember(&1, value("one", 1).until(20_001), 0);
+    let never = || std::future::pending::<Result<Loaded<String>, SourceAway>>();
+    assert_eq!(cache.get_or_load(&1, 20_000, never).await, Err(LoadError::TimedOut));
+}
+
+/// C1: who finds a value worn has it refreshed, and if that fails it is not shown beyond its own end.
+#[tokio::test]
+async fn a_refresh_that_fails_keeps_no_value_beyond_its_end() {
+    let hours = |n: u64| n * 3_600_000;
+    let cache = cache(|options| options.ttl = Duration::from_hours(100));
+    let source = Source::with("one", 1);
+    source.goes_away(true);
+    let end = hours(90) + 500;
+    cache.remember(&1, value("one", 1).until(end), 0);
+    assert_eq!(ask(&cache, &source, hours(90)).await, fresh("one", 1));
+    assert_eq!(cache.counts().refreshes, 1);
+    assert_eq!(cache.get(&1, end - 1), AtHand::Value("one".into()));
+    assert_eq!(cache.get(&1, end), AtHand::Nothing, "not for another second");
 }
 
 /// A slow source costs a reader who can be shown something stale no more than so much; the load goes
@@ -334,8 +380,7 @@ async fn after_a_gap_what_was_here_is_asked_for_again() {
     assert_eq!(ask(&cache, &source, 0).await, stale("one", 1));
     assert!(cache.get_or_load(&2, 0, source.load(2)).await.is_err(), "it may have been created");
     source.goes_away(false);
-    assert_eq!(ask(&cache, &source, 1_000).await, stale("one", 1));
-    eventually("it is loaded", async || cache.get(&1, 0) == AtHand::Value("two".into())).await;
+    assert_eq!(ask(&cache, &source, 60_000).await, fresh("two", 2));
 }
 
 /// A load that began before a gap does not end behind it.
@@ -348,6 +393,147 @@ async fn what_was_loaded_across_a_gap_is_doubtful() {
     found.send(value("one", 1)).unwrap();
     assert_eq!(reader.await.unwrap().value.as_deref(), Some("one"));
     assert_eq!(cache.get(&1, 0), AtHand::Nothing);
+}
+
+/// Trap 1: what was begun to be loaded before everything was dropped does not stay, however new it
+/// says it is: that may be the position of another log.
+#[tokio::test]
+async fn what_was_loaded_before_everything_was_dropped_does_not_stay() {
+    let cache = cache(|_| ());
+    let (found, reader) = held_up(&cache);
+    eventually("it loads", async || cache.counts().loads == 1).await;
+    cache.remember(&1, value("lost, too", 1_001), 0);
+    cache.start_over();
+    found.send(value("lost", 1_000)).unwrap();
+    assert_eq!(reader.await.unwrap(), fresh("again", 9));
+    assert_eq!(cache.get(&1, 0), AtHand::Value("again".into()));
+    let stamp = cache.stamp();
+    cache.start_over();
+    cache.fill(&1, value("lost", 1_000), stamp, 0);
+    assert_eq!(cache.get(&1, 0), AtHand::Nothing);
+}
+
+/// Whoever tells of a change between a fill's look at what is known and its end.
+#[derive(Default)]
+struct Interrupting {
+    newest: Arc<AtomicU64>,
+    cache: std::sync::OnceLock<Cache>,
+}
+
+impl Witness<u32> for Interrupting {
+    fn newest(&self, _: &u32) -> u64 {
+        let before = self.newest.load(Ordering::SeqCst);
+        if let (Some(cache), 0) = (self.cache.get(), before) {
+            let (newest, cache) = (Arc::clone(&self.newest), cache.clone());
+            let (done, is_done) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                newest.store(5, Ordering::SeqCst);
+                cache.invalidate(&1, 5);
+                let _ = done.send(());
+            });
+            // It may have to wait until the fill has ended.
+            let _ = is_done.recv_timeout(Duration::from_millis(200));
+        }
+        before
+    }
+
+    fn believes(&self, _: &u32, _: u64, _: u64) -> bool {
+        true
+    }
+}
+
+/// Trap 2 (C6): a change that is told while something older is filled in wins over it.
+#[tokio::test]
+async fn a_change_between_the_look_and_the_fill_wins() {
+    let witness = Arc::new(Interrupting::default());
+    let shared: Arc<dyn Witness<u32>> = Arc::<Interrupting>::clone(&witness);
+    let cache = Cache::new(CacheOptions::new("test", 100), None, shared);
+    assert!(witness.cache.set(cache.clone()).is_ok());
+    cache.remember(&1, value("old", 4), 0);
+    eventually("it is told", async || cache.get(&1, 0) == AtHand::Nothing).await;
+    assert_eq!(witness.newest.load(Ordering::SeqCst), 5);
+    cache.remember(&1, value("old", 4), 0);
+    assert_eq!(cache.get(&1, 0), AtHand::Nothing);
+}
+
+/// Trap 7 (C15): a tag counts for what comes after it as well, be it told or loaded.
+#[tokio::test]
+async fn what_a_tag_makes_invalid_does_not_come_back() {
+    let (cache, source) = (cache(|_| ()), Source::default());
+    let anns = |as_of| value("ann's", 1).as_of(as_of).tagged(["ann"]);
+    cache.invalidate_tagged("ann", 7);
+    cache.remember(&1, anns(6), 0);
+    assert_eq!(cache.get(&1, 0), AtHand::Nothing);
+    source.says(1, anns(6));
+    let behind = cache.get_or_load(&1, 0, source.load(1)).await;
+    assert_eq!(behind, Err(LoadError::Behind));
+    source.says(1, anns(7));
+    assert_eq!(ask(&cache, &source, 0).await, fresh("ann's", 1));
+    assert_eq!(cache.get(&1, 0), AtHand::Value("ann's".into()));
+}
+
+/// A source that is behind is no reason to show what is invalid, or over.
+#[tokio::test]
+async fn what_was_here_is_shown_for_a_source_that_is_behind_only_if_it_may_be() {
+    let (cache, source) = (cache(|_| ()), Source::with("older", 8));
+    cache.remember(&1, value("newer", 9).tagged(["ann"]), 0);
+    cache.doubt_everything();
+    assert_eq!(ask(&cache, &source, 0).await, stale("newer", 9));
+    cache.invalidate_tagged("ann", 10);
+    let answer = cache.get_or_load(&1, 10_000, source.load(1)).await;
+    assert_eq!(answer, Err(LoadError::Behind));
+    cache.remember(&1, value("ends", 11).until(20_000), 10_000);
+    let answer = cache.get_or_load(&1, 20_000, source.load(1)).await;
+    assert_eq!(answer, Err(LoadError::Behind));
+}
+
+/// Trap 15 (C19): the source is asked by so many at once, whatever becomes of Redis; others are told to
+/// come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_so_many_ask_the_source_at_once() {
+    let cache = cache(|options| {
+        options.loads_max = 4;
+        options.soft_timeout = Duration::from_millis(50);
+    });
+    assert_eq!(crowd(&cache, 4).await, 96);
+}
+
+/// A hundred ask for different keys, until all that find no place have been told so; how many those are.
+async fn crowd(cache: &Cache, places: u32) -> usize {
+    let (at_once, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (go, wait) = tokio::sync::watch::channel(false);
+    let (ended, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+    for key in 100..200_u32 {
+        let (cache, at_once, most) = (cache.clone(), Arc::clone(&at_once), Arc::clone(&most));
+        let (wait, ended) = (wait.clone(), ended.clone());
+        tokio::spawn(async move {
+            let load = move || {
+                let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
+                let mut wait = wait.clone();
+                async move {
+                    let now = at_once.fetch_add(1, Ordering::Relaxed) + 1;
+                    most.fetch_max(now, Ordering::Relaxed);
+                    let _ = wait.wait_for(|go| *go).await;
+                    at_once.fetch_sub(1, Ordering::Relaxed);
+                    Ok(value("x", 1))
+                }
+            };
+            let _ = ended.send(cache.get_or_load(&key, 0, load).await);
+        });
+    }
+    drop(ended);
+    let mut refused = 0;
+    while refused < 100 - places as usize {
+        let answer = tokio::time::timeout(PATIENCE, refusals.recv()).await.unwrap().unwrap();
+        assert_eq!(answer, Err(LoadError::Crowded));
+        refused += 1;
+    }
+    go.send(true).unwrap();
+    while let Some(answer) = refusals.recv().await {
+        assert_eq!(answer, Ok(fresh("x", 1)));
+    }
+    assert_eq!(most.load(Ordering::Relaxed), places);
+    refused
 }
 
 /// By tag: entries that account for less than the position are gone, all others stay, and are as fast

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::super::level2::{Level2Error, Write};
+use super::super::level1::Held;
+use super::super::level2::Level2Error;
 use super::desk::Landed;
 use super::{Found, Inner, Loaded, Look, TwoLevelCache, found};
 
@@ -34,10 +35,11 @@ where
             else {
                 continue;
             };
-            inner.counts.level2_hits.add_one();
             let held = inner.hold(loaded, stamp, now_ms);
-            answers[at] = Some(found(held.clone(), false));
-            inner.desk.put(&keys[at], held);
+            if inner.keep(&keys[at], held.clone()) {
+                inner.counts.level2_hits.add_one();
+                answers[at] = Some(found(held, false));
+            }
         }
         answers
     }
@@ -66,6 +68,20 @@ where
         shared
     }
 
+    /// Offers values to the second level that can't be there as something older: of keys that are new.
+    /// What it does not take is not kept.
+    ///
+    /// # Errors
+    /// When the second level does not take all.
+    pub async fn offer_many(
+        &self,
+        entries: &[(K, Loaded<V>)],
+        now_ms: u64,
+    ) -> Result<(), Level2Error> {
+        let Some(shared) = &self.inner.shared else { return Ok(()) };
+        shared.entries.set_if_newer(&shared.writes(entries, now_ms)).await.map(|_| ())
+    }
+
     /// Writes values to the second level only: what changed, whether anybody asks for it here or not.
     ///
     /// # Errors
@@ -76,9 +92,7 @@ where
         now_ms: u64,
     ) -> Result<(), Level2Error> {
         let Some(shared) = &self.inner.shared else { return Ok(()) };
-        let write = |(key, loaded): &(K, Loaded<V>)| shared.write(key, loaded, now_ms);
-        let writes: Vec<Write> = entries.iter().filter_map(write).collect();
-        shared.entries.set_in_any_case(&writes).await.map(|_| ())
+        shared.entries.set_in_any_case(&shared.writes(entries, now_ms)).await.map(|_| ())
     }
 
     /// Keeps what this process knows in the first level, unless something newer is known.
@@ -94,8 +108,8 @@ where
     /// Keeps what was begun to be loaded at a stamp, unless something newer is known.
     pub(in super::super) fn fill(&self, key: &K, loaded: Loaded<V>, stamp: u64, now_ms: u64) {
         let inner = &self.inner;
-        if loaded.position >= inner.witness.newest(key) {
-            inner.desk.put(key, inner.hold(loaded, stamp, now_ms));
+        if inner.marks.admits(loaded.as_of, &loaded.tags) {
+            inner.keep(key, inner.hold(loaded, stamp, now_ms));
         }
     }
 
@@ -148,9 +162,18 @@ where
         self.inner.marks.gap();
     }
 
-    /// Drops everything in the first level.
+    /// Drops everything in the first level. What is being loaded is loaded again.
     pub fn clear(&self) {
-        self.inner.desk.level1().clear();
+        self.inner.desk.clear(self.inner.marks.gap());
+    }
+
+    /// All positions so far mean nothing any more, as those of a log that was put back: drops everything,
+    /// also what is still to be written to the second level.
+    pub fn start_over(&self) {
+        if let Some(shared) = &self.inner.shared {
+            shared.forget_missed();
+        }
+        self.inner.desk.clear(self.inner.marks.start_over());
     }
 }
 
@@ -159,6 +182,11 @@ where
     K: Eq + Hash + Clone + Display + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// Keeps what somebody knows in the first level, unless something newer is known.
+    fn keep(&self, key: &K, held: Held<V>) -> bool {
+        self.desk.put(key, held, || self.witness.newest(key))
+    }
+
     /// Writes what was loaded from the source to the second level, if there is time for it.
     pub(super) async fn share(self: &Arc<Self>, key: &K, landed: Landed<V>, now_ms: u64) {
         let Some(shared) = &self.shared else { return };

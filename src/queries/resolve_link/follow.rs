@@ -40,8 +40,16 @@ impl Followed {
         self.from.store(head.0, Ordering::Release);
     }
 
+    fn has_begun(&self) -> bool {
+        self.from.load(Ordering::Acquire) != u64::MAX
+    }
+
     pub(super) fn distrust(&self) {
         self.distrusts.store(true, Ordering::Release);
+    }
+
+    pub(super) fn distrusts(&self) -> bool {
+        self.distrusts.load(Ordering::Acquire)
     }
 
     /// What was followed until then is forgotten.
@@ -52,12 +60,18 @@ impl Followed {
     /// Whether somebody who accounts for everything up to `applied` lacks nothing but what this
     /// node has followed.
     pub(super) fn is_behind(&self, applied: Sequence) -> bool {
-        let distrusts = self.distrusts.load(Ordering::Acquire);
-        !distrusts && applied.0 >= self.from.load(Ordering::Acquire)
+        !self.distrusts() && applied.0 >= self.from.load(Ordering::Acquire)
     }
 }
 
 impl LinkResolver {
+    /// Waits until changes are followed: what is loaded before is doubted then.
+    pub async fn until_followed(&self) {
+        while !self.source.followed.has_begun() {
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
     /// Drops what other nodes change, for as long as it is polled. A log that can't be read is
     /// tried again.
     pub async fn follow(&self) {
@@ -65,19 +79,30 @@ impl LinkResolver {
             let Err(error) = self.begin_to_follow().await;
             // What is missed meanwhile is unknown: nothing here can be vouched for.
             tracing::warn!(%error, "link changes can't be followed yet; the cache is not believed");
-            self.cache.doubt_everything();
             if matches!(error, ReadError::Rewound { .. }) {
-                // The read model is of what was lost, and so is what is remembered: from now on
-                // the log is asked. A new start believes the tables that were built anew.
-                self.source.followed.distrust();
-                *self.source.recent() = RecentChanges::new(self.source.has_shared_cache);
-                self.cache.clear();
+                self.distrust_others();
+            } else {
+                self.cache.doubt_everything();
             }
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
     }
 
+    /// The log was put back. The read model and Redis are of what was lost, and so is what is remembered:
+    /// from now on the log is asked. A new start believes the tables that were built anew.
+    fn distrust_others(&self) {
+        self.source.followed.distrust();
+        *self.source.recent() = RecentChanges::new(self.source.has_shared_cache);
+        self.cache.start_over();
+    }
+
     async fn begin_to_follow(&self) -> Result<Infallible, ReadError> {
+        if !self.source.followed.distrusts() {
+            // Tables that are ahead of the log are of one that was put back while nobody followed it.
+            let applied = self.source.directory.applied();
+            let one = ReadLimit { events_max: 1, ..ReadLimit::default() };
+            self.source.log.read_kept(Topic::Links, applied, one).await?;
+        }
         let head = self.source.log.head(Topic::Links).await?.sequence;
         let read_back = if self.source.has_shared_cache { READ_BACK_EVENTS } else { 0 };
         let from = Sequence(head.0.saturating_sub(read_back));
@@ -97,6 +122,7 @@ impl LinkResolver {
         head: Sequence,
     ) -> Result<Infallible, ReadError> {
         let mut reached = from;
+        self.source.recent().reaches(from);
         loop {
             if reached >= head {
                 self.source.recent().is_complete_after(from);
@@ -106,6 +132,7 @@ impl LinkResolver {
                     for event in events {
                         self.invalidate(&event);
                         reached = event.position.sequence;
+                        self.source.recent().reaches(reached);
                     }
                 }
                 Err(error @ ReadError::Rewound { .. }) => return Err(error),

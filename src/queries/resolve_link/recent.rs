@@ -45,6 +45,8 @@ pub(super) struct RecentChanges {
     complete_after: Option<Sequence>,
     /// The last change that was forgotten.
     forgotten: Sequence,
+    /// How far this node has read the log.
+    reached: Sequence,
 }
 
 impl RecentChanges {
@@ -57,6 +59,7 @@ impl RecentChanges {
             changed_max: if has_shared_cache { CHANGED_MAX } else { UNPROJECTED_MAX },
             complete_after: None,
             forgotten: Sequence::START,
+            reached: Sequence::START,
         }
     }
 
@@ -81,6 +84,25 @@ impl RecentChanges {
         self.newest.get(key).map_or(Sequence::START, |(_, sequence)| *sequence)
     }
 
+    /// Everything up to here has been read.
+    pub(super) fn reaches(&mut self, sequence: Sequence) {
+        self.reached = self.reached.max(sequence);
+    }
+
+    /// How far this node has read the log.
+    pub(super) fn reached(&self) -> Sequence {
+        self.reached
+    }
+
+    /// Whether a link that was last changed at `changed`, as of an event, is known not to have changed
+    /// since. What accounts for more than this node has read is of nodes that are ahead, or of a log that
+    /// was put back: neither can be judged.
+    pub(super) fn vouches_for(&self, key: &LinkKey, changed: Sequence, as_of: Sequence) -> bool {
+        self.complete_after().is_some_and(|after| after <= as_of)
+            && as_of <= self.reached
+            && changed >= self.newest_position(key)
+    }
+
     /// From now on every change behind `sequence` is noted before it is asked about.
     pub(super) fn is_complete_after(&mut self, sequence: Sequence) {
         self.complete_after = Some(sequence);
@@ -89,7 +111,7 @@ impl RecentChanges {
     /// Every change behind this is remembered, as far as this node has read the log; `None`: nothing
     /// can be said. A link that was at some version when everything up to here, or further, had happened
     /// can't have changed since unless a newer version is remembered.
-    pub(super) fn complete_after(&self) -> Option<Sequence> {
+    fn complete_after(&self) -> Option<Sequence> {
         self.complete_after.map(|sequence| sequence.max(self.forgotten))
     }
 
@@ -142,10 +164,9 @@ mod tests {
         recent
     }
 
-    /// Whether a link that was at this version as of then is known not to have changed since.
-    fn is_current(recent: &RecentChanges, code: &str, version: u64, as_of: u64) -> bool {
-        recent.complete_after().is_some_and(|after| as_of >= after.0)
-            && Version(version) >= recent.newest(&key(code))
+    /// Whether a link that was changed then is known not to have changed since.
+    fn is_current(recent: &RecentChanges, code: &str, changed: u64, as_of: u64) -> bool {
+        recent.vouches_for(&key(code), Sequence(changed), Sequence(as_of))
     }
 
     #[test]
@@ -153,10 +174,12 @@ mod tests {
         let mut recent = noted(&[("a", 2, 50)]);
         assert!(!is_current(&recent, "b", 1, 1_000), "nothing can be said yet");
         recent.is_complete_after(Sequence(40));
+        recent.reaches(Sequence(60));
         assert!(is_current(&recent, "b", 1, 40), "and not changed since");
         assert!(!is_current(&recent, "b", 1, 39), "it may have changed at 40");
-        assert!(!is_current(&recent, "a", 1, 49), "it has changed since");
-        assert!(is_current(&recent, "a", 2, 50) && is_current(&recent, "a", 3, 60));
+        assert!(!is_current(&recent, "a", 49, 49), "it has changed since");
+        assert!(is_current(&recent, "a", 50, 50) && is_current(&recent, "a", 60, 60));
+        assert!(!is_current(&recent, "b", 1, 61), "this node has not read so far");
         assert_eq!(recent.newest_position(&key("a")), Sequence(50));
         assert_eq!(recent.newest_position(&key("b")), Sequence::START);
     }
@@ -170,6 +193,7 @@ mod tests {
         for n in 1..=count {
             recent.note(&key(&format!("k{n}")), Version(2), Sequence(n));
         }
+        recent.reaches(Sequence(count));
         recent.forget(Sequence(4));
         assert_eq!(recent.forgotten, Sequence(4), "the read model has seen no more");
         recent.forget(Sequence(count));

@@ -53,10 +53,22 @@ impl LinkSource {
             None => self.ask_log(key).await?,
         };
         // A change that arrived while this was loaded is in `recent`.
-        if version < self.recent().newest(key) {
-            return self.ask_log(key).await.map(|(loaded, _)| loaded);
-        }
+        let (loaded, version) = if version < self.recent().newest(key) {
+            self.ask_log(key).await?
+        } else {
+            (loaded, version)
+        };
+        self.note_ahead(key, version, Sequence(loaded.position));
         Ok(loaded)
+    }
+
+    /// What a source has seen before this node has read it: whoever is shown it is shown nothing older
+    /// afterwards, whatever others have written.
+    pub(super) fn note_ahead(&self, key: &LinkKey, version: Version, changed: Sequence) {
+        let mut recent = self.recent();
+        if changed > recent.reached() && version > Version::NONE {
+            recent.note(key, version, changed);
+        }
     }
 
     /// What the read model has, if it can be believed. One that does not answer is left alone for a
@@ -114,7 +126,9 @@ impl Witness<LinkKey> for LinkSource {
         self.recent().newest_position(key).0
     }
 
-    fn complete_after(&self) -> Option<u64> {
-        self.recent().complete_after().map(|sequence| sequence.0)
+    fn believes(&self, key: &LinkKey, position: u64, as_of: u64) -> bool {
+        let is_vouched_for = self.recent().vouches_for(key, Sequence(position), Sequence(as_of));
+        // Asked for last: what is judged by the memory of a log that was put back is not believed.
+        is_vouched_for && !self.followed.distrusts()
     }
 }

@@ -66,16 +66,20 @@ async fn clicks_are_used_only_if_they_are_new_enough() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_is_a_miss() {
+async fn what_can_not_be_read_is_no_link() {
     let world = world().await;
-    let full = format!("hoplog:{:016x}:l2.1:default/a", 7);
-    for broken in ["", "x", "12345678\u{1}", "12345678\u{1}{\"u\":1}"] {
+    let full = format!("hoplog:{:016x}:l2.{}:default/a", 7, link_directory::VERSION);
+    // Version, kind, position, end, number of tags: what a whole one begins with.
+    let header = format!("12345678\u{1}{}\u{0}", "1".repeat(16));
+    let broken =
+        [String::new(), "x".into(), "12345678\u{1}".into(), format!("{header}{{\"u\":1}}")];
+    for broken in &broken {
         world.redis.command(&["SET", &full, broken]);
         assert_eq!(world.shared.links().get(&key()).await, Ok(None), "{broken:?}");
     }
     world.redis.command(&["DEL", &full]);
     world.redis.command(&["LPUSH", &full, "a list"]);
-    assert_eq!(world.shared.links().get(&key()).await, Ok(None));
+    assert!(world.shared.links().get(&key()).await.is_err(), "refused");
 }
 
 /// Positions of another log mean nothing here.

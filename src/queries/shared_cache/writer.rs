@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hoplog_events::link::LinkKey;
+use hoplog_events::position::{Sequence, Version};
 use hoplog_projections::DatabaseError;
 use hoplog_projections::click_statistics::{self, ClickStatistics};
 use hoplog_projections::commit::Commit;
-use hoplog_projections::link_directory::{LINKS_PER_STATEMENT_MAX, LinkDirectory};
+use hoplog_projections::link_directory::{LINKS_PER_STATEMENT_MAX, LinkDirectory, LinkRow};
 use tokio::sync::mpsc;
 
 use super::{COMMITS_MAX, dropped, totals_write};
-use crate::cache::{Level2Error, Space, Write};
+use crate::cache::{Level2Error, Loaded, Space, Write};
 use crate::clock::Clock;
 use crate::queries::resolve_link::{LinkCache, Target, loaded, millis};
 
@@ -88,7 +89,8 @@ impl SharedCacheWriter {
     }
 }
 
-/// Also while Redis is away: what stands there is older, and has to be replaced before it is read.
+/// Changes also while Redis is away: what stands there is older, and has to be replaced before it is
+/// read. Of a link that was just created nothing older can stand there.
 async fn write_links(
     changed: BTreeSet<LinkKey>,
     directory: &LinkDirectory,
@@ -99,12 +101,18 @@ async fn write_links(
     let mut outcome = Ok(());
     for keys in changed.chunks(LINKS_PER_STATEMENT_MAX) {
         let rows = directory.get_as_of(keys).await?.into_iter();
-        let rows = rows.map(|(row, as_of)| {
-            let (key, changed) = (row.key.clone(), row.sequence);
-            (key, loaded(Arc::new(Target::from(row)), changed, as_of))
-        });
-        let rows: Vec<_> = rows.collect();
-        outcome = outcome.and(links.share_many(&rows, now_ms).await);
+        let (new, changed): (Vec<_>, Vec<_>) = rows.partition(|(row, _)| row.version == Version(1));
+        let written = links.share_many(&entries(changed), now_ms).await;
+        let offered = links.offer_many(&entries(new), now_ms).await;
+        outcome = outcome.and(written).and(offered);
     }
     Ok(outcome?)
+}
+
+fn entries(rows: Vec<(LinkRow, Sequence)>) -> Vec<(LinkKey, Loaded<Arc<Target>>)> {
+    let entry = |(row, as_of): (LinkRow, Sequence)| {
+        let (key, changed) = (row.key.clone(), row.sequence);
+        (key, loaded(Arc::new(Target::from(row)), changed, as_of))
+    };
+    rows.into_iter().map(entry).collect()
 }

@@ -92,6 +92,18 @@ async fn after_a_failover_the_new_primary_is_used() {
     keeper.abort();
 }
 
+/// A Sentinel that accepts and then says nothing keeps nobody from asking the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_sentinel_is_not_waited_for() {
+    let servers = Servers::sentinel();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (silent, sentinel) = (silent.local_addr().unwrap(), servers.ports()[2]);
+    let url = format!("redis-sentinel://{silent},127.0.0.1:{sentinel}/main");
+    let (space, keeper) = connect(&url).await;
+    assert_eq!(space.set_if_newer(&[Write::value("a".into(), 1, b"one")]).await, Ok(1));
+    keeper.abort();
+}
+
 /// Trap 11 (C20): the holder of a lock is drawn at random; only the holder renews it or gives it back,
 /// and every holder's fence is greater than that of all before, also behind an emptied Redis.
 #[tokio::test]
