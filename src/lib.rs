@@ -26,6 +26,7 @@ pub mod domain;
 pub mod execute;
 pub mod http;
 pub mod queries;
+pub mod ratelimit;
 pub mod redis_connection;
 pub mod telemetry;
 pub mod webhooks;

@@ -1,0 +1,34 @@
+//! Limits for requests: so many units in a window, for each subject, of several policies at once. A
+//! library that knows nothing of links and nothing of HTTP.
+//!
+//! ```text
+//! Limiter: charges in, one decision out
+//!   ├─ here      this process: shards, bounded; all there is, or what takes over
+//!   ├─ store     Redis: one script decides all tiers, by the store's clock
+//!   │              └─ behind a deadline and a circuit breaker
+//!   ├─ denied    subjects that the store has refused until later: not asked again before
+//!   └─ leases    units that this node has taken ahead for hot subjects
+//! ```
+//!
+//! Where to start reading: `tier` (what a limit is), `arithmetic` (the pure core, which the script
+//! `store/limits.lua` mirrors), `charge` and `decision` (what goes in and what comes out), `limiter`.
+
+mod arithmetic;
+mod charge;
+mod clock;
+mod decision;
+mod here;
+mod limiter;
+mod policy;
+mod receipt;
+mod subject;
+mod tier;
+
+pub use charge::{CHARGES_MAX, Charge, ChargeError};
+pub use clock::MonotonicClock;
+pub use decision::{Decision, Standing, Way};
+pub use limiter::{Limiter, LimiterState, SharedOptions};
+pub use policy::{Outage, Policy, PolicyError, PolicyName, Refund, TIERS_MAX};
+pub use receipt::{Outcome, Receipt};
+pub use subject::Subject;
+pub use tier::{Algorithm, LIMIT_MAX, LOG_LIMIT_MAX, Tier, TierError, WINDOW_MAX};
