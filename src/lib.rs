@@ -25,6 +25,7 @@ pub mod data_dir;
 pub mod domain;
 pub mod execute;
 pub mod http;
+pub mod limits;
 pub mod queries;
 pub mod ratelimit;
 pub mod redis_connection;

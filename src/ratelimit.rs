@@ -32,3 +32,10 @@ pub use policy::{Outage, Policy, PolicyError, PolicyName, Refund, TIERS_MAX};
 pub use receipt::{Outcome, Receipt};
 pub use subject::Subject;
 pub use tier::{Algorithm, LIMIT_MAX, LOG_LIMIT_MAX, Tier, TierError, WINDOW_MAX};
+
+// For services over HTTP: the only part that knows of it.
+mod fields;
+mod layer;
+
+pub use fields::{Fields, item_name, may_tell, seconds_up};
+pub use layer::{RateLimitLayer, RateLimited, Refusal, Terms};
