@@ -46,17 +46,17 @@ pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
 pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     let limiter = Arc::clone(app.limits.limiter());
     jobs.spawn(async move { limiter.keep_connected().await });
-    let limited = Arc::clone(app);
+    let app = Arc::clone(app);
     match signal(SignalKind::hangup()) {
         Ok(mut hangups) => {
             jobs.spawn(async move {
                 while hangups.recv().await.is_some() {
-                    read_again(&limited);
+                    read_again(&app);
                 }
             });
         }
         Err(error) => {
-            tracing::error!(%error, "SIGHUP can't be received: policies stay as they are")
+            tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");
         }
     }
 }

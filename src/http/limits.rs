@@ -18,7 +18,7 @@ use crate::app::{App, AppState};
 use crate::clicks::address::client_address;
 use crate::limits::{ApiRequest, Asker, Refused, Verdict};
 use crate::ratelimit::{
-    Charge, ChargeError, Decision, Fields, Refusal, Terms, item_name, seconds_up,
+    Charge, ChargeError, Decision, Fields, Refusal, Standing, Terms, item_name, seconds_up,
 };
 
 pub mod check;
@@ -100,13 +100,13 @@ async fn too_many_failures(
 ) -> Option<Response> {
     let principal = authentication.principal();
     let asker = Asker { address: address_of_parts(app, parts), principal: None };
-    let (asked, prefix) = ((&parts.method, &asker), shown(key));
+    let (who, prefix) = ((&parts.method, &asker), shown(key));
     let verdict = match principal {
         Some(principal) if principal.is_guessable() => {
-            app.limits.auth_is_blocked(asked, prefix).await
+            app.limits.auth_is_blocked(who, prefix).await
         }
         Some(_) => return None,
-        None => app.limits.auth_failed(asked, prefix).await,
+        None => app.limits.auth_failed(who, prefix).await,
     };
     match verdict {
         Ok(Some(verdict)) if !verdict.decision.is_allowed() => Some(verdict_refused(&verdict)),
@@ -149,7 +149,7 @@ fn refused(charges: &[Charge], decision: &Decision) -> Problem {
     let name = |place: usize| {
         let policy = charges.get(place)?.policy();
         let standing = decision.standings().iter().find(|standing| standing.charge() == place);
-        Some(item_name(policy, standing.map(|standing| standing.window())))
+        Some(item_name(policy, standing.map(Standing::window)))
     };
     let names: Vec<String> = decision.refused_by().filter_map(name).collect();
     let list = names.join(", ");

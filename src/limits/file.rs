@@ -95,8 +95,8 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 impl Text<'_> {
     /// A mistake at a place.
     pub(super) fn wrong(self, at: Range<usize>, reason: impl Into<String>) -> PolicyFileError {
-        let before = self.0.as_bytes().get(..at.start).unwrap_or(self.0.as_bytes());
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = self.0.get(..at.start).unwrap_or(self.0);
+        let line = 1 + before.matches('\n').count();
         PolicyFileError { line, reason: reason.into() }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
-use super::rules::Rules;
+use super::rules::{Rule, Rules};
 use crate::ratelimit::{Charge, Decision};
 
 /// When a subject is near its limit: less than a fifth of it is left.
@@ -43,7 +43,7 @@ impl Meter {
 
 impl Meters {
     pub(super) fn new(rules: &Rules) -> Self {
-        let names = rules.all().iter().map(|rule| rule.name());
+        let names = rules.all().iter().map(Rule::name);
         let by_name = names.map(|name| (name.into(), Meter::new(name))).collect();
         Self { by_name, seconds: histogram!("hoplog_ratelimit_decision_seconds") }
     }

@@ -63,7 +63,7 @@ pub fn client_network(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
-        v4 => v4,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

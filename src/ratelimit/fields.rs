@@ -125,8 +125,8 @@ pub fn may_tell<B>(response: &Response<B>) -> bool {
             |word: &[u8]| value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
         (says(b"max-age=") && !says(b"max-age=0")) || says(b"immutable") || says(b"s-maxage=")
     };
-    !(status.is_redirection() && status != StatusCode::NOT_MODIFIED)
-        && !response.headers().get_all(CACHE_CONTROL).iter().any(is_kept)
+    let leads_elsewhere = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+    !leads_elsewhere && !response.headers().get_all(CACHE_CONTROL).iter().any(is_kept)
 }
 
 fn list(items: &mut String) {

@@ -161,7 +161,10 @@ impl Settings {
             .env("HOPLOG_API_KEY", ADMIN_KEY)
             // All clients of a test have one address, and ask faster than anybody. What limits do by
             // default is tested where that is left out: see `limited`.
-            .env("HOPLOG_RATE_LIMITS", "off")
+            .env(
+                "HOPLOG_RATE_LIMITS",
+                std::env::var("HOPLOG_TEST_RATE_LIMITS").as_deref().unwrap_or("off"),
+            )
             // The tests' clients keep connections open that they do not use.
             .env("HOPLOG_DRAIN_SECONDS", "0")
             .envs(self.environment.iter().cloned())

@@ -14,7 +14,7 @@ use crate::http::body::JsonObject;
 use crate::http::fields::{Fields, NoParameters};
 use crate::http::problem::Problem;
 use crate::limits::{Cost, Rule};
-use crate::ratelimit::{Charge, Decision, Outage, Refund, Tier, seconds_up};
+use crate::ratelimit::{Charge, Decision, Outage, Refund, Standing, Tier, seconds_up};
 
 /// The longest subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 256;
@@ -203,9 +203,9 @@ impl CheckAnswer {
         Self {
             allowed: decision.is_allowed(),
             policy,
-            limit: standing.map(|standing| standing.limit()),
+            limit: standing.map(Standing::limit),
             window_seconds: standing.map(|standing| standing.window().as_secs()),
-            remaining: standing.map(|standing| standing.remaining()),
+            remaining: standing.map(Standing::remaining),
             reset_seconds: standing.map(|standing| seconds_up(standing.reset())),
             retry_after_seconds: decision.retry_after().map(seconds_up),
             shadowed: decision.shadowed().next().is_some(),
