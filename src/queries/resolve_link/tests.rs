@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::redis_server::RedisServer;
 use crate::cache::{Level2, Level2Error};
 use crate::clock::Clock;
 use crate::commands::code::CodeMaker;

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::redis_server::RedisServer;
 use crate::clock::Clock;
 
 const PATIENCE: Duration = Duration::from_mins(1);
