@@ -8,6 +8,10 @@ use super::decision::{Decision, Standing, Way};
 /// How many are remembered. A forgotten one costs a trip to the store.
 const DENIED_MAX: usize = 16_384;
 
+/// How long the store is not asked again at most, in microseconds: another node may have given something
+/// back, or somebody may have emptied the store.
+const TRUSTED_US: u64 = 10_000_000;
+
 /// What was refused. Times are of this process.
 #[derive(Debug, Clone, Copy)]
 struct Refusal {
@@ -40,7 +44,7 @@ impl Denied {
                 continue;
             }
             let Some(refusal) = self.refusals.get(&charge.key()) else { continue };
-            if refusal.until <= now {
+            if refusal.until.min(refusal.at + TRUSTED_US) <= now {
                 self.refusals.remove(&charge.key());
             } else if charge.cost() >= refusal.cost {
                 let later = now.saturating_sub(refusal.at);

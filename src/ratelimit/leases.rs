@@ -83,7 +83,7 @@ impl Leases {
             let granted = held.get(&charge.key())?.granted.as_ref()?;
             (granted.left >= charge.cost() && granted.until > now).then_some(())
         };
-        charges.iter().try_for_each(|charge| is_in_hand(charge))?;
+        charges.iter().try_for_each(is_in_hand)?;
         let mut decision = Decision::new(Way::Leased);
         for (place, charge) in charges.iter().enumerate() {
             let granted = held.get_mut(&charge.key())?.granted.as_mut()?;

@@ -74,8 +74,8 @@ impl Limiter {
         }
     }
 
-    /// Decides for a request: all its charges pass and are taken, or none is. One round trip at most; of
-    /// a cluster a second one if some of its subjects refuse and others don't. It takes no longer than the
+    /// Decides for a request: all its charges pass and are taken, or none is. One round trip; a second one
+    /// where Redis has lost the script, or in a cluster where some subjects refuse and others don't. It takes no longer than the
     /// deadline, whatever the store does.
     ///
     /// # Errors
@@ -91,7 +91,10 @@ impl Limiter {
     /// When there are too many charges, or one twice.
     pub fn decide_here(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
         check(charges)?;
-        Ok(self.here.decide(Way::Here, charges, self.next_request(), self.clock.now(), true))
+        // A counter that all threads share is not touched for nothing.
+        let is_named = charges.iter().any(|charge| charge.policy().names_requests());
+        let request = if is_named { self.next_request() } else { 0 };
+        Ok(self.here.decide(Way::Here, charges, request, self.clock.now(), true))
     }
 
     /// What [`decide`](Self::decide) would say, taking nothing.

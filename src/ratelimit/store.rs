@@ -130,14 +130,13 @@ impl Store {
 
     /// A line that answers in time.
     async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
-        let mut line = match line {
-            Some(line) => line,
-            None => {
-                let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
-                let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
-                let connected = connected.map_err(|_| StoreError::TimedOut)?;
-                connected.map_err(|error| failed(&error))?
-            }
+        let mut line = if let Some(line) = line {
+            line
+        } else {
+            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
+            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
+            let connected = connected.map_err(|_| StoreError::TimedOut)?;
+            connected.map_err(|error| failed(&error))?
         };
         let ping = [redis::cmd("PING")];
         let answers = tokio::time::timeout(self.deadline, line.send(&ping)).await;

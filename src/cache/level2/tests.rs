@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::redis_connection::redis_server::RedisServer;
 use crate::redis_connection::FAILURES_IN_A_ROW_MAX as TIMEOUTS_MAX;
+use crate::redis_connection::redis_server::RedisServer;
 
 mod topologies;
 

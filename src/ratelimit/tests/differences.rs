@@ -30,12 +30,12 @@ fn policies() -> Vec<Arc<Policy>> {
 fn request(random: &mut StdRng, policies: &[Arc<Policy>]) -> Vec<Charge> {
     let count = random.random_range(1..=4);
     let chosen: Vec<_> = policies.sample(random, count).collect();
-    let mut charge = |policy: &&Arc<Policy>| {
+    let charge = |policy: &&Arc<Policy>| {
         let subject = ["x", "y"][random.random_range(0..2)];
         let most = policy.capacity().min(3);
         charge(policy, subject, random.random_range(1..=most))
     };
-    chosen.iter().map(|policy| charge(policy)).collect()
+    chosen.iter().map(charge).collect()
 }
 
 /// Traps 5 and 6, in all their combinations: several policies with several tiers, shadows, costs, refunds

@@ -67,7 +67,7 @@ async fn open_passes_closed_refuses_and_local_counts() {
     }
     assert_eq!(passed_of(&node, &open, 100).await, 100);
     assert_eq!(passed_of(&node, &local, 100).await, LIMIT, "one node's share");
-    let refused = node.decide(&[closed.clone()]).await;
+    let refused = node.decide(std::slice::from_ref(&closed)).await;
     assert!(refused.is_unavailable() && refused.is_degraded() && !refused.is_allowed());
     assert!(refused.retry_after().unwrap() > Duration::ZERO);
     assert_eq!(refused.refused_by().collect::<Vec<_>>(), [0]);

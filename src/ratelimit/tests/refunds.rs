@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 async fn both_kinds() -> (RedisServer, [Node; 2], MonotonicClock) {
     let (redis, clock) = (RedisServer::start(), clock());
