@@ -17,19 +17,26 @@ mod arithmetic;
 mod charge;
 mod clock;
 mod decision;
+mod denied;
 mod here;
+mod leases;
 mod limiter;
 mod policy;
 mod receipt;
+mod shared;
+mod store;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod tier;
 
 pub use charge::{CHARGES_MAX, Charge, ChargeError};
 pub use clock::MonotonicClock;
 pub use decision::{Decision, Standing, Way};
-pub use limiter::{Limiter, LimiterState, SharedOptions};
+pub use limiter::{Limiter, LimiterState};
 pub use policy::{Outage, Policy, PolicyError, PolicyName, Refund, TIERS_MAX};
 pub use receipt::{Outcome, Receipt};
+pub use shared::SharedOptions;
 pub use subject::Subject;
 pub use tier::{Algorithm, LIMIT_MAX, LOG_LIMIT_MAX, Tier, TierError, WINDOW_MAX};
 

@@ -5,8 +5,16 @@
 mod address;
 mod breaker;
 mod line;
+#[cfg(test)]
+#[path = "../tests/support/redis.rs"]
+pub(crate) mod redis_server;
+#[cfg(test)]
+#[path = "../tests/support/redis_servers.rs"]
+pub(crate) mod redis_servers;
 
 pub use address::{AddressError, RedisAddress};
 pub use breaker::BreakerState;
-pub(crate) use breaker::{Breaker, FAILURES_IN_A_ROW_MAX, Outcome};
+#[cfg(test)]
+pub(crate) use breaker::FAILURES_IN_A_ROW_MAX;
+pub(crate) use breaker::{Breaker, Outcome};
 pub(crate) use line::{Line, Refusal, Reply};

@@ -33,6 +33,13 @@ const OTHERS: &[&str] = &[
     "crate::webhooks",
 ];
 
+/// The rate limiter and the cache have a way to Redis in common, and nothing else.
+const NO_CACHE: Rule = Rule {
+    places: &["src/ratelimit", "src/ratelimit.rs"],
+    forbidden: &["crate::cache"],
+    because: "the rate limiter does without the cache",
+};
+
 const RULES: &[Rule] = &[
     Rule {
         places: &["events/src"],
@@ -134,6 +141,12 @@ const RULES: &[Rule] = &[
         forbidden: OTHERS,
         because: "the cache is a library that knows nothing of links",
     },
+    Rule {
+        places: &["src/ratelimit", "src/ratelimit.rs"],
+        forbidden: OTHERS,
+        because: "the rate limiter is a library that knows nothing of links",
+    },
+    NO_CACHE,
     Rule {
         places: &["src/redis_connection", "src/redis_connection.rs"],
         forbidden: &["crate::", "hoplog_events", "hoplog_projections", "axum"],

@@ -85,11 +85,7 @@ impl Tier {
     /// The window before, as far as it still reaches into the last window's length, in millionths of
     /// units. Time is counted in whole millionths of the window, rounded so that it weighs more.
     fn weighed(&self, numbers: Numbers, now: u64) -> u64 {
-        numbers.before * (MICROS - (self.since_start(numbers, now) / self.tick_us()).min(MICROS))
-    }
-
-    fn since_start(&self, numbers: Numbers, now: u64) -> u64 {
-        now.saturating_sub(numbers.at)
+        numbers.before * (MICROS - (now.saturating_sub(numbers.at) / self.tick_us()).min(MICROS))
     }
 
     fn plus(&self, one: Span, other: Span) -> Span {

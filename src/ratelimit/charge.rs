@@ -87,6 +87,11 @@ impl Charge {
         Self { policy, subject: self.subject, cost }
     }
 
+    /// The same for so many units: what is taken ahead, or given back of it.
+    pub(super) fn of(&self, cost: u32) -> Self {
+        Self { cost, ..self.clone() }
+    }
+
     /// What is counted: whoever has the same is counted together.
     pub(super) fn key(&self) -> Key {
         Key { version: self.policy.version(), subject: self.subject }

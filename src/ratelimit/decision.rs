@@ -247,7 +247,7 @@ impl Decision {
             ahead: 0,
             shadow: policy.is_shadow(),
         };
-        let mut standings =
+        let standings =
             policy.tiers().iter().zip(numbers).map(|(tier, numbers)| standing(tier, numbers));
         let wait = |standing: &Standing| standing.wait(charge.cost());
         let matters = if fits {
@@ -257,6 +257,15 @@ impl Decision {
         };
         if let Some(standing) = matters {
             self.push(standing, if fits { 0 } else { wait(&standing).max(1) });
+        }
+    }
+
+    /// Charges have other places than they were decided at.
+    pub(super) fn relabel(&mut self, place: impl Fn(usize) -> usize) {
+        let moved = |bits: u8| places(bits).fold(0, |moved, at| moved | 1 << place(at));
+        (self.refused, self.shadowed) = (moved(self.refused), moved(self.shadowed));
+        for standing in &mut self.standings {
+            standing.charge = u8::try_from(place(standing.charge())).unwrap_or(u8::MAX);
         }
     }
 

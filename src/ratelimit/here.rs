@@ -76,7 +76,7 @@ impl Here {
             allowed &= spot.fits || charge.policy().is_shadow();
         }
         let mut decision = Decision::new(way);
-        let mut taken = Vec::new();
+        let mut given = Vec::new();
         for (place, (charge, spot)) in charges.iter().zip(&spots).enumerate() {
             let shard = shard_of(&mut locked, spot.shard);
             let takes = take && allowed && spot.fits;
@@ -87,11 +87,11 @@ impl Here {
             };
             decision.add(place, charge, &numbers, now, spot.fits);
             if takes && charge.policy().refund() != Refund::Never {
-                taken.push(Taken { charge: charge.clone(), marks: numbers });
+                given.push(Taken { charge: charge.clone(), marks: numbers });
             }
         }
-        if !taken.is_empty() {
-            decision.set_receipt(Some(Receipt { place: Place::Here, request, taken }));
+        if !given.is_empty() {
+            decision.set_receipt(Some(Receipt { place: Place::Here, request, taken: given }));
         }
         decision
     }

@@ -1,43 +1,16 @@
 //! The limiter: charges in, one decision out.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::charge::{Charge, ChargeError, check};
 use super::clock::MonotonicClock;
 use super::decision::{Decision, Way};
 use super::here::Here;
 use super::receipt::{Outcome, Place, Receipt};
+use super::shared::{Shared, SharedOptions};
+use super::store::{Mode, StoreError};
 use crate::redis_connection::{BreakerState, RedisAddress};
-
-/// How a limiter uses a store that all nodes share.
-#[derive(Debug, Clone)]
-pub struct SharedOptions {
-    /// What its keys begin with; those who share limits have the same.
-    pub prefix: Box<str>,
-    /// How long a request waits for the store.
-    pub deadline: Duration,
-    /// How many nodes there are, whenever it changes: while the store is away each admits its part.
-    pub nodes: Arc<AtomicU32>,
-    /// How many units a node may take ahead for a hot subject; 0: none. What is admitted in a window
-    /// exceeds the limit by this much for each node at most.
-    pub lease: u32,
-}
-
-impl SharedOptions {
-    /// Four milliseconds, one node, no leases.
-    #[must_use]
-    pub fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.into(),
-            deadline: Duration::from_millis(4),
-            nodes: Arc::new(AtomicU32::new(1)),
-            lease: 0,
-        }
-    }
-}
 
 /// How a limiter does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +23,26 @@ pub struct LimiterState {
     pub denied: usize,
     /// Subjects for which units are taken ahead.
     pub leases: usize,
+    /// How often the store was there and could not do what it was asked: something is wrong.
+    pub store_refusals: u64,
 }
 
 /// Decides whether requests may pass. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Limiter {
     here: Here,
+    shared: Option<Shared>,
     clock: MonotonicClock,
     requests: AtomicU64,
+    store_refusals: AtomicU64,
 }
 
 impl Limiter {
     /// Counts in this process only, for at most so many subjects (each under one policy).
     #[must_use]
     pub fn in_process(subjects_max: NonZeroUsize, clock: MonotonicClock) -> Self {
-        Self { here: Here::new(subjects_max), clock, requests: AtomicU64::new(0) }
+        let (requests, store_refusals) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { here: Here::new(subjects_max), shared: None, clock, requests, store_refusals }
     }
 
     /// Counts in a store that all nodes share, and in this process while that is away. Give it a task
@@ -76,23 +54,35 @@ impl Limiter {
         subjects_max: NonZeroUsize,
         clock: MonotonicClock,
     ) -> Self {
-        let _ = (address, options);
-        Self::in_process(subjects_max, clock)
+        let shared = Some(Shared::new(address, options));
+        Self { shared, ..Self::in_process(subjects_max, clock) }
     }
 
     /// Connects to the store, and again whenever it was away, and gives back units that were taken ahead
     /// and not used, for as long as it is polled. Without a store it waits for ever.
     pub async fn keep_connected(&self) {
-        std::future::pending::<()>().await;
+        match &self.shared {
+            Some(shared) => shared.keep(&self.clock).await,
+            None => std::future::pending().await,
+        }
     }
 
-    /// Decides for a request: all its charges pass and are taken, or none is. One round trip at most
-    /// where the store is one server.
+    /// Gives back all units that were taken ahead: before the process ends.
+    pub async fn give_back(&self) {
+        if let Some(shared) = &self.shared {
+            shared.give_back(None).await;
+        }
+    }
+
+    /// Decides for a request: all its charges pass and are taken, or none is. One round trip; a second one
+    /// where Redis has lost the script, or in a cluster where some subjects refuse and others don't. It takes no longer than the
+    /// deadline, whatever the store does.
     ///
     /// # Errors
     /// When there are too many charges, or one twice. Never as the store is away.
     pub async fn decide(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
-        self.decide_here(charges)
+        check(charges)?;
+        Ok(self.decide_shared(charges, true).await)
     }
 
     /// Decides in this process only, by the whole limit: for what is too frequent to ask anybody.
@@ -101,7 +91,10 @@ impl Limiter {
     /// When there are too many charges, or one twice.
     pub fn decide_here(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
         check(charges)?;
-        Ok(self.here.decide(Way::Here, charges, self.next_request(), self.clock.now(), true))
+        // A counter that all threads share is not touched for nothing.
+        let is_named = charges.iter().any(|charge| charge.policy().names_requests());
+        let request = if is_named { self.next_request() } else { 0 };
+        Ok(self.here.decide(Way::Here, charges, request, self.clock.now(), true))
     }
 
     /// What [`decide`](Self::decide) would say, taking nothing.
@@ -109,7 +102,8 @@ impl Limiter {
     /// # Errors
     /// When there are too many charges, or one twice.
     pub async fn peek(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
-        self.peek_here(charges)
+        check(charges)?;
+        Ok(self.decide_shared(charges, false).await)
     }
 
     /// What [`decide_here`](Self::decide_here) would say, taking nothing.
@@ -121,19 +115,64 @@ impl Limiter {
         Ok(self.here.decide(Way::Here, charges, 0, self.clock.now(), false))
     }
 
+    async fn decide_shared(&self, charges: &[Charge], take: bool) -> Decision {
+        let (now, request) = (self.clock.now(), self.next_request());
+        let shared = self.shared.as_ref().filter(|_| !charges.is_empty());
+        let Some(shared) = shared else {
+            return self.here.decide(Way::Here, charges, request, now, take);
+        };
+        if let Some(refusal) = shared.denied.refusal(charges, now) {
+            return refusal;
+        }
+        if let Some(passed) = take.then(|| shared.leases.pass(charges, now)).flatten() {
+            return passed;
+        }
+        let mode = if take { Mode::Take } else { Mode::Look };
+        match shared.ask(mode, charges, request, now).await {
+            Ok(decision) => decision,
+            Err(error) => {
+                if let StoreError::Refused(text) = &error {
+                    self.store_refusals.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(error = text, "the store of the rate limits can't decide");
+                }
+                shared.degraded(&self.here, &error, charges, request, self.clock.now(), take)
+            }
+        }
+    }
+
     /// Gives back what a request was charged under policies that don't count such an end: once, to
     /// the same window of the same policy, and nothing that has come back by itself meanwhile.
     pub async fn refund(&self, receipt: Receipt, outcome: Outcome) {
         let Some(receipt) = receipt.due(outcome) else { return };
-        match receipt.place {
-            Place::Here | Place::Store => self.here.refund(&receipt, self.clock.now()),
+        match (receipt.place, &self.shared) {
+            (Place::Store, Some(shared)) => shared.refund(&receipt).await,
+            _ => self.here.refund(&receipt, self.clock.now()),
         }
     }
 
     /// How it does.
     #[must_use]
     pub fn state(&self) -> LimiterState {
-        LimiterState { breaker: None, subjects: self.here.len(), denied: 0, leases: 0 }
+        let shared = self.shared.as_ref();
+        LimiterState {
+            breaker: shared.map(|shared| shared.store.breaker()),
+            subjects: self.here.len(),
+            denied: shared.map_or(0, |shared| shared.denied.len()),
+            leases: shared.map_or(0, |shared| shared.leases.len()),
+            store_refusals: self.store_refusals.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Its script takes the time from the limiter's clock.
+    #[cfg(test)]
+    pub(super) fn with_store_clock(self) -> Self {
+        let clock = self.clock.clone();
+        Self { shared: self.shared.map(|shared| shared.with_store_clock(clock)), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared_for_tests(&self) -> &Shared {
+        self.shared.as_ref().unwrap()
     }
 
     fn next_request(&self) -> u64 {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::tier::Tier;
+use super::tier::{Algorithm, Tier};
 
 /// The most tiers of a policy.
 pub const TIERS_MAX: usize = 8;
@@ -164,6 +164,12 @@ impl Policy {
         self.tiers.iter().map(Tier::capacity).min().unwrap_or(0)
     }
 
+    /// Whether its requests need names: what they took is taken out again by name.
+    pub(super) fn names_requests(&self) -> bool {
+        let is_log = |tier: &Tier| tier.algorithm() == Algorithm::SlidingLog;
+        self.refund != Refund::Never || self.tiers.iter().any(is_log)
+    }
+
     /// What one of so many nodes may admit alone. It has a version of its own.
     pub(super) fn share(&self, nodes: NonZeroU32) -> Self {
         let tiers: Vec<Tier> = self.tiers.iter().map(|tier| tier.share(nodes)).collect();
@@ -195,10 +201,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ratelimit::Algorithm;
 
     fn policy(name: &str, limit: u32) -> Policy {
-        let tier = Tier::new(Algorithm::Gcra, limit, Duration::from_secs(60), None).unwrap();
+        let tier = Tier::new(Algorithm::Gcra, limit, Duration::from_mins(1), None).unwrap();
         Policy::new(name.parse().unwrap(), vec![tier]).unwrap()
     }
 

@@ -13,7 +13,7 @@ pub const LIMIT_MAX: u32 = 10_000_000;
 pub const LOG_LIMIT_MAX: u32 = 10_000;
 
 /// The longest window: a year.
-pub const WINDOW_MAX: Duration = Duration::from_secs(366 * 86_400);
+pub const WINDOW_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// The longest time that an empty bucket may take to be full again: ten years.
 const FILL_MAX_US: u64 = 3_660 * 86_400 * MICROS;

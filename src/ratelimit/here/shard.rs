@@ -215,7 +215,7 @@ impl Shard {
             self.places.insert(*key, self.slots.len() - 1);
             return self.slots.len() - 1;
         }
-        let at = self.to_go(now);
+        let at = self.victim(now);
         if let Some(old) = self.slots.get_mut(at) {
             self.places.remove(&old.key);
             *old = slot;
@@ -226,7 +226,7 @@ impl Shard {
 
     /// One that is full again, else the one that was asked for longest ago. Nobody of this very request:
     /// it is asked for now, and shards hold more slots than a request has charges.
-    fn to_go(&mut self, now: u64) -> usize {
+    fn victim(&mut self, now: u64) -> usize {
         let candidates = CANDIDATES.min(self.slots.len());
         let ring = (0..candidates).map(|n| (self.hand + n) % self.slots.len());
         let rank = |at: &usize| {
