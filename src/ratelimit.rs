@@ -1,5 +1,5 @@
 //! Limits for requests: so many units in a window, for each subject, of several policies at once. A
-//! library that knows nothing of links and nothing of HTTP.
+//! library that knows nothing of links, and of HTTP only in its layer for `tower`.
 //!
 //! ```text
 //! Limiter: charges in, one decision out
@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Where to start reading: `tier` (what a limit is), `arithmetic` (the pure core, which the script
-//! `store/limits.lua` mirrors), `charge` and `decision` (what goes in and what comes out), `limiter`.
+//! `store/limits.lua` mirrors), `charge` and `decision` (what goes in and what comes out), `limiter`; `layer`
+//! guards services with it.
 
 mod arithmetic;
 mod charge;

@@ -52,19 +52,6 @@ async fn until_refused(client: &Client, path: &str, most: usize) -> (usize, Answ
     }
 }
 
-/// The same of visits.
-async fn visits_until_refused(client: &Client, path: &str, most: usize) -> (usize, Answer) {
-    let mut passed = 0;
-    loop {
-        let answer = client.visit(path).await;
-        if answer.status == 429 {
-            return (passed, answer);
-        }
-        passed += 1;
-        assert!(passed <= most, "it is never refused: {answer:?}");
-    }
-}
-
 /// A metric's value; 0: it is not there.
 async fn metric(client: &Client, name: &str) -> f64 {
     let metrics = client.visit("/metrics").await.expect(200).body;

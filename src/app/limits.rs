@@ -34,6 +34,7 @@ pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
         Some(address) if settings.rate_limits != RateLimits::Off => {
             let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
             options.nodes = Arc::new(AtomicU32::new(settings.rate_limit_nodes.get()));
+            options.lease = settings.rate_limit_lease;
             Limiter::shared(address.clone(), options, SUBJECTS_MAX, clock)
         }
         _ => Limiter::in_process(SUBJECTS_MAX, clock),
@@ -59,6 +60,11 @@ pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
             tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");
         }
     }
+}
+
+/// Units that were taken ahead of others are given back.
+pub(super) async fn stop(app: &App) {
+    app.limits.limiter().give_back().await;
 }
 
 /// Policies that stay the same keep their counts; if any is wrong, all stay as they are.

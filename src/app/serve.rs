@@ -73,6 +73,7 @@ async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>)
     {
         tracing::warn!("deliveries did not end in time");
     }
+    limits::stop(app).await;
     jobs.abort_all();
     let ended = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {

@@ -10,6 +10,9 @@ use crate::limits::{PolicyFileError, Rules};
 /// The most nodes that share a limit.
 const NODES_MAX: u32 = 1_000;
 
+/// The most units that a node may take ahead.
+const LEASE_MAX: u32 = 10_000;
+
 const NAME: &str = "HOPLOG_RATE_LIMITS";
 
 /// Where the policies of the rate limits stand.
@@ -95,4 +98,12 @@ pub(super) fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> 
     let text = given.clone().unwrap_or_default();
     let nodes = value(name, given, allowed)?.unwrap_or(NonZeroU32::MIN);
     if nodes.get() > NODES_MAX { wrong(name, &text, allowed) } else { Ok(nodes) }
+}
+
+/// How many units of a limit a node may take ahead.
+pub(super) fn lease(given: Option<String>) -> Result<u32, SettingsError> {
+    let (name, allowed) = ("HOPLOG_RATE_LIMIT_LEASE", "a whole number from 0 to 10000");
+    let text = given.clone().unwrap_or_default();
+    let units = value(name, given, allowed)?.unwrap_or(0);
+    if units > LEASE_MAX { wrong(name, &text, allowed) } else { Ok(units) }
 }

@@ -225,6 +225,7 @@ impl Limits {
         let gauge = |name: &'static str, value: usize| {
             metrics::gauge!(name).set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
         };
+        metrics::counter!("hoplog_ratelimit_store_refusals_total").absolute(state.store_refusals);
         gauge("hoplog_ratelimit_subjects", state.subjects);
         gauge("hoplog_ratelimit_denied_subjects", state.denied);
         gauge("hoplog_ratelimit_leases", state.leases);

@@ -177,3 +177,98 @@ fn tell<A>(answer: &mut Response<A>, fields: Fields, now_s: u64) {
     };
     fields.write(answer.headers_mut(), now_s);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::num::NonZeroUsize;
+
+    use hyper::StatusCode;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::ratelimit::{Algorithm, MonotonicClock, Policy, Refund, Subject, Tier};
+
+    /// A service of somebody else's: everybody has two requests a day that fail.
+    struct TwoFailures(Arc<Policy>);
+
+    impl Terms<u16, String> for TwoFailures {
+        fn charges(&self, request: &Request<u16>) -> Result<Vec<Charge>, ChargeError> {
+            if request.uri().path() == "/free" {
+                return Ok(Vec::new());
+            }
+            let cost = u32::from(request.uri().path() != "/nothing");
+            let charge = Charge::new(Arc::clone(&self.0), Subject::everybody("everybody"), cost)?;
+            Ok(vec![charge])
+        }
+
+        fn refuse(&self, _: Request<u16>, refusal: Refusal<'_>) -> Response<String> {
+            let (status, text) = match refusal {
+                Refusal::Limited(_, decision) => (429, format!("{:?}", decision.retry_after())),
+                Refusal::Uncharged(error) => (500, error.to_string()),
+            };
+            answer(status, text)
+        }
+
+        fn now_s(&self) -> u64 {
+            1_000_000
+        }
+    }
+
+    fn answer(status: u16, text: String) -> Response<String> {
+        let mut answer = Response::new(text);
+        *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+        answer
+    }
+
+    /// Answers with the status that the request asks for.
+    fn service()
+    -> impl Service<Request<u16>, Response = Response<String>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static {
+        let tier = Tier::new(Algorithm::Gcra, 2, Duration::from_hours(24), None).unwrap();
+        let policy = Policy::new("failures".parse().unwrap(), vec![tier]).unwrap();
+        let policy = Arc::new(policy.with_refund(Refund::OnSuccess));
+        let limiter = Limiter::in_process(NonZeroUsize::MIN, MonotonicClock::set_by_hand());
+        let layer = RateLimitLayer::new(Arc::new(limiter), Arc::new(TwoFailures(policy)));
+        layer.layer(service_fn(async |request: Request<u16>| {
+            Ok::<_, Infallible>(answer(request.into_body(), "done".to_owned()))
+        }))
+    }
+
+    async fn ask(
+        service: &(impl Service<Request<u16>, Response = Response<String>, Error = Infallible> + Clone),
+        path: &str,
+        status: u16,
+    ) -> Response<String> {
+        let request = Request::builder().uri(path).body(status).unwrap();
+        service.clone().oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_service_is_guarded_and_tells_how_things_stand() {
+        let service = service();
+        for _ in 0..5 {
+            assert_eq!(ask(&service, "/", 200).await.status(), 200, "it is given back");
+        }
+        for left in ["1", "0"] {
+            let failed = ask(&service, "/", 500).await;
+            assert_eq!((failed.status().as_u16(), failed.body().as_str()), (500, "done"));
+            assert_eq!(failed.headers()["x-ratelimit-remaining"], left);
+            assert_eq!(failed.headers()["ratelimit-policy"], "\"failures\";q=2;w=86400");
+        }
+        let refused = ask(&service, "/", 200).await;
+        assert_eq!((refused.status().as_u16(), refused.body().as_str()), (429, "Some(43200s)"));
+        assert_eq!(refused.headers()["ratelimit"], "\"failures\";r=0;t=43200");
+        assert_eq!(refused.headers()["x-ratelimit-reset"], "1086400");
+        let free = ask(&service, "/free", 200).await;
+        assert!(free.status() == 200 && free.headers().is_empty());
+    }
+
+    /// Trap 12 (R1): a mistake of the program lets nobody pass.
+    #[tokio::test]
+    async fn trap_12_what_can_t_be_charged_does_not_pass() {
+        assert_eq!(ask(&service(), "/nothing", 200).await.status(), 500);
+    }
+}

@@ -1,5 +1,7 @@
 //! How clients are told how they stand.
 
+use reqwest::header::HeaderName;
+
 use super::*;
 use crate::support::{NewLink, now};
 
@@ -7,7 +9,7 @@ fn told(answer: &Answer) -> Vec<&str> {
     answer
         .headers
         .keys()
-        .map(|name| name.as_str())
+        .map(HeaderName::as_str)
         .filter(|name| name.contains("ratelimit"))
         .collect()
 }
