@@ -112,7 +112,7 @@ pub enum Way {
     Denied,
     /// Here, out of units that this node has taken ahead.
     Leased,
-    /// Here, as the store can't be asked.
+    /// Here, as the store can't be asked: standings are those of this node's share.
     Degraded,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Leases {
 /// For one subject under one policy.
 #[derive(Debug)]
 struct Lease {
-    /// When the store was asked last.
+    /// When somebody asked last.
     asked: u64,
     /// How many units are wanted next time.
     wanted: u32,
@@ -86,7 +86,9 @@ impl Leases {
         charges.iter().try_for_each(is_in_hand)?;
         let mut decision = Decision::new(Way::Leased);
         for (place, charge) in charges.iter().enumerate() {
-            let granted = held.get_mut(&charge.key())?.granted.as_mut()?;
+            let lease = held.get_mut(&charge.key())?;
+            lease.asked = now;
+            let granted = lease.granted.as_mut()?;
             granted.left -= charge.cost();
             let later = now.saturating_sub(granted.at);
             decision.push(granted.standing.later(place, later, granted.left), 0);

@@ -121,19 +121,27 @@ impl Limiter {
         let Some(shared) = shared else {
             return self.here.decide(Way::Here, charges, request, now, take);
         };
-        if let Some(refusal) = shared.denied.refusal(charges, now) {
-            return refusal;
-        }
+        // What is in hand first: it may have been the last there was.
         if let Some(passed) = take.then(|| shared.leases.pass(charges, now)).flatten() {
             return passed;
+        }
+        if let Some(refusal) = shared.denied.refusal(charges, now) {
+            return refusal;
         }
         let mode = if take { Mode::Take } else { Mode::Look };
         match shared.ask(mode, charges, request, now).await {
             Ok(decision) => decision,
             Err(error) => {
                 if let StoreError::Refused(text) = &error {
-                    self.store_refusals.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(error = text, "the store of the rate limits can't decide");
+                    let refusals = self.store_refusals.fetch_add(1, Ordering::Relaxed) + 1;
+                    // It may be so for every request: told ever more seldom.
+                    if refusals.is_power_of_two() {
+                        tracing::error!(
+                            error = text,
+                            refusals,
+                            "the rate limits' store can't decide"
+                        );
+                    }
                 }
                 shared.degraded(&self.here, &error, charges, request, self.clock.now(), take)
             }
