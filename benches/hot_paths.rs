@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, reason = "a benchmark that can't be set up ends")]
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method};
@@ -22,7 +24,9 @@ use hoplog::commands::code::CodeMaker;
 use hoplog::commands::worker::WorkerId;
 use hoplog::config::Codes;
 use hoplog::domain::link::{CreateLink, LinkCommand, Request, Requester, decide, evolve};
+use hoplog::limits::{Limits, Rules};
 use hoplog::queries::resolve_link::{LinkPath, Target};
+use hoplog::ratelimit::{Limiter, MonotonicClock};
 use hoplog_events::click::ClicksData;
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::link::{Destination, LinkEvent, LinkKey, LinkState, RedirectStatus, Tags};
@@ -30,7 +34,8 @@ use hoplog_events::position::{StreamId, Topic, Version};
 use uuid::Uuid;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> =
+    divan::AllocProfiler::new(mimalloc::MiMalloc);
 
 fn main() {
     divan::main();
@@ -128,6 +133,25 @@ fn find_the_clients_address(bencher: Bencher<'_, '_>) {
     let trusted = TrustedProxies { networks, ..TrustedProxies::default() };
     let peer = "10.0.0.1".parse().expect("an address");
     bencher.bench(|| client_address(peer, black_box(&headers), &trusted));
+}
+
+/// What every redirect pays for the limits that are built in: of addresses that are counted already.
+#[divan::bench]
+fn count_a_redirect(bencher: Bencher<'_, '_>) {
+    let most = NonZeroUsize::MIN.saturating_add(99_999);
+    let limiter = Limiter::in_process(most, MonotonicClock::system());
+    let limits = Limits::new(Rules::builtin().expect("they are there"), limiter, false);
+    let addresses: Vec<IpAddr> =
+        (0..1_000_u32).map(|n| Ipv4Addr::from_bits(0x0808_0000 | n).into()).collect();
+    for address in &addresses {
+        limits.redirect(&Method::GET, *address).expect("nobody is refused yet");
+    }
+    let mut next = addresses.iter().cycle();
+    bencher.bench_local(|| {
+        let address = next.next().copied().expect("there are some");
+        // Whether it is refused: in a benchmark, some are.
+        limits.redirect(&Method::GET, black_box(address)).is_ok()
+    });
 }
 
 fn target(n: usize) -> Target {

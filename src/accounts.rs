@@ -13,7 +13,7 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-pub use api_key::{ApiKey, hash_of};
+pub use api_key::{ApiKey, hash_of, shown};
 pub use key_ring::{AuthError, KeyRecord, KeyRing};
 pub use manage::{KeyError, NewKey, create_key, revoke_key};
 
@@ -55,6 +55,7 @@ fn bit(scope: Scope) -> u8 {
         Scope::EventsRead => 3,
         Scope::Admin => 4,
         Scope::Webhooks => 5,
+        Scope::RateLimit => 6,
     }
 }
 
@@ -69,6 +70,13 @@ impl Principal {
     #[must_use]
     pub fn only_owner(&self) -> Option<OwnerId> {
         (!self.can(Scope::Admin)).then(|| self.owner.clone())
+    }
+
+    /// Whether somebody might guess its key: the configured one is whatever the operator likes, others
+    /// are random.
+    #[must_use]
+    pub fn is_guessable(&self) -> bool {
+        self.key.is_none()
     }
 
     /// Whether it may do what the scope stands for.

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
 use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::{LinkKey, OwnerId};
 use hoplog_events::log::{EventLog, ReadError};
@@ -36,20 +35,22 @@ use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, Roles, Settings};
+use crate::config::{Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
-use crate::http::problem::Problem;
+use crate::limits::Limits;
 use crate::queries::QueryFailure;
 use crate::queries::get_link::find_link;
-use crate::queries::resolve_link::{LinkResolver, Target};
+use crate::queries::resolve_link::LinkResolver;
 use crate::webhooks::{Webhooks, manage};
 
 pub mod backends;
 pub mod erasure;
+mod limits;
 pub mod rankings;
+mod redirects;
 pub mod serve;
 mod shared_cache;
 pub mod streams;
@@ -105,6 +106,9 @@ pub struct App {
     erasures: Erasures,
     /// Held by each erasure for as long as it takes.
     erasing: Arc<RwLock<()>>,
+    /// Who may ask how much.
+    pub limits: Limits,
+    rate_limits: RateLimits,
     shared: Option<Shared>,
     disabled_is_forbidden: bool,
     /// Codes are numbers, and this node's is leased.
@@ -232,6 +236,8 @@ impl App {
             origin,
             metrics,
             shutdown: CancellationToken::new(),
+            limits: limits::open(settings, log.id()),
+            rate_limits: settings.rate_limits.clone(),
             shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,
             numbers_codes: settings.codes == Codes::Snowflake,
@@ -324,27 +330,6 @@ impl App {
         let statistics = self.read_models.click_statistics();
         let totals = statistics.totals(std::slice::from_ref(key)).await?;
         Ok(totals.get(key).copied().unwrap_or_default())
-    }
-
-    /// What a disabled link is answered with.
-    #[must_use]
-    pub fn disabled_problem(&self) -> Problem {
-        use axum::http::StatusCode;
-        let status =
-            if self.disabled_is_forbidden { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
-        Problem::new(status, "link_disabled", "the link is switched off")
-    }
-
-    /// How long a browser may keep a redirect: never beyond the link's end.
-    #[must_use]
-    pub fn redirect_cache_control(&self, target: &Target) -> HeaderValue {
-        if self.redirect_max_age_s == 0 {
-            return HeaderValue::from_static("private, max-age=0");
-        }
-        let left = target.expires_at.map(|end| (end - self.clock.now()).num_seconds());
-        let left = left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(0));
-        let max_age = self.redirect_max_age_s.min(left);
-        crate::http::headers::ascii(&format!("private, max-age={max_age}"))
     }
 }
 

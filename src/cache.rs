@@ -15,9 +15,6 @@
 mod level1;
 mod level2;
 mod live_counts;
-#[cfg(test)]
-#[path = "../tests/support/redis.rs"]
-pub(crate) mod redis_server;
 mod two_levels;
 mod warming;
 

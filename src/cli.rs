@@ -20,6 +20,7 @@ mod key;
 mod link;
 mod log;
 mod projection;
+mod ratelimit;
 mod serve;
 mod stats;
 mod table;
@@ -57,6 +58,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Create, test and operate webhooks
     Webhook(webhook::WebhookArgs),
+    /// Ask about rate limits
+    Ratelimit(ratelimit::RateLimitArgs),
     /// Erase personal data for good
     Erase(erase::EraseArgs),
     /// Export, import and verify the log
@@ -111,6 +114,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Projection(args) => projection::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,
             Command::Webhook(args) => webhook::run(args, out).await,
+            Command::Ratelimit(args) => ratelimit::run(args, out).await,
             Command::Erase(args) => erase::run(args, out).await,
             Command::Log(args) => log::run(args, out).await,
         }

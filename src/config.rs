@@ -4,6 +4,7 @@
 //! is wrong stops the start with one line that names it, its value and what is allowed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,15 +18,18 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::clicks::address::TrustedProxies;
+use crate::limits::Rules;
 use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 mod backends;
 mod parse;
+mod rate_limits;
 mod roles;
 
 pub use backends::log_url;
 pub use parse::SettingsError;
+pub use rate_limits::RateLimits;
 pub use roles::{Role, Roles};
 
 /// The longest `max-age` a redirect may be given: a day.
@@ -139,9 +143,18 @@ pub struct RawSettings {
     /// `private` for this machine and all private networks [default: none]
     #[arg(long, env = "HOPLOG_WEBHOOK_ALLOW", value_name = "NETWORKS")]
     pub webhook_allow: Option<String>,
-    /// Rate limits: `on` or `off`; this version has none built in yet [default: on]
-    #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off")]
+    /// Rate limits: `on` (the policies that are built in), `off`, or the path of a policy file; read
+    /// again on SIGHUP (see docs/rate-limits.md) [default: on]
+    #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]
     pub rate_limits: Option<String>,
+    /// How many nodes share the Redis of the rate limits: while it is away each admits its part of a
+    /// limit, 1 to 1000 [default: 1]
+    #[arg(long, env = "HOPLOG_RATE_LIMIT_NODES", value_name = "COUNT")]
+    pub rate_limit_nodes: Option<String>,
+    /// How many units of a limit a node may take ahead in Redis for who asks often, 0 to 10000; each
+    /// node may exceed a limit by so many [default: 0]
+    #[arg(long, env = "HOPLOG_RATE_LIMIT_LEASE", value_name = "UNITS")]
+    pub rate_limit_lease: Option<String>,
     /// How log lines look: `text` or `json` [default: text]
     #[arg(long, env = "HOPLOG_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -192,6 +205,14 @@ pub struct Settings {
     pub page_cache: PageCache,
     /// Where webhooks may be sent to.
     pub webhook_targets: Targets,
+    /// Where the policies of the rate limits stand, to be read again.
+    pub rate_limits: RateLimits,
+    /// The policies, as they stood there at the start.
+    pub limits: Rules,
+    /// How many nodes share the store of the rate limits.
+    pub rate_limit_nodes: NonZeroU32,
+    /// How many units of a limit a node may take ahead.
+    pub rate_limit_lease: u32,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

@@ -8,6 +8,7 @@
     reason = "handlers answer with a Problem; the contract lists which"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -34,6 +35,7 @@ pub mod fields;
 pub mod headers;
 pub mod health;
 pub mod keys;
+pub mod limits;
 pub mod links;
 mod newest_first;
 pub mod origin;
@@ -57,6 +59,7 @@ use headers::{RequestId, X_REQUEST_ID, ascii};
 use problem::Problem;
 
 use crate::app::AppState;
+use crate::ratelimit::RateLimitLayer;
 
 /// The contract's head.
 #[derive(OpenApi)]
@@ -83,6 +86,8 @@ pub fn router(app: AppState) -> Router {
     let contract = contract::complete(contract).to_pretty_json().unwrap_or_default();
     let contract = axum::body::Bytes::from(contract);
     let streams = asyncapi::document(app.streams.described.clone(), app.origin.as_ref());
+    let terms = Arc::new(limits::ApiTerms(AppState::clone(&app)));
+    let limiting = RateLimitLayer::new(Arc::clone(app.limits.limiter()), terms);
     let api = api
         .route("/asyncapi.json", get(move || async { asyncapi::description(streams) }))
         .route("/openapi.json", get(move || async { docs::contract(contract) }))
@@ -90,6 +95,8 @@ pub fn router(app: AppState) -> Router {
         .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(AppState::clone(&app), roles::guard))
+        .layer(limiting)
+        .layer(middleware::from_fn_with_state(AppState::clone(&app), limits::authenticate))
         .layer(middleware::from_fn(describe))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().into_response()
@@ -134,6 +141,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(projections::parked::skip))
         .routes(routes!(projections::pause))
         .routes(routes!(projections::resume))
+        .routes(routes!(limits::check::check))
+        .routes(routes!(limits::check::list_policies))
         .routes(routes!(shorten::shorten))
         .routes(routes!(shorten::analytics))
         .routes(routes!(health::live))
@@ -189,3 +198,18 @@ async fn unknown(headers: axum::http::HeaderMap) -> Response {
 
 /// How long a query waits for a position.
 pub const POSITION_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// A policy can name every route of the API, and no other.
+    #[test]
+    fn limits_know_the_routes_of_the_api() {
+        let (_, contract) = super::api().split_for_parts();
+        let routes: BTreeSet<&str> = contract.paths.paths.keys().map(String::as_str).collect();
+        let routes: BTreeSet<&str> =
+            routes.into_iter().filter(|route| route.starts_with("/api/")).collect();
+        assert_eq!(routes, crate::limits::ROUTES.into_iter().collect());
+    }
+}

@@ -5,6 +5,12 @@
 mod address;
 mod breaker;
 mod line;
+#[cfg(test)]
+#[path = "../tests/support/redis.rs"]
+pub(crate) mod redis_server;
+#[cfg(test)]
+#[path = "../tests/support/redis_servers.rs"]
+pub(crate) mod redis_servers;
 
 pub use address::{AddressError, RedisAddress};
 pub use breaker::BreakerState;

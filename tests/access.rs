@@ -34,6 +34,8 @@ const OPENS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/webhooks/a/disable", "webhooks"),
     ("GET", "/api/v1/webhooks/a/deliveries", "webhooks"),
     ("POST", "/api/v1/webhooks/a/deliveries/b/retry", "webhooks"),
+    ("GET", "/api/v1/ratelimit/policies", "ratelimit"),
+    ("POST", "/api/v1/ratelimit/check", "ratelimit"),
     ("GET", "/api/v1/keys", "admin"),
     ("POST", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/projections", "admin"),
@@ -45,7 +47,9 @@ const OPENS: &[(&str, &str, &str)] = &[
 async fn a_key_does_what_its_scopes_say() {
     let server = Server::start();
     server.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
-    for scope in ["links:read", "links:write", "stats:read", "events:read", "webhooks"] {
+    let scopes =
+        ["links:read", "links:write", "stats:read", "events:read", "webhooks", "ratelimit"];
+    for scope in scopes {
         let client = server.client.keyed("admin", &[scope]).await;
         for (method, path, opened_by) in OPENS {
             let method = Method::from_bytes(method.as_bytes()).unwrap();

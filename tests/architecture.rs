@@ -33,6 +33,13 @@ const OTHERS: &[&str] = &[
     "crate::webhooks",
 ];
 
+/// The rate limiter and the cache have a way to Redis in common, and nothing else.
+const NO_CACHE: Rule = Rule {
+    places: &["src/ratelimit", "src/ratelimit.rs"],
+    forbidden: &["crate::cache"],
+    because: "the rate limiter does without the cache",
+};
+
 const RULES: &[Rule] = &[
     Rule {
         places: &["events/src"],
@@ -135,9 +142,34 @@ const RULES: &[Rule] = &[
         because: "the cache is a library that knows nothing of links",
     },
     Rule {
+        places: &["src/ratelimit", "src/ratelimit.rs"],
+        forbidden: OTHERS,
+        because: "the rate limiter is a library that knows nothing of links",
+    },
+    NO_CACHE,
+    Rule {
         places: &["src/redis_connection", "src/redis_connection.rs"],
         forbidden: &["crate::", "hoplog_events", "hoplog_projections", "axum"],
         because: "the way to a Redis leads anybody there",
+    },
+    Rule {
+        places: &["src/limits", "src/limits.rs"],
+        forbidden: &[
+            "axum",
+            "sqlx",
+            "hoplog_projections",
+            "std::fs",
+            "crate::http",
+            "crate::commands",
+            "crate::queries",
+            "crate::execute",
+            "crate::clicks",
+            "crate::app",
+            "crate::cli::",
+            "crate::config",
+            "crate::cache",
+        ],
+        because: "rules say who is limited; how requests come in and how counts are kept is not their business",
     },
     Rule {
         places: &["src/http", "src/http.rs"],

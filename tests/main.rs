@@ -32,6 +32,7 @@ mod nodes;
 mod operations;
 mod own_ground;
 mod poison;
+mod ratelimit;
 mod rebuild;
 mod redirect;
 mod retention;

@@ -122,6 +122,20 @@ const DELIVERY: &[&str] = &[
     "type",
 ];
 
+const CHECK: &[&str] = &[
+    "allowed",
+    "degraded",
+    "limit",
+    "policy",
+    "remaining",
+    "resetSeconds",
+    "retryAfterSeconds",
+    "shadowed",
+    "windowSeconds",
+];
+
+const POLICY: &[&str] = &["by", "cost", "name", "outage", "refund", "routes", "shadow", "tiers"];
+
 const UTM: &[&str] = &["campaign", "content", "medium", "source", "term"];
 
 const SLICE: &[&str] = &["clicks", "value", "visitors"];
@@ -283,6 +297,27 @@ async fn operations_and_short_forms_have_their_fields() {
     assert_eq!(keys(&problem["errors"][0]), ["code", "detail", "pointer"]);
     let contract = client.visit("/openapi.json").await.json();
     check_contract(&contract, "ProjectionAnswer", PROJECTION);
+}
+
+#[tokio::test]
+async fn limits_say_how_things_stand() {
+    let policies = "[[policies]]\nname = 'a'\nmatch = { routes = ['service'] }\nby = 'subject'\n\
+                    tiers = [{ limit = 1, per = '1d' }]\n";
+    let server = Settings::new().limited_by(policies).start();
+    let client = &server.client;
+    let ask = json!({ "policy": "a", "subject": "s" });
+    for _ in 0..2 {
+        let answer = client.post("/api/v1/ratelimit/check", &ask).await.expect(200).json();
+        assert_eq!(keys(&answer), CHECK);
+    }
+    let policies = list(client, "/api/v1/ratelimit/policies").await;
+    assert_eq!(policies.len(), 9);
+    assert!(policies.iter().all(|policy| keys(policy) == POLICY), "{policies:?}");
+    let tier = ["algorithm", "burst", "limit", "windowSeconds"];
+    assert_eq!(keys(&policies[0]["tiers"][0]), tier);
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "CheckAnswer", CHECK);
+    check_contract(&contract, "PolicyAnswer", POLICY);
 }
 
 #[tokio::test]

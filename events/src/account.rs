@@ -50,6 +50,9 @@ pub enum Scope {
     /// Make webhooks, which are told of the owner's links and clicks.
     #[serde(rename = "webhooks")]
     Webhooks,
+    /// Ask about the rate limits of other services.
+    #[serde(rename = "ratelimit")]
+    RateLimit,
     /// Everything, for every owner.
     #[serde(rename = "admin")]
     Admin,
@@ -60,18 +63,19 @@ impl std::str::FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Scope::ALL.into_iter().find(|scope| scope.name() == text);
-        known.ok_or("must be links:read, links:write, stats:read, events:read, webhooks or admin")
+        known.ok_or("must be links:read, links:write, stats:read, events:read, webhooks, ratelimit or admin")
     }
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 6] = [
+    pub const ALL: [Scope; 7] = [
         Scope::LinksRead,
         Scope::LinksWrite,
         Scope::StatsRead,
         Scope::EventsRead,
         Scope::Webhooks,
+        Scope::RateLimit,
         Scope::Admin,
     ];
 
@@ -84,6 +88,7 @@ impl Scope {
             Scope::StatsRead => "stats:read",
             Scope::EventsRead => "events:read",
             Scope::Webhooks => "webhooks",
+            Scope::RateLimit => "ratelimit",
             Scope::Admin => "admin",
         }
     }

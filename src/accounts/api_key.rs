@@ -40,8 +40,14 @@ impl ApiKey {
     /// Its first characters.
     #[must_use]
     pub fn shown(&self) -> &str {
-        self.0.get(..SHOWN_CHARS).unwrap_or_default()
+        shown(&self.0)
     }
+}
+
+/// The first characters of a text that may be a key, all of a shorter one.
+#[must_use]
+pub fn shown(key: &str) -> &str {
+    key.char_indices().nth(SHOWN_CHARS).map_or(key, |(end, _)| &key[..end])
 }
 
 impl std::fmt::Debug for ApiKey {

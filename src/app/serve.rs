@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{App, AppState, StartError, shared_cache, warming};
+use super::{App, AppState, StartError, limits, shared_cache, warming};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
@@ -42,6 +42,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
     shared_cache::start(&app, &mut jobs, projectors);
+    limits::start(&app, &mut jobs);
     let courier = start_webhooks(&app, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();
@@ -73,6 +74,7 @@ async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>)
     {
         tracing::warn!("deliveries did not end in time");
     }
+    limits::stop(app).await;
     jobs.abort_all();
     let ended = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(JOBS_TIMEOUT, ended).await.is_err() {

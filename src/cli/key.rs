@@ -48,7 +48,7 @@ struct Create {
     /// What the key is for
     #[arg(long)]
     name: String,
-    /// What it may do: links:read, links:write, stats:read, events:read, webhooks, admin;
+    /// What it may do: links:read, links:write, stats:read, events:read, webhooks, ratelimit, admin;
     /// comma-separated
     #[arg(long, value_delimiter = ',', required = true)]
     scopes: Vec<String>,

@@ -10,10 +10,12 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::clicks::address::{ForwardedHeader, TrustedProxies};
+use crate::limits::PolicyFileError;
 use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 use super::backends::{log_url, partitions, read_url, roles};
+use super::rate_limits::{self, RateLimits};
 use super::{
     ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
     REDIRECT_MAX_AGE_S_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT, STALL_S_MAX, Secret,
@@ -44,6 +46,14 @@ pub enum SettingsError {
         /// What is missing.
         feature: &'static str,
     },
+    /// Correct the policy.
+    #[error("HOPLOG_RATE_LIMITS: {file} {error}")]
+    Policies {
+        /// The file that it stands in.
+        file: String,
+        /// Where and what.
+        error: PolicyFileError,
+    },
     /// Correct the settings file.
     #[error("settings file {file}: {reason}")]
     File {
@@ -63,8 +73,8 @@ impl RawSettings {
     /// # Errors
     /// Names the first setting that is wrong.
     pub fn resolve(mut self) -> Result<Settings, SettingsError> {
+        let rate_limits = RateLimits::of(self.rate_limits.as_deref(), self.config.as_deref());
         self.fill_from(Self::read_file(self.config.as_deref())?);
-        self.check_backends()?;
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
         let read_models = read_url(self.read_url.as_deref(), self.read_replica_url)?;
         Ok(Settings {
@@ -112,6 +122,10 @@ impl RawSettings {
             stall: stall(self.stall_seconds)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
             webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
+            limits: rate_limits.read()?,
+            rate_limits,
+            rate_limit_nodes: rate_limits::nodes(self.rate_limit_nodes)?,
+            rate_limit_lease: rate_limits::lease(self.rate_limit_lease)?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -122,16 +136,18 @@ impl RawSettings {
     }
 
     fn read_file(named: Option<&Path>) -> Result<RawSettings, SettingsError> {
-        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        if named.is_none() && !path.exists() {
-            return Ok(RawSettings::default());
-        }
+        let Some(path) = file_at(named) else { return Ok(RawSettings::default()) };
         let wrong = |reason: String| SettingsError::File {
             file: path.display().to_string(),
             reason: reason.lines().collect::<Vec<_>>().join(" "),
         };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut table: toml::Table =
+            toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        // The policies in it are read apart, with their lines.
+        if table.get("rate_limits").is_some_and(toml::Value::is_table) {
+            table.remove("rate_limits");
+        }
         flatten(table).try_into().map_err(|error: toml::de::Error| wrong(error.to_string()))
     }
 
@@ -142,21 +158,13 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds events_cache webhook_allow rate_limits log_format);
+            drain_seconds stall_seconds events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_lease log_format);
     }
+}
 
-    /// The settings that have one meaning in this version: anything else is refused, not ignored.
-    fn check_backends(&mut self) -> Result<(), SettingsError> {
-        let only = |name, given: &mut Option<String>, allowed: &'static str, known: &[&str]| {
-            choice(
-                name,
-                given.take().as_deref(),
-                &known.iter().map(|k| (*k, ())).collect::<Vec<_>>(),
-                allowed,
-            )
-        };
-        only("HOPLOG_RATE_LIMITS", &mut self.rate_limits, "on, off", &["on", "off"])
-    }
+/// The settings file, if there is one.
+pub(super) fn file_at(named: Option<&Path>) -> Option<&Path> {
+    named.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists()))
 }
 
 fn listen(given: Option<String>) -> Result<SocketAddr, SettingsError> {
@@ -201,7 +209,7 @@ pub(super) fn wrong<T>(
     Err(SettingsError::Value { name, value: value.to_owned(), allowed })
 }
 
-fn value<T: FromStr>(
+pub(super) fn value<T: FromStr>(
     name: &'static str,
     given: Option<String>,
     allowed: &'static str,

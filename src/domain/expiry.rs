@@ -57,6 +57,14 @@ pub enum ExpiresInError {
     TooLong,
 }
 
+impl ExpiresIn {
+    /// How long, in seconds; one at least.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.seconds
+    }
+}
+
 impl FromStr for ExpiresIn {
     type Err = ExpiresInError;
 

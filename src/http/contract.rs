@@ -18,11 +18,15 @@ use super::problem::PROBLEM_JSON;
 type Answer = (&'static str, &'static str);
 
 /// What any request may be answered with.
-const ALWAYS: [Answer; 6] = [
+const ALWAYS: [Answer; 7] = [
     ("400", "the request can't be read, or has a parameter or header that is wrong"),
     ("401", "there is no API key, or it is unknown, revoked or expired"),
     ("403", "the API key lacks the scope"),
     ("421", "this copy does not do such work"),
+    (
+        "429",
+        "a limit is reached; Retry-After says when to try again, violated-policies which it is",
+    ),
     ("500", "a mistake of the server"),
     ("503", "something that the server depends on is away; Retry-After says when to try again"),
 ];

@@ -35,6 +35,9 @@ pub struct Readiness {
     /// `ok`, or what is wrong; not there without a shared cache. Everything works without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
+    /// `ok`, or that each node decides alone; not there where rate limits are not shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<String>,
 }
 
 /// Whether the process runs.
@@ -68,6 +71,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         read_models,
         spool: spool.map(spool_in_words),
         cache: app.shared_cache_status().await,
+        rate_limits: app.limits_status(),
     };
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
@@ -103,6 +107,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
         spool.measure(app.clock.now());
     }
     app.links.cache().measure();
+    app.limits.measure();
     let text = app.metrics.render();
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()

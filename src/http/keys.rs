@@ -32,7 +32,7 @@ pub struct NewKeyBody {
     /// A name for people.
     #[schema(example = "newsletter")]
     name: String,
-    /// links:read, links:write, stats:read, events:read, webhooks, admin.
+    /// links:read, links:write, stats:read, events:read, webhooks, ratelimit, admin.
     #[schema(example = json!(["links:read", "links:write"]))]
     scopes: Vec<String>,
     /// Whose links the key reaches; default: yours.

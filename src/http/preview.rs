@@ -1,5 +1,7 @@
 //! `GET /{code}+`: where a link leads, without a click.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::header;
 use axum::http::request::Parts;
@@ -11,7 +13,7 @@ use utoipa::ToSchema;
 use super::origin::Origin;
 use super::page;
 use super::problem::Problem;
-use super::visit::served;
+use super::visit::{NotServed, served};
 use crate::app::App;
 use crate::queries::resolve_link::Resolved;
 
@@ -39,10 +41,16 @@ pub struct Preview {
         (status = 200, description = "where the link leads; a page for browsers", body = Preview),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn preview(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
-    let (Resolved { target, .. }, _) = served(app, code).await?;
+pub(super) async fn preview(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    code: &str,
+) -> Result<Response, NotServed> {
+    let (Resolved { target, .. }, _) = served(app, address, code).await?;
     let short_url = Origin::of(app, request).short_url(&target.key.code);
     if page::wants_html(&request.headers) {
         return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));

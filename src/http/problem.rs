@@ -19,7 +19,7 @@ pub const ERRORS_MAX: usize = 50;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// `about:blank`: the status and the code say it all.
+    /// `about:blank`: the status and the code say it all; of a limit that is reached, what kind it is.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
@@ -33,6 +33,9 @@ pub struct Problem {
     title: &'static str,
     /// What is wrong this time, and what to do.
     detail: String,
+    /// The limits that are reached.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    violated_policies: Vec<String>,
     /// The fields that are wrong, the first 50 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -61,6 +64,7 @@ impl Problem {
             code,
             title,
             detail: detail.into(),
+            violated_policies: Vec::new(),
             errors: Vec::new(),
             headers: Vec::new(),
         }
@@ -118,6 +122,20 @@ impl Problem {
     pub fn internal() -> Self {
         let detail = "the server made a mistake; its log says more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Of a registered type.
+    #[must_use]
+    pub fn with_type(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Names the limits that are reached.
+    #[must_use]
+    pub fn violating(mut self, policies: Vec<String>) -> Self {
+        self.violated_policies = policies;
+        self
     }
 
     /// Adds a header to the answer.

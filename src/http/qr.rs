@@ -1,5 +1,7 @@
 //! `GET /{code}.qr`: the QR code of a short link.
 
+use std::net::IpAddr;
+
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +11,7 @@ use fast_qr::{ECL, QRBuilder, QRCode};
 use super::fields::Parameters;
 use super::origin::Origin;
 use super::problem::Problem;
-use super::visit::served;
+use super::visit::{NotServed, served};
 use crate::app::App;
 use crate::queries::resolve_link::Resolved;
 
@@ -37,14 +39,20 @@ enum Format {
         (status = 400, description = "a parameter that is not known", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn qr_code(app: &App, request: &Parts, code: &str) -> Result<Response, Problem> {
+pub(super) async fn qr_code(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    code: &str,
+) -> Result<Response, NotServed> {
     let mut parameters = Parameters::new(request.uri.query());
     let choices = [("svg", Format::Svg), ("png", Format::Png)];
     let format = parameters.choice("format", &choices, accepted(request));
     parameters.finish()?;
-    let (Resolved { target, .. }, _) = served(app, code).await?;
+    let (Resolved { target, .. }, _) = served(app, address, code).await?;
     let text = Origin::of(app, request).short_url(&target.key.code);
     let (content_type, picture) = match format {
         Format::Png => ("image/png", png(&text)),

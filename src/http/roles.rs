@@ -29,13 +29,14 @@ pub fn wrong_role(app: &App, role: Role) -> Problem {
 }
 
 /// The role a route of the API needs. Health, metrics and documentation need none, and every
-/// copy can tell how the projections are.
+/// copy can tell how the projections are, and what the limits say.
 fn needed(method: &Method, path: &str) -> Option<Role> {
     let asks = matches!(*method, Method::GET | Method::HEAD);
     match path.strip_prefix("/api/")? {
         projections if projections.starts_with("v1/projections") => {
             (!asks).then_some(Role::Projector)
         }
+        limits if limits.starts_with("v1/ratelimit/") => None,
         _ if asks => Some(Role::Query),
         _ => Some(Role::Command),
     }
@@ -54,6 +55,7 @@ mod tests {
             (Method::GET, "/api/analytics/a", Some(Role::Query)),
             (Method::POST, "/api/shorten", Some(Role::Command)),
             (Method::GET, "/api/v1/projections", None),
+            (Method::POST, "/api/v1/ratelimit/check", None),
             (Method::POST, "/api/v1/projections/clicks/rebuild", Some(Role::Projector)),
             (Method::GET, "/health/ready", None),
             (Method::GET, "/metrics", None),

@@ -31,6 +31,7 @@ use deadline::{Deadlines, look_now_and_then};
 use places::{Place, Places};
 use stall::Patient;
 
+use super::limits::Peer;
 use super::method_not_allowed;
 use super::roles::wrong_role;
 use super::visit::visit;
@@ -93,6 +94,7 @@ impl Edge {
     ) -> Result<Response, Infallible> {
         if !is_code(request.uri().path()) {
             request.extensions_mut().insert(cut);
+            request.extensions_mut().insert(Peer(peer));
             // Boxed, like every other way that is not a redirect's: what an answer is made in is
             // moved with every request, and stays as small as the redirect needs it.
             return Box::pin(self.router.clone().oneshot(request.map(Body::new))).await;

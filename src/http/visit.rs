@@ -1,7 +1,7 @@
 //! `GET /{code}`: the redirect. What hangs on it (`+`, `.qr`) is answered elsewhere.
 //!
-//! This is the hot path: one cache look-up, one hand-over to the click recorder, one small
-//! answer. No rate-limit fields and no request id are sent here: clients may delay following.
+//! This is the hot path: one count for the limits, one cache look-up, one hand-over to the click
+//! recorder, one small answer. No rate-limit fields and no request id are sent here: clients may delay following.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
+use super::limits::visitor_refused;
 use super::page;
 use super::preview::preview;
 use super::problem::Problem;
@@ -20,7 +21,8 @@ use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
-use crate::queries::resolve_link::{LinkPath, Resolved, Target};
+use crate::limits::Refused;
+use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
 
 /// On a redirect that may have changed, as nobody could be asked.
 const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
@@ -35,43 +37,91 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         )),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
-    match answer(app, peer, request).await {
+    let address = client_address(peer, &request.headers, &app.trusted_proxies);
+    if let Err(refused) = app.limits.redirect(&request.method, address) {
+        return visitor_refused(refused);
+    }
+    match answer(app, address, request).await {
         Ok(response) => response,
-        Err(problem) => page::problem_for_visitor(problem, &request.headers),
+        Err(NotServed::Problem(problem)) => page::problem_for_visitor(problem, &request.headers),
+        Err(NotServed::Refused(refused)) => visitor_refused(refused),
     }
 }
 
-async fn answer(app: &App, peer: IpAddr, request: &Parts) -> Result<Response, Problem> {
+/// Why a visitor does not get where the link leads.
+#[derive(Debug)]
+pub(super) enum NotServed {
+    /// There is something to say about it.
+    Problem(Problem),
+    /// They have looked for too many codes that nobody has.
+    Refused(Refused),
+}
+
+impl<P: Into<Problem>> From<P> for NotServed {
+    fn from(problem: P) -> Self {
+        Self::Problem(problem.into())
+    }
+}
+
+async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response, NotServed> {
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
     if let Some(code) = path.strip_suffix('+') {
-        return Box::pin(preview(app, request, code)).await;
+        return Box::pin(preview(app, address, request, code)).await;
     }
     if let Some(code) = path.strip_suffix(".qr") {
-        return Box::pin(qr_code(app, request, code)).await;
+        return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let (found, now) = served(app, path).await?;
-    record(app, (peer, now), request, &found.target).await?;
-    redirect(app, &found)
+    let (found, now) = served(app, address, path).await?;
+    record(app, (address, now), request, &found.target).await?;
+    Ok(redirect(app, &found)?)
 }
 
 /// The link, if it is served at an instant, and that instant: after it was looked for, which may take
 /// long when its source is slow.
-pub(super) async fn served(app: &App, code: &str) -> Result<(Resolved, DateTime<Utc>), Problem> {
+pub(super) async fn served(
+    app: &App,
+    address: IpAddr,
+    code: &str,
+) -> Result<(Resolved, DateTime<Utc>), NotServed> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
-    let found = app.links.resolve(path, app.clock.now()).await?;
-    let (found, now) = (found.ok_or_else(Problem::link_not_found)?, app.clock.now());
+    let found = match app.links.at_hand(path, app.clock.now()) {
+        AtHand::Value(target) => Resolved { target, is_stale: false },
+        AtHand::Absent => return Err(Box::pin(in_vain(app, address)).await),
+        AtHand::Nothing => Box::pin(look_for(app, address, path)).await?,
+    };
+    let now = app.clock.now();
     let target = &found.target;
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
-        LinkState::Deleted => Err(Problem::link_deleted()),
-        LinkState::Expired => Err(gone_by_expiry()),
-        _ if expired => Err(gone_by_expiry()),
-        LinkState::Disabled => Err(app.disabled_problem()),
+        LinkState::Deleted => Err(Problem::link_deleted().into()),
+        LinkState::Expired => Err(gone_by_expiry().into()),
+        _ if expired => Err(gone_by_expiry().into()),
+        LinkState::Disabled => Err(app.disabled_problem().into()),
         LinkState::Active => Ok((found, now)),
+    }
+}
+
+/// Looks for a code that is not at hand. Codes that nobody has are charged once that is known; whoever
+/// looked for too many gets no further look, and no answer either.
+async fn look_for(app: &App, address: IpAddr, path: LinkPath<'_>) -> Result<Resolved, NotServed> {
+    // What can't be a code is looked for nowhere: browsers ask for such things on their own.
+    let key = path.key().ok_or_else(Problem::link_not_found)?;
+    app.limits.may_look(address).map_err(NotServed::Refused)?;
+    match app.links.look_up(&key, app.clock.now()).await? {
+        Some(found) => Ok(found),
+        None => Err(in_vain(app, address).await),
+    }
+}
+
+async fn in_vain(app: &App, address: IpAddr) -> NotServed {
+    match app.limits.looked_in_vain(address).await {
+        Ok(()) => Problem::link_not_found().into(),
+        Err(refused) => NotServed::Refused(refused),
     }
 }
 
@@ -82,12 +132,11 @@ fn gone_by_expiry() -> Problem {
 /// The redirect is answered when its click is as safe as the settings ask for.
 async fn record(
     app: &App,
-    (peer, now): (IpAddr, DateTime<Utc>),
+    (address, now): (IpAddr, DateTime<Utc>),
     request: &Parts,
     target: &Arc<Target>,
 ) -> Result<(), Problem> {
     let headers = &request.headers;
-    let address = client_address(peer, headers, &app.trusted_proxies);
     let raw = (&request.method, request.uri.query(), headers);
     let visit = Visit::new(Arc::clone(target), now, Some(address), raw);
     app.clicks.record(visit).await.map_err(Problem::from)

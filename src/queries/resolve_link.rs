@@ -22,9 +22,9 @@ use hoplog_events::log::EventLog;
 use hoplog_events::position::{Position, Sequence, Version};
 use hoplog_projections::link_directory::LinkDirectory;
 
+pub use crate::cache::AtHand;
 use crate::cache::{
-    AtHand, CacheOptions, Found, Level2Error, LoadError, Loaded, SharedLevel, TwoLevelCache,
-    Witness,
+    CacheOptions, Found, Level2Error, LoadError, Loaded, SharedLevel, TwoLevelCache, Witness,
 };
 use crate::domain::link::Link;
 
@@ -95,6 +95,12 @@ impl LinkResolver {
         &self.cache
     }
 
+    /// What this process has at hand of a code.
+    #[must_use]
+    pub fn at_hand(&self, path: LinkPath<'_>, now: DateTime<Utc>) -> AtHand<Arc<Target>> {
+        self.cache.get(&path, millis(now))
+    }
+
     /// Where a code leads; `None`: there is no such link.
     ///
     /// # Errors
@@ -104,16 +110,26 @@ impl LinkResolver {
         path: LinkPath<'_>,
         now: DateTime<Utc>,
     ) -> Result<Option<Resolved>, ResolveError> {
-        let now_ms = millis(now);
-        match self.cache.get(&path, now_ms) {
-            AtHand::Value(target) => return Ok(Some(Resolved { target, is_stale: false })),
-            AtHand::Absent => return Ok(None),
-            AtHand::Nothing => {}
+        match self.at_hand(path, now) {
+            AtHand::Value(target) => Ok(Some(Resolved { target, is_stale: false })),
+            AtHand::Absent => Ok(None),
+            AtHand::Nothing => match path.key() {
+                Some(key) => Box::pin(self.look_up(&key, now)).await,
+                None => Ok(None),
+            },
         }
-        let (Ok(domain), Ok(code)) = (path.domain.parse(), path.code.parse()) else {
-            return Ok(None);
-        };
-        Box::pin(self.load(&LinkKey { domain, code }, now_ms)).await
+    }
+
+    /// The same of what is not at hand.
+    ///
+    /// # Errors
+    /// When nobody can be asked, which must not be mistaken for "no such link".
+    pub async fn look_up(
+        &self,
+        key: &LinkKey,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Resolved>, ResolveError> {
+        self.load(key, millis(now)).await
     }
 
     async fn load(&self, key: &LinkKey, now_ms: u64) -> Result<Option<Resolved>, ResolveError> {

@@ -54,6 +54,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("post", "/api/v1/projections/{name}/verify"),
     ("post", "/api/v1/projections/{name}/pause"),
     ("post", "/api/v1/projections/{name}/resume"),
+    ("post", "/api/v1/ratelimit/check"),
+    ("get", "/api/v1/ratelimit/policies"),
     ("post", "/api/shorten"),
     ("get", "/api/analytics/{code}"),
     ("get", "/health/live"),

@@ -118,6 +118,23 @@ impl Settings {
         self
     }
 
+    /// With the rate limits that are built in.
+    pub fn limited(self) -> Self {
+        self.without("HOPLOG_RATE_LIMITS")
+    }
+
+    /// With rate limits of its own, in a policy file that can be changed.
+    pub fn limited_by(self, policies: &str) -> Self {
+        let path = self.policy_file();
+        std::fs::write(&path, policies).expect("the policies can be written");
+        self.with("HOPLOG_RATE_LIMITS", path.to_str().expect("a plain path"))
+    }
+
+    /// Where those policies are.
+    pub fn policy_file(&self) -> PathBuf {
+        self.data_dir.path().join("policies.toml")
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.path().join("data")
@@ -142,6 +159,12 @@ impl Settings {
             .env("HOPLOG_ADMIN_KEY", ADMIN_KEY)
             .env("HOPLOG_DATA_DIR", self.data_dir())
             .env("HOPLOG_API_KEY", ADMIN_KEY)
+            // All clients of a test have one address, and ask faster than anybody. What limits do by
+            // default is tested where that is left out: see `limited`.
+            .env(
+                "HOPLOG_RATE_LIMITS",
+                std::env::var("HOPLOG_TEST_RATE_LIMITS").as_deref().unwrap_or("off"),
+            )
             // The tests' clients keep connections open that they do not use.
             .env("HOPLOG_DRAIN_SECONDS", "0")
             .envs(self.environment.iter().cloned())
@@ -260,6 +283,11 @@ impl Server {
     pub fn printed(mut self) -> Vec<String> {
         self.child.kill().expect("the server is running");
         self.more.iter().collect()
+    }
+
+    /// `SIGHUP`, as somebody sends who has changed a policy.
+    pub fn hang_up(&self) {
+        run(Command::new("kill").args(["-HUP", &self.child.id().to_string()]));
     }
 
     /// `SIGTERM`, and waits for the end.

@@ -6,10 +6,9 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
 use crate::redis_connection::FAILURES_IN_A_ROW_MAX as TIMEOUTS_MAX;
+use crate::redis_connection::redis_server::RedisServer;
 
-mod servers;
 mod topologies;
 
 /// How long a connection may take to come back.

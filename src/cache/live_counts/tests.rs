@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::cache::Level2;
-use crate::cache::redis_server::RedisServer;
 use crate::redis_connection::BreakerState;
+use crate::redis_connection::redis_server::RedisServer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -23,6 +23,7 @@ use crate::http::fields::Fields;
 use crate::http::headers::{
     HOPLOG_POSITION, IDEMPOTENCY_KEY_CHARS_MAX, Idempotency, RequestId, ascii,
 };
+use crate::http::limits::{ClientAddress, charge_links};
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
 
@@ -82,13 +83,15 @@ pub struct BulkResult {
 pub async fn create_links(
     State(app): State<AppState>,
     LinksWriter(principal): LinksWriter,
+    address: ClientAddress,
     Idempotency(key): Idempotency,
     request_id: RequestId,
     origin: Origin,
     JsonText(body): JsonText,
-) -> Result<Response, Problem> {
-    let List { items: links, fields } = LINKS.of(&body)?;
-    fields.finish().map_err(Problem::validation)?;
+) -> Result<Response, Response> {
+    let List { items: links, fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
+    fields.finish().map_err(|errors| Problem::validation(errors).into_response())?;
+    let standings = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
     let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
     let results: Vec<BulkResult> = stream::iter(0..links.len())
@@ -99,12 +102,20 @@ pub async fn create_links(
         .buffered(CONCURRENCY)
         .collect()
         .await;
+    let mut response = respond(results);
+    if let Some(standings) = standings {
+        response.extensions_mut().insert(standings);
+    }
+    Ok(response)
+}
+
+fn respond(results: Vec<BulkResult>) -> Response {
     let last = results.iter().filter_map(|result| result.position).max_by_key(|p| p.sequence);
     let mut response = Json(BulkAnswer { results }).into_response();
     if let Some(position) = last {
         response.headers_mut().insert(HOPLOG_POSITION, ascii(&position.to_string()));
     }
-    Ok(response)
+    response
 }
 
 async fn create_one(

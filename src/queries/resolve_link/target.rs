@@ -63,6 +63,15 @@ pub struct LinkPath<'a> {
     pub code: &'a str,
 }
 
+impl LinkPath<'_> {
+    /// The link's key; `None`: there can't be such a link.
+    #[must_use]
+    pub fn key(&self) -> Option<LinkKey> {
+        let (domain, code) = (self.domain.parse().ok()?, self.code.parse().ok()?);
+        Some(LinkKey { domain, code })
+    }
+}
+
 impl Equivalent<LinkKey> for LinkPath<'_> {
     fn equivalent(&self, key: &LinkKey) -> bool {
         self.code == key.code.as_str() && self.domain == key.domain.as_str()

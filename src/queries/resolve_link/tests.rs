@@ -18,7 +18,6 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
 use crate::cache::{Level2, Level2Error};
 use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
@@ -30,6 +29,7 @@ use crate::config::Codes;
 use crate::domain::link::{EditLink, LinkCommand};
 use crate::execute::{ExecuteError, Outcome};
 use crate::queries::shared_cache::SharedCache;
+use crate::redis_connection::redis_server::RedisServer;
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::redis_server::RedisServer;
 
 struct World {
     redis: RedisServer,

@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
 use crate::clock::Clock;
+use crate::redis_connection::redis_server::RedisServer;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 

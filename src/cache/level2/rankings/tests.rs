@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::redis_server::RedisServer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,8 +1,8 @@
 //! A cluster, and a primary that a Sentinel watches.
 
-use super::servers::Servers;
 use super::*;
 use crate::cache::Locks;
+use crate::redis_connection::redis_servers::Servers;
 
 async fn connect(url: &str) -> (Space, JoinHandle<()>) {
     let level2 = Arc::new(Level2::new(url.parse().unwrap(), Duration::from_secs(5)));

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::two_nodes::Node;
 use super::*;
-use crate::cache::redis_server::RedisServer;
+use crate::redis_connection::redis_server::RedisServer;
 
 const KEYS: u32 = 3;
 

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::cache::Level2Error;
 use crate::cache::level2::Level2;
-use crate::cache::redis_server::RedisServer;
 use crate::redis_connection::BreakerState;
+use crate::redis_connection::redis_server::RedisServer;
 
 /// Tests run on machines that are busy.
 const DEADLINE: Duration = Duration::from_millis(500);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cache::redis_server::ask;
+use super::redis_server::ask;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -15,7 +15,7 @@ const ATTEMPTS_MAX: usize = 10;
 const SLOTS: u32 = 16_384;
 
 /// Servers that are killed when they are dropped.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     children: Vec<(u16, Child)>,
     dir: tempfile::TempDir,
 }
@@ -69,24 +69,24 @@ impl Servers {
         runs
     }
 
-    pub(super) fn ports(&self) -> Vec<u16> {
+    pub(crate) fn ports(&self) -> Vec<u16> {
         self.children.iter().map(|(port, _)| *port).collect()
     }
 
     /// Ends one of them.
-    pub(super) fn kill(&mut self, port: u16) {
+    pub(crate) fn kill(&mut self, port: u16) {
         let child = self.children.iter_mut().find(|(of, _)| *of == port);
         let (_, child) = child.expect("it is one of them");
         child.kill().expect("it runs");
         child.wait().expect("it ends");
     }
 
-    pub(super) fn command(port: u16, words: &[&str]) -> String {
+    pub(crate) fn command(port: u16, words: &[&str]) -> String {
         ask(port, words).expect("redis-server answers")
     }
 
     /// A cluster of three, each with a third of the slots.
-    pub(super) fn cluster() -> Self {
+    pub(crate) fn cluster() -> Self {
         let started = (0..ATTEMPTS_MAX).find_map(|_| {
             let (ports, mut servers) = (free_ports(6), Self::new());
             let start = |(port, bus): (&u16, &u16)| {
@@ -119,7 +119,7 @@ impl Servers {
     }
 
     /// A primary with a replica, and a Sentinel that knows them as `main`: in this order.
-    pub(super) fn sentinel() -> Self {
+    pub(crate) fn sentinel() -> Self {
         let started = (0..ATTEMPTS_MAX).find_map(|_| {
             let (ports, mut servers) = (free_ports(3), Self::new());
             let nothing_on_disk = ["--save", ""].map(str::to_owned);

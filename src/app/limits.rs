@@ -1,0 +1,85 @@
+//! The limits' part in the application: opened, kept connected, read again on SIGHUP.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use hoplog_events::position::LogId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::{App, AppState};
+use crate::config::{RateLimits, Settings};
+use crate::limits::Limits;
+use crate::ratelimit::{Limiter, MonotonicClock, SharedOptions};
+
+/// Subjects that a process keeps counts of, each under one policy; about 200 bytes each.
+const SUBJECTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
+
+impl App {
+    /// How the limits that are shared are: `ok`, or what is wrong; `None`: they are not shared.
+    #[must_use]
+    pub fn limits_status(&self) -> Option<String> {
+        let away = "the shared store is away: each node decides alone";
+        let status = || if self.limits.is_degraded() { away } else { "ok" }.to_owned();
+        self.limits.is_shared().then(status)
+    }
+}
+
+/// Limits as the settings want them; nothing is asked yet. Nodes on one log count together, whoever else
+/// is on the same Redis.
+pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
+    let clock = MonotonicClock::system();
+    let limiter = match &settings.cache {
+        Some(address) if settings.rate_limits != RateLimits::Off => {
+            let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
+            options.nodes = Arc::new(AtomicU32::new(settings.rate_limit_nodes.get()));
+            options.lease = settings.rate_limit_lease;
+            Limiter::shared(address.clone(), options, SUBJECTS_MAX, clock)
+        }
+        _ => Limiter::in_process(SUBJECTS_MAX, clock),
+    };
+    let is_shared = settings.cache.is_some() && settings.rate_limits != RateLimits::Off;
+    Limits::new(settings.limits.clone(), limiter, is_shared)
+}
+
+/// Keeps the shared store connected, and follows SIGHUP.
+pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
+    let limiter = Arc::clone(app.limits.limiter());
+    jobs.spawn(async move { limiter.keep_connected().await });
+    let app = Arc::clone(app);
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            jobs.spawn(async move {
+                while hangups.recv().await.is_some() {
+                    read_again(&app);
+                }
+            });
+        }
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");
+        }
+    }
+}
+
+/// Units that were taken ahead of others are given back.
+pub(super) async fn stop(app: &App) {
+    app.limits.limiter().give_back().await;
+}
+
+/// Policies that stay the same keep their counts; if any is wrong, all stay as they are.
+fn read_again(app: &App) {
+    let outcome = match app.rate_limits.read() {
+        Ok(rules) => {
+            let policies = rules.all().len();
+            app.limits.replace(rules);
+            tracing::info!(policies, "the policies of the rate limits were read again");
+            "done"
+        }
+        Err(error) => {
+            tracing::error!(%error, "the policies of the rate limits stay as they were");
+            "refused"
+        }
+    };
+    metrics::counter!("hoplog_ratelimit_reloads_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,109 @@
+//! Where the policies of the rate limits stand, and reading them: at the start, and on SIGHUP.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use super::SettingsError;
+use super::parse::{file_at, value, wrong};
+use crate::limits::{PolicyFileError, Rules};
+
+/// The most nodes that share a limit.
+const NODES_MAX: u32 = 1_000;
+
+/// The most units that a node may take ahead.
+const LEASE_MAX: u32 = 10_000;
+
+const NAME: &str = "HOPLOG_RATE_LIMITS";
+
+/// Where the policies of the rate limits stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RateLimits {
+    /// Nothing is limited.
+    Off,
+    /// In the program.
+    Builtin,
+    /// In a policy file.
+    File(PathBuf),
+    /// In the settings file, or where that says.
+    Settings(PathBuf),
+}
+
+impl RateLimits {
+    /// What a flag or the environment says; otherwise the settings file, if there is one.
+    pub(super) fn of(given: Option<&str>, settings: Option<&Path>) -> Self {
+        match (given, file_at(settings)) {
+            (Some(given), _) => Self::named(given),
+            (None, Some(file)) => Self::Settings(file.to_owned()),
+            (None, None) => Self::Builtin,
+        }
+    }
+
+    fn named(text: &str) -> Self {
+        match text {
+            "on" => Self::Builtin,
+            "off" => Self::Off,
+            path => Self::File(path.into()),
+        }
+    }
+
+    /// The policies as they stand there now.
+    ///
+    /// # Errors
+    /// When there is no such file, or something in it is wrong: with its line.
+    pub fn read(&self) -> Result<Rules, SettingsError> {
+        match self {
+            Self::Off => Ok(Rules::default()),
+            Self::Builtin => {
+                Rules::builtin().map_err(|error| policies(Path::new("built in"), error))
+            }
+            Self::File(path) => {
+                let allowed = "on, off, or the path of a policy file that can be read";
+                let text = std::fs::read_to_string(path);
+                let text = text.or_else(|_| wrong(NAME, &path.display().to_string(), allowed))?;
+                Rules::parse(&text).map_err(|error| policies(path, error))
+            }
+            Self::Settings(path) => read_settings(path),
+        }
+    }
+}
+
+/// `rate_limits` may be a word, a path, or a table with policies.
+fn read_settings(path: &Path) -> Result<Rules, SettingsError> {
+    let unreadable = |reason: String| SettingsError::File {
+        file: path.display().to_string(),
+        reason: reason.lines().collect::<Vec<_>>().join(" "),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let table: toml::Table =
+        toml::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    match table.get("rate_limits") {
+        None => RateLimits::Builtin.read(),
+        Some(toml::Value::String(word)) => RateLimits::named(word).read(),
+        Some(toml::Value::Table(_)) => {
+            Rules::parse_settings(&text).map_err(|error| policies(path, error))
+        }
+        Some(other) => {
+            wrong(NAME, other.type_str(), "\"on\", \"off\", a path, or [[rate_limits.policies]]")
+        }
+    }
+}
+
+fn policies(file: &Path, error: PolicyFileError) -> SettingsError {
+    SettingsError::Policies { file: file.display().to_string(), error }
+}
+
+/// How many nodes share a limit.
+pub(super) fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> {
+    let (name, allowed) = ("HOPLOG_RATE_LIMIT_NODES", "a whole number from 1 to 1000");
+    let text = given.clone().unwrap_or_default();
+    let nodes = value(name, given, allowed)?.unwrap_or(NonZeroU32::MIN);
+    if nodes.get() > NODES_MAX { wrong(name, &text, allowed) } else { Ok(nodes) }
+}
+
+/// How many units of a limit a node may take ahead.
+pub(super) fn lease(given: Option<String>) -> Result<u32, SettingsError> {
+    let (name, allowed) = ("HOPLOG_RATE_LIMIT_LEASE", "a whole number from 0 to 10000");
+    let text = given.clone().unwrap_or_default();
+    let units = value(name, given, allowed)?.unwrap_or(0);
+    if units > LEASE_MAX { wrong(name, &text, allowed) } else { Ok(units) }
+}

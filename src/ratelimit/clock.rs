@@ -1,0 +1,50 @@
+//! The clock of this process: it only goes forward.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where the time comes from. Only differences of it mean anything.
+#[derive(Debug, Clone)]
+pub struct MonotonicClock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Since(Instant),
+    /// Microseconds.
+    Set(Arc<AtomicU64>),
+}
+
+impl MonotonicClock {
+    /// The machine's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::Since(Instant::now()))
+    }
+
+    /// One that stands still until it is moved.
+    #[must_use]
+    pub fn set_by_hand() -> Self {
+        Self(Source::Set(Arc::default()))
+    }
+
+    /// Moves a clock that is set by hand; the machine's goes on by itself.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Set(micros) = &self.0 {
+            micros.fetch_add(micros_of(by), Ordering::SeqCst);
+        }
+    }
+
+    /// Microseconds since some instant.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        match &self.0 {
+            Source::Since(start) => micros_of(start.elapsed()),
+            Source::Set(micros) => micros.load(Ordering::SeqCst),
+        }
+    }
+}
+
+fn micros_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

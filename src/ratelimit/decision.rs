@@ -1,0 +1,296 @@
+//! What was decided, and how things stand.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::arithmetic::Numbers;
+use super::charge::Charge;
+use super::receipt::Receipt;
+use super::tier::Tier;
+
+/// How things stand for one charge, by the tier of its policy that matters: of a refusal the one that
+/// refuses longest, else the one with the fewest units left. As of the decision, after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    charge: u8,
+    tier: Tier,
+    numbers: Numbers,
+    /// By the clock of whoever keeps the numbers.
+    now: u64,
+    /// Units that this node has in hand besides.
+    ahead: u32,
+    shadow: bool,
+}
+
+impl Standing {
+    /// The charge's place among those that were decided.
+    #[must_use]
+    pub fn charge(&self) -> usize {
+        usize::from(self.charge)
+    }
+
+    /// Whether the policy only counts and reports.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// The tier that matters.
+    #[must_use]
+    pub fn tier(&self) -> &Tier {
+        &self.tier
+    }
+
+    /// Units in a window.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.tier.limit()
+    }
+
+    /// The window, in whole seconds.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.tier.window()
+    }
+
+    /// Units that are left.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        let remaining = self.tier.remaining(self.numbers, self.now).saturating_add(self.ahead);
+        remaining.min(self.tier.capacity())
+    }
+
+    /// How long until all units are back, if nothing more is taken; 0: they are.
+    #[must_use]
+    pub fn reset(&self) -> Duration {
+        let full_at = self.tier.full_at(self.numbers, self.now);
+        Duration::from_micros(full_at.saturating_sub(self.now))
+    }
+
+    /// How long until there is one unit more than now; 0: there can't be more. Never longer than the
+    /// decision's `retry_after`, if this charge was refused.
+    #[must_use]
+    pub fn more_in(&self) -> Duration {
+        let remaining = self.tier.remaining(self.numbers, self.now);
+        if remaining >= self.tier.capacity() {
+            return Duration::ZERO;
+        }
+        let one_more = u64::from(remaining) + 1;
+        Duration::from_micros(self.tier.wait(self.numbers, self.now, one_more))
+    }
+
+    /// Whether less is left, or the same for longer.
+    fn is_shorter(&self, other: &Self) -> bool {
+        let rank = |standing: &Self| (standing.remaining(), u64::MAX - standing.tier.window_us());
+        rank(self) < rank(other)
+    }
+
+    /// How long until so many units fit, in microseconds.
+    pub(super) fn wait(&self, cost: u32) -> u64 {
+        self.tier.wait(self.numbers, self.now, u64::from(cost))
+    }
+
+    /// The same so much later, with units in hand.
+    pub(super) fn later(mut self, charge: usize, by_us: u64, ahead: u32) -> Self {
+        self.now += by_us;
+        self.numbers = self.tier.advanced(self.numbers, self.now);
+        self.charge = u8::try_from(charge).unwrap_or(u8::MAX);
+        self.ahead = ahead;
+        self
+    }
+}
+
+/// Where it was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In this process, which is all there is.
+    Here,
+    /// In the shared store.
+    Store,
+    /// Here, as the store has refused it until later.
+    Denied,
+    /// Here, out of units that this node has taken ahead.
+    Leased,
+    /// Here, as the store can't be asked: standings are those of this node's share.
+    Degraded,
+}
+
+impl Way {
+    /// In one word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Store => "store",
+            Self::Denied => "denied",
+            Self::Leased => "leased",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Decision {
+    way: Way,
+    /// Charges that refuse, and shadows that would have, by their places: one bit each.
+    refused: u8,
+    shadowed: u8,
+    unavailable: bool,
+    standings: SmallVec<[Standing; 2]>,
+    matters: usize,
+    retry_after_us: u64,
+    receipt: Option<Receipt>,
+}
+
+impl Decision {
+    pub(super) fn new(way: Way) -> Self {
+        Self {
+            way,
+            refused: 0,
+            shadowed: 0,
+            unavailable: false,
+            standings: SmallVec::new(),
+            matters: 0,
+            retry_after_us: 0,
+            receipt: None,
+        }
+    }
+
+    /// Whether the request may pass.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.refused == 0 && !self.unavailable
+    }
+
+    /// Where it was decided.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Whether the store could not be asked.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.way == Way::Degraded
+    }
+
+    /// Whether it is refused as a policy lets nobody pass while the store can't be asked.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.unavailable
+    }
+
+    /// How things stand for each charge that was looked at, in their order. All are, but in
+    /// [`Denied`](Way::Denied), where it is only the charge that refuses, and in
+    /// [`Degraded`](Way::Degraded), where policies that are open or closed have none.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// The standing that matters most: of a refusal the one to wait for longest, else the one with the
+    /// fewest units left.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standings.get(self.matters)
+    }
+
+    /// Of a refusal: how long until the request can pass, if nobody else takes anything. Never 0.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        (!self.is_allowed()).then(|| Duration::from_micros(self.retry_after_us.max(1)))
+    }
+
+    /// The places of the charges that refuse.
+    pub fn refused_by(&self) -> impl Iterator<Item = usize> + use<> {
+        places(self.refused)
+    }
+
+    /// The places of the charges whose policies are shadows and would have refused.
+    pub fn shadowed(&self) -> impl Iterator<Item = usize> + use<> {
+        places(self.shadowed)
+    }
+
+    /// Takes out what is needed to give charges back; there if a policy gives something back.
+    pub fn take_receipt(&mut self) -> Option<Receipt> {
+        self.receipt.take()
+    }
+
+    pub(super) fn set_receipt(&mut self, receipt: Option<Receipt>) {
+        self.receipt = receipt;
+    }
+
+    /// A policy lets nobody pass while the store is away.
+    pub(super) fn close(&mut self, charge: usize, again_us: u64) {
+        self.unavailable = true;
+        self.refused |= 1 << charge;
+        self.retry_after_us = self.retry_after_us.max(again_us);
+    }
+
+    /// How things stand for a charge; `numbers` of its tiers, in their order.
+    pub(super) fn add(
+        &mut self,
+        place: usize,
+        charge: &Charge,
+        numbers: &[Numbers],
+        now: u64,
+        fits: bool,
+    ) {
+        let policy = charge.policy();
+        let standing = |tier: &Tier, numbers: &Numbers| Standing {
+            charge: u8::try_from(place).unwrap_or(u8::MAX),
+            tier: *tier,
+            numbers: *numbers,
+            now,
+            ahead: 0,
+            shadow: policy.is_shadow(),
+        };
+        let standings =
+            policy.tiers().iter().zip(numbers).map(|(tier, numbers)| standing(tier, numbers));
+        let wait = |standing: &Standing| standing.wait(charge.cost());
+        let matters = if fits {
+            standings.reduce(|one, other| if other.is_shorter(&one) { other } else { one })
+        } else {
+            standings.reduce(|one, other| if wait(&other) > wait(&one) { other } else { one })
+        };
+        if let Some(standing) = matters {
+            self.push(standing, if fits { 0 } else { wait(&standing).max(1) });
+        }
+    }
+
+    /// Charges have other places than they were decided at.
+    pub(super) fn relabel(&mut self, place: impl Fn(usize) -> usize) {
+        let moved = |bits: u8| places(bits).fold(0, |moved, at| moved | 1 << place(at));
+        (self.refused, self.shadowed) = (moved(self.refused), moved(self.shadowed));
+        for standing in &mut self.standings {
+            standing.charge = u8::try_from(place(standing.charge())).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// One more standing. `wait`: for so long it refuses; 0: it does not.
+    pub(super) fn push(&mut self, standing: Standing, wait: u64) {
+        let (bit, at) = (1 << standing.charge, self.standings.len());
+        let matters = if standing.shadow {
+            self.shadowed |= if wait > 0 { bit } else { 0 };
+            false
+        } else if wait > 0 {
+            self.refused |= bit;
+            wait > self.retry_after_us
+        } else {
+            let before = self.standings.get(self.matters);
+            let is_shorter = before.is_none_or(|b| b.shadow || standing.is_shorter(b));
+            self.refused == 0 && is_shorter
+        };
+        if matters {
+            self.matters = at;
+            self.retry_after_us = self.retry_after_us.max(wait);
+        }
+        self.standings.push(standing);
+    }
+}
+
+fn places(bits: u8) -> impl Iterator<Item = usize> + use<> {
+    (0..8).filter(move |place| bits & 1 << place != 0)
+}

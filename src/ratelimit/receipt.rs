@@ -1,0 +1,51 @@
+//! What is needed to give charges back.
+
+use smallvec::SmallVec;
+
+use super::arithmetic::Numbers;
+use super::charge::Charge;
+use super::policy::Refund;
+
+/// How a request ended, for policies that count only some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was meant to.
+    Success,
+    /// Otherwise.
+    Failure,
+}
+
+/// What a request was charged. It can be given back once, as it is consumed by that.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(super) place: Place,
+    /// Of the request: unique in this process.
+    pub(super) request: u64,
+    pub(super) taken: Vec<Taken>,
+}
+
+/// Who has charged it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    Store,
+}
+
+/// What was taken of one subject under one policy, and what that left behind in each tier.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) charge: Charge,
+    pub(super) marks: SmallVec<[Numbers; 1]>,
+}
+
+impl Receipt {
+    /// Only what is to be given back after such an end; `None`: nothing is.
+    pub(super) fn due(mut self, outcome: Outcome) -> Option<Self> {
+        let refund = match outcome {
+            Outcome::Success => Refund::OnSuccess,
+            Outcome::Failure => Refund::OnFailure,
+        };
+        self.taken.retain(|taken| taken.charge.policy().refund() == refund);
+        (!self.taken.is_empty()).then_some(self)
+    }
+}

@@ -1,0 +1,301 @@
+//! The store that all nodes share: Redis, behind a deadline and a circuit breaker.
+//!
+//! No request waits for a connection and none is a probe: that is the work of one task. A probe has to be
+//! answered within the deadline as well, so that a Redis that is merely slow is left alone.
+
+mod script;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use redis::{Cmd, RedisError};
+use tokio::sync::Notify;
+
+use super::charge::Charge;
+use super::receipt::Taken;
+use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
+use script::Script;
+pub(super) use script::{Answer, Asked, Mode};
+
+/// How long Redis may take to accept a connection.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long after a failure before a connection is tried again, at most.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// The store did not decide.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StoreError {
+    /// It is not asked for now.
+    #[error("it is away")]
+    Away,
+    /// It did not answer in time; it may have counted the request.
+    #[error("it does not answer in time")]
+    TimedOut,
+    /// The connection failed, or it answers nobody.
+    #[error("{0}")]
+    Failed(String),
+    /// It is there and can't do what it is asked: something is wrong with the keys or the script. It is no
+    /// outage, so nobody passes uncounted.
+    #[error("it refuses: {0}")]
+    Refused(String),
+}
+
+/// The way to it.
+pub(super) struct Store {
+    address: RedisAddress,
+    deadline: Duration,
+    script: Script,
+    line: ArcSwapOption<Line>,
+    breaker: Breaker,
+    opened: Notify,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("breaker", &self.breaker.state()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Nothing is sent before [`keep_connected`](Self::keep_connected) runs.
+    pub(super) fn new(address: RedisAddress, prefix: &str, deadline: Duration) -> Self {
+        // For TLS: it is rustls with ring. Fails if that is installed already: just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
+        let script = Script::new(prefix);
+        Self { address, deadline, script, line, breaker, opened: Notify::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_clock(mut self, clock: super::MonotonicClock) -> Self {
+        self.script = self.script.with_clock(clock);
+        self
+    }
+
+    pub(super) fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.breaker.state() != BreakerState::Closed
+    }
+
+    /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
+    pub(super) async fn keep_connected(&self) {
+        let mut told = false;
+        loop {
+            match self.come_back().await {
+                Ok(()) => {
+                    tracing::info!("the store of the rate limits is here");
+                    told = false;
+                    while !self.is_away() {
+                        let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
+                    }
+                    tracing::warn!("the store of the rate limits fails; it is not asked for now");
+                }
+                Err(error) if !told => {
+                    tracing::warn!(%error, "the store of the rate limits is away");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            self.line.store(None);
+            if let Some(until) = self.breaker.opens_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
+        }
+    }
+
+    /// Probes until the breaker closes, or a probe fails.
+    async fn come_back(&self) -> Result<(), StoreError> {
+        let mut line: Option<Line> = None;
+        while let Some(probe) = self.breaker.probe(Instant::now()) {
+            match self.find(line.take()).await {
+                Ok(found) => {
+                    // Before it closes: whoever may ask finds a line.
+                    self.line.store(Some(found.clone().into()));
+                    line = Some(found);
+                    probe.settle(Outcome::Answered);
+                }
+                Err(error) => {
+                    probe.settle(Outcome::Failed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A line that answers in time.
+    async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
+        let mut line = if let Some(line) = line {
+            line
+        } else {
+            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
+            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
+            let connected = connected.map_err(|_| StoreError::TimedOut)?;
+            connected.map_err(|error| failed(&error))?
+        };
+        let ping = [redis::cmd("PING")];
+        let answers = tokio::time::timeout(self.deadline, line.send(&ping)).await;
+        let answers = answers.map_err(|_| StoreError::TimedOut)?;
+        match answers.map_err(|error| failed(&error))?.pop() {
+            Some(Err(refusal)) => Err(StoreError::Failed(refusal.text)),
+            _ => Ok(line),
+        }
+    }
+
+    /// Lets the script decide for a request, within the deadline.
+    pub(super) async fn decide(
+        &self,
+        mode: Mode,
+        asked: &[Asked<'_>],
+        request: u64,
+    ) -> Result<Answer, StoreError> {
+        let until = tokio::time::Instant::now() + self.deadline;
+        let (mut line, groups) = self.line_for(asked)?;
+        let command =
+            |group: &Vec<usize>, whole| self.script.decision(mode, asked, group, request, whole);
+        let replies = self.run(&mut line, &groups, command, until).await?;
+        let mut answer = Answer::new(asked);
+        for (group, reply) in groups.iter().zip(replies) {
+            answer.read(asked, group, reply)?;
+        }
+        if mode == Mode::Take && groups.len() > 1 && !answer.is_allowed() {
+            self.undo(&mut line, asked, &mut answer, request, until).await;
+        }
+        Ok(answer)
+    }
+
+    /// Of a cluster, some subjects were charged before it was known that another refuses: they get back
+    /// exactly that. If it fails, a refused request has counted.
+    async fn undo(
+        &self,
+        line: &mut Line,
+        asked: &[Asked<'_>],
+        answer: &mut Answer,
+        request: u64,
+        until: tokio::time::Instant,
+    ) {
+        let taken: Vec<Taken> = answer.take_back(asked);
+        if let Err(error) = self.send_back(line, &taken, request, until).await {
+            tracing::debug!(%error, "a refused request stays counted");
+        }
+    }
+
+    /// Gives back what a request was charged, once: it is not repeated if there is no answer.
+    pub(super) async fn give_back(&self, taken: &[Taken], request: u64) -> Result<(), StoreError> {
+        let until = tokio::time::Instant::now() + self.deadline;
+        let line = self.line.load_full().ok_or(StoreError::Away)?;
+        self.send_back(&mut Line::clone(&line), taken, request, until).await
+    }
+
+    async fn send_back(
+        &self,
+        line: &mut Line,
+        taken: &[Taken],
+        request: u64,
+        until: tokio::time::Instant,
+    ) -> Result<(), StoreError> {
+        let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
+        let groups = groups(&charges, matches!(line, Line::Cluster(_)));
+        let command =
+            |group: &Vec<usize>, whole| self.script.give_back(taken, group, request, whole);
+        self.run(line, &groups, command, until).await.map(|_| ())
+    }
+
+    fn line_for(&self, asked: &[Asked<'_>]) -> Result<(Line, Vec<Vec<usize>>), StoreError> {
+        let line = self.line.load_full().ok_or(StoreError::Away)?;
+        let charges: Vec<&Charge> = asked.iter().map(|asked| asked.charge).collect();
+        let groups = groups(&charges, matches!(*line, Line::Cluster(_)));
+        Ok((Line::clone(&line), groups))
+    }
+
+    /// Runs the script for each group, all at once: by its hash, and with its text where Redis has lost it.
+    async fn run(
+        &self,
+        line: &mut Line,
+        groups: &[Vec<usize>],
+        command: impl Fn(&Vec<usize>, bool) -> Cmd,
+        until: tokio::time::Instant,
+    ) -> Result<Vec<redis::Value>, StoreError> {
+        let permit = self.breaker.permit().ok_or(StoreError::Away)?;
+        let ask = async {
+            let commands: Vec<Cmd> = groups.iter().map(|group| command(group, false)).collect();
+            let mut replies = line.send(&commands).await?;
+            let lost: Vec<usize> =
+                (0..replies.len()).filter(|at| replies.get(*at).is_some_and(is_unknown)).collect();
+            let whole: Vec<Cmd> = lost
+                .iter()
+                .filter_map(|at| groups.get(*at))
+                .map(|group| command(group, true))
+                .collect();
+            if !whole.is_empty() {
+                for (at, reply) in lost.into_iter().zip(line.send(&whole).await?) {
+                    if let Some(place) = replies.get_mut(at) {
+                        *place = reply;
+                    }
+                }
+            }
+            Ok::<_, RedisError>(replies)
+        };
+        let (answers, outcome) = judge(tokio::time::timeout_at(until, ask).await);
+        permit.settle(outcome);
+        if self.is_away() {
+            self.opened.notify_one();
+        }
+        answers
+    }
+}
+
+/// Places of charges that one call decides: their keys lie in one slot. One server decides all at once; in
+/// a cluster each subject has a slot of its own.
+fn groups(charges: &[&Charge], is_cluster: bool) -> Vec<Vec<usize>> {
+    if !is_cluster {
+        return vec![(0..charges.len()).collect()];
+    }
+    let mut groups: Vec<(super::Subject, Vec<usize>)> = Vec::new();
+    for (at, charge) in charges.iter().enumerate() {
+        match groups.iter_mut().find(|(subject, _)| *subject == charge.subject()) {
+            Some((_, group)) => group.push(at),
+            None => groups.push((charge.subject(), vec![at])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn is_unknown(reply: &Reply) -> bool {
+    let refusal = reply.as_ref().err();
+    refusal.is_some_and(|refusal| refusal.kind == Some(redis::ServerErrorKind::NoScript))
+}
+
+type Timed = Result<Result<Vec<Reply>, RedisError>, tokio::time::error::Elapsed>;
+
+/// What came of it, for the caller and for the breaker.
+fn judge(answered: Timed) -> (Result<Vec<redis::Value>, StoreError>, Outcome) {
+    let replies = match answered {
+        Err(_) => return (Err(StoreError::TimedOut), Outcome::Failed),
+        Ok(Err(error)) => {
+            let lost = error.is_io_error() || error.is_unrecoverable_error();
+            let outcome = if lost { Outcome::Lost } else { Outcome::Failed };
+            return (Err(failed(&error)), outcome);
+        }
+        Ok(Ok(replies)) => replies,
+    };
+    let refusals = || replies.iter().filter_map(|reply| reply.as_ref().err());
+    if let Some(refusal) = refusals().find(|refusal| refusal.is_of_a_replica()) {
+        // The primary before: its address may lead to the new one.
+        return (Err(StoreError::Failed(refusal.text.clone())), Outcome::Lost);
+    }
+    if let Some(refusal) = refusals().find(|refusal| Refusal::is_of_all(refusal)) {
+        return (Err(StoreError::Failed(refusal.text.clone())), Outcome::Failed);
+    }
+    let values = replies.into_iter().collect::<Result<_, Refusal>>();
+    (values.map_err(|refusal| StoreError::Refused(refusal.text)), Outcome::Answered)
+}
+
+fn failed(error: &RedisError) -> StoreError {
+    StoreError::Failed(error.to_string())
+}

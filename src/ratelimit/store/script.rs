@@ -1,0 +1,255 @@
+//! The script that decides, its arguments and its answers.
+
+use redis::{Cmd, Value};
+use smallvec::SmallVec;
+
+use super::StoreError;
+use crate::ratelimit::arithmetic::Numbers;
+use crate::ratelimit::charge::Charge;
+use crate::ratelimit::receipt::Taken;
+use crate::ratelimit::tier::{Algorithm, Tier};
+
+const TEXT: &str = include_str!("limits.lua");
+
+/// What the script does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ratelimit) enum Mode {
+    Take,
+    Look,
+}
+
+/// A charge, and how many units are wanted besides if they fit.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ratelimit) struct Asked<'a> {
+    pub(in crate::ratelimit) charge: &'a Charge,
+    pub(in crate::ratelimit) ahead: u32,
+}
+
+/// What the script said of each charge.
+#[derive(Debug)]
+pub(in crate::ratelimit) struct Answer {
+    pub(in crate::ratelimit) charges: Vec<Answered>,
+}
+
+/// What it said of one.
+#[derive(Debug, Clone, Default)]
+pub(in crate::ratelimit) struct Answered {
+    /// By the store's clock.
+    pub(in crate::ratelimit) now: u64,
+    pub(in crate::ratelimit) fits: bool,
+    /// Units that were taken besides the cost.
+    pub(in crate::ratelimit) ahead: u32,
+    pub(in crate::ratelimit) numbers: SmallVec<[Numbers; 1]>,
+    is_shadow: bool,
+    /// Whether all that one call decided fits.
+    group_fits: bool,
+}
+
+/// The script, and what keys begin with.
+pub(super) struct Script {
+    text: String,
+    hash: String,
+    prefix: Box<str>,
+    /// Of this process, so that its requests are nobody else's.
+    node: u64,
+    #[cfg(test)]
+    clock: Option<crate::ratelimit::MonotonicClock>,
+}
+
+impl Script {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            text: TEXT.to_owned(),
+            hash: redis::Script::new(TEXT).get_hash().to_owned(),
+            prefix: prefix.into(),
+            node: rand::random(),
+            #[cfg(test)]
+            clock: None,
+        }
+    }
+
+    /// A text that takes the time from its last argument and keeps keys for an hour longer, so that a
+    /// test can run through days: two lines are replaced.
+    #[cfg(test)]
+    pub(super) fn with_clock(self, clock: crate::ratelimit::MonotonicClock) -> Self {
+        let replaced = |text: &str, line: &str, by: &str| {
+            assert!(text.contains(line));
+            text.replace(line, by)
+        };
+        let text = replaced(TEXT, "redis.call('TIME')", "{0, ARGV[#ARGV]}");
+        let text = replaced(&text, "LINGER_MS = 1\n", "LINGER_MS = 3600000\n");
+        let hash = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash, clock: Some(clock), ..self }
+    }
+
+    /// Decides for charges whose keys lie in one slot. `whole`: with its text.
+    pub(super) fn decision(
+        &self,
+        mode: Mode,
+        asked: &[Asked<'_>],
+        group: &[usize],
+        request: u64,
+        whole: bool,
+    ) -> Cmd {
+        let asked: Vec<&Asked<'_>> = group.iter().filter_map(|at| asked.get(*at)).collect();
+        let charges: Vec<&Charge> = asked.iter().map(|asked| asked.charge).collect();
+        let word = match mode {
+            Mode::Take => "take",
+            Mode::Look => "look",
+        };
+        let mut command = self.begin(&charges, word, request, whole);
+        for asked in asked {
+            let wanted = asked.charge.cost().saturating_add(asked.ahead);
+            charge(&mut command, asked.charge, wanted, &[]);
+        }
+        self.end(&mut command);
+        command
+    }
+
+    /// Gives back what was taken.
+    pub(super) fn give_back(
+        &self,
+        taken: &[Taken],
+        group: &[usize],
+        request: u64,
+        whole: bool,
+    ) -> Cmd {
+        let taken: Vec<&Taken> = group.iter().filter_map(|at| taken.get(*at)).collect();
+        let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
+        let mut command = self.begin(&charges, "back", request, whole);
+        for taken in taken {
+            charge(&mut command, &taken.charge, taken.charge.cost(), &taken.marks);
+        }
+        self.end(&mut command);
+        command
+    }
+
+    fn begin(&self, charges: &[&Charge], mode: &str, request: u64, whole: bool) -> Cmd {
+        let mut command = redis::cmd(if whole { "EVAL" } else { "EVALSHA" });
+        command.arg(if whole { &self.text } else { &self.hash });
+        let tiers = |charge: &&Charge| charge.policy().tiers().len();
+        command.arg(charges.iter().map(tiers).sum::<usize>());
+        for charge in charges {
+            let (policy, tag) = (charge.policy(), charge.subject().tag());
+            let (name, version) = (policy.name(), policy.version());
+            for tier in 0..policy.tiers().len() {
+                command.arg(format!("{}{{{tag:032x}}}:{name}:{version:016x}:{tier}", self.prefix));
+            }
+        }
+        command.arg(mode).arg(format!("{:x}-{request:x}", self.node)).arg(charges.len());
+        command
+    }
+
+    #[cfg(test)]
+    fn end(&self, command: &mut Cmd) {
+        if let Some(clock) = &self.clock {
+            command.arg(clock.now());
+        }
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "a test adds the time")]
+    fn end(&self, _: &mut Cmd) {}
+}
+
+fn charge(command: &mut Cmd, charge: &Charge, wanted: u32, marks: &[Numbers]) {
+    let policy = charge.policy();
+    // No tier can hold more; then it isn't tried.
+    let wanted = if wanted > policy.capacity() { charge.cost() } else { wanted };
+    command.arg(policy.tiers().len()).arg(u8::from(policy.is_shadow()));
+    command.arg(charge.cost()).arg(wanted);
+    for (at, tier) in policy.tiers().iter().enumerate() {
+        arguments(command, tier, charge.cost(), wanted);
+        if let Some(marks) = marks.get(at) {
+            command.arg(marks.at).arg(marks.count);
+        }
+    }
+}
+
+fn arguments(command: &mut Cmd, tier: &Tier, cost: u32, wanted: u32) {
+    let word = match tier.algorithm() {
+        Algorithm::FixedWindow => "fixed",
+        Algorithm::SlidingWindow => "sliding",
+        Algorithm::SlidingLog => "log",
+        Algorithm::TokenBucket | Algorithm::Gcra => "bucket",
+    };
+    command.arg(word).arg(tier.limit());
+    if word == "bucket" {
+        for units in [tier.capacity(), cost, wanted] {
+            let span = tier.span(u64::from(units));
+            command.arg(span.us).arg(span.part);
+        }
+    } else {
+        command.arg(tier.window_us());
+    }
+}
+
+impl Answer {
+    pub(super) fn new(asked: &[Asked<'_>]) -> Self {
+        Self { charges: vec![Answered::default(); asked.len()] }
+    }
+
+    /// Reads what one call said of the charges of a group.
+    pub(super) fn read(
+        &mut self,
+        asked: &[Asked<'_>],
+        group: &[usize],
+        reply: Value,
+    ) -> Result<(), StoreError> {
+        let wrong = || StoreError::Refused("the script answers something else".into());
+        let numbers: Vec<u64> = redis::from_redis_value(reply).map_err(|_| wrong())?;
+        let mut numbers = numbers.into_iter();
+        let mut next = || numbers.next().ok_or_else(wrong);
+        let now = next()?;
+        let mut group_fits = true;
+        for at in group {
+            let (Some(asked), Some(place)) = (asked.get(*at), self.charges.get_mut(*at)) else {
+                return Err(wrong());
+            };
+            let (verdict, policy) = (next()?, asked.charge.policy());
+            let (fits, is_shadow) = (verdict > 0, policy.is_shadow());
+            let ahead = if verdict == 2 { asked.ahead } else { 0 };
+            let tiers = policy.tiers().iter();
+            let tiers = tiers.map(|_| Ok(Numbers { at: next()?, count: next()?, before: next()? }));
+            let numbers = tiers.collect::<Result<_, StoreError>>()?;
+            group_fits &= fits || is_shadow;
+            *place = Answered { now, fits, ahead, numbers, is_shadow, group_fits: true };
+        }
+        for at in group {
+            if let Some(place) = self.charges.get_mut(*at) {
+                place.group_fits = group_fits;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the request may pass.
+    pub(in crate::ratelimit) fn is_allowed(&self) -> bool {
+        self.charges.iter().all(|charge| charge.fits || charge.is_shadow)
+    }
+
+    /// What was taken although the request is refused; the numbers are as if it had not been.
+    pub(super) fn take_back(&mut self, asked: &[Asked<'_>]) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        for (answered, asked) in self.charges.iter_mut().zip(asked) {
+            if !answered.group_fits || !answered.fits {
+                continue;
+            }
+            let cost = asked.charge.cost() + answered.ahead;
+            let charge = asked.charge.of(cost);
+            taken.push(Taken { charge, marks: answered.numbers.clone() });
+            let tiers = asked.charge.policy().tiers().iter();
+            for (numbers, tier) in answered.numbers.iter_mut().zip(tiers) {
+                let cost = u64::from(cost);
+                *numbers = match tier.algorithm() {
+                    Algorithm::SlidingLog => {
+                        Numbers { count: numbers.count.saturating_sub(cost), ..*numbers }
+                    }
+                    _ => tier.refunded(*numbers, *numbers, answered.now, cost),
+                };
+            }
+            answered.ahead = 0;
+        }
+        taken
+    }
+}
