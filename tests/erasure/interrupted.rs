@@ -152,7 +152,9 @@ async fn visitors_do_not_notice_an_erasure() {
     let server = settings().start();
     let client = &server.client;
     let code = client.code(NewLink::to("https://example.com/")).await;
-    let load = Load::start(std::slice::from_ref(client), &code, "s", 1, 0);
+    // Each of his batches is read, rewritten and told of, twice.
+    let pause = Duration::from_millis(20);
+    let load = Load::paced(std::slice::from_ref(client), &code, "s", (1, 0), pause);
     load.visits(50).await;
     let hash = any_visitor(client, &code).await;
     for projection in ["link_directory", "clicks"] {

@@ -51,6 +51,8 @@ struct Shared {
     creations: watch::Sender<usize>,
     stopped: AtomicBool,
     turn: AtomicUsize,
+    /// After each visit.
+    pause: Duration,
 }
 
 impl Load {
@@ -63,6 +65,18 @@ impl Load {
         visitors: usize,
         creators: usize,
     ) -> Self {
+        Self::paced(nodes, code, name, (visitors, creators), Duration::ZERO)
+    }
+
+    /// The same with visitors who take their time: where each visit is work for the test as well, a
+    /// fast machine must not make more of it than a slow one can do.
+    pub fn paced(
+        nodes: &[Client],
+        code: &str,
+        name: &str,
+        (visitors, creators): (usize, usize),
+        pause: Duration,
+    ) -> Self {
         let shared = Arc::new(Shared {
             nodes: nodes.to_vec(),
             code: code.to_owned(),
@@ -72,6 +86,7 @@ impl Load {
             creations: watch::Sender::default(),
             stopped: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
+            pause,
         });
         let mut tasks = JoinSet::new();
         for number in 0..visitors {
@@ -135,6 +150,9 @@ impl Shared {
                     node = next;
                 }
                 Err(refusal) => node = self.refused(node, refusal).await,
+            }
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hoplog_projections::DatabaseError;
 
-use super::App;
+use super::{App, ErasureError};
 use crate::http::server::DRAIN_TIMEOUT;
 
 /// How often it is looked whether an erasure is left unfinished, and whether files have to be written
@@ -31,7 +31,10 @@ impl App {
     pub(in crate::app) async fn keep_erased(&self) {
         loop {
             let finished = self.finish_erasures().await;
-            if let Err(error) = &finished {
+            // While one is under way, what it has noted is no surprise.
+            if let Err(error) = &finished
+                && !matches!(error, ErasureError::Building(_))
+            {
                 tracing::warn!(%error, "an erasure is not finished; trying again");
             }
             if let Err(error) = self.scrub().await {

@@ -8,7 +8,6 @@ use hoplog_events::log::contract::nats_cluster::NatsCluster;
 use hoplog_events::log::contract::nats_server::NatsServer;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::log::jetstream::{JetStreamLog, JetStreamOptions};
-use hoplog_events::position::Version;
 use serde_json::json;
 
 use super::*;
