@@ -112,9 +112,11 @@ async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     let link = with.client.code(NewLink::to("https://example.com/killed")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
     cache_is(&with, |cache| cache != "ok").await;
+    let edit = json!({ "url": "https://example.com/edited" });
+    with.client.patch(&format!("/api/v1/links/{link}"), &edit).await.expect(200);
     redis.start_again();
     cache_is(&with, |cache| cache == "ok").await;
-    // What was committed meanwhile is there, and what is from now on.
+    // What was changed meanwhile is there, and what is committed from now on.
     let link = with.client.code(NewLink::to("https://example.com/back")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
     counted(&redis, "l2", 2).await;
