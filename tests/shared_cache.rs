@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use hoplog::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{NewLink, RedisServer, Server, Settings};
@@ -197,7 +197,8 @@ async fn a_link_is_served_as_stale_while_nobody_can_be_asked() {
         stale
     };
     assert_eq!(stale().await, None);
-    let ends = Utc::now() + chrono::TimeDelta::seconds(8);
+    let clock = Clock::system();
+    let ends = clock.now() + chrono::TimeDelta::seconds(8);
     let ending = NewLink::to("https://example.com/ending").with("expiresAt", ends.to_rfc3339());
     let ending = format!("/{}", client.code(ending).await);
     client.visit(&ending).await.expect(302);
@@ -212,7 +213,7 @@ async fn a_link_is_served_as_stale_while_nobody_can_be_asked() {
     client.visit("/nobody-knows").await.expect(503);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let is_over = Utc::now() >= ends;
+        let is_over = clock.now() >= ends;
         let answer = client.visit(&ending).await;
         if answer.status == 410 {
             break;
