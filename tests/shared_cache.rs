@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use hoplog::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{NewLink, RedisServer, Server, Settings};
@@ -112,9 +112,11 @@ async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     let link = with.client.code(NewLink::to("https://example.com/killed")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
     cache_is(&with, |cache| cache != "ok").await;
+    let edit = json!({ "url": "https://example.com/edited" });
+    with.client.patch(&format!("/api/v1/links/{link}"), &edit).await.expect(200);
     redis.start_again();
     cache_is(&with, |cache| cache == "ok").await;
-    // What was committed meanwhile is there, and what is from now on.
+    // What was changed meanwhile is there, and what is committed from now on.
     let link = with.client.code(NewLink::to("https://example.com/back")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
     counted(&redis, "l2", 2).await;
@@ -195,7 +197,8 @@ async fn a_link_is_served_as_stale_while_nobody_can_be_asked() {
         stale
     };
     assert_eq!(stale().await, None);
-    let ends = Utc::now() + chrono::TimeDelta::seconds(8);
+    let clock = Clock::system();
+    let ends = clock.now() + chrono::TimeDelta::seconds(8);
     let ending = NewLink::to("https://example.com/ending").with("expiresAt", ends.to_rfc3339());
     let ending = format!("/{}", client.code(ending).await);
     client.visit(&ending).await.expect(302);
@@ -210,7 +213,7 @@ async fn a_link_is_served_as_stale_while_nobody_can_be_asked() {
     client.visit("/nobody-knows").await.expect(503);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let is_over = Utc::now() >= ends;
+        let is_over = clock.now() >= ends;
         let answer = client.visit(&ending).await;
         if answer.status == 410 {
             break;
