@@ -41,6 +41,7 @@ pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
         Some(address) if settings.rate_limits != RateLimits::Off => {
             let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
             options.nodes = Arc::new(AtomicU32::new(settings.rate_limit_nodes.get()));
+            options.deadline = settings.rate_limit_deadline;
             options.lease = settings.rate_limit_lease;
             Limiter::shared(address.clone(), options, SUBJECTS_MAX, clock)
         }
