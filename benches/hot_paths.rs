@@ -140,7 +140,7 @@ fn find_the_clients_address(bencher: Bencher<'_, '_>) {
 fn count_a_redirect(bencher: Bencher<'_, '_>) {
     let most = NonZeroUsize::MIN.saturating_add(99_999);
     let limiter = Limiter::in_process(most, MonotonicClock::system());
-    let limits = Limits::new(Rules::builtin().expect("they are there"), limiter, false);
+    let limits = Limits::new(Rules::builtin().expect("they are there"), limiter);
     let addresses: Vec<IpAddr> =
         (0..1_000_u32).map(|n| Ipv4Addr::from_bits(0x0808_0000 | n).into()).collect();
     for address in &addresses {

@@ -26,8 +26,10 @@ use tokio::runtime::Runtime;
 #[expect(dead_code, reason = "tests do more with it")]
 mod redis_server;
 
+/// Tells how much each benchmark allocates: a decision about one charge, nothing.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> =
+    divan::AllocProfiler::new(mimalloc::MiMalloc);
 
 /// Addresses that ask, in turn.
 const ADDRESSES: u32 = 10_000;

@@ -151,6 +151,10 @@ pub struct RawSettings {
     /// limit, 1 to 1000 [default: 1]
     #[arg(long, env = "HOPLOG_RATE_LIMIT_NODES", value_name = "COUNT")]
     pub rate_limit_nodes: Option<String>,
+    /// How long a request waits for the Redis of the rate limits before this node decides alone, in
+    /// milliseconds, 1 to 1000 [default: 4]
+    #[arg(long, env = "HOPLOG_RATE_LIMIT_DEADLINE_MS", value_name = "MILLISECONDS")]
+    pub rate_limit_deadline_ms: Option<String>,
     /// How many units of a limit a node may take ahead in Redis for who asks often, 0 to 10000; each
     /// node may exceed a limit by so many [default: 0]
     #[arg(long, env = "HOPLOG_RATE_LIMIT_LEASE", value_name = "UNITS")]
@@ -211,6 +215,8 @@ pub struct Settings {
     pub limits: Rules,
     /// How many nodes share the store of the rate limits.
     pub rate_limit_nodes: NonZeroU32,
+    /// How long a request waits for that store.
+    pub rate_limit_deadline: Duration,
     /// How many units of a limit a node may take ahead.
     pub rate_limit_lease: u32,
     /// Whether log lines are JSON.

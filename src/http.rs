@@ -142,7 +142,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(projections::pause))
         .routes(routes!(projections::resume))
         .routes(routes!(limits::check::check))
-        .routes(routes!(limits::check::list_policies))
+        .routes(routes!(limits::policies::list_policies))
         .routes(routes!(shorten::shorten))
         .routes(routes!(shorten::analytics))
         .routes(routes!(health::live))

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use hoplog_events::position::LogId;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,13 +17,19 @@ use crate::ratelimit::{Limiter, MonotonicClock, SharedOptions};
 /// Subjects that a process keeps counts of, each under one policy; about 200 bytes each.
 const SUBJECTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
+/// How long the start waits for the store that is shared.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How often it looks whether that is there.
+const CONNECT_POLL: Duration = Duration::from_millis(5);
+
 impl App {
     /// How the limits that are shared are: `ok`, or what is wrong; `None`: they are not shared.
     #[must_use]
     pub fn limits_status(&self) -> Option<String> {
         let away = "the shared store is away: each node decides alone";
-        let status = || if self.limits.is_degraded() { away } else { "ok" }.to_owned();
-        self.limits.is_shared().then(status)
+        let is_degraded = self.limits.is_degraded()?;
+        Some(if is_degraded { away } else { "ok" }.to_owned())
     }
 }
 
@@ -34,27 +41,38 @@ pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
         Some(address) if settings.rate_limits != RateLimits::Off => {
             let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
             options.nodes = Arc::new(AtomicU32::new(settings.rate_limit_nodes.get()));
+            options.deadline = settings.rate_limit_deadline;
             options.lease = settings.rate_limit_lease;
             Limiter::shared(address.clone(), options, SUBJECTS_MAX, clock)
         }
         _ => Limiter::in_process(SUBJECTS_MAX, clock),
     };
-    let is_shared = settings.cache.is_some() && settings.rate_limits != RateLimits::Off;
-    Limits::new(settings.limits.clone(), limiter, is_shared)
+    Limits::new(settings.limits.clone(), limiter)
 }
 
-/// Keeps the shared store connected, and follows SIGHUP.
-pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
+/// Keeps the shared store connected, and follows SIGHUP. The store is waited for, but not long: who is
+/// counted before it is there is not counted with the others.
+pub(super) async fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     let limiter = Arc::clone(app.limits.limiter());
     jobs.spawn(async move { limiter.keep_connected().await });
-    let app = Arc::clone(app);
+    let hung_up = Arc::clone(app);
+    jobs.spawn(async move { follow_hangups(&hung_up).await });
+    let connected = async {
+        while app.limits.is_degraded() == Some(true) {
+            tokio::time::sleep(CONNECT_POLL).await;
+        }
+    };
+    if tokio::time::timeout(CONNECT_TIMEOUT, connected).await.is_err() {
+        tracing::warn!("the shared store of the rate limits is away; this node decides alone");
+    }
+}
+
+async fn follow_hangups(app: &App) {
     match signal(SignalKind::hangup()) {
         Ok(mut hangups) => {
-            jobs.spawn(async move {
-                while hangups.recv().await.is_some() {
-                    read_again(&app);
-                }
-            });
+            while hangups.recv().await.is_some() {
+                read_again(app);
+            }
         }
         Err(error) => {
             tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");

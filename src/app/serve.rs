@@ -42,7 +42,7 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
     shared_cache::start(&app, &mut jobs, projectors);
-    limits::start(&app, &mut jobs);
+    limits::start(&app, &mut jobs).await;
     let courier = start_webhooks(&app, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();

@@ -125,6 +125,7 @@ impl RawSettings {
             limits: rate_limits.read()?,
             rate_limits,
             rate_limit_nodes: rate_limits::nodes(self.rate_limit_nodes)?,
+            rate_limit_deadline: rate_limits::deadline(self.rate_limit_deadline_ms)?,
             rate_limit_lease: rate_limits::lease(self.rate_limit_lease)?,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
@@ -158,7 +159,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_lease log_format);
+            drain_seconds stall_seconds events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::SettingsError;
 use super::parse::{file_at, value, wrong};
@@ -12,6 +13,12 @@ const NODES_MAX: u32 = 1_000;
 
 /// The most units that a node may take ahead.
 const LEASE_MAX: u32 = 10_000;
+
+/// A decision is to take less than 5 ms, whatever the store does.
+const DEADLINE_MS_DEFAULT: u64 = 4;
+
+/// A second: a request that waits longer is better off without.
+const DEADLINE_MS_MAX: u64 = 1_000;
 
 const NAME: &str = "HOPLOG_RATE_LIMITS";
 
@@ -106,4 +113,14 @@ pub(super) fn lease(given: Option<String>) -> Result<u32, SettingsError> {
     let text = given.clone().unwrap_or_default();
     let units = value(name, given, allowed)?.unwrap_or(0);
     if units > LEASE_MAX { wrong(name, &text, allowed) } else { Ok(units) }
+}
+
+/// How long a request waits for the store that nodes share.
+pub(super) fn deadline(given: Option<String>) -> Result<Duration, SettingsError> {
+    let (name, allowed) = ("HOPLOG_RATE_LIMIT_DEADLINE_MS", "whole milliseconds from 1 to 1000");
+    let text = given.clone().unwrap_or_default();
+    match value(name, given, allowed)?.unwrap_or(DEADLINE_MS_DEFAULT) {
+        millis @ 1..=DEADLINE_MS_MAX => Ok(Duration::from_millis(millis)),
+        _ => wrong(name, &text, allowed),
+    }
 }

@@ -22,6 +22,7 @@ use crate::ratelimit::{
 };
 
 pub mod check;
+pub mod policies;
 
 /// The problem types of the draft.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";

@@ -19,7 +19,6 @@ use crate::redis_connection::BreakerState;
 pub struct Limits {
     book: ArcSwap<Book>,
     limiter: Arc<Limiter>,
-    is_shared: bool,
 }
 
 /// Rules and their meters, put in place together.
@@ -48,11 +47,10 @@ pub struct Verdict {
 }
 
 impl Limits {
-    /// Limits that count in `limiter`, which may be shared with other nodes.
+    /// Limits that count in `limiter`, which may share its counts with other nodes.
     #[must_use]
-    pub fn new(rules: Rules, limiter: Limiter, is_shared: bool) -> Self {
-        let book = ArcSwap::from_pointee(Book::new(rules));
-        Self { book, limiter: Arc::new(limiter), is_shared }
+    pub fn new(rules: Rules, limiter: Limiter) -> Self {
+        Self { book: ArcSwap::from_pointee(Book::new(rules)), limiter: Arc::new(limiter) }
     }
 
     /// Puts other rules in place. Policies that stay the same keep what they have counted.
@@ -71,17 +69,11 @@ impl Limits {
         &self.limiter
     }
 
-    /// Whether other nodes count with this one.
+    /// Whether the store that is shared with other nodes can't be asked right now; `None`: there is none.
     #[must_use]
-    pub fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    /// Whether the store that is shared can't be asked right now.
-    #[must_use]
-    pub fn is_degraded(&self) -> bool {
-        let breaker = self.limiter.state().breaker;
-        self.is_shared && breaker.is_some_and(|breaker| breaker != BreakerState::Closed)
+    pub fn is_degraded(&self) -> Option<bool> {
+        let breaker = self.limiter.state().breaker?;
+        Some(breaker != BreakerState::Closed)
     }
 
     /// Whether somebody may follow a link. It is counted by this node alone and waits for nobody.
@@ -134,7 +126,7 @@ impl Limits {
         if charges.is_empty() {
             return Ok(());
         }
-        if self.is_shared {
+        if self.is_degraded().is_some() {
             // What `may_look` looks at.
             self.limiter.decide_here(&charges)?;
         }
@@ -229,7 +221,7 @@ impl Limits {
         gauge("hoplog_ratelimit_subjects", state.subjects);
         gauge("hoplog_ratelimit_denied_subjects", state.denied);
         gauge("hoplog_ratelimit_leases", state.leases);
-        gauge("hoplog_ratelimit_degraded", usize::from(self.is_degraded()));
+        gauge("hoplog_ratelimit_degraded", usize::from(self.is_degraded().unwrap_or(false)));
     }
 }
 

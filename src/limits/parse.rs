@@ -1,23 +1,20 @@
 //! From what a policy file says to rules, word by word; the first mistake is named with its line.
 
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::str::FromStr;
-use std::time::Duration;
 
-use hoplog_events::account::Scope;
-use hyper::Method;
-use toml::{Spanned, Value};
-use uuid::Uuid;
+use toml::Spanned;
 
-use super::file::{Except, Matches, PolicyFile, PolicyFileError, Text, Written, WrittenTier};
+use super::file::{Matches, PolicyFile, PolicyFileError, Text, Written};
 use super::places::{Place, WORDS as PLACES};
-use super::rules::{Cost, Rule, Rules};
-use super::who::{By, Filter, WORDS as BYS};
-use crate::domain::expiry::ExpiresIn;
-use crate::ratelimit::{
-    Algorithm, CHARGES_MAX, Outage, Policy, PolicyName, Refund, TIERS_MAX, Tier, TierError,
-};
+use super::rules::{Rule, Rules};
+use super::who::{By, WORDS as BYS};
+use crate::ratelimit::{CHARGES_MAX, Outage, Policy, PolicyName, Refund};
+
+mod filters;
+mod tiers;
+
+use filters::{exceptions, only};
 
 /// Policies that hold at the same time: each has metrics of its own.
 pub const POLICIES_MAX: usize = 64;
@@ -107,13 +104,13 @@ fn rule(text: Text<'_>, written: &Spanned<Written>) -> Result<Rule, PolicyFileEr
     let parsed: PolicyName = parse(text, name, |error| format!("a policy's name: {error}"))?;
     let places = places(text, matches)?;
     let by = fitting(text, by, &places)?;
-    let tiers = self::tiers(text, tiers)?;
+    let tiers = tiers::tiers(text, tiers)?;
     let refund = word(text, "refund", refund.as_ref(), &REFUNDS)?;
     let outage = word(text, "outage", outage.as_ref(), &OUTAGES)?;
     let policy = Policy::new(parsed, tiers);
     let policy = policy.map_err(|error| text.wrong(written.span(), error.to_string()))?;
     let policy = policy.with_outage(outage).with_refund(refund).with_shadow(*shadow);
-    let cost = self::cost(text, cost.as_ref(), &places, &policy)?;
+    let cost = tiers::cost(text, cost.as_ref(), &places, &policy)?;
     let only = only(text, matches.get_ref())?;
     let except = exceptions(text, except)?;
     let looks_at_keys = only.needs_keys() || except.needs_keys();
@@ -173,129 +170,6 @@ fn known_at(place: Place) -> &'static [By] {
             &[By::Address, By::Key, By::Owner, By::KeyOrAddress, By::Everyone]
         }
     }
-}
-
-fn tiers(
-    text: Text<'_>,
-    written: &Spanned<Vec<Spanned<WrittenTier>>>,
-) -> Result<Vec<Tier>, PolicyFileError> {
-    let tiers = written.get_ref();
-    if !(1..=TIERS_MAX).contains(&tiers.len()) {
-        let reason = format!("tiers: there are {}; allowed: 1 to {TIERS_MAX}", tiers.len());
-        return Err(text.wrong(written.span(), reason));
-    }
-    tiers.iter().map(|written| tier(text, written)).collect()
-}
-
-fn tier(text: Text<'_>, written: &Spanned<WrittenTier>) -> Result<Tier, PolicyFileError> {
-    let WrittenTier { limit, per, algorithm, burst } = written.get_ref();
-    let algorithm =
-        algorithm.as_ref().map(|given| parse(text, given, |error: TierError| error.to_string()));
-    let algorithm = algorithm.transpose()?.unwrap_or(Algorithm::Gcra);
-    // What is no such number is refused as one that is out of bounds.
-    let number = |given: &Spanned<i64>| u32::try_from(*given.get_ref()).unwrap_or(0);
-    let (count, burst_count) = (number(limit), burst.as_ref().map(number));
-    let window: ExpiresIn = parse(text, per, |error| format!("per: {error}"))?;
-    let tier = Tier::new(algorithm, count, Duration::from_secs(window.seconds()), burst_count);
-    tier.map_err(|error| {
-        let at = match error {
-            TierError::Limit | TierError::LogLimit => limit.span(),
-            TierError::Window => per.span(),
-            TierError::Burst | TierError::NoBurst => {
-                burst.as_ref().map_or(written.span(), Spanned::span)
-            }
-            TierError::Algorithm | TierError::Fill => written.span(),
-        };
-        text.wrong(at, error.to_string())
-    })
-}
-
-/// What a request costs. One that costs more than a tier ever has could never pass.
-fn cost(
-    text: Text<'_>,
-    given: Option<&Spanned<Value>>,
-    places: &[Place],
-    policy: &Policy,
-) -> Result<Cost, PolicyFileError> {
-    let Some(given) = given else { return Ok(Cost::Of(NonZeroU32::MIN)) };
-    let wrong = |reason: String| Err(text.wrong(given.span(), format!("cost: {reason}")));
-    match given.get_ref() {
-        Value::String(word) if word == "links" => {
-            let makes = |place: &Place| matches!(place, Place::Bulk | Place::Create);
-            if places.iter().all(makes) {
-                return Ok(Cost::Links);
-            }
-            wrong("links are made at create and bulk only".to_owned())
-        }
-        Value::Integer(number) => {
-            let most = policy.capacity();
-            let number = u32::try_from(*number).ok().and_then(NonZeroU32::new);
-            match number.filter(|number| number.get() <= most) {
-                Some(number) => Ok(Cost::Of(number)),
-                None => wrong(format!(
-                    "a request that costs that could never pass; allowed: 1 to {most}"
-                )),
-            }
-        }
-        _ => wrong("allowed: a whole number, or \"links\"".to_owned()),
-    }
-}
-
-fn only(text: Text<'_>, written: &Matches) -> Result<Filter, PolicyFileError> {
-    let Matches { routes: _, methods, addresses, keys, owners, scopes } = written;
-    filter(text, [methods, addresses, keys, owners, scopes])
-}
-
-fn exceptions(text: Text<'_>, written: &Except) -> Result<Filter, PolicyFileError> {
-    let Except { methods, addresses, keys, owners, scopes } = written;
-    filter(text, [methods, addresses, keys, owners, scopes])
-}
-
-fn filter(
-    text: Text<'_>,
-    [methods, addresses, keys, owners, scopes]: [&Vec<Spanned<String>>; 5],
-) -> Result<Filter, PolicyFileError> {
-    let network = |given: &Spanned<String>| {
-        let one = given.get_ref().parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-        let network = one.or_else(|_| given.get_ref().parse::<ipnet::IpNet>());
-        network.map_err(|_| {
-            let reason = format!(
-                "addresses: {:?} is none; allowed: networks such as 10.0.0.0/8, fd00::/8",
-                given.get_ref()
-            );
-            text.wrong(given.span(), reason)
-        })
-    };
-    let method = |given: &Spanned<String>| {
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE];
-        known.into_iter().find(|method| method.as_str() == given.get_ref()).ok_or_else(|| {
-            let reason = format!(
-                "methods: {:?} is none; allowed: GET, HEAD, POST, PATCH, DELETE",
-                given.get_ref()
-            );
-            text.wrong(given.span(), reason)
-        })
-    };
-    let key = |given: &Spanned<String>| {
-        let id: Uuid = parse(text, given, |_: uuid::Error| {
-            "keys: the id of a key, as `hoplog key list` has it".to_owned()
-        })?;
-        Ok(format!("key:{id}").into())
-    };
-    let owner = |given: &Spanned<String>| {
-        let owner: hoplog_events::link::OwnerId =
-            parse(text, given, |error| format!("owners: {error}"))?;
-        Ok(owner.as_str().into())
-    };
-    let scope =
-        |given: &Spanned<String>| parse::<Scope>(text, given, |error| format!("scopes: {error}"));
-    Ok(Filter {
-        methods: methods.iter().map(method).collect::<Result<_, _>>()?,
-        addresses: addresses.iter().map(network).collect::<Result<_, _>>()?,
-        keys: keys.iter().map(key).collect::<Result<_, _>>()?,
-        owners: owners.iter().map(owner).collect::<Result<_, _>>()?,
-        scopes: scopes.iter().map(scope).collect::<Result<_, _>>()?,
-    })
 }
 
 fn parse<T: FromStr>(

@@ -31,15 +31,16 @@ impl Numbers {
 impl Tier {
     /// The numbers as they are now: windows have moved on, a bucket that is full is so from now on.
     pub(super) fn advanced(&self, numbers: Numbers, now: u64) -> Numbers {
-        let start = now - now % self.window_us();
         match self.algorithm() {
-            // Nothing moves back: see above.
-            Algorithm::FixedWindow | Algorithm::SlidingWindow if start <= numbers.at => numbers,
-            Algorithm::FixedWindow => Numbers { at: start, count: 0, before: 0 },
-            Algorithm::SlidingWindow => {
+            Algorithm::FixedWindow | Algorithm::SlidingWindow => {
+                let start = now - now % self.window_us();
+                // Nothing moves back: see above.
+                if start <= numbers.at {
+                    return numbers;
+                }
                 let is_next = start - numbers.at == self.window_us();
-                let before = if is_next { numbers.count } else { 0 };
-                Numbers { at: start, count: 0, before }
+                let slides = self.algorithm() == Algorithm::SlidingWindow && is_next;
+                Numbers { at: start, count: 0, before: if slides { numbers.count } else { 0 } }
             }
             Algorithm::SlidingLog => numbers,
             Algorithm::TokenBucket | Algorithm::Gcra if numbers.at < now => {
@@ -57,8 +58,7 @@ impl Tier {
 
     /// When a bucket that is empty now is full again.
     fn latest(&self, now: u64) -> Span {
-        let all = self.span(u64::from(self.capacity()));
-        Span { us: now + all.us, part: all.part }
+        Span { us: now + self.full().us, part: self.full().part }
     }
 
     /// Whether so many units are there. The numbers are advanced.
@@ -89,8 +89,10 @@ impl Tier {
     }
 
     fn plus(&self, one: Span, other: Span) -> Span {
+        // Both fractions are smaller than one: so much is carried at most.
         let (part, limit) = (one.part + other.part, u64::from(self.limit()));
-        Span { us: one.us + other.us + part / limit, part: part % limit }
+        let carry = u64::from(part >= limit);
+        Span { us: one.us + other.us + carry, part: part - carry * limit }
     }
 
     fn minus(&self, one: Span, other: Span) -> Span {

@@ -73,8 +73,8 @@ impl Leases {
         self.lock().values().filter_map(|lease| lease.granted.as_ref()).map(|g| g.left).sum()
     }
 
-    /// Passes a request whose charges are all in hand.
-    pub(super) fn pass(&self, charges: &[Charge], now: u64) -> Option<Decision> {
+    /// Passes a request whose charges are all in hand, and takes them or only looks.
+    pub(super) fn pass(&self, charges: &[Charge], now: u64, take: bool) -> Option<Decision> {
         if self.most == 0 || !charges.iter().all(may_be_leased) {
             return None;
         }
@@ -89,7 +89,7 @@ impl Leases {
             let lease = held.get_mut(&charge.key())?;
             lease.asked = now;
             let granted = lease.granted.as_mut()?;
-            granted.left -= charge.cost();
+            granted.left -= if take { charge.cost() } else { 0 };
             let later = now.saturating_sub(granted.at);
             decision.push(granted.standing.later(place, later, granted.left), 0);
         }

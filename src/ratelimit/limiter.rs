@@ -122,7 +122,7 @@ impl Limiter {
             return self.here.decide(Way::Here, charges, request, now, take);
         };
         // What is in hand first: it may have been the last there was.
-        if let Some(passed) = take.then(|| shared.leases.pass(charges, now)).flatten() {
+        if let Some(passed) = shared.leases.pass(charges, now, take) {
             return passed;
         }
         if let Some(refusal) = shared.denied.refusal(charges, now) {

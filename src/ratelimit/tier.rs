@@ -108,10 +108,13 @@ pub struct Tier {
     /// Whole seconds.
     window: NonZeroU32,
     burst: NonZeroU32,
+    /// How long until one unit is given back, and until all are: divided once, not in every decision.
+    unit: Span,
+    full: Span,
 }
 
 /// A time with the fraction of a microsecond, in parts of one limit: exact, whatever the limit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Span {
     pub(super) us: u64,
     pub(super) part: u64,
@@ -140,12 +143,25 @@ impl Tier {
         let whole = window.subsec_nanos() == 0 && window <= WINDOW_MAX;
         let seconds = u32::try_from(window.as_secs()).ok().filter(|_| whole);
         let window = seconds.and_then(NonZeroU32::new).ok_or(TierError::Window)?;
-        let tier = Self { algorithm, limit, window, burst };
-        let fill = u128::from(burst.get()) * u128::from(tier.window_us());
+        let fill = u128::from(burst.get()) * u128::from(window.get()) * u128::from(MICROS);
         if fill / u128::from(limit.get()) > u128::from(FILL_MAX_US) {
             return Err(TierError::Fill);
         }
-        Ok(tier)
+        Ok(Self::of(algorithm, limit, window, burst))
+    }
+
+    /// Of numbers within their bounds.
+    fn of(algorithm: Algorithm, limit: NonZeroU32, window: NonZeroU32, burst: NonZeroU32) -> Self {
+        let (us, divisor) = (u64::from(window.get()) * MICROS, u64::from(limit.get()));
+        let unit = Span { us: us / divisor, part: us % divisor };
+        let mut tier = Self { algorithm, limit, window, burst, unit, full: unit };
+        tier.full = tier.span(u64::from(burst.get()));
+        tier
+    }
+
+    /// How long it takes until all units are given back.
+    pub(super) fn full(&self) -> Span {
+        self.full
     }
 
     /// How units are counted.
@@ -177,7 +193,7 @@ impl Tier {
     pub(super) fn share(&self, nodes: NonZeroU32) -> Self {
         let part =
             |number: NonZeroU32| NonZeroU32::new(number.get() / nodes).unwrap_or(NonZeroU32::MIN);
-        Self { limit: part(self.limit), burst: part(self.burst), ..*self }
+        Self::of(self.algorithm, part(self.limit), self.window, part(self.burst))
     }
 
     pub(super) fn window_us(&self) -> u64 {
@@ -192,10 +208,12 @@ impl Tier {
     /// How long it takes until so many units are given back. At most `capacity` units: more could
     /// overflow.
     pub(super) fn span(&self, units: u64) -> Span {
-        let limit = u64::from(self.limit.get());
-        let (whole, rest) = (self.window_us() / limit, self.window_us() % limit);
-        let parts = units * rest;
-        Span { us: units * whole + parts / limit, part: parts % limit }
+        let (limit, parts) = (u64::from(self.limit.get()), units * self.unit.part);
+        let us = units * self.unit.us;
+        if parts < limit {
+            return Span { us, part: parts };
+        }
+        Span { us: us + parts / limit, part: parts % limit }
     }
 }
 

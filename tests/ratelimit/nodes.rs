@@ -7,10 +7,12 @@ use super::*;
 /// How many ask at the same time.
 const CLIENTS: usize = 64;
 
-/// Two nodes of one service, with these policies and no others.
+/// Two nodes of one service, with these policies and no others. They wait for Redis longer than they would
+/// by default: on a machine that is busy with other tests, 4 ms are missed, and the node decides alone.
 fn two_nodes(policies: &str) -> (Server, Server) {
     let policies = format!("builtin = false\n{policies}");
     let settings = Settings::production().limited_by(&policies);
+    let settings = settings.with("HOPLOG_RATE_LIMIT_DEADLINE_MS", "1000");
     let second = settings.another_node();
     (settings.start(), second.start())
 }
@@ -32,9 +34,10 @@ async fn two_nodes_together_admit_no_more_than_the_limit() {
     let clients = (0..CLIENTS).map(|n| if n % 2 == 0 { &one } else { &two }.client.clone());
     let passed: u32 = join_all(clients.map(ask)).await.into_iter().sum();
     assert_eq!(passed, 100);
-    // Neither was alone.
+    // Neither was ever alone.
     for node in [&one, &two] {
-        assert!(metric(&node.client, "hoplog_ratelimit_degraded").await.abs() < f64::EPSILON);
+        let alone = "hoplog_ratelimit_degraded_total{policy=\"reads\"}";
+        assert!(metric(&node.client, alone).await.abs() < f64::EPSILON);
         let ready = node.client.visit("/health/ready").await.expect(200).json();
         assert_eq!(ready["rateLimits"], "ok");
     }

@@ -1,5 +1,4 @@
-//! `POST /api/v1/ratelimit/check`: other services ask whether something may pass; and the policies
-//! that hold.
+//! `POST /api/v1/ratelimit/check`: other services ask whether something may pass.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,10 +10,10 @@ use utoipa::ToSchema;
 use crate::app::AppState;
 use crate::http::auth::LimitAsker;
 use crate::http::body::JsonObject;
-use crate::http::fields::{Fields, NoParameters};
+use crate::http::fields::Fields;
 use crate::http::problem::Problem;
 use crate::limits::{Cost, Rule};
-use crate::ratelimit::{Charge, Decision, Outage, Refund, Standing, Tier, seconds_up};
+use crate::ratelimit::{Charge, Decision, Standing, seconds_up};
 
 /// The longest subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 256;
@@ -62,44 +61,6 @@ pub struct CheckAnswer {
     degraded: bool,
 }
 
-/// The policies that hold.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PolicyList {
-    /// In their order.
-    data: Vec<PolicyAnswer>,
-}
-
-/// A policy.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicyAnswer {
-    name: String,
-    /// Where it holds.
-    routes: Vec<&'static str>,
-    /// By what requests are counted.
-    by: &'static str,
-    tiers: Vec<TierAnswer>,
-    /// What a request costs; `links`: as many as it makes links.
-    cost: String,
-    /// While the shared store is away: `local`, `open` or `closed`.
-    outage: &'static str,
-    /// What is given back: `never`, `success` or `failure`.
-    refund: &'static str,
-    /// It counts, but does not refuse.
-    shadow: bool,
-}
-
-/// One tier of a policy.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TierAnswer {
-    limit: u32,
-    window_seconds: u64,
-    algorithm: &'static str,
-    /// Units at once.
-    burst: u32,
-}
-
 /// Asks for another service whether something may pass, and counts it.
 ///
 /// It is answered with 200 whether it may or not. Asking is not idempotent: each time counts.
@@ -143,20 +104,6 @@ async fn decide(app: &AppState, charge: Charge, dry_run: bool) -> Result<Decisio
         app.limits.decide(vec![charge]).await.map(|verdict| verdict.decision)
     };
     decision.map_err(|error| super::uncharged(&error))
-}
-
-/// Lists the policies that hold, as they were read last.
-#[utoipa::path(
-    get, path = "/api/v1/ratelimit/policies", tag = "rate limits",
-    responses((status = 200, description = "all of them", body = PolicyList)),
-)]
-pub async fn list_policies(
-    State(app): State<AppState>,
-    LimitAsker(_): LimitAsker,
-    _: NoParameters,
-) -> Json<PolicyList> {
-    let data = app.limits.rules(|rules| rules.all().iter().map(PolicyAnswer::from).collect());
-    Json(PolicyList { data })
 }
 
 fn cost(fields: &mut Fields) -> Option<u32> {
@@ -210,44 +157,6 @@ impl CheckAnswer {
             retry_after_seconds: decision.retry_after().map(seconds_up),
             shadowed: decision.shadowed().next().is_some(),
             degraded: decision.is_degraded(),
-        }
-    }
-}
-
-impl From<&Rule> for PolicyAnswer {
-    fn from(rule: &Rule) -> Self {
-        let policy = rule.policy();
-        Self {
-            name: rule.name().to_owned(),
-            routes: rule.places().iter().map(|place| place.name()).collect(),
-            by: rule.by().name(),
-            tiers: policy.tiers().iter().map(TierAnswer::from).collect(),
-            cost: match rule.cost() {
-                Cost::Of(cost) => cost.to_string(),
-                Cost::Links => "links".to_owned(),
-            },
-            outage: match policy.outage() {
-                Outage::Local => "local",
-                Outage::Open => "open",
-                Outage::Closed => "closed",
-            },
-            refund: match policy.refund() {
-                Refund::Never => "never",
-                Refund::OnSuccess => "success",
-                Refund::OnFailure => "failure",
-            },
-            shadow: policy.is_shadow(),
-        }
-    }
-}
-
-impl From<&Tier> for TierAnswer {
-    fn from(tier: &Tier) -> Self {
-        Self {
-            limit: tier.limit(),
-            window_seconds: tier.window().as_secs(),
-            algorithm: tier.algorithm().name(),
-            burst: tier.capacity(),
         }
     }
 }

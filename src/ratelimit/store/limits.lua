@@ -1,6 +1,7 @@
 -- Decides for a request: looks at all tiers of all its charges, then takes from all or from none; or gives
 -- back what a request was charged. It mirrors `arithmetic.rs`, with whole numbers below 2^53, by the
--- clock of this server.
+-- clock of this server. It runs for every request: few functions and no tables but flat ones, as each is
+-- made anew in every call.
 -- KEYS     a key for every tier of every charge, in their order; all in one slot of a cluster
 -- ARGV[1]  take, look (takes nothing) or back
 -- ARGV[2]  the request, unique: entries of a log begin with it
@@ -13,258 +14,209 @@
 --          does; and of each tier `at`, `count` and `before`, after the decision.
 local LINGER_MS = 1
 local MICROS = 1000000
+local call = redis.call
 local time = redis.call('TIME')
 local now = time[1] * MICROS + time[2]
-local mode, request, charges = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local last = 3
+local mode, request = ARGV[1], ARGV[2]
 
-local function word()
-  last = last + 1
-  return ARGV[last]
-end
-
-local function number()
-  return tonumber(word())
-end
-
-local function whole(n)
-  return string.format('%.0f', n)
-end
-
--- Times with a fraction: µs and parts of 1/limit µs.
-local function is_later(us, part, than_us, than_part)
-  return us > than_us or (us == than_us and part > than_part)
-end
-
-local function plus(tier, us, part)
-  local sum = tier.count + part
-  local carry = sum >= tier.limit and 1 or 0
-  return tier.at + us + carry, sum - carry * tier.limit
-end
-
-local function minus(limit, us, part, less_us, less_part)
-  local borrow = part < less_part and 1 or 0
-  return us - less_us - borrow, part + borrow * limit - less_part
-end
-
-local advance, fits, take, back, full_at = {}, {}, {}, {}, {}
-
-function advance.fixed(tier)
-  local start = now - now % tier.window
-  if start > tier.at then
-    tier.at, tier.count, tier.before = start, 0, 0
+-- The numbers of a tier as they are now, and whether there were any. `a` is the place of its algorithm.
+local function read(key, a)
+  local at, count, before = 0, 0, 0
+  local kept = call('GET', key)
+  if kept then
+    at, count, before = struct.unpack('>I8I8I8', kept)
   end
-end
-
-function advance.sliding(tier)
-  local start = now - now % tier.window
-  if start > tier.at then
-    tier.before = start - tier.at == tier.window and tier.count or 0
-    tier.at, tier.count = start, 0
+  if ARGV[a] == 'bucket' then
+    if at < now then
+      return now, 0, before, kept
+    end
+    local full_us, full_part = now + ARGV[a + 2], tonumber(ARGV[a + 3])
+    if at > full_us or (at == full_us and count > full_part) then
+      return full_us, full_part, before, kept
+    end
+    return at, count, before, kept
   end
-end
-
-function advance.bucket(tier)
-  if tier.at < now then
-    tier.at, tier.count = now, 0
-  elseif is_later(tier.at, tier.count, now + tier.full_us, tier.full_part) then
-    tier.at, tier.count = now + tier.full_us, tier.full_part
+  local window = tonumber(ARGV[a + 2])
+  local start = now - now % window
+  if start <= at then
+    return at, count, before, kept
   end
-end
-
-function fits.fixed(tier, cost)
-  return tier.count + cost <= tier.limit
-end
-fits.log = fits.fixed
-
-function fits.sliding(tier, cost)
-  local room = (tier.limit - tier.count - cost) * MICROS
-  local ticks = math.floor(math.max(now - tier.at, 0) / (tier.window / MICROS))
-  return room >= 0 and tier.before * (MICROS - math.min(ticks, MICROS)) <= room
-end
-
-function fits.bucket(tier, _, us, part)
-  local at, count = plus(tier, us, part)
-  return not is_later(at, count, now + tier.full_us, tier.full_part)
-end
-
-function take.fixed(tier, cost)
-  tier.count = tier.count + cost
-end
-take.sliding = take.fixed
-
-function take.bucket(tier, _, us, part)
-  tier.at, tier.count = plus(tier, us, part)
-  tier.before = now
-end
-
-function back.fixed(tier, cost)
-  if tier.mark_at == tier.at then
-    tier.count = math.max(tier.count - cost, 0)
+  if ARGV[a] == 'sliding' and start - at == window then
+    return start, 0, count, kept
   end
+  return start, 0, 0, kept
 end
 
-function back.sliding(tier, cost)
-  if tier.mark_at == tier.at then
-    tier.count = math.max(tier.count - cost, 0)
-  elseif tier.mark_at + tier.window == tier.at then
-    tier.before = math.max(tier.before - cost, 0)
+-- Writes them for as long as it takes until all is back: never less, never for ever.
+local function keep(key, a, at, count, before)
+  local full_at = now
+  if ARGV[a] == 'bucket' then
+    full_at = count > 0 and at + 1 or at
+  elseif count > 0 then
+    full_at = at + ARGV[a + 2] * (ARGV[a] == 'sliding' and 2 or 1)
+  elseif before > 0 then
+    full_at = at + ARGV[a + 2]
   end
-end
-
-function back.bucket(tier)
-  if not is_later(tier.mark_at, tier.mark_part, tier.before, 0) then
-    return
-  end
-  local us, part = tier.need_us, tier.need_part
-  local left_us, left_part = minus(tier.limit, tier.mark_at, tier.mark_part, tier.before, 0)
-  if is_later(us, part, left_us, left_part) then
-    us, part = left_us, left_part
-  end
-  if is_later(us, part, tier.at - now, tier.count) then
-    us, part = tier.at - now, tier.count
-  end
-  tier.at, tier.count = minus(tier.limit, tier.at, tier.count, us, part)
-end
-
-function full_at.fixed(tier)
-  return tier.count > 0 and tier.at + tier.window or now
-end
-full_at.log = full_at.fixed
-
-function full_at.sliding(tier)
-  if tier.count > 0 then
-    return tier.at + 2 * tier.window
-  end
-  return tier.before > 0 and tier.at + tier.window or now
-end
-
-function full_at.bucket(tier)
-  return tier.at + (tier.count > 0 and 1 or 0)
-end
-
--- How long a key stays: until all is back, never less, never for ever.
-local function lifetime(tier)
-  local us = math.max(full_at[tier.algorithm](tier) - now, 0)
-  return whole(math.ceil(us / 1000) + LINGER_MS)
+  local lives_ms = math.ceil(math.max(full_at - now, 0) / 1000) + LINGER_MS
+  call('SET', key, struct.pack('>I8I8I8', at, count, before), 'PX', lives_ms)
 end
 
 -- A log is a sorted set with a member for every unit; entries that are too old stay until the next is added.
-local function entry_at(tier, rank)
-  local entry = redis.call('ZRANGE', tier.key, rank, rank, 'WITHSCORES')
-  return tonumber(entry[2] or 0)
-end
-
-local function read_log(tier, cost)
-  tier.count = redis.call('ZCOUNT', tier.key, '(' .. whole(now - tier.window), '+inf')
-  tier.at = tier.count > 0 and entry_at(tier, -1) or 0
-  local next_to_go = math.min(math.max(tier.count + cost - tier.limit, 1), tier.count)
-  tier.before = tier.count > 0 and entry_at(tier, next_to_go - 1 - tier.count) or 0
-end
-
-local function add_to_log(tier, cost)
-  redis.call('ZREMRANGEBYSCORE', tier.key, '-inf', whole(now - tier.window))
-  local at = whole(math.max(now, tier.at))
-  for unit = 1, cost do
-    redis.call('ZADD', tier.key, at, request .. ':' .. unit)
+-- Its numbers: the newest entry, how many there are, and the one that must leave before the cost fits.
+local function read_log(key, a, cost)
+  local count = call('ZCOUNT', key, '(' .. string.format('%.0f', now - ARGV[a + 2]), '+inf')
+  if count == 0 then
+    return 0, 0, 0
   end
-  read_log(tier, 0)
-  redis.call('PEXPIRE', tier.key, lifetime(tier))
+  local to_go = math.min(math.max(count + cost - ARGV[a + 1], 1), count)
+  local newest = call('ZRANGE', key, -1, -1, 'WITHSCORES')
+  local leaves = call('ZRANGE', key, to_go - 1 - count, to_go - 1 - count, 'WITHSCORES')
+  return tonumber(newest[2]), count, tonumber(leaves[2])
 end
 
-local function take_from_log(tier, cost)
-  for unit = 1, cost do
-    redis.call('ZREM', tier.key, request .. ':' .. unit)
-  end
-end
-
-local function read(tier, cost)
-  if tier.algorithm == 'log' then
-    read_log(tier, cost)
-    return true
-  end
-  local kept = redis.call('GET', tier.key)
-  tier.at, tier.count, tier.before = 0, 0, 0
-  if kept then
-    tier.at, tier.count, tier.before = struct.unpack('>I8I8I8', kept)
-  end
-  advance[tier.algorithm](tier)
-  return kept
-end
-
-local function write(tier)
-  local numbers = struct.pack('>I8I8I8', tier.at, tier.count, tier.before)
-  redis.call('SET', tier.key, numbers, 'PX', lifetime(tier))
-end
-
-local function parse_tier(key)
-  local tier = {key = key, algorithm = word(), limit = number()}
-  if tier.algorithm == 'bucket' then
-    tier.full_us, tier.full_part = number(), number()
-    tier.need_us, tier.need_part = number(), number()
-    tier.want_us, tier.want_part = number(), number()
-  else
-    tier.window = number()
-  end
-  if mode == 'back' then
-    tier.mark_at, tier.mark_part = number(), number()
-  end
-  return tier
-end
-
-local function give_back(tier, cost)
-  if tier.algorithm == 'log' then
-    take_from_log(tier, cost)
-  elseif read(tier, cost) then
-    back[tier.algorithm](tier, cost)
-    write(tier)
-  end
-end
-
--- First look at all.
-local requested, key, allowed = {}, 0, true
-for c = 1, charges do
-  local charge = {tiers = {}, count = number(), shadow = word() == '1', need = number(), want = number()}
-  charge.fits, charge.wants = true, charge.want > charge.need
-  for t = 1, charge.count do
-    key = key + 1
-    local tier = parse_tier(KEYS[key])
-    charge.tiers[t] = tier
-    if mode == 'back' then
-      give_back(tier, charge.need)
-    else
-      read(tier, charge.need)
-      local fit = fits[tier.algorithm]
-      charge.fits = charge.fits and fit(tier, charge.need, tier.need_us, tier.need_part)
-      charge.wants = charge.wants and fit(tier, charge.want, tier.want_us, tier.want_part)
+if mode == 'back' then
+  local n, k = 3, 0
+  for _ = 1, ARGV[3] do
+    local tiers, cost = tonumber(ARGV[n + 1]), tonumber(ARGV[n + 3])
+    n = n + 4
+    for _ = 1, tiers do
+      k = k + 1
+      local key, a = KEYS[k], n + 1
+      local limit = tonumber(ARGV[a + 1])
+      n = n + (ARGV[a] == 'bucket' and 8 or 3)
+      local mark_at, mark_count = tonumber(ARGV[n + 1]), tonumber(ARGV[n + 2])
+      n = n + 2
+      if ARGV[a] == 'log' then
+        for unit = 1, cost do
+          call('ZREM', key, request .. ':' .. unit)
+        end
+      else
+        local at, count, before, kept = read(key, a)
+        if not kept then
+          -- Nothing is made of nothing.
+        elseif ARGV[a] ~= 'bucket' then
+          if mark_at == at then
+            count = math.max(count - cost, 0)
+          elseif ARGV[a] == 'sliding' and mark_at + ARGV[a + 2] == at then
+            before = math.max(before - cost, 0)
+          end
+          keep(key, a, at, count, before)
+        elseif mark_at > before or (mark_at == before and mark_count > 0) then
+          -- The least of the cost, what is left of it, and all that is owed.
+          local us, part = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
+          local left_us = mark_at - before
+          if us > left_us or (us == left_us and part > mark_count) then
+            us, part = left_us, mark_count
+          end
+          if us > at - now or (us == at - now and part > count) then
+            us, part = at - now, count
+          end
+          at, count = at - us, count - part
+          if count < 0 then
+            at, count = at - 1, count + limit
+          end
+          keep(key, a, at, count, before)
+        end
+      end
     end
   end
-  allowed = allowed and (charge.fits or charge.shadow)
-  requested[c] = charge
-end
-if mode == 'back' then
   return {now}
 end
 
--- Then take from all, or from none.
-local answer = {now}
-for _, charge in ipairs(requested) do
-  local taken = charge.wants and charge.want or charge.need
-  answer[#answer + 1] = charge.fits and (charge.wants and 2 or 1) or 0
-  for _, tier in ipairs(charge.tiers) do
-    if mode == 'take' and allowed and charge.fits then
-      if tier.algorithm == 'log' then
-        add_to_log(tier, taken)
-      else
-        local us = charge.wants and tier.want_us or tier.need_us
-        local part = charge.wants and tier.want_part or tier.need_part
-        take[tier.algorithm](tier, taken, us, part)
-        write(tier)
+-- First look at all.
+local answer, places, size = {now}, {}, 1
+local n, k, allowed = 3, 0, true
+for _ = 1, ARGV[3] do
+  local tiers, shadow = tonumber(ARGV[n + 1]), ARGV[n + 2]
+  local need, want = tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
+  n = n + 4
+  local fits, wants, verdict = true, want > need, size + 1
+  size = size + 1
+  for _ = 1, tiers do
+    k = k + 1
+    local a = n + 1
+    local algorithm, limit = ARGV[a], tonumber(ARGV[a + 1])
+    local at, count, before
+    places[k] = a
+    if algorithm == 'bucket' then
+      n = n + 8
+      at, count, before = read(KEYS[k], a)
+      local full_us, full_part = now + ARGV[a + 2], tonumber(ARGV[a + 3])
+      local us, part = at + ARGV[a + 4], count + ARGV[a + 5]
+      if part >= limit then
+        us, part = us + 1, part - limit
       end
+      fits = fits and (us < full_us or (us == full_us and part <= full_part))
+      if wants then
+        us, part = at + ARGV[a + 6], count + ARGV[a + 7]
+        if part >= limit then
+          us, part = us + 1, part - limit
+        end
+        wants = us < full_us or (us == full_us and part <= full_part)
+      end
+    else
+      n = n + 3
+      local room, weighed
+      if algorithm == 'log' then
+        at, count, before = read_log(KEYS[k], a, need)
+        room, weighed = limit - count, 0
+      else
+        at, count, before = read(KEYS[k], a)
+        room, weighed = limit - count, 0
+        if algorithm == 'sliding' then
+          local ticks = math.floor(math.max(now - at, 0) / (ARGV[a + 2] / MICROS))
+          weighed = before * (MICROS - math.min(ticks, MICROS))
+        end
+      end
+      fits = fits and need <= room and weighed <= (room - need) * MICROS
+      wants = wants and want <= room and weighed <= (room - want) * MICROS
     end
-    answer[#answer + 1] = tier.at
-    answer[#answer + 1] = tier.count
-    answer[#answer + 1] = tier.before
+    answer[size + 1], answer[size + 2], answer[size + 3] = at, count, before
+    size = size + 3
+  end
+  answer[verdict] = not fits and 0 or (wants and 2 or 1)
+  allowed = allowed and (fits or shadow == '1')
+end
+if mode == 'look' or not allowed then
+  return answer
+end
+
+-- Then take from all that fits.
+n, k, size = 3, 0, 1
+for _ = 1, ARGV[3] do
+  local tiers, need, want = tonumber(ARGV[n + 1]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
+  local verdict = answer[size + 1]
+  local cost = verdict == 2 and want or need
+  size = size + 1
+  n = n + 4
+  for _ = 1, tiers do
+    k = k + 1
+    local key, a = KEYS[k], places[k]
+    local at, count, before = answer[size + 1], answer[size + 2], answer[size + 3]
+    n = n + (ARGV[a] == 'bucket' and 8 or 3)
+    if verdict == 0 then
+      -- A shadow that would refuse is not charged.
+    elseif ARGV[a] == 'bucket' then
+      local span = a + (verdict == 2 and 6 or 4)
+      at, count, before = at + ARGV[span], count + ARGV[span + 1], now
+      if count >= tonumber(ARGV[a + 1]) then
+        at, count = at + 1, count - ARGV[a + 1]
+      end
+      keep(key, a, at, count, before)
+    elseif ARGV[a] == 'log' then
+      call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - ARGV[a + 2]))
+      at = math.max(now, at)
+      for unit = 1, cost do
+        call('ZADD', key, string.format('%.0f', at), request .. ':' .. unit)
+      end
+      at, count, before = read_log(key, a, 0)
+      call('PEXPIRE', key, math.ceil((at + ARGV[a + 2] - now) / 1000) + LINGER_MS)
+    else
+      count = count + cost
+      keep(key, a, at, count, before)
+    end
+    answer[size + 1], answer[size + 2], answer[size + 3] = at, count, before
+    size = size + 3
   end
 end
 return answer

@@ -334,3 +334,55 @@ async fn a_look_takes_nothing() {
     assert!(!both.here.peek(&one).await.unwrap().is_allowed());
     assert!(!both.there.limiter.peek(&one).await.unwrap().is_allowed());
 }
+
+/// Trap 4: how far off the two counters can be. A burst at the end of a window, then whatever passes: in no
+/// time as long as a window is it twice the limit.
+#[test]
+fn two_counters_admit_less_than_twice_the_limit_in_any_window() {
+    let (limiter, clock) = in_process();
+    let (limit, window) = (50_u64, 60_000_000);
+    let policy = Arc::new(policy("p", &[tier(Algorithm::SlidingWindow, 50, 60)]));
+    let one = [charge(&policy, "a", 1)];
+    clock.advance(Duration::from_micros(2 * window - clock.now() % window - 1));
+    let mut passed = Vec::new();
+    for _ in 0..60_000 {
+        while limiter.decide_here(&one).unwrap().is_allowed() {
+            passed.push(clock.now());
+        }
+        clock.advance(Duration::from_millis(2));
+    }
+    let until = |first: u64| passed.partition_point(|at| *at < first + window);
+    let most =
+        passed.iter().enumerate().map(|(n, first)| (until(*first) - n) as u64).max().unwrap();
+    assert!(most > limit && most < 2 * limit, "{most}");
+}
+
+/// Trap 5, in process: threads that charge the same subjects in different orders neither wait for each
+/// other for ever nor pass one more than the limit.
+#[test]
+fn threads_in_process_do_not_exceed_the_limit_by_one() {
+    for algorithm in Algorithm::ALL {
+        let limiter = Limiter::in_process(SUBJECTS_MAX, MonotonicClock::system());
+        let narrow = Arc::new(policy("narrow", &[tier(algorithm, 500, 86_400)]));
+        let wide = Arc::new(policy("wide", &[tier(Algorithm::FixedWindow, 5_000, 86_400)]));
+        let names = ["a", "b", "c", "d", "e"];
+        let charges: Vec<Charge> = names.map(|name| charge(&wide, name, 1)).to_vec();
+        let passed: usize = std::thread::scope(|scope| {
+            let one = |thread: usize| {
+                let mut charges = charges.clone();
+                charges.push(charge(&narrow, "all", 1));
+                charges.rotate_left(thread);
+                let limiter = &limiter;
+                scope.spawn(move || {
+                    let passes = |_: &usize| limiter.decide_here(&charges).unwrap().is_allowed();
+                    (0..200).filter(passes).count()
+                })
+            };
+            let threads: Vec<_> = (0..6).map(one).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 500, "{algorithm}");
+        let left = limiter.peek_here(&charges[..1]).unwrap().standing().unwrap().remaining();
+        assert_eq!(left, 4_500, "{algorithm}: charged for what passed and for nothing else");
+    }
+}
