@@ -8,5 +8,7 @@ mod line;
 
 pub use address::{AddressError, RedisAddress};
 pub use breaker::BreakerState;
-pub(crate) use breaker::{Breaker, FAILURES_IN_A_ROW_MAX, Outcome};
+#[cfg(test)]
+pub(crate) use breaker::FAILURES_IN_A_ROW_MAX;
+pub(crate) use breaker::{Breaker, Outcome};
 pub(crate) use line::{Line, Refusal, Reply};
