@@ -115,7 +115,7 @@ macro_rules! read_model_contract {
             a_visitors_clicks_are_found_page_by_page,
             tables_from_before_are_dropped_with_what_is_erased,
             tables_that_killed_builders_left_of_links_are_dropped_with_what_is_erased,
-            an_erasure_whose_claim_has_ended_does_not_go_on,
+            an_erasure_goes_on_unless_somebody_took_its_claim,
             while_clicks_are_erased_nothing_is_built_and_nothing_is_left_of_builds,
         );
     };

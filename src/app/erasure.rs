@@ -1,7 +1,7 @@
 //! Erasing personal data, from the log to the last copy that this node has.
 //!
 //! ```text
-//! link:     deleted, erased appended ──► noted ──► log rewritten ──┐
+//! link:     noted ──► deleted, erased appended ──► log rewritten ──┐
 //! visitor:  clicks found ──► noted ──► log rewritten ──► appended ──┤
 //!                                                                   ▼
 //!       read models have the event ──► tables from before dropped ──► messages of webhooks
@@ -36,7 +36,7 @@ mod keeping;
 mod tests;
 mod unfinished;
 
-use unfinished::Plan;
+use unfinished::{Finished, Plan};
 
 /// What was erased.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +47,8 @@ pub struct Erasure {
     pub clicks: usize,
     /// Everything up to here is as it is to be.
     pub position: Position,
-    /// When files are written anew that still have copies of it, which nothing reads; `None`: there
-    /// are none.
+    /// Before this no files are written anew that still have copies of it, which nothing reads; `None`:
+    /// there are none, or it was not looked for.
     pub scrubbed_at: Option<DateTime<Utc>>,
 }
 
@@ -101,21 +101,20 @@ impl App {
         key: &LinkKey,
         expected: Option<Vec<Version>>,
     ) -> Result<Erasure, ErasureError> {
-        let outcome = self.commands.end_link(issuer, idempotency, key, expected).await?;
+        self.commands.can_erase()?;
+        let begun = self.begin_erasure(&Plan::Link(key.clone())).await?;
+        let ended = self.commands.end_link(issuer, idempotency, key, expected).await;
+        if ended.as_ref().is_err_and(EraseError::is_refusal) {
+            self.erasures.end(begun).await?;
+        }
+        let outcome = ended?;
         let (link, position) = (outcome.link, outcome.position);
         self.links.remember(link.clone(), position, self.clock.now());
         let rewrites = self.commands.link_rewrites(key).await?;
         let events = rewrites.len();
-        let begun = match events {
-            0 => None,
-            _ => Some(self.begin_erasure(&Plan::Link(key.clone())).await?),
-        };
         self.complete_link(link, position, rewrites).await?;
-        if let Some(id) = begun {
-            self.erasures.end(id).await?;
-        }
-        let scrubbed_at = self.scrub().await?;
-        Ok(Erasure { events, clicks: 0, position, scrubbed_at })
+        self.erasures.end(begun).await?;
+        Ok(Erasure { events, clicks: 0, position, scrubbed_at: None })
     }
 
     /// What follows the event that ends a link.
@@ -158,13 +157,12 @@ impl App {
             return Err(ErasureError::Parked(clicks::NAME));
         }
         let no_builds = self.read_models.keep_from_building(clicks::NAME).await?;
-        let Issuer { actor, correlation_id: request, now, .. } = issuer.clone();
-        let asked = Asked { actor, request, now };
+        let asked = Asked { actor: issuer.actor.clone(), now: issuer.now };
         let erased = self.erase_clicks_of(&asked, visitor, head, &no_builds).await;
         if let Err(error) = no_builds.end().await {
             tracing::warn!(%error, "tables of clicks can't be built for some seconds");
         }
-        Ok(Erasure { scrubbed_at: self.scrub().await?, ..erased? })
+        erased
     }
 
     async fn erase_clicks_of(
@@ -175,7 +173,8 @@ impl App {
         no_builds: &NoBuilds,
     ) -> Result<Erasure, ErasureError> {
         let mut erasure = Erasure { events: 0, clicks: 0, position: head, scrubbed_at: None };
-        let told = self.finish_clicks(no_builds).await?;
+        // What can't be finished is in nobody's way.
+        let Finished { told, .. } = self.finish_clicks(no_builds).await?;
         erasure.position = told.unwrap_or(head);
         let (agents, mut place) = (UserAgents::default(), Some(Place::START));
         let clicks = self.read_models.clicks();

@@ -65,8 +65,8 @@ fn run_projectors(app: &App, projectors: &Handle) {
 /// Requests are drained by now: what is queued goes to the log, then everything is closed.
 async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>) {
     tracing::info!("stopping");
-    app.erasures_end().await;
-    app.clicks.close().await;
+    // At once: what is queued does not wait for what may take its whole time.
+    tokio::join!(app.erasures_end(), app.clicks.close());
     app.streams.feeds.close().await;
     // It was told to end when the stop came.
     if let Some(courier) = courier

@@ -94,7 +94,10 @@ fn print(answer: &Value, out: &mut Out) -> io::Result<()> {
     let (events, clicks) = (cell(&answer["events"]), cell(&answer["clicks"]));
     writeln!(out, "erased: {events} events rewritten, {clicks} clicks anonymous")?;
     if let Some(at) = answer["nextScrubAt"].as_str() {
-        writeln!(out, "files of read models have copies of it, which nothing reads, until {at}")?;
+        writeln!(
+            out,
+            "files of read models have copies of it, which nothing reads; not written anew before {at}"
+        )?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use hoplog_events::click::{ClicksErased, ErasedClickRecord};
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent, RecordedEvent};
 use hoplog_events::erasure::{ErasedClick, erase_clicks};
 use hoplog_events::log::{Append, ExpectedVersion, ReadError, ReadLimit, Rewrite};
-use hoplog_events::position::{Position, Sequence, StreamId, Topic};
+use hoplog_events::position::{Position, Sequence, StreamId, Topic, Version};
 use uuid::Uuid;
 
 use super::erasure::{Attempts, Rewrites, rewrite_of};
@@ -34,13 +34,12 @@ pub struct AnonymousClick {
     pub record: ErasedClickRecord,
 }
 
-/// Who asked for an erasure, and when it is told.
+/// Who asked for an erasure, and when it is told. Not in which request: all clicks of a visitor could be
+/// put together again by it.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Written with the event.
     pub actor: Box<str>,
-    /// The request.
-    pub request: Box<str>,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -136,12 +135,14 @@ fn event(asked: &Asked, id: Uuid, erased: ClicksErased) -> Result<Append, EraseE
         actor: asked.actor.clone(),
         command_id,
         command_hash: None,
-        correlation_id: Some(asked.request.clone()),
+        correlation_id: None,
     };
     let event: Event = erased.into();
     let event = NewEvent::write(&stream, &event, Uuid::now_v7(), asked.now, asked.now, &metadata)
         .map_err(|error| EraseError::Unavailable(error.to_string()))?;
-    let expected = ExpectedVersion::Any;
+    // Nobody else appends there. So where there is something it is this one, also when the log has
+    // forgotten the command.
+    let expected = ExpectedVersion::Exact(Version::NONE);
     Ok(Append { stream, expected, command_id, events: vec![event] })
 }
 

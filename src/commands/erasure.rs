@@ -51,6 +51,14 @@ pub enum EraseError {
     Execute(#[from] ExecuteError),
 }
 
+impl EraseError {
+    /// Whether it is certain that nothing was appended. What is not may have landed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Execute(ExecuteError::Unavailable(_)))
+    }
+}
+
 impl From<ReadError> for EraseError {
     fn from(error: ReadError) -> Self {
         Self::Unavailable(error.to_string())

@@ -32,8 +32,8 @@ pub struct ErasureAnswer {
     events: usize,
     /// Clicks that are anonymous now.
     clicks: usize,
-    /// When files of read models are written anew that still have copies of it, which nothing reads; null:
-    /// there are none.
+    /// Not before this are files of read models written anew that still have copies of it, which nothing
+    /// reads; null: there are none.
     #[serde(serialize_with = "optional_instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     next_scrub_at: Option<DateTime<Utc>>,
@@ -81,7 +81,7 @@ fn respond(erasure: Erasure) -> Response {
 
 /// Deletes a link and erases its destination, title, note, tags and external id: from the log, the
 /// read models and everything that this node keeps of it. Its code stays taken, its clicks stay
-/// counted. This can't be undone. A request that fails in the middle is finished by asking again.
+/// counted. This can't be undone. Whatever fails in the middle is finished by asking again.
 #[utoipa::path(
     delete, path = "/api/v1/links/{code}/personal-data", tag = "links",
     params(("code" = String, Path, description = "the link's code"), Change),
@@ -116,7 +116,8 @@ async fn to_the_end(
 
 /// Makes all clicks of a visitor anonymous: visitor hash, address and raw user agent are erased. What
 /// is counted stays, the referrer with it. A visitor that nobody knows is answered with zeros.
-/// This can't be undone. A request that fails in the middle is finished by asking again.
+/// This can't be undone. Ask again whenever the answer is not 200: only the part that is under way is
+/// finished without being asked for.
 #[utoipa::path(
     delete, path = "/api/v1/visitors/{visitor}/personal-data", tag = "statistics",
     params(("visitor" = String, Path, description = "the 16 hexadecimal digits that clicks show as `visitor`, or an IP address, where addresses are kept")),

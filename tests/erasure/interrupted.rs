@@ -91,13 +91,15 @@ async fn an_erasure_that_is_under_way_when_the_server_stops_is_brought_to_its_en
     }
     asked.abort();
     let settings = server.stop();
-    has_none("the disk", &kept(&settings), &["Telltale", ADDRESS]);
     assert!(!settings.log().contains("did not end in time"), "{}", settings.log());
     // Nothing was left to be finished.
     let server = settings.start();
     let all = events_of(&server.client, "hoplog.clicks.erased.v1", "a").await;
     assert_eq!(all.len(), 2_000);
     assert!(!server.settings.log().contains("an erasure that was begun is finished"));
+    // No stop waits for files that are written anew; whoever asks does.
+    assert_eq!(erase(&server.client, &format!("visitors/{ADDRESS}")).await.json()["clicks"], 0);
+    has_none("the disk", &kept(&server.settings), &["Telltale", ADDRESS]);
 }
 
 /// Asks until it is done: what says that it is not finished yet is asked again.

@@ -1,13 +1,11 @@
 //! What an erasure needs of the read models besides what its events change in them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
 use super::{OperationError, ReadModels};
-use crate::builds::{BEAT, BuildPurpose, CLAIM, Claim};
+use crate::builds::{BEAT, BuildPurpose, Claim};
 use crate::database::{Database, DatabaseError};
 use crate::parking;
 use crate::runner::WorkerError;
@@ -23,15 +21,13 @@ const BUILDS_PAUSE: Duration = Duration::from_millis(100);
 pub struct NoBuilds {
     claim: Claim,
     database: Database,
-    lost: Arc<AtomicBool>,
     renewing: AbortHandle,
 }
 
 impl NoBuilds {
     fn new(claim: Claim, database: Database) -> Self {
-        let lost = Arc::new(AtomicBool::new(false));
-        let renewing = tokio::spawn(renew(claim, database.clone(), Arc::clone(&lost)));
-        Self { claim, database, lost, renewing: renewing.abort_handle() }
+        let renewing = tokio::spawn(renew(claim, database.clone()));
+        Self { claim, database, renewing: renewing.abort_handle() }
     }
 
     /// Whether it was so all the time, and is for some seconds: the database says, as a process that
@@ -40,7 +36,7 @@ impl NoBuilds {
     /// # Errors
     /// When the database can't answer.
     pub async fn is_kept(&self) -> Result<bool, DatabaseError> {
-        Ok(!self.lost.load(Ordering::Relaxed) && self.claim.hold(&self.database).await?)
+        self.claim.hold(&self.database).await
     }
 
     /// Lets others build.
@@ -61,18 +57,14 @@ impl Drop for NoBuilds {
     }
 }
 
-async fn renew(claim: Claim, database: Database, lost: Arc<AtomicBool>) {
-    let mut kept_at = Instant::now();
+async fn renew(claim: Claim, database: Database) {
     loop {
         tokio::time::sleep(BEAT).await;
-        match claim.hold(&database).await {
-            Ok(true) => kept_at = Instant::now(),
-            Ok(false) => break,
-            Err(_) if kept_at.elapsed() >= CLAIM => break,
-            Err(_) => {}
+        // Somebody else has it. While the database is away nobody can take it.
+        if let Ok(false) = claim.hold(&database).await {
+            return;
         }
     }
-    lost.store(true, Ordering::Relaxed);
 }
 
 impl ReadModels {
@@ -83,9 +75,31 @@ impl ReadModels {
     /// # Errors
     /// See [`OperationError`]. Also while tables are being built for longer than a moment.
     pub async fn keep_from_building(&self, projection: &str) -> Result<NoBuilds, OperationError> {
+        self.kept_from_building(projection, BUILDS_PATIENCE).await
+    }
+
+    /// The same, without waiting. `None`: somebody builds or erases.
+    ///
+    /// # Errors
+    /// See [`OperationError`].
+    pub async fn keep_from_building_at_once(
+        &self,
+        projection: &str,
+    ) -> Result<Option<NoBuilds>, OperationError> {
+        match self.kept_from_building(projection, Duration::ZERO).await {
+            Err(OperationError::Failed(WorkerError::Building(_))) => Ok(None),
+            kept => kept.map(Some),
+        }
+    }
+
+    async fn kept_from_building(
+        &self,
+        projection: &str,
+        patience: Duration,
+    ) -> Result<NoBuilds, OperationError> {
         let applier = &self.find(projection)?.applier;
         let claim = Claim::new(applier.projection.name());
-        let deadline = Instant::now() + BUILDS_PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             let set = applier.read_by_all().await?;
             match applier.reserve(set, claim, BuildPurpose::Erasure).await {

@@ -6,11 +6,15 @@
 //! ```
 //!
 //! Between rewriting and telling nobody could find the clicks again: tables that are built meanwhile
-//! have no trace of who made them. So they are noted first.
+//! have no trace of who made them. So they are noted first. A note that can't be finished stays, and is in
+//! no other's way.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use hoplog_events::click::ErasedClickRecord;
 use hoplog_events::link::LinkKey;
-use hoplog_events::position::{Position, Sequence};
+use hoplog_events::position::{LogId, Position, Sequence};
 use hoplog_projections::clicks;
 use hoplog_projections::erasures::Begun;
 use hoplog_projections::read_models::NoBuilds;
@@ -31,8 +35,6 @@ pub(super) enum Plan {
     Clicks {
         /// Who asked for it.
         actor: Box<str>,
-        /// In which request.
-        request: Box<str>,
         /// Where each click's event is, and what is told of it; in the order of the log.
         clicks: Vec<(Sequence, ErasedClickRecord)>,
     },
@@ -40,14 +42,19 @@ pub(super) enum Plan {
     Link(LinkKey),
 }
 
+/// What became of clicks that were noted.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// Where the last of it is told.
+    pub(super) told: Option<Position>,
+    /// Why some of it is not finished.
+    failed: Option<ErasureError>,
+}
+
 impl Plan {
     pub(super) fn clicks(asked: &Asked, clicks: &[AnonymousClick]) -> Self {
         let clicks = clicks.iter().map(|click| (click.sequence, click.record.clone()));
-        Self::Clicks {
-            actor: asked.actor.clone(),
-            request: asked.request.clone(),
-            clicks: clicks.collect(),
-        }
+        Self::Clicks { actor: asked.actor.clone(), clicks: clicks.collect() }
     }
 }
 
@@ -70,9 +77,10 @@ impl App {
         clicks: &[AnonymousClick],
         no_builds: &NoBuilds,
     ) -> Result<(usize, Position), ErasureError> {
-        // Of messages that were delivered long ago there are copies, too.
-        self.webhooks.deliveries.mark().await?;
         let events = self.commands.rewrite_clicks(clicks).await?;
+        // Of messages that were delivered long ago there are copies, too. What can't be rewritten does not
+        // let files be written anew each time that it is tried.
+        self.webhooks.deliveries.mark().await?;
         let records = clicks.iter().map(|click| click.record.clone());
         self.webhooks.erase(&Erased::clicks(records)).await?;
         // Tables that are being built pass the event over: what they are made of has to be read
@@ -85,87 +93,111 @@ impl App {
         Ok((events, told))
     }
 
-    /// Brings everything to its end that was begun, by whomever.
+    /// Brings everything to its end that was begun so long ago, by whomever.
     ///
     /// # Errors
     /// See [`ErasureError`]. What could not be finished is begun still.
-    pub(super) async fn finish_erasures(&self) -> Result<(), ErasureError> {
-        let mut has_clicks = false;
-        for (id, plan) in self.begun().await? {
+    pub(super) async fn finish_erasures(&self, age: Duration) -> Result<(), ErasureError> {
+        let (mut has_clicks, mut failed) = (false, None);
+        for (id, log, plan) in self.begun(age).await? {
             match plan {
                 Plan::Clicks { .. } => has_clicks = true,
                 Plan::Link(key) => {
-                    if let Err(error) = self.finish_link(id, &key).await {
-                        tracing::warn!(%error, %key, "an erasure is not finished; trying again");
+                    if let Err(error) = self.finish_link(id, log, &key).await {
+                        tracing::warn!(%id, %error, %key, "an erasure is not finished");
+                        failed = Some(error);
                     }
                 }
             }
         }
-        if !has_clicks {
-            return Ok(());
+        // What is begun by who erases clicks just now is his, and done when he is.
+        if has_clicks
+            && let Some(no_builds) =
+                self.read_models.keep_from_building_at_once(clicks::NAME).await?
+        {
+            let finished = self.finish_clicks(&no_builds).await;
+            if let Err(error) = no_builds.end().await {
+                tracing::warn!(%error, "tables of clicks can't be built for some seconds");
+            }
+            failed = finished?.failed.or(failed);
         }
-        // Whoever erases clicks just now is waited for: what he has begun is his, and done then.
-        let no_builds = self.read_models.keep_from_building(clicks::NAME).await?;
-        let finished = self.finish_clicks(&no_builds).await;
-        if let Err(error) = no_builds.end().await {
-            tracing::warn!(%error, "tables of clicks can't be built for some seconds");
-        }
-        finished.map(drop)
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Finishes what was begun of clicks, for who sees to it that nothing is built. Gives where the last
-    /// of it is told.
+    /// Finishes what was begun of clicks, for who sees to it that nothing is built.
+    ///
+    /// # Errors
+    /// When it can't be told what was begun.
     pub(super) async fn finish_clicks(
         &self,
         no_builds: &NoBuilds,
-    ) -> Result<Option<Position>, ErasureError> {
-        let mut told: Option<Position> = None;
-        for (id, plan) in self.begun().await? {
-            let Plan::Clicks { actor, request, clicks } = plan else { continue };
-            tracing::info!(%id, "an erasure that was begun is finished");
-            let asked = Asked { actor, request, now: self.clock.now() };
+    ) -> Result<Finished, ErasureError> {
+        let mut finished = Finished::default();
+        for (id, _, plan) in self.begun(Duration::ZERO).await? {
+            let Plan::Clicks { actor, clicks } = plan else { continue };
+            let asked = Asked { actor, now: self.clock.now() };
             let clicks: Vec<_> = clicks
                 .into_iter()
                 .map(|(sequence, record)| AnonymousClick { sequence, record })
                 .collect();
             match self.complete_clicks(id, &asked, &clicks, no_builds).await {
-                Ok((_, position)) => {
-                    told = told.into_iter().chain([position]).max_by_key(|it| it.sequence);
+                Ok((_, told)) => {
+                    tracing::info!(%id, "an erasure that was begun is finished");
+                    let all = finished.told.into_iter().chain([told]);
+                    finished.told = all.max_by_key(|it| it.sequence);
                 }
-                // There is no such click on this log any more.
-                Err(ErasureError::Log(error @ EraseError::Moved)) => {
-                    tracing::error!(%id, %error, "an erasure can't be finished; ask for it again");
-                    self.erasures.end(id).await?;
+                Err(error) => {
+                    tracing::warn!(%id, %error, "an erasure is not finished");
+                    // Trying again soon is of no use where this log has another event.
+                    if !matches!(error, ErasureError::Log(EraseError::Moved)) {
+                        finished.failed = Some(error);
+                    }
                 }
-                Err(error) => return Err(error),
             }
         }
-        Ok(told)
+        Ok(finished)
     }
 
-    async fn finish_link(&self, id: Uuid, key: &LinkKey) -> Result<(), ErasureError> {
+    /// On any log: an import has the link as well. Of one that has not ended on its own log the note goes,
+    /// as whoever began it was refused.
+    async fn finish_link(&self, id: Uuid, log: LogId, key: &LinkKey) -> Result<(), ErasureError> {
         let found = load_link_at(self.log.as_ref(), key).await.map_err(EraseError::from)?;
         if let Some((link, position)) = found.filter(|(link, _)| link.is_erased) {
             let rewrites = self.commands.link_rewrites(key).await?;
             self.complete_link(link, position, rewrites).await?;
+        } else if log != self.log.id() {
+            tracing::warn!(%id, %log, %key, "an erasure of another log is not finished on this one");
+            return Ok(());
         }
         Ok(self.erasures.end(id).await?)
     }
 
-    /// All that was begun on this log.
-    async fn begun(&self) -> Result<Vec<(Uuid, Plan)>, ErasureError> {
+    /// All that was begun so long ago, as far as it can be finished here. The rest stays noted: another
+    /// version can read it, or it is of clicks on another log.
+    async fn begun(&self, age: Duration) -> Result<Vec<(Uuid, LogId, Plan)>, ErasureError> {
         let (mut after, mut all) = (Uuid::nil(), Vec::new());
+        let begun_before = self.clock.now() - age;
         while let Some(Begun { id, log, plan }) = self.erasures.next(after).await? {
             after = id;
-            if log != self.log.id() {
-                tracing::warn!(%id, %log, "an erasure of another log is not finished on this one");
-                self.erasures.end(id).await?;
+            if begun_at(id).is_some_and(|at| at > begun_before) {
                 continue;
             }
-            let plan = serde_json::from_str(&plan);
-            let unknown = |error| EraseError::Unavailable(format!("erasure {id}: {error}"));
-            all.push((id, plan.map_err(unknown)?));
+            match serde_json::from_str(&plan) {
+                Ok(Plan::Clicks { .. }) if log != self.log.id() => {
+                    tracing::warn!(%id, %log, "an erasure of another log is not finished on this one");
+                }
+                Ok(plan) => all.push((id, log, plan)),
+                Err(error) => {
+                    tracing::error!(%id, %error, "an erasure that was begun can't be read");
+                }
+            }
         }
         Ok(all)
     }
+}
+
+/// Ids say when they were made.
+fn begun_at(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }

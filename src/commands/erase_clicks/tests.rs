@@ -121,3 +121,23 @@ async fn erasures_at_once_on_a_cluster_are_all_done() {
     let (second, third) = (by(1, &mut cluster), by(2, &mut cluster));
     all_are_erased([first, opened(&second).await, opened(&third).await], 5).await;
 }
+
+/// Finished long after it was told, by a process that knows nothing of it, it is told once.
+#[tokio::test]
+async fn what_was_told_is_not_told_again_beyond_the_deduplication_window() {
+    let server = NatsServer::start();
+    let window = std::time::Duration::from_millis(100);
+    let options: JetStreamOptions = server.url().parse().unwrap();
+    let options = JetStreamOptions { deduplication: window, ..options };
+    let log = opened(&options).await;
+    let clicks = [anonymous(batch(log.as_ref()).await, 0)];
+    let asked = Asked { actor: "key:test".into(), now: DateTime::UNIX_EPOCH };
+    let id = Uuid::now_v7();
+    let first = commands(log).await.tell_erased(&asked, id, &clicks).await.unwrap();
+    // The servers forget it in their own time.
+    tokio::time::sleep(window * 5).await;
+    let log = opened(&options).await;
+    let again = commands(log.clone()).await.tell_erased(&asked, id, &clicks).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(log.head(Topic::Clicks).await.unwrap(), first);
+}

@@ -66,12 +66,20 @@ impl Planned {
     fn has_work(&self) -> bool {
         !self.is_kept || self.event.body != self.body
     }
+
+    /// Whether a message is to be deleted for it that is there still: its own, or else one that it was
+    /// rewritten to.
+    fn is_to_erase(&self, its_own: bool) -> bool {
+        self.event.body != self.body && self.is_kept == its_own
+    }
 }
 
 /// A message that is gone.
 struct Erased {
     name: String,
     sequence: u64,
+    /// Deleted just now, not earlier or by somebody else.
+    is_ours: bool,
 }
 
 /// What an event is.
@@ -112,18 +120,23 @@ impl Rewriter {
         Ok(())
     }
 
-    /// Gives for each stream which of its messages were erased last. Of those that are erased at the same
-    /// time nobody knows the order in which the servers were told. So one of each topic is kept for last:
-    /// a server that has done that has done all.
+    /// Gives for each stream the messages that stand for all that were erased. Of those that are erased at
+    /// the same time nobody knows the order in which the servers were told. So one of each stream is kept
+    /// for last: a server that has done that has done all, also what others did before. One that
+    /// others were faster with says nothing of the rest: then each speaks for itself.
     async fn carry_out_all(
         &self,
         mut planned: Vec<Planned>,
     ) -> Result<BTreeMap<String, Vec<u64>>, RewriteError> {
         let mut last = Vec::new();
         if self.reader.replicated {
-            for topic in Topic::ALL {
-                let of_topic = |it: &Planned| it.event.position.topic == topic && it.has_work();
-                last.extend(planned.iter().rposition(of_topic).map(|place| planned.remove(place)));
+            for (topic, its_own) in Topic::ALL.into_iter().flat_map(|it| [(it, false), (it, true)])
+            {
+                let stands_for_all =
+                    |it: &Planned| it.event.position.topic == topic && it.is_to_erase(its_own);
+                last.extend(
+                    planned.iter().rposition(stands_for_all).map(|place| planned.remove(place)),
+                );
             }
         }
         let erased: Vec<Vec<Erased>> = stream::iter(planned)
@@ -132,12 +145,16 @@ impl Rewriter {
             .try_collect()
             .await?;
         let mut by_stream = BTreeMap::<String, Vec<u64>>::new();
-        for Erased { name, sequence } in erased.into_iter().flatten() {
+        for Erased { name, sequence, .. } in erased.into_iter().flatten() {
             by_stream.entry(name).or_default().push(sequence);
         }
         for planned in last {
-            for Erased { name, sequence } in self.carry_out(planned).await? {
-                by_stream.insert(name, vec![sequence]);
+            for Erased { name, sequence, is_ours } in self.carry_out(planned).await? {
+                let of_stream = by_stream.entry(name).or_default();
+                if is_ours {
+                    of_stream.clear();
+                }
+                of_stream.push(sequence);
             }
         }
         Ok(by_stream)
@@ -220,17 +237,15 @@ impl Rewriter {
         if planned.newest > 0 {
             let next = json!({ "seq": 1, "next_by_subj": subject });
             while let Some(older) = self.message(&name, &next).await?.filter(|it| it.seq < newest) {
-                self.erase(&name, older.seq).await?;
-                erased.push(Erased { name: name.clone(), sequence: older.seq });
+                let is_ours = self.erase(&name, older.seq).await?;
+                erased.push(Erased { name: name.clone(), sequence: older.seq, is_ours });
             }
         }
         // Also where it is gone: who erased it may not have seen to it that the replicas did.
         let (topic, Sequence(sequence)) = (event.position.topic, event.position.sequence);
         let name = self.reader.subjects.stream_name(topic);
-        if *is_kept {
-            self.erase(&name, sequence).await?;
-        }
-        erased.push(Erased { name, sequence });
+        let is_ours = *is_kept && self.erase(&name, sequence).await?;
+        erased.push(Erased { name, sequence, is_ours });
         Ok(erased)
     }
 
@@ -294,14 +309,14 @@ impl Rewriter {
         }
     }
 
-    /// Overwrites a message and deletes it. One that is gone is no error.
-    async fn erase(&self, name: &str, sequence: u64) -> Result<(), RewriteError> {
+    /// Overwrites a message and deletes it. One that is gone is no error: `false`.
+    async fn erase(&self, name: &str, sequence: u64) -> Result<bool, RewriteError> {
         let wanted = json!({ "seq": sequence, "no_erase": false });
         let request = format!("STREAM.MSG.DELETE.{name}");
         let deleted = self.reader.api.ask::<Value>(&request, &wanted).await;
-        let Err(error) = deleted else { return Ok(()) };
+        let Err(error) = deleted else { return Ok(true) };
         match self.message(name, &json!({ "seq": sequence })).await? {
-            None => Ok(()),
+            None => Ok(false),
             Some(_) => Err(unavailable(&error)),
         }
     }
@@ -328,3 +343,6 @@ impl From<ReadError> for RewriteError {
         RewriteError::Unavailable(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

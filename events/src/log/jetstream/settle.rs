@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::read::{NOT_FOUND, status};
-use super::rewrite::{Rewriter, UNDER_WAY_MAX, unavailable};
+use super::rewrite::{Rewriter, unavailable};
 use crate::log::RewriteError;
 
 /// How often, and with which pause, the replicas are asked whether they have deleted what the
@@ -46,7 +46,7 @@ struct Replica {
 }
 
 impl Rewriter {
-    /// Waits until no server gives any more what was erased of a stream, in that order.
+    /// Waits until no server gives any more what stands for all that was erased of a stream.
     pub(super) async fn settle(&self, name: &str, erased: &[u64]) -> Result<(), RewriteError> {
         if !self.reader.replicated {
             return Ok(());
@@ -81,14 +81,12 @@ impl Rewriter {
     }
 
     /// Who has heard of it has not yet done it, and no server says what it has done. So it is asked for,
-    /// until whoever answers gives it no more, many times in a row. The servers delete in the order
-    /// in which they are told: the last stands for all, or the last few if they were erased at once.
+    /// until whoever answers gives it no more, many times in a row.
     async fn see_that_it_is_gone(&self, name: &str, erased: &[u64]) -> Result<(), RewriteError> {
-        let last = &erased[erased.len().saturating_sub(UNDER_WAY_MAX)..];
         for _ in 0..SETTLED_ATTEMPTS {
             let mut are_gone = true;
             for _ in 0..GONE_ANSWERS {
-                let asked = last.iter().map(|sequence| self.is_gone(name, *sequence));
+                let asked = erased.iter().map(|sequence| self.is_gone(name, *sequence));
                 let asked: Vec<_> = asked.collect();
                 are_gone = are_gone && try_join_all(asked).await?.into_iter().all(|gone| gone);
             }

@@ -90,16 +90,19 @@ impl Transaction {
 impl SqliteDatabase {
     /// Writes the file anew, if something was erased since that was done last. Writers wait
     /// meanwhile, readers do not. What is not done gives how long it is until it is to be tried
-    /// again: the file was written just now, or somebody reads what was there before.
+    /// again: the file is written, or was just now, or somebody reads what was there before. What failed
+    /// fails until it is tried again: nobody knows when it is done.
     pub(in crate::database) async fn scrub(&self) -> Result<Option<Duration>, DatabaseError> {
         // Whoever comes while another one is at it waits, and mostly finds it done.
-        let mut pace = self.pace.lock().await;
+        let Ok(mut pace) = tokio::time::timeout(PATIENCE, self.pace.lock()).await else {
+            return Ok(Some(PATIENCE));
+        };
         if self.marks(false).await?.is_empty() {
             return self.empty_wal().await;
         }
         let left = pace.left();
         if left > PATIENCE {
-            return Ok(Some(left));
+            return if pace.failures == 0 { Ok(Some(left)) } else { Err(failed(left)) };
         }
         tokio::time::sleep(left).await;
         let begun = Instant::now();
@@ -164,6 +167,12 @@ impl SqliteDatabase {
         connection.close_on_drop();
         Ok(connection)
     }
+}
+
+fn failed(left: Duration) -> DatabaseError {
+    let left = left.as_secs();
+    let reason = format!("its file could not be written anew; tried again in {left} seconds");
+    DatabaseError::Unavailable(sqlx::Error::Io(std::io::Error::other(reason)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::log::contract::nats_cluster::NatsCluster;
 use crate::log::contract::rewrites::rewrite;
 
 /// How many requests something takes, and what it gives.
@@ -34,18 +33,6 @@ async fn rewriting_takes_four_requests_for_an_event() {
     let one = ReadLimit { events_max: 1, bytes_max: 1 };
     let (taken, read) = requests(&log, log.read_all(Topic::Clicks, Sequence(30), one)).await;
     assert_eq!((taken, &read.unwrap()[0].body[..]), (3, &b"{}"[..]));
-}
-
-/// And on a cluster as many in all as it takes to be certain, not as many for each.
-#[tokio::test]
-async fn on_a_cluster_many_are_confirmed_at_once() {
-    let cluster = NatsCluster::start().await;
-    let options: JetStreamOptions = cluster.url().parse().unwrap();
-    let (log, _) =
-        JetStreamLog::open(&JetStreamOptions { stale: Duration::ZERO, ..options }).await.unwrap();
-    let taken = rewritten_one_after_the_other(&log, 64).await;
-    assert!(taken <= 4 * 64 + 10 * 24, "{taken} requests");
-    println!("{taken} requests for 64 events");
 }
 
 /// Where a stream of clicks goes on behind a page, nothing can be missing at its end.

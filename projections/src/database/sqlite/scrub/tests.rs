@@ -4,6 +4,7 @@ use std::path::Path;
 
 use futures::FutureExt;
 use futures::future::join_all;
+use sqlx::Connection as _;
 
 use super::*;
 use crate::database::{Database, Transaction};
@@ -119,11 +120,11 @@ async fn many_erasures_share_a_few_times_in_which_the_file_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let (database, sqlite) = erased(dir.path()).await;
     let before = times_written(&database).await;
-    let scrubbed = join_all((0..20).map(|_| async {
+    join_all((0..20).map(|_| async {
         mark(&sqlite).await;
         sqlite.scrub().await.unwrap()
-    }));
-    assert!(scrubbed.await.into_iter().all(|left| left.is_none()));
+    }))
+    .await;
     assert!(times_written(&database).await <= before + 3);
     // And who comes when it was written just now, which took long, is told when it is again.
     sqlite.pace.lock().await.note(Duration::from_secs(100), true);
@@ -132,6 +133,22 @@ async fn many_erasures_share_a_few_times_in_which_the_file_is_written() {
     let left = sqlite.scrub().await.unwrap().unwrap();
     assert!(left > Duration::from_mins(14) && left <= Duration::from_mins(15), "{left:?}");
     assert_eq!(times_written(&database).await, written);
+    database.close().await;
+}
+
+/// When it is tried again is not when it is done.
+#[tokio::test]
+async fn what_failed_gives_an_error_until_it_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (database, sqlite) = erased(dir.path()).await;
+    sqlite.pace.lock().await.note(Duration::ZERO, false);
+    for _ in 0..2 {
+        let refused = sqlite.scrub().await.unwrap_err();
+        assert!(matches!(refused, DatabaseError::Unavailable(_)), "{refused}");
+    }
+    *sqlite.pace.lock().await = Pace { not_before: None, failures: 1 };
+    assert_eq!(sqlite.scrub().await.unwrap(), None);
+    assert_eq!(sqlite.pace.lock().await.failures, 0);
     database.close().await;
 }
 
@@ -149,29 +166,38 @@ fn what_fails_is_tried_less_and_less_often() {
     assert!(pace.left() <= Duration::from_secs(18));
 }
 
-/// Wherever it is broken off, who writes next has the settings of all, and the next one finishes it.
+/// Broken off while it writes, who writes next has the settings of all, and the next one finishes it.
 #[tokio::test]
 async fn what_is_broken_off_leaves_no_settings_behind() {
     let dir = tempfile::tempdir().unwrap();
     let (database, sqlite) = erased(dir.path()).await;
-    for steps in 0..60 {
-        mark(&sqlite).await;
-        let mut scrub = Box::pin(sqlite.scrub());
-        for _ in 0..steps {
-            if (&mut scrub).now_or_never().is_some() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(scrub);
+    let settings = async || {
         let mut writer = sqlite.writer.acquire().await.unwrap();
         for (setting, expected) in [("temp_store", 2), ("busy_timeout", 5_000)] {
             let sql = sqlx::AssertSqlSafe(format!("pragma {setting}"));
             let value: i64 = writer.fetch_one(sql).await.unwrap().try_get(0).unwrap();
-            assert_eq!(value, expected, "{setting} after {steps} steps");
+            assert_eq!(value, expected, "{setting}");
         }
+    };
+    settings().await;
+    // Another process writes: writing anew waits for it, for as long as a writer waits.
+    let path = dir.path().join("read.db");
+    let mut other = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    other.execute("begin immediate").await.unwrap();
+    let mut scrub = Box::pin(sqlite.scrub());
+    while sqlite.writer.try_acquire().is_some() {
+        assert!((&mut scrub).now_or_never().is_none(), "it is done already");
+        tokio::task::yield_now().await;
     }
+    let under_way = tokio::time::timeout(Duration::from_millis(200), &mut scrub).await;
+    assert!(under_way.is_err(), "it waits: {under_way:?}");
+    drop(scrub);
+    other.execute("rollback").await.unwrap();
+    settings().await;
+    *sqlite.pace.lock().await = Pace::default();
     assert_eq!(sqlite.scrub().await.unwrap(), None);
+    settings().await;
     assert!(!holds_the_secret(dir.path()));
+    other.close().await.unwrap();
     database.close().await;
 }
