@@ -193,9 +193,13 @@ async fn after_a_start_the_hottest_links_are_at_hand() {
     for projection in ["link_directory", "top_links"] {
         client.caught_up(projection).await;
     }
-    let server = server.kill().start();
+    let settings = server.kill();
+    // It may have found some of them hot already.
+    let said = |settings: &Settings| settings.log().matches("the cache is warm").count();
+    let before = said(&settings);
+    let server = settings.start();
     let deadline = Instant::now() + PATIENCE;
-    while !server.settings.log().contains("the cache is warm") {
+    while said(&server.settings) == before {
         assert!(Instant::now() < deadline, "{}", server.settings.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -204,9 +208,8 @@ async fn after_a_start_the_hottest_links_are_at_hand() {
     }
     let metrics = server.client.visit("/metrics").await.expect(200).body;
     for name in [
-        "hoplog_cache_warmed_total{cache=\"links\"} 5",
         "hoplog_cache_misses_total{cache=\"links\"} 0",
-        "hoplog_cache_hits_total{cache=\"links\",level=\"1\"} ",
+        "hoplog_cache_hits_total{cache=\"links\",level=\"1\"} 5",
     ] {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
