@@ -179,6 +179,42 @@ async fn live_clicks_are_as_new_as_asked_for() {
     assert_eq!(behind.status, 503, "{}", behind.body);
 }
 
+/// The hottest links are brought in at the start, and when the server says so all of them are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_start_the_hottest_links_are_at_hand() {
+    let server = Server::start();
+    let client = &server.client;
+    let mut paths = Vec::new();
+    for n in 0..5 {
+        let code = client.code(NewLink::to(&format!("https://example.com/{n}"))).await;
+        paths.push(format!("/{code}"));
+        client.visit(&paths[n]).await.expect(302);
+    }
+    for projection in ["link_directory", "top_links"] {
+        client.caught_up(projection).await;
+    }
+    let settings = server.kill();
+    // It may have found some of them hot already.
+    let said = |settings: &Settings| settings.log().matches("the cache is warm").count();
+    let before = said(&settings);
+    let server = settings.start();
+    let deadline = Instant::now() + PATIENCE;
+    while said(&server.settings) == before {
+        assert!(Instant::now() < deadline, "{}", server.settings.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for path in &paths {
+        server.client.visit(path).await.expect(302);
+    }
+    let metrics = server.client.visit("/metrics").await.expect(200).body;
+    for name in [
+        "hoplog_cache_misses_total{cache=\"links\"} 0",
+        "hoplog_cache_hits_total{cache=\"links\",level=\"1\"} 5",
+    ] {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
+}
+
 /// While log, read models and Redis are away, a link that was at hand is served, said to be
 /// possibly old as soon as that is known, and kept by no browser; never beyond its own end (trap 2 of the
 /// shortener). One that was not at hand is no 404.

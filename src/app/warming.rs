@@ -1,5 +1,6 @@
 //! Keeps at hand what is followed most: at the start, and as traffic shifts.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use hoplog_events::link::LinkKey;
@@ -63,11 +64,14 @@ async fn hot_links(app: &App, at_the_start: bool) -> Vec<LinkKey> {
     if at_the_start {
         rankings.push(Ranking::ever());
     }
-    let mut links = Vec::new();
+    let (mut links, mut seen) = (Vec::new(), HashSet::new());
     for ranking in rankings {
         let top = app.read_models.top_links().top(&ranking, &Among::default(), LINKS_MAX).await;
         match top {
-            Ok(top) => links.extend(top.into_iter().map(|ranked| ranked.link)),
+            Ok(top) => {
+                let new = top.into_iter().filter(|ranked| seen.insert(ranked.link.clone()));
+                links.extend(new.map(|ranked| ranked.link));
+            }
             Err(error) => tracing::debug!(%error, "the top links can't be looked up"),
         }
     }

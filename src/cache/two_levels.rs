@@ -184,8 +184,10 @@ where
             (Ok(landed), _) => inner.answer(key, landed, now_ms),
             (Err(error), Some(stale)) => {
                 inner.retry_later(key, &stale, now_ms);
-                match inner.judge(key, stale, now_ms) {
-                    Look::Fresh { held, .. } | Look::Stale(held) => Ok(inner.show_stale(held)),
+                // Not what was here before the wait: somebody may have told of a change since.
+                match inner.look(key, now_ms) {
+                    Look::Fresh { held, .. } => Ok(found(held, false)),
+                    Look::Stale(held) => Ok(inner.show_stale(held)),
                     Look::Nothing => Err(error),
                 }
             }

@@ -116,7 +116,13 @@ impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
     pub(super) fn clear(&self, number: u64) {
         let mut flights = self.flights();
         flights.cleared = number;
-        // They load again, and what they bring then accounts for what was told before.
+        self.level1.clear();
+    }
+
+    /// The same, and what was told so far does not bind what is loaded from now on.
+    pub(super) fn start_over(&self, number: u64) {
+        let mut flights = self.flights();
+        flights.cleared = number;
         flights.under_way.values_mut().for_each(|flight| flight.least = 0);
         self.level1.clear();
     }

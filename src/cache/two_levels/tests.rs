@@ -273,6 +273,27 @@ async fn what_ends_while_a_load_is_waited_for_is_not_shown() {
     assert_eq!(cache.get_or_load(&1, 20_000, never).await, Err(LoadError::TimedOut));
 }
 
+/// Trap 1: what is told while a load is waited for in vain is what the reader is shown, not what was here
+/// before.
+#[tokio::test]
+async fn who_waits_in_vain_is_shown_what_was_told_meanwhile() {
+    for is_told in [false, true] {
+        let cache = cache(|options| options.soft_timeout = Duration::from_millis(200));
+        cache.remember(&1, value("old", 5), 0);
+        cache.doubt_everything();
+        let never = || std::future::pending::<Result<Loaded<String>, SourceAway>>();
+        let mut reader = std::pin::pin!(cache.get_or_load(&1, 0, never));
+        assert!(futures::poll!(&mut reader).is_pending());
+        if is_told {
+            cache.remember(&1, value("new", 10), 0);
+        } else {
+            cache.invalidate(&1, 10);
+        }
+        let expected = if is_told { Ok(fresh("new", 10)) } else { Err(LoadError::TimedOut) };
+        assert_eq!(reader.await, expected);
+    }
+}
+
 /// C1: who finds a value worn has it refreshed, and if that fails it is not shown beyond its own end.
 #[tokio::test]
 async fn a_refresh_that_fails_keeps_no_value_beyond_its_end() {

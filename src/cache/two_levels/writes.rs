@@ -173,7 +173,7 @@ where
         if let Some(shared) = &self.inner.shared {
             shared.forget_missed();
         }
-        self.inner.desk.clear(self.inner.marks.start_over());
+        self.inner.desk.start_over(self.inner.marks.start_over());
     }
 }
 

@@ -82,10 +82,17 @@ impl LinkResolver {
             if matches!(error, ReadError::Rewound { .. }) {
                 self.distrust_others();
             } else {
-                self.cache.doubt_everything();
+                self.doubt_everything();
             }
             tokio::time::sleep(FOLLOW_PAUSE).await;
         }
+    }
+
+    /// Neither what is at hand is vouched for, nor what others have written: first of all that, or it would
+    /// come back from there.
+    fn doubt_everything(&self) {
+        self.source.recent().is_incomplete();
+        self.cache.doubt_everything();
     }
 
     /// The log was put back. The read model and Redis are of what was lost, and so is what is remembered:
@@ -123,10 +130,10 @@ impl LinkResolver {
     ) -> Result<Infallible, ReadError> {
         let mut reached = from;
         self.source.recent().reaches(from);
+        if reached >= head {
+            self.source.recent().is_complete_after(from);
+        }
         loop {
-            if reached >= head {
-                self.source.recent().is_complete_after(from);
-            }
             match changes.next().await {
                 Ok(events) => {
                     for event in events {
@@ -134,11 +141,14 @@ impl LinkResolver {
                         reached = event.position.sequence;
                         self.source.recent().reaches(reached);
                     }
+                    if reached >= head {
+                        self.source.recent().is_complete_after(from);
+                    }
                 }
                 Err(error @ ReadError::Rewound { .. }) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "link changes can't be read; the cache is not believed");
-                    self.cache.doubt_everything();
+                    self.doubt_everything();
                     tokio::time::sleep(FOLLOW_PAUSE).await;
                 }
             }

@@ -45,6 +45,8 @@ pub(super) struct RecentChanges {
     complete_after: Option<Sequence>,
     /// The last change that was forgotten.
     forgotten: Sequence,
+    /// The last creation that was forgotten.
+    created_forgotten: Sequence,
     /// How far this node has read the log.
     reached: Sequence,
 }
@@ -59,6 +61,7 @@ impl RecentChanges {
             changed_max: if has_shared_cache { CHANGED_MAX } else { UNPROJECTED_MAX },
             complete_after: None,
             forgotten: Sequence::START,
+            created_forgotten: Sequence::START,
             reached: Sequence::START,
         }
     }
@@ -96,16 +99,23 @@ impl RecentChanges {
 
     /// Whether a link that was last changed at `changed`, as of an event, is known not to have changed
     /// since. What accounts for more than this node has read is of nodes that are ahead, or of a log that
-    /// was put back: neither can be judged.
+    /// was put back: neither can be judged. A change that should be remembered and is not is of such a
+    /// log as well, also when the new one has grown beyond it.
     pub(super) fn vouches_for(&self, key: &LinkKey, changed: Sequence, as_of: Sequence) -> bool {
-        self.complete_after().is_some_and(|after| after <= as_of)
-            && as_of <= self.reached
-            && changed >= self.newest_position(key)
+        let Some(after) = self.complete_after() else { return false };
+        let newest = self.newest_position(key);
+        let is_old = changed <= after.max(self.created_forgotten);
+        (after..=self.reached).contains(&as_of) && (changed == newest || changed > newest && is_old)
     }
 
     /// From now on every change behind `sequence` is noted before it is asked about.
     pub(super) fn is_complete_after(&mut self, sequence: Sequence) {
         self.complete_after = Some(sequence);
+    }
+
+    /// The log can't be read: nothing can be said until it was read again.
+    pub(super) fn is_incomplete(&mut self) {
+        self.complete_after = None;
     }
 
     /// Every change behind this is remembered, as far as this node has read the log; `None`: nothing
@@ -126,6 +136,7 @@ impl RecentChanges {
         let changed = drop_oldest(&mut self.changed, self.changed_max, projected, newest)
             .max(drop_oldest(&mut self.changed, REMEMBERED_MAX, any, newest));
         self.forgotten = self.forgotten.max(changed.unwrap_or_default());
+        self.created_forgotten = self.created_forgotten.max(created.unwrap_or_default());
         created.max(changed)
     }
 }
@@ -178,7 +189,9 @@ mod tests {
         assert!(is_current(&recent, "b", 1, 40), "and not changed since");
         assert!(!is_current(&recent, "b", 1, 39), "it may have changed at 40");
         assert!(!is_current(&recent, "a", 49, 49), "it has changed since");
-        assert!(is_current(&recent, "a", 50, 50) && is_current(&recent, "a", 60, 60));
+        assert!(is_current(&recent, "a", 50, 50) && is_current(&recent, "a", 50, 60));
+        assert!(!is_current(&recent, "a", 60, 60), "this log has no such change");
+        assert!(!is_current(&recent, "b", 45, 60) && is_current(&recent, "b", 40, 60));
         assert!(!is_current(&recent, "b", 1, 61), "this node has not read so far");
         assert_eq!(recent.newest_position(&key("a")), Sequence(50));
         assert_eq!(recent.newest_position(&key("b")), Sequence::START);

@@ -570,6 +570,42 @@ async fn of_a_file_that_was_put_back_no_lost_future_is_shown() {
         node.models.wait_for_all(head, PATIENCE).await.unwrap();
     }
     world.check_nothing_is_of_the_lost_future(&kept).await;
+    // Nor when the log has grown beyond what was lost.
+    for n in 2..6 {
+        world.command(0, n, &Step::Create(n.into())).await;
+    }
+    let head = world.log.head(Topic::Links).await.unwrap().sequence;
+    for node in &world.nodes {
+        let has_read = async || node.resolver.source.recent().reached() == head;
+        eventually("the log is read", has_read).await;
+    }
+    world.check_nothing_is_of_the_lost_future(&kept).await;
+}
+
+/// Trap 1: a node that can't read the log knows of no change any more, and takes nobody's word for what it
+/// doubts itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_log_can_not_be_read_nothing_shared_is_believed() {
+    let mut server = NatsServer::start();
+    let (log, _) = JetStreamLog::open(&server.url().parse().unwrap()).await.unwrap();
+    let mut world = World::on(Arc::new(log)).await;
+    world.command(0, 1, &Step::Create(1)).await;
+    world.settle().await;
+    let are_believed = async |is: bool| {
+        for node in &world.nodes {
+            let believes = async || node.ask_shared(&key(1)).await.is_some() == is;
+            eventually("what is shared is believed, or not", believes).await;
+        }
+    };
+    are_believed(true).await;
+    server.kill();
+    are_believed(false).await;
+    server.restart();
+    world.command_until(2, &Step::Create(1), 1).await;
+    for node in &world.nodes {
+        let believes = async || node.ask_shared(&key(1)).await.is_some();
+        eventually("it is believed again", believes).await;
+    }
 }
 
 /// Trap 9: what Redis misses is caught up, and a crowd of new links takes no place from changes: of them
