@@ -47,8 +47,12 @@ type Tiers = SmallVec<[Numbers; 1]>;
 impl Here {
     /// Room for so many subjects, each under one policy.
     pub(super) fn new(subjects_max: NonZeroUsize) -> Self {
-        let each = subjects_max.get().div_ceil(SHARDS).max(CHARGES_MAX * 2);
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(each))).collect();
+        Self::with_shards(SHARDS, subjects_max)
+    }
+
+    pub(super) fn with_shards(shards: usize, subjects_max: NonZeroUsize) -> Self {
+        let each = subjects_max.get().div_ceil(shards).max(CHARGES_MAX * 2);
+        let shards = (0..shards).map(|_| Mutex::new(Shard::new(each))).collect();
         Self { shards, hasher: RandomState::new() }
     }
 

@@ -30,6 +30,14 @@ impl Log {
             self.units -= oldest.units;
             self.entries.pop_front();
         }
+        // Nor from when the clock was far ahead.
+        while let Some(newest) = self.entries.back().filter(|e| e.at > now + tier.window_us()) {
+            self.units -= newest.units;
+            self.entries.pop_back();
+        }
+        if self.entries.is_empty() {
+            self.entries.shrink_to_fit();
+        }
     }
 
     /// As numbers: `before` is the entry that must leave before so much more fits, or of all the oldest

@@ -87,10 +87,8 @@ impl Count {
 
     fn numbers(&mut self, tier: &Tier, cost: u64, now: u64) -> Numbers {
         match self {
-            Self::Numbers(numbers) => {
-                *numbers = tier.advanced(*numbers, now);
-                *numbers
-            }
+            // A look changes nothing: the clock may go back.
+            Self::Numbers(numbers) => tier.advanced(*numbers, now),
             Self::Log(log) => {
                 log.advance(tier, now);
                 log.numbers(tier, cost)
@@ -142,6 +140,8 @@ impl Shard {
             // Nothing is taken: any cost that a charge may have fits.
             return (None, true);
         };
+        // Before anybody of this request needs room: not in the place of another of it.
+        slot.asked = now;
         let cost = u64::from(charge.cost());
         let fits = |(count, tier): (&mut Count, &Tier)| {
             let numbers = count.numbers(tier, cost, now);
@@ -163,7 +163,6 @@ impl Shard {
         let tiers = charge.policy().tiers().iter();
         match at.and_then(|at| self.slots.get_mut(at)).filter(|slot| slot.key == *key) {
             Some(slot) => {
-                slot.asked = now;
                 let counts = slot.counts.iter_mut().zip(tiers);
                 counts.map(|(count, tier)| count.numbers(tier, cost, now)).collect()
             }
@@ -182,6 +181,7 @@ impl Shard {
     ) -> Tiers {
         let cost = u64::from(charge.cost());
         let known = at.filter(|at| self.slots.get(*at).is_some_and(|slot| slot.key == *key));
+        let known = known.or_else(|| self.places.get(key).copied());
         let at = known.unwrap_or_else(|| self.make_room(key, charge.policy(), now));
         let Some(slot) = self.slots.get_mut(at) else { return Tiers::new() };
         slot.asked = now;

@@ -11,6 +11,9 @@ use crate::ratelimit::tier::{Algorithm, Tier};
 
 const TEXT: &str = include_str!("limits.lua");
 
+/// Gives back.
+const BACK: &str = "back";
+
 /// What the script does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ratelimit) enum Mode {
@@ -116,7 +119,7 @@ impl Script {
     ) -> Cmd {
         let taken: Vec<&Taken> = group.iter().filter_map(|at| taken.get(*at)).collect();
         let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
-        let mut command = self.begin(&charges, "back", request, whole);
+        let mut command = self.begin(&charges, BACK, request, whole);
         for taken in taken {
             charge(&mut command, &taken.charge, taken.charge.cost(), &taken.marks);
         }
@@ -127,17 +130,28 @@ impl Script {
     fn begin(&self, charges: &[&Charge], mode: &str, request: u64, whole: bool) -> Cmd {
         let mut command = redis::cmd(if whole { "EVAL" } else { "EVALSHA" });
         command.arg(if whole { &self.text } else { &self.hash });
+        let request = format!("{:x}-{request:x}", self.node);
+        let first = charges.first().filter(|_| mode == BACK);
         let tiers = |charge: &&Charge| charge.policy().tiers().len();
-        command.arg(charges.iter().map(tiers).sum::<usize>());
+        command.arg(charges.iter().map(tiers).sum::<usize>() + first.iter().len());
         for charge in charges {
-            let (policy, tag) = (charge.policy(), charge.subject().tag());
-            let (name, version) = (policy.name(), policy.version());
-            for tier in 0..policy.tiers().len() {
-                command.arg(format!("{}{{{tag:032x}}}:{name}:{version:016x}:{tier}", self.prefix));
+            let key = self.key(charge);
+            for tier in 0..charge.policy().tiers().len() {
+                command.arg(format!("{key}:{tier}"));
             }
         }
-        command.arg(mode).arg(format!("{:x}-{request:x}", self.node)).arg(charges.len());
+        if let Some(first) = first {
+            command.arg(format!("{}:back:{request}", self.key(first)));
+        }
+        command.arg(mode).arg(request).arg(charges.len());
         command
+    }
+
+    /// What the keys of a charge begin with. Those of a subject lie in one slot of a cluster.
+    fn key(&self, charge: &Charge) -> String {
+        let (policy, tag) = (charge.policy(), charge.subject().tag());
+        let (name, version) = (policy.name(), policy.version());
+        format!("{}{{{tag:032x}}}:{name}:{version:016x}", self.prefix)
     }
 
     #[cfg(test)]
