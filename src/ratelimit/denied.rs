@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quick_cache::sync::Cache;
 
 use super::charge::{Charge, Key};
-use super::decision::{Decision, Standing, Way};
+use super::decision::{Decision, Way};
+use super::standing::Standing;
 
 /// How many are remembered. A forgotten one costs a trip to the store.
 const DENIED_MAX: usize = 16_384;

@@ -3,6 +3,7 @@
 //! A request locks the shards of its subjects in the order of their numbers, looks at all its tiers, and
 //! takes from all or from none.
 
+mod count;
 mod log;
 mod shard;
 
@@ -59,6 +60,12 @@ impl Here {
     /// How many subjects are held.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Entries of all logs.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).entries()).sum()
     }
 
     /// Decides, and takes if it is allowed and not only a look.

@@ -3,6 +3,8 @@
 //! No request waits for a connection and none is a probe: that is the work of one task. A probe has to be
 //! answered within the deadline as well, so that a Redis that is merely slow is left alone.
 
+mod answer;
+mod connection;
 mod script;
 
 use std::fmt;
@@ -17,11 +19,9 @@ use tokio::sync::Notify;
 use super::charge::Charge;
 use super::receipt::Taken;
 use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
+pub(super) use answer::{Answer, Asked};
+pub(super) use script::Mode;
 use script::Script;
-pub(super) use script::{Answer, Asked, Mode};
-
-/// How long Redis may take to accept a connection.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long after a failure before a connection is tried again, at most.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -89,71 +89,6 @@ impl Store {
 
     pub(super) fn is_away(&self) -> bool {
         self.breaker.state() != BreakerState::Closed
-    }
-
-    /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
-    pub(super) async fn keep_connected(&self) {
-        let mut told = false;
-        loop {
-            match self.come_back().await {
-                Ok(()) => {
-                    tracing::info!("the store of the rate limits is here");
-                    told = false;
-                    while !self.is_away() {
-                        let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
-                    }
-                    tracing::warn!("the store of the rate limits fails; it is not asked for now");
-                }
-                Err(error) if !told => {
-                    tracing::warn!(%error, "the store of the rate limits is away");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-            self.line.store(None);
-            if let Some(until) = self.breaker.opens_until() {
-                tokio::time::sleep_until(until.into()).await;
-            }
-        }
-    }
-
-    /// Probes until the breaker closes, or a probe fails.
-    async fn come_back(&self) -> Result<(), StoreError> {
-        let mut line: Option<Line> = None;
-        while let Some(probe) = self.breaker.probe(Instant::now()) {
-            match self.find(line.take()).await {
-                Ok(found) => {
-                    // Before it closes: whoever may ask finds a line.
-                    self.line.store(Some(found.clone().into()));
-                    line = Some(found);
-                    probe.settle(Outcome::Answered);
-                }
-                Err(error) => {
-                    probe.settle(Outcome::Failed);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A line that answers in time.
-    async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
-        let mut line = if let Some(line) = line {
-            line
-        } else {
-            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
-            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
-            let connected = connected.map_err(|_| StoreError::TimedOut)?;
-            connected.map_err(|error| failed(&error))?
-        };
-        let ping = [redis::cmd("PING")];
-        let answers = tokio::time::timeout(self.deadline, line.send(&ping)).await;
-        let answers = answers.map_err(|_| StoreError::TimedOut)?;
-        match answers.map_err(|error| failed(&error))?.pop() {
-            Some(Err(refusal)) => Err(StoreError::Failed(refusal.text)),
-            _ => Ok(line),
-        }
     }
 
     /// Lets the script decide for a request, within the deadline.

@@ -21,6 +21,10 @@ struct Entry {
 }
 
 impl Log {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// What is older than a window is gone.
     pub(super) fn advance(&mut self, tier: &Tier, now: u64) {
         while let Some(oldest) = self.entries.front() {

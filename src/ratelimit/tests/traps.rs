@@ -410,3 +410,17 @@ fn a_request_pushes_out_none_of_its_own_subjects() {
     let decision = store.decide(Way::Here, &[newcomer, charge(&policy, "known", 1)], 0, now, true);
     assert_eq!(decision.standings()[1].remaining(), 4);
 }
+
+/// Trap 11: logs are long, so there are fewer of them: who was asked for longest ago leaves.
+#[test]
+fn logs_of_many_subjects_find_room() {
+    let store = here::Here::with_shards(1, NonZeroUsize::new(100).unwrap());
+    let policy = Arc::new(policy("p", &[tier(Algorithm::SlidingLog, 1_000, 3_600)]));
+    for now in 0..50_000 {
+        let charge = charge(&policy, &format!("{}", now / 500), 1);
+        assert!(store.decide(Way::Here, &[charge], now, now, true).is_allowed());
+    }
+    assert!(store.entries() <= 100 * 32, "{}", store.entries());
+    let last = store.decide(Way::Here, &[charge(&policy, "99", 501)], 0, 50_000, false);
+    assert!(!last.is_allowed(), "of the last subject all is known");
+}
