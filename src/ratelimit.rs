@@ -25,6 +25,7 @@ mod limiter;
 mod policy;
 mod receipt;
 mod shared;
+mod standing;
 mod store;
 mod subject;
 #[cfg(test)]
@@ -33,11 +34,12 @@ mod tier;
 
 pub use charge::{CHARGES_MAX, Charge, ChargeError};
 pub use clock::MonotonicClock;
-pub use decision::{Decision, Standing, Way};
+pub use decision::{Decision, Way};
 pub use limiter::{Limiter, LimiterState};
 pub use policy::{Outage, Policy, PolicyError, PolicyName, Refund, TIERS_MAX};
 pub use receipt::{Outcome, Receipt};
 pub use shared::SharedOptions;
+pub use standing::Standing;
 pub use subject::Subject;
 pub use tier::{Algorithm, LIMIT_MAX, LOG_LIMIT_MAX, Tier, TierError, WINDOW_MAX};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use hoplog_events::position::LogId;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::{App, AppState};
@@ -55,8 +55,16 @@ pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
 pub(super) async fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     let limiter = Arc::clone(app.limits.limiter());
     jobs.spawn(async move { limiter.keep_connected().await });
-    let hung_up = Arc::clone(app);
-    jobs.spawn(async move { follow_hangups(&hung_up).await });
+    // From now on, before anybody is told that the server is there: without this the signal ends it.
+    match signal(SignalKind::hangup()) {
+        Ok(hangups) => {
+            let hung_up = Arc::clone(app);
+            jobs.spawn(async move { follow(hangups, &hung_up).await });
+        }
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");
+        }
+    }
     let connected = async {
         while app.limits.is_degraded() == Some(true) {
             tokio::time::sleep(CONNECT_POLL).await;
@@ -67,16 +75,9 @@ pub(super) async fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     }
 }
 
-async fn follow_hangups(app: &App) {
-    match signal(SignalKind::hangup()) {
-        Ok(mut hangups) => {
-            while hangups.recv().await.is_some() {
-                read_again(app);
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, "SIGHUP can't be received: policies stay as they are");
-        }
+async fn follow(mut hangups: Signal, app: &App) {
+    while hangups.recv().await.is_some() {
+        read_again(app);
     }
 }
 

@@ -3,7 +3,9 @@
 //! numbers; a test holds the two together.
 //!
 //! Times are microseconds of the clock of whoever keeps the numbers. If that goes back, a subject's time
-//! stands still meanwhile: nothing is given back early.
+//! stands still meanwhile: nothing is given back early. If it was ahead by more than a window, windows begin
+//! with what they held where the clock is now, a log forgets what was then, and a bucket is at most empty: so
+//! nobody is kept out for longer than two windows.
 
 use super::tier::{Algorithm, MICROS, Span, Tier};
 
@@ -34,6 +36,10 @@ impl Tier {
         match self.algorithm() {
             Algorithm::FixedWindow | Algorithm::SlidingWindow => {
                 let start = now - now % self.window_us();
+                if numbers.at > start + self.window_us() {
+                    // The clock was far ahead, and is not any more.
+                    return Numbers { at: start, before: 0, ..numbers };
+                }
                 // Nothing moves back: see above.
                 if start <= numbers.at {
                     return numbers;

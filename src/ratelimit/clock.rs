@@ -35,6 +35,14 @@ impl MonotonicClock {
         }
     }
 
+    /// Moves a clock that is set by hand back.
+    #[cfg(test)]
+    pub(super) fn go_back(&self, by: Duration) {
+        if let Source::Set(micros) = &self.0 {
+            micros.fetch_sub(micros_of(by), Ordering::SeqCst);
+        }
+    }
+
     /// Microseconds since some instant.
     #[must_use]
     pub fn now(&self) -> u64 {

@@ -1,9 +1,12 @@
 //! Subjects that the store has refused: until they can pass, nobody has to ask it again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quick_cache::sync::Cache;
 
 use super::charge::{Charge, Key};
-use super::decision::{Decision, Standing, Way};
+use super::decision::{Decision, Way};
+use super::standing::Standing;
 
 /// How many are remembered. A forgotten one costs a trip to the store.
 const DENIED_MAX: usize = 16_384;
@@ -25,11 +28,13 @@ struct Refusal {
 #[derive(Debug)]
 pub(super) struct Denied {
     refusals: Cache<Key, Refusal>,
+    /// How often something was given back.
+    given_back: AtomicU64,
 }
 
 impl Denied {
     pub(super) fn new() -> Self {
-        Self { refusals: Cache::new(DENIED_MAX) }
+        Self { refusals: Cache::new(DENIED_MAX), given_back: AtomicU64::new(0) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -56,9 +61,24 @@ impl Denied {
         decision
     }
 
+    /// To be looked at before the store is asked.
+    pub(super) fn given_back(&self) -> u64 {
+        self.given_back.load(Ordering::SeqCst)
+    }
+
     /// Remembers who was refused. `at`: when the store was asked, so that nobody is kept out for longer
-    /// than it takes.
-    pub(super) fn remember(&self, charges: &[Charge], decision: &Decision, at: u64) {
+    /// than it takes; `given_back`: as of then. If something came back since, the refusal may be from before
+    /// that, and is not remembered.
+    pub(super) fn remember(
+        &self,
+        charges: &[Charge],
+        decision: &Decision,
+        at: u64,
+        given_back: u64,
+    ) {
+        if self.given_back() != given_back {
+            return;
+        }
         for standing in decision.standings() {
             let Some(charge) = charges.get(standing.charge()) else { continue };
             let wait = standing.wait(charge.cost());
@@ -73,8 +93,9 @@ impl Denied {
         }
     }
 
-    /// Something was given back.
+    /// Something was given back, and the store has said so.
     pub(super) fn forget(&self, charge: &Charge) {
+        self.given_back.fetch_add(1, Ordering::SeqCst);
         self.refusals.remove(&charge.key());
     }
 }

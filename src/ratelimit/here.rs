@@ -3,6 +3,7 @@
 //! A request locks the shards of its subjects in the order of their numbers, looks at all its tiers, and
 //! takes from all or from none.
 
+mod count;
 mod log;
 mod shard;
 
@@ -47,14 +48,24 @@ type Tiers = SmallVec<[Numbers; 1]>;
 impl Here {
     /// Room for so many subjects, each under one policy.
     pub(super) fn new(subjects_max: NonZeroUsize) -> Self {
-        let each = subjects_max.get().div_ceil(SHARDS).max(CHARGES_MAX * 2);
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(each))).collect();
+        Self::with_shards(SHARDS, subjects_max)
+    }
+
+    pub(super) fn with_shards(shards: usize, subjects_max: NonZeroUsize) -> Self {
+        let each = subjects_max.get().div_ceil(shards).max(CHARGES_MAX * 2);
+        let shards = (0..shards).map(|_| Mutex::new(Shard::new(each))).collect();
         Self { shards, hasher: RandomState::new() }
     }
 
     /// How many subjects are held.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Entries of all logs.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).entries()).sum()
     }
 
     /// Decides, and takes if it is allowed and not only a look.

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::charge::{Charge, Key};
-use super::decision::{Decision, Standing, Way};
+use super::decision::{Decision, Way};
 use super::policy::Refund;
 use super::receipt::Taken;
+use super::standing::Standing;
 use super::tier::Algorithm;
 
 /// How long units are kept, in microseconds. Whoever does not ask twice within this is not hot.

@@ -158,7 +158,19 @@ impl Limiter {
         }
     }
 
-    /// How it does.
+    /// Whether there is a shared store that is not asked for now; cheap.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.store.is_away())
+    }
+
+    /// Whether there is a shared store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// How it does. It looks at every shard: for who asks seldom.
     #[must_use]
     pub fn state(&self) -> LimiterState {
         let shared = self.shared.as_ref();

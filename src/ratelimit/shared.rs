@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::charge::Charge;
 use super::clock::MonotonicClock;
 use super::decision::{Decision, Way};
@@ -19,6 +21,9 @@ use crate::redis_connection::RedisAddress;
 
 /// So many shares of policies are kept: more than there are policies.
 const SHARES_MAX: usize = 4_096;
+
+/// How many give-backs are under way at once.
+const AT_ONCE: usize = 256;
 
 /// How a limiter uses a store that all nodes share.
 #[derive(Debug, Clone)]
@@ -84,6 +89,7 @@ impl Shared {
         let nobody: &[Charge] = &[];
         let asking = self.leases.ask(if mode == Mode::Take { charges } else { nobody }, now);
         let with_ahead = |charge| Asked { charge, ahead: asking.ahead(charge) };
+        let given_back = self.denied.given_back();
         let asked: Vec<Asked<'_>> = charges.iter().map(with_ahead).collect();
         let answer = self.store.decide(mode, &asked, request).await?;
         let mut decision = Decision::new(Way::Store);
@@ -94,7 +100,7 @@ impl Shared {
             self.granted(&answer, charges, &decision, request, now);
             decision.set_receipt(receipt(answer, charges, request));
         }
-        self.denied.remember(charges, &decision, now);
+        self.denied.remember(charges, &decision, now, given_back);
         drop(asking);
         Ok(decision)
     }
@@ -169,20 +175,27 @@ impl Shared {
 
     /// Gives back what a request was charged in the store.
     pub(super) async fn refund(&self, receipt: &Receipt) {
-        for taken in &receipt.taken {
-            self.denied.forget(&taken.charge);
-        }
-        if let Err(error) = self.store.give_back(&receipt.taken, receipt.request).await {
+        self.back(&receipt.taken, receipt.request).await;
+    }
+
+    async fn back(&self, taken: &[Taken], request: u64) {
+        if let Err(error) = self.store.give_back(taken, request).await {
             tracing::debug!(%error, "what was to be given back stays counted");
+        }
+        // Only now: a refusal from before is not to be remembered.
+        for taken in taken {
+            self.denied.forget(&taken.charge);
         }
     }
 
-    /// Gives back units that were taken ahead and not used: those that are over (`now`), or all.
+    /// Gives back what is owed: what a refused request was charged, and units that were taken ahead and not
+    /// used: those that are over (`now`), or all.
     pub(super) async fn give_back(&self, now: Option<u64>) {
-        for (request, taken) in self.leases.over(now) {
-            if let Err(error) = self.store.give_back(&[taken], request).await {
-                tracing::debug!(%error, "units that were taken ahead stay counted");
-            }
+        let over = self.leases.over(now).into_iter();
+        let mut owed = self.store.owed();
+        owed.extend(over.map(|(request, taken)| (request, vec![taken])));
+        for some in owed.chunks(AT_ONCE) {
+            join_all(some.iter().map(|(request, taken)| self.back(taken, *request))).await;
         }
     }
 
@@ -190,7 +203,10 @@ impl Shared {
         let give_back = async {
             let mut turns = tokio::time::interval(Duration::from_micros(LIFE_US / 2));
             loop {
-                turns.tick().await;
+                tokio::select! {
+                    _ = turns.tick() => {}
+                    () = self.store.owes() => {}
+                }
                 self.give_back(Some(clock.now())).await;
             }
         };

@@ -3,26 +3,31 @@
 //! No request waits for a connection and none is a probe: that is the work of one task. A probe has to be
 //! answered within the deadline as well, so that a Redis that is merely slow is left alone.
 
+mod answer;
+mod connection;
 mod script;
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use futures::future::join_all;
 use redis::{Cmd, RedisError};
 use tokio::sync::Notify;
 
 use super::charge::Charge;
 use super::receipt::Taken;
 use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
+pub(super) use answer::{Answer, Asked};
+pub(super) use script::Mode;
 use script::Script;
-pub(super) use script::{Answer, Asked, Mode};
-
-/// How long Redis may take to accept a connection.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long after a failure before a connection is tried again, at most.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// So many requests are owed something at most; what is too much stays counted.
+const OWED_MAX: usize = 10_000;
 
 /// The store did not decide.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +55,9 @@ pub(super) struct Store {
     line: ArcSwapOption<Line>,
     breaker: Breaker,
     opened: Notify,
+    /// What is to be given back by the task that keeps the connection.
+    owed: Mutex<Vec<(u64, Vec<Taken>)>>,
+    is_owed: Notify,
 }
 
 impl fmt::Debug for Store {
@@ -65,7 +73,8 @@ impl Store {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
         let script = Script::new(prefix);
-        Self { address, deadline, script, line, breaker, opened: Notify::new() }
+        let (owed, is_owed, opened) = (Mutex::default(), Notify::new(), Notify::new());
+        Self { address, deadline, script, line, breaker, opened, owed, is_owed }
     }
 
     #[cfg(test)]
@@ -82,71 +91,6 @@ impl Store {
         self.breaker.state() != BreakerState::Closed
     }
 
-    /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
-    pub(super) async fn keep_connected(&self) {
-        let mut told = false;
-        loop {
-            match self.come_back().await {
-                Ok(()) => {
-                    tracing::info!("the store of the rate limits is here");
-                    told = false;
-                    while !self.is_away() {
-                        let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
-                    }
-                    tracing::warn!("the store of the rate limits fails; it is not asked for now");
-                }
-                Err(error) if !told => {
-                    tracing::warn!(%error, "the store of the rate limits is away");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-            self.line.store(None);
-            if let Some(until) = self.breaker.opens_until() {
-                tokio::time::sleep_until(until.into()).await;
-            }
-        }
-    }
-
-    /// Probes until the breaker closes, or a probe fails.
-    async fn come_back(&self) -> Result<(), StoreError> {
-        let mut line: Option<Line> = None;
-        while let Some(probe) = self.breaker.probe(Instant::now()) {
-            match self.find(line.take()).await {
-                Ok(found) => {
-                    // Before it closes: whoever may ask finds a line.
-                    self.line.store(Some(found.clone().into()));
-                    line = Some(found);
-                    probe.settle(Outcome::Answered);
-                }
-                Err(error) => {
-                    probe.settle(Outcome::Failed);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A line that answers in time.
-    async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
-        let mut line = if let Some(line) = line {
-            line
-        } else {
-            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
-            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
-            let connected = connected.map_err(|_| StoreError::TimedOut)?;
-            connected.map_err(|error| failed(&error))?
-        };
-        let ping = [redis::cmd("PING")];
-        let answers = tokio::time::timeout(self.deadline, line.send(&ping)).await;
-        let answers = answers.map_err(|_| StoreError::TimedOut)?;
-        match answers.map_err(|error| failed(&error))?.pop() {
-            Some(Err(refusal)) => Err(StoreError::Failed(refusal.text)),
-            _ => Ok(line),
-        }
-    }
-
     /// Lets the script decide for a request, within the deadline.
     pub(super) async fn decide(
         &self,
@@ -155,55 +99,64 @@ impl Store {
         request: u64,
     ) -> Result<Answer, StoreError> {
         let until = tokio::time::Instant::now() + self.deadline;
-        let (mut line, groups) = self.line_for(asked)?;
-        let command =
-            |group: &Vec<usize>, whole| self.script.decision(mode, asked, group, request, whole);
-        let replies = self.run(&mut line, &groups, command, until).await?;
+        let (line, groups) = self.line_for(asked)?;
+        let ask = |group: &Vec<usize>| {
+            let group = group.clone();
+            let line = line.clone();
+            async move {
+                let command = |whole| self.script.decision(mode, asked, &group, request, whole);
+                self.run(line, command, until, true).await
+            }
+        };
+        let replies = join_all(groups.iter().map(ask)).await;
         let mut answer = Answer::new(asked);
+        let mut failure = None;
         for (group, reply) in groups.iter().zip(replies) {
-            answer.read(asked, group, reply)?;
+            let read = reply.and_then(|reply| answer.read(asked, group, reply));
+            failure = failure.or(read.err());
         }
-        if mode == Mode::Take && groups.len() > 1 && !answer.is_allowed() {
-            self.undo(&mut line, asked, &mut answer, request, until).await;
+        let is_undone = failure.is_some() || !answer.is_allowed();
+        if mode == Mode::Take && groups.len() > 1 && is_undone {
+            // Of a cluster, some subjects were charged before it was known that another refuses, or
+            // can't be asked: they get back exactly that, without this request waiting for it.
+            self.owe(request, answer.take_back(asked));
         }
-        Ok(answer)
+        failure.map_or(Ok(answer), Err)
     }
 
-    /// Of a cluster, some subjects were charged before it was known that another refuses: they get back
-    /// exactly that. If it fails, a refused request has counted.
-    async fn undo(
-        &self,
-        line: &mut Line,
-        asked: &[Asked<'_>],
-        answer: &mut Answer,
-        request: u64,
-        until: tokio::time::Instant,
-    ) {
-        let taken: Vec<Taken> = answer.take_back(asked);
-        if let Err(error) = self.send_back(line, &taken, request, until).await {
-            tracing::debug!(%error, "a refused request stays counted");
+    fn owe(&self, request: u64, taken: Vec<Taken>) {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !taken.is_empty() && owed.len() < OWED_MAX {
+            owed.push((request, taken));
+            self.is_owed.notify_one();
         }
     }
 
-    /// Gives back what a request was charged, once: it is not repeated if there is no answer.
+    /// Takes out what is to be given back.
+    pub(super) fn owed(&self) -> Vec<(u64, Vec<Taken>)> {
+        std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until something is.
+    pub(super) async fn owes(&self) {
+        self.is_owed.notified().await;
+    }
+
+    /// Gives back what a request was charged: once, also if the way to a cluster sends it again.
     pub(super) async fn give_back(&self, taken: &[Taken], request: u64) -> Result<(), StoreError> {
         let until = tokio::time::Instant::now() + self.deadline;
         let line = self.line.load_full().ok_or(StoreError::Away)?;
-        self.send_back(&mut Line::clone(&line), taken, request, until).await
-    }
-
-    async fn send_back(
-        &self,
-        line: &mut Line,
-        taken: &[Taken],
-        request: u64,
-        until: tokio::time::Instant,
-    ) -> Result<(), StoreError> {
         let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
-        let groups = groups(&charges, matches!(line, Line::Cluster(_)));
-        let command =
-            |group: &Vec<usize>, whole| self.script.give_back(taken, group, request, whole);
-        self.run(line, &groups, command, until).await.map(|_| ())
+        let groups = groups(&charges, matches!(*line, Line::Cluster(_)));
+        let back = |group: &Vec<usize>| {
+            let (group, line) = (group.clone(), Line::clone(&line));
+            async move {
+                let command = |whole| self.script.give_back(taken, &group, request, whole);
+                self.run(line, command, until, false).await
+            }
+        };
+        let backs = join_all(groups.iter().map(back)).await;
+        backs.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
     fn line_for(&self, asked: &[Asked<'_>]) -> Result<(Line, Vec<Vec<usize>>), StoreError> {
@@ -213,40 +166,32 @@ impl Store {
         Ok((Line::clone(&line), groups))
     }
 
-    /// Runs the script for each group, all at once: by its hash, and with its text where Redis has lost it.
+    /// Runs the script once: by its hash, and with its text where Redis has lost it. `tells`: what comes of
+    /// it is told to the breaker.
     async fn run(
         &self,
-        line: &mut Line,
-        groups: &[Vec<usize>],
-        command: impl Fn(&Vec<usize>, bool) -> Cmd,
+        mut line: Line,
+        command: impl Fn(bool) -> Cmd,
         until: tokio::time::Instant,
-    ) -> Result<Vec<redis::Value>, StoreError> {
+        tells: bool,
+    ) -> Result<redis::Value, StoreError> {
         let permit = self.breaker.permit().ok_or(StoreError::Away)?;
         let ask = async {
-            let commands: Vec<Cmd> = groups.iter().map(|group| command(group, false)).collect();
-            let mut replies = line.send(&commands).await?;
-            let lost: Vec<usize> =
-                (0..replies.len()).filter(|at| replies.get(*at).is_some_and(is_unknown)).collect();
-            let whole: Vec<Cmd> = lost
-                .iter()
-                .filter_map(|at| groups.get(*at))
-                .map(|group| command(group, true))
-                .collect();
-            if !whole.is_empty() {
-                for (at, reply) in lost.into_iter().zip(line.send(&whole).await?) {
-                    if let Some(place) = replies.get_mut(at) {
-                        *place = reply;
-                    }
-                }
+            let replies = line.send(&[command(false)]).await?;
+            if replies.iter().any(is_unknown) {
+                line.send(&[command(true)]).await
+            } else {
+                Ok(replies)
             }
-            Ok::<_, RedisError>(replies)
         };
-        let (answers, outcome) = judge(tokio::time::timeout_at(until, ask).await);
-        permit.settle(outcome);
+        let (answer, outcome) = judge(tokio::time::timeout_at(until, ask).await);
+        if tells {
+            permit.settle(outcome);
+        }
         if self.is_away() {
             self.opened.notify_one();
         }
-        answers
+        answer
     }
 }
 
@@ -274,7 +219,7 @@ fn is_unknown(reply: &Reply) -> bool {
 type Timed = Result<Result<Vec<Reply>, RedisError>, tokio::time::error::Elapsed>;
 
 /// What came of it, for the caller and for the breaker.
-fn judge(answered: Timed) -> (Result<Vec<redis::Value>, StoreError>, Outcome) {
+fn judge(answered: Timed) -> (Result<redis::Value, StoreError>, Outcome) {
     let replies = match answered {
         Err(_) => return (Err(StoreError::TimedOut), Outcome::Failed),
         Ok(Err(error)) => {
@@ -292,8 +237,11 @@ fn judge(answered: Timed) -> (Result<Vec<redis::Value>, StoreError>, Outcome) {
     if let Some(refusal) = refusals().find(|refusal| Refusal::is_of_all(refusal)) {
         return (Err(StoreError::Failed(refusal.text.clone())), Outcome::Failed);
     }
-    let values = replies.into_iter().collect::<Result<_, Refusal>>();
-    (values.map_err(|refusal| StoreError::Refused(refusal.text)), Outcome::Answered)
+    let value = match replies.into_iter().next() {
+        Some(reply) => reply.map_err(|refusal| StoreError::Refused(refusal.text)),
+        None => Err(StoreError::Refused("no answer".into())),
+    };
+    (value, Outcome::Answered)
 }
 
 fn failed(error: &RedisError) -> StoreError {

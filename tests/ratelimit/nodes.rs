@@ -3,6 +3,7 @@
 use futures::future::join_all;
 
 use super::*;
+use crate::support::NewLink;
 
 /// How many ask at the same time.
 const CLIENTS: usize = 64;
@@ -55,6 +56,41 @@ async fn what_is_given_back_on_one_node_is_there_for_the_other() {
     create(&two.client).await.expect(201);
     create(&one.client).await.expect(201);
     create(&two.client).await.expect(429);
+}
+
+/// Trap 7 of the shortener (U26): guessing on all nodes at once brings no more than on one.
+#[tokio::test]
+async fn codes_are_guessed_on_all_nodes_together() {
+    let policies = policy("unknown-code", "unknown-code", "address", 10, "");
+    let (one, two) = two_nodes(&policies);
+    let known = format!("/{}", one.client.code(NewLink::to(URL)).await);
+    let mut told = 0;
+    for n in 0..30 {
+        let node = if n % 2 == 0 { &one } else { &two };
+        match node.client.visit(&format!("/guess{n}")).await.status.as_u16() {
+            404 => told += 1,
+            status => assert_eq!(status, 429),
+        }
+    }
+    assert_eq!(told, 10);
+    // Where it is at hand, it is followed.
+    one.client.visit(&known).await.expect(302);
+}
+
+/// One node reads its policies again, the other does not.
+#[tokio::test]
+async fn counts_in_redis_are_kept_when_policies_are_read_again() {
+    let reads = policy("reads", "/api/v1/stats", "key", 3, "");
+    let (one, two) = two_nodes(&reads);
+    one.client.get("/api/v1/stats").await.expect(200);
+    two.client.get("/api/v1/stats").await.expect(200);
+    let text = format!("builtin = false\n{}{reads}", policy("new", "/api/v1/keys", "key", 9, ""));
+    std::fs::write(one.settings.policy_file(), text).unwrap();
+    one.hang_up();
+    becomes(&one.client, "hoplog_ratelimit_reloads_total{outcome=\"done\"}", 1.0).await;
+    one.client.get("/api/v1/stats").await.expect(200);
+    two.client.get("/api/v1/stats").await.expect(429);
+    one.client.get("/api/v1/stats").await.expect(429);
 }
 
 /// Trap 9 (R17): a Redis that hangs costs nobody an answer, and each policy does what it says.

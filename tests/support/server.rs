@@ -160,7 +160,8 @@ impl Settings {
             .env("HOPLOG_DATA_DIR", self.data_dir())
             .env("HOPLOG_API_KEY", ADMIN_KEY)
             // All clients of a test have one address, and ask faster than anybody. What limits do by
-            // default is tested where that is left out: see `limited`.
+            // default is tested where that is left out: see `limited`. HOPLOG_TEST_RATE_LIMITS=on leaves it
+            // out everywhere: no test asks for more than an honest client may.
             .env(
                 "HOPLOG_RATE_LIMITS",
                 std::env::var("HOPLOG_TEST_RATE_LIMITS").as_deref().unwrap_or("off"),

@@ -21,6 +21,10 @@ struct Entry {
 }
 
 impl Log {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// What is older than a window is gone.
     pub(super) fn advance(&mut self, tier: &Tier, now: u64) {
         while let Some(oldest) = self.entries.front() {
@@ -29,6 +33,14 @@ impl Log {
             }
             self.units -= oldest.units;
             self.entries.pop_front();
+        }
+        // Nor from when the clock was far ahead.
+        while let Some(newest) = self.entries.back().filter(|e| e.at > now + tier.window_us()) {
+            self.units -= newest.units;
+            self.entries.pop_back();
+        }
+        if self.entries.is_empty() {
+            self.entries.shrink_to_fit();
         }
     }
 

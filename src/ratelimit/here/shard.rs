@@ -6,16 +6,18 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use smallvec::SmallVec;
 
-use super::super::arithmetic::Numbers;
 use super::super::charge::{Charge, Key};
 use super::super::policy::Policy;
 use super::super::receipt::Taken;
-use super::super::tier::{Algorithm, Tier};
+use super::super::tier::Tier;
 use super::Tiers;
-use super::log::Log;
+use super::count::Count;
 
 /// How many are looked at for one that makes room.
 const CANDIDATES: usize = 16;
+
+/// Entries of logs for each slot, on average: subjects with long logs leave before there are more.
+const ENTRIES_EACH: usize = 32;
 
 /// A key whose hash is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(super) struct Shard {
     slots_max: usize,
     places: HashMap<Hashed, usize, BuildHasherDefault<HandThrough>>,
     slots: Vec<Slot>,
+    /// Of all logs.
+    entries: usize,
     hand: usize,
 }
 
@@ -70,64 +74,25 @@ struct Slot {
     counts: SmallVec<[Count; 1]>,
 }
 
-/// What is counted in a tier.
-#[derive(Debug)]
-enum Count {
-    Numbers(Numbers),
-    Log(Box<Log>),
-}
-
-impl Count {
-    fn of(tier: &Tier) -> Self {
-        match tier.algorithm() {
-            Algorithm::SlidingLog => Self::Log(Box::default()),
-            _ => Self::Numbers(Numbers::default()),
-        }
-    }
-
-    fn numbers(&mut self, tier: &Tier, cost: u64, now: u64) -> Numbers {
-        match self {
-            Self::Numbers(numbers) => {
-                *numbers = tier.advanced(*numbers, now);
-                *numbers
-            }
-            Self::Log(log) => {
-                log.advance(tier, now);
-                log.numbers(tier, cost)
-            }
-        }
-    }
-
-    fn take(&mut self, tier: &Tier, cost: u64, request: u64, now: u64) -> Numbers {
-        match self {
-            Self::Numbers(numbers) => {
-                *numbers = tier.charged(tier.advanced(*numbers, now), now, cost);
-                *numbers
-            }
-            Self::Log(log) => {
-                log.take(request, now, cost);
-                log.numbers(tier, 0)
-            }
-        }
-    }
-
-    fn refund(&mut self, tier: &Tier, marks: Numbers, cost: u64, request: u64, now: u64) {
-        match self {
-            Self::Numbers(numbers) => {
-                *numbers = tier.refunded(tier.advanced(*numbers, now), marks, now, cost);
-            }
-            Self::Log(log) => log.refund(request),
-        }
+impl Slot {
+    fn entries(&self) -> usize {
+        self.counts.iter().map(Count::entries).sum()
     }
 }
 
 impl Shard {
     pub(super) fn new(slots_max: usize) -> Self {
-        Self { slots_max, places: HashMap::default(), slots: Vec::new(), hand: 0 }
+        Self { slots_max, places: HashMap::default(), slots: Vec::new(), entries: 0, hand: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        assert_eq!(self.entries, self.slots.iter().map(Slot::entries).sum::<usize>());
+        self.entries
     }
 
     /// Where a charge is counted, if it is, and whether it fits.
@@ -142,12 +107,15 @@ impl Shard {
             // Nothing is taken: any cost that a charge may have fits.
             return (None, true);
         };
-        let cost = u64::from(charge.cost());
+        // Before anybody of this request needs room: not in the place of another of it.
+        slot.asked = now;
+        let (cost, before) = (u64::from(charge.cost()), slot.entries());
         let fits = |(count, tier): (&mut Count, &Tier)| {
             let numbers = count.numbers(tier, cost, now);
             tier.fits(numbers, now, cost)
         };
         let fits = slot.counts.iter_mut().zip(charge.policy().tiers()).all(fits);
+        self.entries = self.entries + slot.entries() - before;
         (at, fits)
     }
 
@@ -163,7 +131,6 @@ impl Shard {
         let tiers = charge.policy().tiers().iter();
         match at.and_then(|at| self.slots.get_mut(at)).filter(|slot| slot.key == *key) {
             Some(slot) => {
-                slot.asked = now;
                 let counts = slot.counts.iter_mut().zip(tiers);
                 counts.map(|(count, tier)| count.numbers(tier, cost, now)).collect()
             }
@@ -182,10 +149,12 @@ impl Shard {
     ) -> Tiers {
         let cost = u64::from(charge.cost());
         let known = at.filter(|at| self.slots.get(*at).is_some_and(|slot| slot.key == *key));
+        let known = known.or_else(|| self.places.get(key).copied());
         let at = known.unwrap_or_else(|| self.make_room(key, charge.policy(), now));
         let Some(slot) = self.slots.get_mut(at) else { return Tiers::new() };
         slot.asked = now;
         slot.full_at = now;
+        let before = slot.entries();
         let tiers = charge.policy().tiers();
         let mut taken = Tiers::new();
         for (count, tier) in slot.counts.iter_mut().zip(tiers) {
@@ -193,16 +162,40 @@ impl Shard {
             slot.full_at = slot.full_at.max(tier.full_at(numbers, now));
             taken.push(numbers);
         }
+        self.entries = self.entries + slot.entries() - before;
+        if self.entries > self.slots_max * ENTRIES_EACH {
+            self.drop_logs(now);
+        }
         taken
     }
 
     pub(super) fn refund(&mut self, key: &Hashed, taken: &Taken, request: u64, now: u64) {
         let at = self.places.get(key).copied();
         let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) else { return };
-        let cost = u64::from(taken.charge.cost());
+        let (cost, before) = (u64::from(taken.charge.cost()), slot.entries());
         let tiers = taken.charge.policy().tiers().iter().zip(&taken.marks);
         for (count, (tier, marks)) in slot.counts.iter_mut().zip(tiers) {
             count.refund(tier, *marks, cost, request, now);
+        }
+        self.entries = self.entries + slot.entries() - before;
+    }
+
+    /// Subjects with logs leave until there are few enough entries, or only those of this request.
+    fn drop_logs(&mut self, now: u64) {
+        for _ in 0..=self.slots.len() {
+            let at = self.victim(now, true);
+            let goes = |slot: &Slot| slot.asked != now && slot.entries() > 0;
+            if self.slots.get(at).is_some_and(goes) {
+                let slot = self.slots.swap_remove(at);
+                self.entries -= slot.entries();
+                self.places.remove(&slot.key);
+                if let Some(moved) = self.slots.get(at) {
+                    self.places.insert(moved.key, at);
+                }
+            }
+            if self.entries <= self.slots_max * ENTRIES_EACH {
+                return;
+            }
         }
     }
 
@@ -215,8 +208,9 @@ impl Shard {
             self.places.insert(*key, self.slots.len() - 1);
             return self.slots.len() - 1;
         }
-        let at = self.victim(now);
+        let at = self.victim(now, false);
         if let Some(old) = self.slots.get_mut(at) {
+            self.entries -= old.entries();
             self.places.remove(&old.key);
             *old = slot;
             self.places.insert(*key, at);
@@ -226,15 +220,13 @@ impl Shard {
 
     /// One that is full again, else the one that was asked for longest ago. Nobody of this very request:
     /// it is asked for now, and shards hold more slots than a request has charges.
-    fn victim(&mut self, now: u64) -> usize {
+    fn victim(&mut self, now: u64, log: bool) -> usize {
         let candidates = CANDIDATES.min(self.slots.len());
         let ring = (0..candidates).map(|n| (self.hand + n) % self.slots.len());
         let rank = |at: &usize| {
-            self.slots.get(*at).map_or((2, 0), |slot| {
-                (
-                    u8::from(slot.full_at > now),
-                    if slot.asked == now { u64::MAX } else { slot.asked },
-                )
+            self.slots.get(*at).map_or((true, true, 0), |slot| {
+                let asked = if slot.asked == now { u64::MAX } else { slot.asked };
+                (log && slot.entries() == 0, slot.full_at > now, asked)
             })
         };
         let at = ring.min_by_key(rank).unwrap_or(0);

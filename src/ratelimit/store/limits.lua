@@ -2,7 +2,8 @@
 -- back what a request was charged. It mirrors `arithmetic.rs`, with whole numbers below 2^53, by the
 -- clock of this server. It runs for every request: few functions and no tables but flat ones, as each is
 -- made anew in every call.
--- KEYS     a key for every tier of every charge, in their order; all in one slot of a cluster
+-- KEYS     a key for every tier of every charge, in their order; all in one slot of a cluster; to give back,
+--          one more, for a mark that this is done
 -- ARGV[1]  take, look (takes nothing) or back
 -- ARGV[2]  the request, unique: entries of a log begin with it
 -- ARGV[3]  how many charges; then of each: how many tiers, 1 for a shadow, the cost, what is wanted in
@@ -13,6 +14,7 @@
 -- Answers  the time in µs, then of each charge: 0 if it does not fit, 1 if it does, 2 if what is wanted
 --          does; and of each tier `at`, `count` and `before`, after the decision.
 local LINGER_MS = 1
+local MARK_MS = 60000
 local MICROS = 1000000
 local call = redis.call
 local time = redis.call('TIME')
@@ -38,6 +40,10 @@ local function read(key, a)
   end
   local window = tonumber(ARGV[a + 2])
   local start = now - now % window
+  if at > start + window then
+    -- The clock was far ahead, and is not any more.
+    return start, count, 0, kept
+  end
   if start <= at then
     return at, count, before, kept
   end
@@ -61,10 +67,13 @@ local function keep(key, a, at, count, before)
   call('SET', key, struct.pack('>I8I8I8', at, count, before), 'PX', lives_ms)
 end
 
--- A log is a sorted set with a member for every unit; entries that are too old stay until the next is added.
+-- A log is a sorted set with a member for every unit; entries that are too old are taken out first.
 -- Its numbers: the newest entry, how many there are, and the one that must leave before the cost fits.
 local function read_log(key, a, cost)
-  local count = call('ZCOUNT', key, '(' .. string.format('%.0f', now - ARGV[a + 2]), '+inf')
+  call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - ARGV[a + 2]))
+  -- Nor from when the clock was far ahead.
+  call('ZREMRANGEBYSCORE', key, '(' .. string.format('%.0f', now + ARGV[a + 2]), '+inf')
+  local count = call('ZCARD', key)
   if count == 0 then
     return 0, 0, 0
   end
@@ -75,6 +84,10 @@ local function read_log(key, a, cost)
 end
 
 if mode == 'back' then
+  -- The way to a cluster may send a call again after it lost the answer. By then it is not sent any more.
+  if not call('SET', KEYS[#KEYS], 1, 'NX', 'PX', MARK_MS) then
+    return {now}
+  end
   local n, k = 3, 0
   for _ = 1, ARGV[3] do
     local tiers, cost = tonumber(ARGV[n + 1]), tonumber(ARGV[n + 3])
@@ -100,7 +113,6 @@ if mode == 'back' then
           elseif ARGV[a] == 'sliding' and mark_at + ARGV[a + 2] == at then
             before = math.max(before - cost, 0)
           end
-          keep(key, a, at, count, before)
         elseif mark_at > before or (mark_at == before and mark_count > 0) then
           -- The least of the cost, what is left of it, and all that is owed.
           local us, part = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
@@ -115,6 +127,8 @@ if mode == 'back' then
           if count < 0 then
             at, count = at - 1, count + limit
           end
+        end
+        if kept then
           keep(key, a, at, count, before)
         end
       end
@@ -204,7 +218,6 @@ for _ = 1, ARGV[3] do
       end
       keep(key, a, at, count, before)
     elseif ARGV[a] == 'log' then
-      call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - ARGV[a + 2]))
       at = math.max(now, at)
       for unit = 1, cost do
         call('ZADD', key, string.format('%.0f', at), request .. ':' .. unit)

@@ -1,9 +1,8 @@
 //! The script that decides, its arguments and its answers.
 
-use redis::{Cmd, Value};
-use smallvec::SmallVec;
+use redis::Cmd;
 
-use super::StoreError;
+use super::answer::Asked;
 use crate::ratelimit::arithmetic::Numbers;
 use crate::ratelimit::charge::Charge;
 use crate::ratelimit::receipt::Taken;
@@ -11,38 +10,14 @@ use crate::ratelimit::tier::{Algorithm, Tier};
 
 const TEXT: &str = include_str!("limits.lua");
 
+/// Gives back.
+const BACK: &str = "back";
+
 /// What the script does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ratelimit) enum Mode {
     Take,
     Look,
-}
-
-/// A charge, and how many units are wanted besides if they fit.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::ratelimit) struct Asked<'a> {
-    pub(in crate::ratelimit) charge: &'a Charge,
-    pub(in crate::ratelimit) ahead: u32,
-}
-
-/// What the script said of each charge.
-#[derive(Debug)]
-pub(in crate::ratelimit) struct Answer {
-    pub(in crate::ratelimit) charges: Vec<Answered>,
-}
-
-/// What it said of one.
-#[derive(Debug, Clone, Default)]
-pub(in crate::ratelimit) struct Answered {
-    /// By the store's clock.
-    pub(in crate::ratelimit) now: u64,
-    pub(in crate::ratelimit) fits: bool,
-    /// Units that were taken besides the cost.
-    pub(in crate::ratelimit) ahead: u32,
-    pub(in crate::ratelimit) numbers: SmallVec<[Numbers; 1]>,
-    is_shadow: bool,
-    /// Whether all that one call decided fits.
-    group_fits: bool,
 }
 
 /// The script, and what keys begin with.
@@ -116,7 +91,7 @@ impl Script {
     ) -> Cmd {
         let taken: Vec<&Taken> = group.iter().filter_map(|at| taken.get(*at)).collect();
         let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
-        let mut command = self.begin(&charges, "back", request, whole);
+        let mut command = self.begin(&charges, BACK, request, whole);
         for taken in taken {
             charge(&mut command, &taken.charge, taken.charge.cost(), &taken.marks);
         }
@@ -127,17 +102,28 @@ impl Script {
     fn begin(&self, charges: &[&Charge], mode: &str, request: u64, whole: bool) -> Cmd {
         let mut command = redis::cmd(if whole { "EVAL" } else { "EVALSHA" });
         command.arg(if whole { &self.text } else { &self.hash });
+        let request = format!("{:x}-{request:x}", self.node);
+        let first = charges.first().filter(|_| mode == BACK);
         let tiers = |charge: &&Charge| charge.policy().tiers().len();
-        command.arg(charges.iter().map(tiers).sum::<usize>());
+        command.arg(charges.iter().map(tiers).sum::<usize>() + first.iter().len());
         for charge in charges {
-            let (policy, tag) = (charge.policy(), charge.subject().tag());
-            let (name, version) = (policy.name(), policy.version());
-            for tier in 0..policy.tiers().len() {
-                command.arg(format!("{}{{{tag:032x}}}:{name}:{version:016x}:{tier}", self.prefix));
+            let key = self.key(charge);
+            for tier in 0..charge.policy().tiers().len() {
+                command.arg(format!("{key}:{tier}"));
             }
         }
-        command.arg(mode).arg(format!("{:x}-{request:x}", self.node)).arg(charges.len());
+        if let Some(first) = first {
+            command.arg(format!("{}:back:{request}", self.key(first)));
+        }
+        command.arg(mode).arg(request).arg(charges.len());
         command
+    }
+
+    /// What the keys of a charge begin with. Those of a subject lie in one slot of a cluster.
+    fn key(&self, charge: &Charge) -> String {
+        let (policy, tag) = (charge.policy(), charge.subject().tag());
+        let (name, version) = (policy.name(), policy.version());
+        format!("{}{{{tag:032x}}}:{name}:{version:016x}", self.prefix)
     }
 
     #[cfg(test)]
@@ -181,75 +167,5 @@ fn arguments(command: &mut Cmd, tier: &Tier, cost: u32, wanted: u32) {
         }
     } else {
         command.arg(tier.window_us());
-    }
-}
-
-impl Answer {
-    pub(super) fn new(asked: &[Asked<'_>]) -> Self {
-        Self { charges: vec![Answered::default(); asked.len()] }
-    }
-
-    /// Reads what one call said of the charges of a group.
-    pub(super) fn read(
-        &mut self,
-        asked: &[Asked<'_>],
-        group: &[usize],
-        reply: Value,
-    ) -> Result<(), StoreError> {
-        let wrong = || StoreError::Refused("the script answers something else".into());
-        let numbers: Vec<u64> = redis::from_redis_value(reply).map_err(|_| wrong())?;
-        let mut numbers = numbers.into_iter();
-        let mut next = || numbers.next().ok_or_else(wrong);
-        let now = next()?;
-        let mut group_fits = true;
-        for at in group {
-            let (Some(asked), Some(place)) = (asked.get(*at), self.charges.get_mut(*at)) else {
-                return Err(wrong());
-            };
-            let (verdict, policy) = (next()?, asked.charge.policy());
-            let (fits, is_shadow) = (verdict > 0, policy.is_shadow());
-            let ahead = if verdict == 2 { asked.ahead } else { 0 };
-            let tiers = policy.tiers().iter();
-            let tiers = tiers.map(|_| Ok(Numbers { at: next()?, count: next()?, before: next()? }));
-            let numbers = tiers.collect::<Result<_, StoreError>>()?;
-            group_fits &= fits || is_shadow;
-            *place = Answered { now, fits, ahead, numbers, is_shadow, group_fits: true };
-        }
-        for at in group {
-            if let Some(place) = self.charges.get_mut(*at) {
-                place.group_fits = group_fits;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the request may pass.
-    pub(in crate::ratelimit) fn is_allowed(&self) -> bool {
-        self.charges.iter().all(|charge| charge.fits || charge.is_shadow)
-    }
-
-    /// What was taken although the request is refused; the numbers are as if it had not been.
-    pub(super) fn take_back(&mut self, asked: &[Asked<'_>]) -> Vec<Taken> {
-        let mut taken = Vec::new();
-        for (answered, asked) in self.charges.iter_mut().zip(asked) {
-            if !answered.group_fits || !answered.fits {
-                continue;
-            }
-            let cost = asked.charge.cost() + answered.ahead;
-            let charge = asked.charge.of(cost);
-            taken.push(Taken { charge, marks: answered.numbers.clone() });
-            let tiers = asked.charge.policy().tiers().iter();
-            for (numbers, tier) in answered.numbers.iter_mut().zip(tiers) {
-                let cost = u64::from(cost);
-                *numbers = match tier.algorithm() {
-                    Algorithm::SlidingLog => {
-                        Numbers { count: numbers.count.saturating_sub(cost), ..*numbers }
-                    }
-                    _ => tier.refunded(*numbers, *numbers, answered.now, cost),
-                };
-            }
-            answered.ahead = 0;
-        }
-        taken
     }
 }

@@ -39,7 +39,7 @@ fn request(random: &mut StdRng, policies: &[Arc<Policy>]) -> Vec<Charge> {
 }
 
 /// Traps 5 and 6, in all their combinations: several policies with several tiers, shadows, costs, refunds
-/// and clocks that go on by nothing, by fractions and by windows.
+/// and a clock that goes on by nothing, by fractions and by windows, and now and then back.
 #[tokio::test]
 async fn the_script_and_the_process_agree_on_every_number() {
     let (redis, clock) = (RedisServer::start(), clock());
@@ -51,6 +51,11 @@ async fn the_script_and_the_process_agree_on_every_number() {
     for request_id in 0..REQUESTS {
         let most = [0, 1, 1_000, 100_000, 1_000_000, 5_000_000][random.random_range(0..6)];
         clock.advance(Duration::from_micros(random.random_range(0..=most)));
+        if random.random_bool(0.02) {
+            // A little, or by more than the shorter windows.
+            let back = [1_000, 2_000_000, 90_000_000][random.random_range(0..3)];
+            clock.go_back(Duration::from_micros(random.random_range(0..=back)));
+        }
         let charges = request(&mut random, &policies);
         let (now, take) = (clock.now(), random.random_bool(0.9));
         let mode = if take { Mode::Take } else { Mode::Look };

@@ -80,6 +80,23 @@ async fn a_refund_goes_to_the_window_before_if_it_was_taken_there() {
     }
 }
 
+/// A refund whose answer was lost may be sent again by the way to a cluster: it counts once.
+#[tokio::test]
+async fn a_refund_that_is_sent_twice_counts_once() {
+    let (_redis, [_, node], _) = both_kinds().await;
+    for algorithm in Algorithm::ALL {
+        let policy = refunding(algorithm.name(), &[tier(algorithm, 10, 60)]);
+        let mut first = node.decide(&[charge(&policy, "a", 2)]).await;
+        assert!(node.passes(&charge(&policy, "a", 6)).await);
+        let receipt = first.take_receipt().unwrap();
+        for _ in 0..3 {
+            let store = &node.limiter.shared_for_tests().store;
+            store.give_back(&receipt.taken, receipt.request).await.unwrap();
+        }
+        assert_eq!(left(&node, &charge(&policy, "a", 1)).await, 4, "{algorithm}");
+    }
+}
+
 /// A key that is gone is not brought back by a refund, nor is what a policy with other tiers counts.
 #[tokio::test]
 async fn a_refund_makes_nothing_of_nothing() {
@@ -91,7 +108,8 @@ async fn a_refund_makes_nothing_of_nothing() {
         redis.flush();
         assert!(node.passes(&charge(&new, "a", 5)).await);
         node.limiter.refund(first.take_receipt().unwrap(), Outcome::Success).await;
-        assert_eq!(redis.command(&["DBSIZE"]), ":1", "{algorithm}");
+        let keys = redis.command(&["DBSIZE"]);
+        assert_eq!(keys, ":2", "{algorithm}: the new policy's, and the mark of the refund");
         assert_eq!(left(&node, &charge(&new, "a", 1)).await, 4, "{algorithm}");
         redis.flush();
     }

@@ -212,6 +212,12 @@ fn a_clock_that_goes_back_gives_nothing_back() {
         assert!(!refused.is_allowed(), "{algorithm}");
         let later = refused.retry_after().unwrap();
         assert!(later <= Duration::from_secs(60 + 50), "{algorithm}: {later:?}");
+        // A clock that was a day ahead keeps nobody out for that long.
+        let ahead = late + 86_400_000_000;
+        let ahead = |request| decide(ahead, request).is_allowed();
+        assert_eq!((10..15).filter(|n| ahead(*n)).count(), 3, "{algorithm}");
+        let wait = decide(late, 16).retry_after().unwrap_or_default();
+        assert!(wait <= Duration::from_mins(2), "{algorithm}: {wait:?}");
     }
 }
 
@@ -385,4 +391,36 @@ fn threads_in_process_do_not_exceed_the_limit_by_one() {
         let left = limiter.peek_here(&charges[..1]).unwrap().standing().unwrap().remaining();
         assert_eq!(left, 4_500, "{algorithm}: charged for what passed and for nothing else");
     }
+}
+
+/// Trap 11: a newcomer never takes the place of another subject of the same request.
+#[test]
+fn a_request_pushes_out_none_of_its_own_subjects() {
+    let store = here::Here::with_shards(1, NonZeroUsize::MIN);
+    let policy = Arc::new(policy("p", &[tier(Algorithm::Gcra, 10, 86_400)]));
+    let known = charge(&policy, "known", 5);
+    assert!(store.decide(Way::Here, std::slice::from_ref(&known), 0, 1, true).is_allowed());
+    let mut now = 2;
+    while store.len() < 2 * CHARGES_MAX {
+        let other = charge(&policy, &format!("{now}"), 1);
+        assert!(store.decide(Way::Here, &[other], 0, now, true).is_allowed());
+        now += 1;
+    }
+    let newcomer = charge(&policy, "newcomer", 1);
+    let decision = store.decide(Way::Here, &[newcomer, charge(&policy, "known", 1)], 0, now, true);
+    assert_eq!(decision.standings()[1].remaining(), 4);
+}
+
+/// Trap 11: logs are long, so there are fewer of them: who was asked for longest ago leaves.
+#[test]
+fn logs_of_many_subjects_find_room() {
+    let store = here::Here::with_shards(1, NonZeroUsize::new(100).unwrap());
+    let policy = Arc::new(policy("p", &[tier(Algorithm::SlidingLog, 1_000, 3_600)]));
+    for now in 0..50_000 {
+        let charge = charge(&policy, &format!("{}", now / 500), 1);
+        assert!(store.decide(Way::Here, &[charge], now, now, true).is_allowed());
+    }
+    assert!(store.entries() <= 100 * 32, "{}", store.entries());
+    let last = store.decide(Way::Here, &[charge(&policy, "99", 501)], 0, 50_000, false);
+    assert!(!last.is_allowed(), "of the last subject all is known");
 }

@@ -1,0 +1,76 @@
+//! The connection: one for all requests, kept by one task, which alone probes.
+
+use std::time::{Duration, Instant};
+
+use super::{PAUSE, Store, StoreError, failed};
+use crate::redis_connection::{Line, Outcome};
+
+/// How long Redis may take to accept a connection.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
+    pub(in crate::ratelimit) async fn keep_connected(&self) {
+        let mut told = false;
+        loop {
+            match self.come_back().await {
+                Ok(()) => {
+                    tracing::info!("the store of the rate limits is here");
+                    told = false;
+                    while !self.is_away() {
+                        let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
+                    }
+                    tracing::warn!("the store of the rate limits fails; it is not asked for now");
+                }
+                Err(error) if !told => {
+                    tracing::warn!(%error, "the store of the rate limits is away");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            self.line.store(None);
+            if let Some(until) = self.breaker.opens_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
+        }
+    }
+
+    /// Probes until the breaker closes, or a probe fails.
+    async fn come_back(&self) -> Result<(), StoreError> {
+        let mut line: Option<Line> = None;
+        while let Some(probe) = self.breaker.probe(Instant::now()) {
+            match self.find(line.take()).await {
+                Ok(found) => {
+                    // Before it closes: whoever may ask finds a line.
+                    self.line.store(Some(found.clone().into()));
+                    line = Some(found);
+                    probe.settle(Outcome::Answered);
+                }
+                Err(error) => {
+                    probe.settle(Outcome::Failed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A line that answers in time.
+    async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
+        let mut line = if let Some(line) = line {
+            line
+        } else {
+            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
+            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
+            let connected = connected.map_err(|_| StoreError::TimedOut)?;
+            connected.map_err(|error| failed(&error))?
+        };
+        let ping = [redis::cmd("PING")];
+        let answers = tokio::time::timeout(self.deadline, line.send(&ping)).await;
+        let answers = answers.map_err(|_| StoreError::TimedOut)?;
+        match answers.map_err(|error| failed(&error))?.pop() {
+            Some(Err(refusal)) => Err(StoreError::Failed(refusal.text)),
+            _ => Ok(line),
+        }
+    }
+}
