@@ -237,7 +237,7 @@ impl App {
             metrics,
             shutdown: CancellationToken::new(),
             limits: limits::open(settings, log.id()),
-            rate_limits: settings.rate_limits.clone(),
+            rate_limits: settings.limits.source.clone(),
             shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,
             numbers_codes: settings.codes == Codes::Snowflake,

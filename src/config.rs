@@ -4,7 +4,6 @@
 //! is wrong stops the start with one line that names it, its value and what is allowed.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::clicks::address::TrustedProxies;
-use crate::limits::Rules;
 use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
@@ -29,7 +27,7 @@ mod roles;
 
 pub use backends::log_url;
 pub use parse::SettingsError;
-pub use rate_limits::RateLimits;
+pub use rate_limits::{LimitSettings, RateLimits};
 pub use roles::{Role, Roles};
 
 /// The longest `max-age` a redirect may be given: a day.
@@ -209,16 +207,8 @@ pub struct Settings {
     pub page_cache: PageCache,
     /// Where webhooks may be sent to.
     pub webhook_targets: Targets,
-    /// Where the policies of the rate limits stand, to be read again.
-    pub rate_limits: RateLimits,
-    /// The policies, as they stood there at the start.
-    pub limits: Rules,
-    /// How many nodes share the store of the rate limits.
-    pub rate_limit_nodes: NonZeroU32,
-    /// How long a request waits for that store.
-    pub rate_limit_deadline: Duration,
-    /// How many units of a limit a node may take ahead.
-    pub rate_limit_lease: u32,
+    /// Who may ask how much.
+    pub limits: LimitSettings,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

@@ -36,18 +36,18 @@ impl App {
 /// Limits as the settings want them; nothing is asked yet. Nodes on one log count together, whoever else
 /// is on the same Redis.
 pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
-    let clock = MonotonicClock::system();
+    let (limits, clock) = (&settings.limits, MonotonicClock::system());
     let limiter = match &settings.cache {
-        Some(address) if settings.rate_limits != RateLimits::Off => {
+        Some(address) if limits.source != RateLimits::Off => {
             let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
-            options.nodes = Arc::new(AtomicU32::new(settings.rate_limit_nodes.get()));
-            options.deadline = settings.rate_limit_deadline;
-            options.lease = settings.rate_limit_lease;
+            options.nodes = Arc::new(AtomicU32::new(limits.nodes.get()));
+            options.deadline = limits.deadline;
+            options.lease = limits.lease;
             Limiter::shared(address.clone(), options, SUBJECTS_MAX, clock)
         }
         _ => Limiter::in_process(SUBJECTS_MAX, clock),
     };
-    Limits::new(settings.limits.clone(), limiter)
+    Limits::new(limits.rules.clone(), limiter)
 }
 
 /// Keeps the shared store connected, and follows SIGHUP. The store is waited for, but not long: who is

@@ -15,7 +15,7 @@ use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 use super::backends::{log_url, partitions, read_url, roles};
-use super::rate_limits::{self, RateLimits};
+use super::rate_limits::{LimitSettings, RateLimits};
 use super::{
     ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
     REDIRECT_MAX_AGE_S_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT, STALL_S_MAX, Secret,
@@ -76,7 +76,8 @@ impl RawSettings {
         let rate_limits = RateLimits::of(self.rate_limits.as_deref(), self.config.as_deref());
         self.fill_from(Self::read_file(self.config.as_deref())?);
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
-        let read_models = read_url(self.read_url.as_deref(), self.read_replica_url)?;
+        let read_models = read_url(self.read_url.as_deref(), self.read_replica_url.take())?;
+        let limits = LimitSettings::of(&self, rate_limits)?;
         Ok(Settings {
             listen: listen(self.listen)?,
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
@@ -122,11 +123,7 @@ impl RawSettings {
             stall: stall(self.stall_seconds)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
             webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
-            limits: rate_limits.read()?,
-            rate_limits,
-            rate_limit_nodes: rate_limits::nodes(self.rate_limit_nodes)?,
-            rate_limit_deadline: rate_limits::deadline(self.rate_limit_deadline_ms)?,
-            rate_limit_lease: rate_limits::lease(self.rate_limit_lease)?,
+            limits,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),

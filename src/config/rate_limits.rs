@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::SettingsError;
 use super::parse::{file_at, value, wrong};
+use super::{RawSettings, SettingsError};
 use crate::limits::{PolicyFileError, Rules};
 
 /// The most nodes that share a limit.
@@ -21,6 +21,33 @@ const DEADLINE_MS_DEFAULT: u64 = 4;
 const DEADLINE_MS_MAX: u64 = 1_000;
 
 const NAME: &str = "HOPLOG_RATE_LIMITS";
+
+/// What the settings say of rate limits.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// Where the policies stand, to be read again.
+    pub source: RateLimits,
+    /// The policies, as they stood there at the start.
+    pub rules: Rules,
+    /// How many nodes share the store.
+    pub nodes: NonZeroU32,
+    /// How long a request waits for the store.
+    pub deadline: Duration,
+    /// How many units of a limit a node may take ahead.
+    pub lease: u32,
+}
+
+impl LimitSettings {
+    pub(super) fn of(raw: &RawSettings, source: RateLimits) -> Result<Self, SettingsError> {
+        Ok(Self {
+            rules: source.read()?,
+            source,
+            nodes: nodes(raw.rate_limit_nodes.clone())?,
+            deadline: deadline(raw.rate_limit_deadline_ms.clone())?,
+            lease: lease(raw.rate_limit_lease.clone())?,
+        })
+    }
+}
 
 /// Where the policies of the rate limits stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +127,7 @@ fn policies(file: &Path, error: PolicyFileError) -> SettingsError {
 }
 
 /// How many nodes share a limit.
-pub(super) fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> {
+fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> {
     let (name, allowed) = ("HOPLOG_RATE_LIMIT_NODES", "a whole number from 1 to 1000");
     let text = given.clone().unwrap_or_default();
     let nodes = value(name, given, allowed)?.unwrap_or(NonZeroU32::MIN);
@@ -108,7 +135,7 @@ pub(super) fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> 
 }
 
 /// How many units of a limit a node may take ahead.
-pub(super) fn lease(given: Option<String>) -> Result<u32, SettingsError> {
+fn lease(given: Option<String>) -> Result<u32, SettingsError> {
     let (name, allowed) = ("HOPLOG_RATE_LIMIT_LEASE", "a whole number from 0 to 10000");
     let text = given.clone().unwrap_or_default();
     let units = value(name, given, allowed)?.unwrap_or(0);
@@ -116,7 +143,7 @@ pub(super) fn lease(given: Option<String>) -> Result<u32, SettingsError> {
 }
 
 /// How long a request waits for the store that nodes share.
-pub(super) fn deadline(given: Option<String>) -> Result<Duration, SettingsError> {
+fn deadline(given: Option<String>) -> Result<Duration, SettingsError> {
     let (name, allowed) = ("HOPLOG_RATE_LIMIT_DEADLINE_MS", "whole milliseconds from 1 to 1000");
     let text = given.clone().unwrap_or_default();
     match value(name, given, allowed)?.unwrap_or(DEADLINE_MS_DEFAULT) {

@@ -12,7 +12,6 @@ use super::meters::Meters;
 use super::rules::{ApiRequest, Rules};
 use super::who::Asker;
 use crate::ratelimit::{Charge, ChargeError, Decision, Limiter};
-use crate::redis_connection::BreakerState;
 
 /// What is limited, and what has been counted.
 #[derive(Debug)]
@@ -72,8 +71,7 @@ impl Limits {
     /// Whether the store that is shared with other nodes can't be asked right now; `None`: there is none.
     #[must_use]
     pub fn is_degraded(&self) -> Option<bool> {
-        let breaker = self.limiter.state().breaker?;
-        Some(breaker != BreakerState::Closed)
+        self.limiter.is_shared().then(|| self.limiter.is_degraded())
     }
 
     /// Whether somebody may follow a link. It is counted by this node alone and waits for nobody.
@@ -126,7 +124,7 @@ impl Limits {
         if charges.is_empty() {
             return Ok(());
         }
-        if self.is_degraded().is_some() {
+        if self.limiter.is_shared() {
             // What `may_look` looks at.
             self.limiter.decide_here(&charges)?;
         }

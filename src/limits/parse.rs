@@ -105,7 +105,7 @@ fn rule(text: Text<'_>, written: &Spanned<Written>) -> Result<Rule, PolicyFileEr
     let places = places(text, matches)?;
     let by = fitting(text, by, &places)?;
     let tiers = tiers::tiers(text, tiers)?;
-    let refund = word(text, "refund", refund.as_ref(), &REFUNDS)?;
+    let refund = self::refund(text, refund.as_ref(), &places)?;
     let outage = word(text, "outage", outage.as_ref(), &OUTAGES)?;
     let policy = Policy::new(parsed, tiers);
     let policy = policy.map_err(|error| text.wrong(written.span(), error.to_string()))?;
@@ -157,6 +157,33 @@ fn fitting(text: Text<'_>, by: &Spanned<String>, places: &[Place]) -> Result<By,
             );
             Err(text.wrong(by.span(), reason))
         }
+    }
+}
+
+/// Something is given back where it is known how a request ended. Of many links nothing is charged before it
+/// is known that the request can be done.
+fn refund(
+    text: Text<'_>,
+    given: Option<&Spanned<String>>,
+    places: &[Place],
+) -> Result<Refund, PolicyFileError> {
+    let refund = word(text, "refund", given, &REFUNDS)?;
+    let may = |place: &Place| match refund {
+        Refund::Never => true,
+        Refund::OnFailure => place.is_of_the_api() || *place == Place::Bulk,
+        Refund::OnSuccess => place.is_of_the_api(),
+    };
+    match (places.iter().find(|place| !may(place)), given) {
+        (Some(place), Some(given)) => {
+            let reason = format!(
+                "refund: nothing is given back of {:?} at {}; allowed: never{}",
+                given.get_ref(),
+                place.name(),
+                if *place == Place::Bulk { ", failure" } else { "" }
+            );
+            Err(text.wrong(given.span(), reason))
+        }
+        _ => Ok(refund),
     }
 }
 

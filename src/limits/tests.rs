@@ -121,6 +121,16 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("limits = 1\n", 1, &["limits", "policies"]),
     ("[[policies]]\nname = 7\n", 2, &["string"]),
     ("[[policies]\n", 1, &[]),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['redirect'] }\nby = 'address'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'failure'\n",
+        6,
+        &["redirect", "allowed: never"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['bulk'] }\nby = 'key'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'success'\n",
+        6,
+        &["bulk", "allowed: never, failure"],
+    ),
 ];
 
 #[test]

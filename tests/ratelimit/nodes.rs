@@ -100,6 +100,8 @@ async fn trap_9_a_redis_that_hangs_is_not_waited_for() {
     let open = policy("open", "/api/v1/links", "key", 1, "outage = 'open'");
     let closed = policy("closed", "/api/v1/keys", "key", 50, "outage = 'closed'");
     let settings = only(&format!("{local}{open}{closed}")).on_redis();
+    // Longer than the default: a busy machine misses 4 ms also while Redis is there.
+    let settings = settings.with("HOPLOG_RATE_LIMIT_DEADLINE_MS", "100");
     let server = settings.with("HOPLOG_RATE_LIMIT_NODES", "10").start();
     let client = &server.client;
     for path in ["/api/v1/stats", "/api/v1/links", "/api/v1/keys"] {
@@ -128,8 +130,11 @@ async fn trap_9_a_redis_that_hangs_is_not_waited_for() {
     assert_ne!(ready["rateLimits"], "ok", "{ready}");
     assert!(metric(client, "hoplog_ratelimit_degraded_total{policy=\"closed\"}").await >= 1.0);
     server.settings.redis().thaw();
-    becomes(client, "hoplog_ratelimit_degraded", 0.0).await;
-    client.get("/api/v1/keys").await.expect(200);
+    let deadline = Instant::now() + PATIENCE;
+    while client.get("/api/v1/keys").await.status != 200 {
+        assert!(Instant::now() < deadline, "Redis is not used again");
+    }
+    assert_eq!(client.visit("/health/ready").await.expect(200).json()["rateLimits"], "ok");
 }
 
 /// Asks until the node has noticed that it is alone.
