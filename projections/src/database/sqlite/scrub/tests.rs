@@ -131,7 +131,7 @@ async fn many_erasures_share_a_few_times_in_which_the_file_is_written() {
     mark(&sqlite).await;
     let written = times_written(&database).await;
     let left = sqlite.scrub().await.unwrap().unwrap();
-    assert!(left > Duration::from_secs(800) && left <= Duration::from_secs(900), "{left:?}");
+    assert!(left > Duration::from_secs(800) && left <= Duration::from_mins(15), "{left:?}");
     assert_eq!(times_written(&database).await, written);
     database.close().await;
 }
@@ -158,7 +158,7 @@ fn what_fails_is_tried_less_and_less_often() {
     let mut rests = Vec::new();
     for _ in 0..40 {
         pace.note(Duration::ZERO, false);
-        rests.push(pace.left().as_secs_f64().round() as u64);
+        rests.push((pace.left() + Duration::from_millis(500)).as_secs());
     }
     assert_eq!(rests[..8], [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
     assert_eq!(rests[39], 3_600);
