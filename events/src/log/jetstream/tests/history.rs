@@ -1,6 +1,7 @@
 //! Logs that are not what a reader has seen: put back to an older copy, or without their beginning.
 
 use super::*;
+use crate::log::contract::nats_cluster::NatsCluster;
 use crate::log::{Seen, transfer};
 
 #[tokio::test]
@@ -154,4 +155,28 @@ async fn streams_that_throw_links_away_are_refused_before_anything_is_written() 
     ask("UPDATE.CLICKS", clicks).await;
     let (_, told) = JetStreamLog::open(&options(&server)).await.unwrap();
     assert!(told.len() == 1 && told[0].contains("max_msgs_per_subject is 10"), "{told:?}");
+}
+
+/// A page that ends where a replica does looks like the last one.
+#[tokio::test]
+async fn a_page_has_the_newest_event_whichever_server_answers() {
+    let mut cluster = NatsCluster::start().await;
+    let options: JetStreamOptions = cluster.url().parse().unwrap();
+    let options = JetStreamOptions { stale: Duration::ZERO, ..options };
+    let mut by_server = Vec::new();
+    for number in 0..3 {
+        let server = vec![cluster.server(number).url()];
+        by_server.push(open_with(&JetStreamOptions { servers: server, ..options.clone() }).await);
+    }
+    for n in 0..300 {
+        let one = click(n);
+        let stream = one.stream.clone();
+        by_server[0].append(one).await.unwrap();
+        let after = Version(n.saturating_sub(2));
+        let pages = by_server.iter().map(|log| log.read_page(&stream, after, ReadLimit::default()));
+        for page in futures::future::join_all(pages).await {
+            let newest = page.unwrap().last().map(|event| event.version);
+            assert_eq!(newest, Some(Version(n + 1)));
+        }
+    }
 }
