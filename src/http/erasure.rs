@@ -102,7 +102,7 @@ pub async fn erase_link(
     let erases = AppState::clone(&app);
     let erasing =
         async move { erases.erase_link(&issuer, idempotency.as_ref(), &key, expected).await };
-    to_the_end(&app, erasing).await
+    to_the_end(&app, Box::pin(erasing)).await
 }
 
 /// What is begun is brought to its end, also when nobody waits for the answer any more.
@@ -136,7 +136,8 @@ pub async fn erase_visitor(
     let visitor = parse(visitor)?;
     let issuer = app.issuer(&principal, request_id);
     let erases = AppState::clone(&app);
-    to_the_end(&app, async move { erases.erase_visitor(&issuer, &visitor).await }).await
+    let erasing = async move { erases.erase_visitor(&issuer, &visitor).await };
+    to_the_end(&app, Box::pin(erasing)).await
 }
 
 /// A visitor as a path names one.

@@ -25,10 +25,10 @@ async fn all(log: &JetStreamLog, body: &str) -> Vec<Rewrite> {
     events.iter().map(|event| rewrite(event, body)).collect()
 }
 
-async fn planned(rewriter: &Rewriter, rewrites: &[Rewrite]) -> Vec<Planned> {
+async fn planned(rewriter: &Rewriter, wanted: &[Rewrite]) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for rewrite in rewrites {
-        planned.push(rewriter.plan(rewrite.clone()).await.unwrap());
+    for one in wanted {
+        planned.push(rewriter.plan(one.clone()).await.unwrap());
     }
     planned
 }
@@ -53,11 +53,11 @@ async fn one_message_of_a_stream_stands_for_all_that_were_erased() {
 #[tokio::test]
 async fn what_is_deleted_before_the_others_does_not_stand_for_them() {
     let (_server, log, rewriter) = filled(3).await;
-    let rewrites = all(&log, "{}").await;
-    let died = rewriter.plan(rewrites[2].clone()).await.unwrap();
+    let wanted = all(&log, "{}").await;
+    let died = rewriter.plan(wanted[2].clone()).await.unwrap();
     let subject = rewriter.reader.subjects.rewritten(&died.event);
     rewriter.store(&died, &subject).await.unwrap();
-    let plan = planned(&rewriter, &rewrites).await;
+    let plan = planned(&rewriter, &wanted).await;
     assert!(plan[1].is_kept && !plan[2].is_kept);
     assert_eq!(rewriter.carry_out_all(plan).await.unwrap(), of("CLICKS", &[2]));
 }

@@ -131,7 +131,7 @@ async fn many_erasures_share_a_few_times_in_which_the_file_is_written() {
     mark(&sqlite).await;
     let written = times_written(&database).await;
     let left = sqlite.scrub().await.unwrap().unwrap();
-    assert!(left > Duration::from_mins(14) && left <= Duration::from_mins(15), "{left:?}");
+    assert!(left > Duration::from_secs(800) && left <= Duration::from_mins(15), "{left:?}");
     assert_eq!(times_written(&database).await, written);
     database.close().await;
 }
