@@ -74,11 +74,9 @@ impl LinkSource {
     /// What the read model has, if it can be believed. One that does not answer is left alone for a
     /// while: the log knows, too.
     async fn ask_directory(&self, key: &LinkKey) -> Option<LoadedLink> {
-        if !self.patience.may_ask(Instant::now()) {
-            return None;
-        }
+        let asked = self.patience.may_ask(Instant::now())?;
         let row = self.row(key).await;
-        self.patience.answered(row.is_ok(), Instant::now());
+        self.patience.answered(&asked, row.is_ok(), Instant::now());
         let (row, as_of) = row.ok()??;
         let (changed, version) = (row.sequence, row.version);
         if version < self.least_believed(key) {
