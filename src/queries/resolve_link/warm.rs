@@ -36,6 +36,7 @@ impl LinkResolver {
         &self,
         keys: Vec<LinkKey>,
     ) -> (Vec<(LinkKey, Loaded<Arc<Target>>)>, Vec<LinkKey>) {
+        let era = self.source.recent().era();
         let rows = self.source.directory.get_as_of(&keys).await.unwrap_or_default();
         let mut rows: HashMap<LinkKey, _> =
             rows.into_iter().map(|(row, as_of)| (row.key.clone(), (row, as_of))).collect();
@@ -46,7 +47,7 @@ impl LinkResolver {
             match row.filter(|(row, _)| is_believed(row.version)) {
                 Some((row, as_of)) => {
                     let (changed, version) = (row.sequence, row.version);
-                    self.source.note_ahead(&key, version, changed);
+                    self.source.note_ahead(era, &key, version, changed);
                     links.push((key, loaded(Arc::new(Target::from(row)), changed, as_of)));
                 }
                 None => doubtful.push(key),
