@@ -21,6 +21,8 @@ enum Step {
     Change {
         lasts_ms: u64,
     },
+    /// There is no value any more, in both levels.
+    Delete,
     /// It is written to Redis by the node that knows.
     Write,
     /// A slow writer writes what was true so many changes ago.
@@ -48,6 +50,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<(usize, u32, Step)>> {
     let step = prop_oneof![
         6 => prop_oneof![Just(u64::MAX), 1_u64..2_000].prop_map(|lasts_ms| Step::Change { lasts_ms }),
+        2 => Just(Step::Delete),
         3 => Just(Step::Write),
         3 => (1..4_usize).prop_map(Step::LateWrite),
         6 => Just(Step::Hear),
@@ -189,6 +192,15 @@ impl World {
                 }
                 self.hear(node, key);
                 self.nodes[node].cache.remember(&key, self.current(key), self.now_ms);
+            }
+            Step::Delete => {
+                self.position += 1;
+                self.values.entry(key).or_default().push(Loaded::absent(self.position));
+                for key in 0..KEYS {
+                    self.source.says(key, self.current(key));
+                }
+                self.hear(node, key);
+                let _ = self.nodes[node].cache.delete(&key, self.position, self.now_ms).await;
             }
             Step::Write => {
                 let value = (key, self.current(key));
