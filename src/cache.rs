@@ -28,4 +28,4 @@ pub use two_levels::{
     AtHand, CacheCounts, CacheOptions, Form, Found, LoadError, Loaded, NobodyElse, SharedLevel,
     SourceAway, TwoLevelCache, Witness,
 };
-pub use warming::{Pace, Warmed};
+pub use warming::{Pace, WARMING_LOADS_AT_ONCE, Warmed};

@@ -103,13 +103,14 @@ impl App {
     ) -> Result<Erasure, ErasureError> {
         self.commands.can_erase()?;
         let begun = self.begin_erasure(&Plan::Link(key.clone())).await?;
+        let era = self.links.era();
         let ended = self.commands.end_link(issuer, idempotency, key, expected).await;
         if ended.as_ref().is_err_and(EraseError::is_refusal) {
             self.erasures.end(begun).await?;
         }
         let outcome = ended?;
         let (link, position) = (outcome.link, outcome.position);
-        self.links.remember(link.clone(), position, self.clock.now());
+        self.links.remember(era, link.clone(), position, self.clock.now());
         let rewrites = self.commands.link_rewrites(key).await?;
         let events = rewrites.len();
         self.complete_link(link, position, rewrites).await?;

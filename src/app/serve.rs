@@ -143,10 +143,10 @@ async fn sweep_once(app: &App) -> bool {
     });
     let is_full = due.len() == SWEEP_LINKS_MAX;
     let due: Vec<LinkKey> = due.into_iter().map(|row| row.key).collect();
-    let mut last = None;
+    let (mut last, era) = (None, app.links.era());
     for outcome in app.commands.expire_links(due, &app.clock).await {
         last = last.max(Some(outcome.position.sequence));
-        app.links.remember(outcome.link, outcome.position, app.clock.now());
+        app.links.remember(era, outcome.link, outcome.position, app.clock.now());
     }
     // Those that were noted are due in the directory until it has read so.
     let Some(sequence) = last.filter(|_| is_full) else { return false };

@@ -153,8 +153,20 @@ impl Space {
         Ok(self.look_up(keys).await?.into_iter().map(entry).collect())
     }
 
-    /// What stands under some keys, or why that can't be said.
+    /// What stands under some keys, or why that can't be said. Values are counted as hits; tombstones
+    /// are neither found nor missed.
     pub(in crate::cache) async fn look_up(&self, keys: &[&str]) -> Result<Vec<Told>, Level2Error> {
+        let all = self.ask(keys).await?;
+        let of = |is: fn(&Told) -> bool| all.iter().filter(|told| is(told)).count();
+        let is_hit = |told: &Told| matches!(told, Told::Entry(Entry { value: Some(_), .. }));
+        count("hoplog_shared_cache_hits_total", of(is_hit));
+        let is_miss = |told: &Told| matches!(told, Told::Nothing | Told::Missed { .. });
+        count("hoplog_shared_cache_misses_total", of(is_miss));
+        Ok(all)
+    }
+
+    /// The same of what is no value of anybody's: it is not counted.
+    pub(in crate::cache) async fn ask(&self, keys: &[&str]) -> Result<Vec<Told>, Level2Error> {
         let mut all = Vec::with_capacity(keys.len());
         for keys in keys.chunks(ENTRIES_PER_CALL) {
             let keys: Vec<String> = keys.iter().map(|key| self.full(key)).collect();
@@ -166,12 +178,7 @@ impl Space {
             };
             let commands: Vec<Cmd> = keys.iter().map(get).collect();
             let answers = self.level2.call("get", &commands).await?;
-            let before = all.len();
             all.extend(keys.iter().zip(answers).map(|(key, answer)| self.told(key, answer)));
-            let of = |is: fn(&Told) -> bool| all[before..].iter().filter(|told| is(told)).count();
-            count("hoplog_shared_cache_hits_total", of(|told| matches!(told, Told::Entry(_))));
-            let is_miss = |told: &Told| matches!(told, Told::Nothing | Told::Missed { .. });
-            count("hoplog_shared_cache_misses_total", of(is_miss));
         }
         Ok(all)
     }
@@ -215,17 +222,18 @@ impl Space {
     /// When Redis can't be reached, or refuses some.
     pub async fn set_in_any_case(&self, writes: &[Write]) -> Result<usize, Level2Error> {
         let (mut outcome, mut away) = (Outcome::default(), None);
+        // All before the first call: what is forgotten during one is forgotten of the others as well.
+        let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
         for writes in writes.chunks(ENTRIES_PER_CALL) {
-            let writes: Vec<MissedWrite> = writes.iter().map(|write| self.whole(write)).collect();
-            match script::set_if_newer(&self.level2, &writes).await {
+            match script::set_if_newer(&self.level2, writes).await {
                 Ok(answers) => {
-                    for (write, answer) in writes.into_iter().zip(answers) {
+                    for (write, answer) in writes.iter().cloned().zip(answers) {
                         self.level2.settle(write, answer.is_ok());
                         outcome.note(answer);
                     }
                 }
                 Err(error) => {
-                    self.level2.missed.keep(writes, Instant::now());
+                    self.level2.missed.keep(writes.to_vec(), Instant::now());
                     away = Some(error);
                 }
             }
@@ -313,6 +321,7 @@ impl Space {
             bytes: write.bytes.clone(),
             ttl_ms: write.ttl_ms.unwrap_or(u64::MAX).min(self.lifetime_ms()).max(1),
             matters_for: self.ttl,
+            era: self.level2.missed.era(&self.prefix),
         }
     }
 

@@ -32,8 +32,17 @@ pub struct LiveCounts {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
+    /// What this node had counted before it was started, as the log says.
+    before: u64,
+    /// What it has counted since.
     counted: u64,
     written: u64,
+}
+
+impl Count {
+    fn all(self) -> u64 {
+        self.before.saturating_add(self.counted)
+    }
 }
 
 impl LiveCounts {
@@ -50,9 +59,10 @@ impl LiveCounts {
         self.change(key, |count| count.counted += 1)
     }
 
-    /// The log says that this node has counted so much already: as before a crash.
+    /// The log says that this node had counted so much before it was started: what it has counted since
+    /// comes to that.
     pub fn restore(&self, key: &str, counted: u64) -> bool {
-        self.change(key, |count| count.counted = count.counted.max(counted))
+        self.change(key, |count| count.before = count.before.max(counted))
     }
 
     fn change(&self, key: &str, change: impl FnOnce(&mut Count)) -> bool {
@@ -92,8 +102,8 @@ impl LiveCounts {
 
     fn unwritten(&self) -> Vec<(Box<str>, u64)> {
         let counts = self.counts();
-        let unwritten = counts.iter().filter(|(_, count)| count.counted > count.written);
-        unwritten.map(|(key, count)| (key.clone(), count.counted)).collect()
+        let unwritten = counts.iter().filter(|(_, count)| count.all() > count.written);
+        unwritten.map(|(key, count)| (key.clone(), count.all())).collect()
     }
 
     fn note_written(&self, written: &[(Box<str>, u64)]) {

@@ -9,6 +9,9 @@ use super::two_levels::{Loaded, TwoLevelCache};
 /// How many keys are looked for at once.
 const KEYS_AT_ONCE: usize = 100;
 
+/// How many questions to the source may be under way for one call of `load_many`.
+pub const WARMING_LOADS_AT_ONCE: u32 = 8;
+
 /// How fast it may go.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -29,9 +32,9 @@ impl Pace {
 pub struct Warmed {
     /// Keys that were here, or in the second level.
     pub found: usize,
-    /// Keys that were loaded from the source.
+    /// Keys that were loaded from the source, and are here now.
     pub loaded: usize,
-    /// Keys that the source could not say anything about, or not in time.
+    /// Keys that the source could not say anything about, or not in time, or only what is not kept.
     pub missing: usize,
 }
 
@@ -41,7 +44,8 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// Brings keys into the first level: from the second, else from the source, which is asked for
-    /// many at once, and may leave some out.
+    /// many at once, and may leave some out. It takes the places of [`WARMING_LOADS_AT_ONCE`] of those
+    /// that may ask the source at once, and waits until they are free.
     pub async fn warm<F>(
         &self,
         keys: &[K],
@@ -63,13 +67,17 @@ where
                 continue;
             }
             let asked = missing.len();
-            let loaded = load_many(missing).await;
-            warmed.loaded += loaded.len();
-            warmed.missing += asked - loaded.len().min(asked);
-            self.count_warmed(loaded.len());
-            for (key, loaded) in loaded {
-                self.fill(&key, loaded, stamp, now_ms());
+            let (filling, places) = self.begin_fill(&missing, WARMING_LOADS_AT_ONCE).await;
+            let brought = load_many(missing.clone()).await;
+            drop(places);
+            for (key, loaded) in brought {
+                self.fill(&key, loaded, stamp, Some(&filling), now_ms());
             }
+            // Not what was brought: it may be doubtful by now, or too old to be kept.
+            let loaded = missing.iter().filter(|key| self.is_at_hand(key, now_ms())).count();
+            warmed.loaded += loaded;
+            warmed.missing += asked - loaded;
+            self.count_warmed(loaded);
             tokio::time::sleep(pace.pause(asked)).await;
         }
         warmed

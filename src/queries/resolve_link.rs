@@ -38,6 +38,7 @@ mod tests;
 mod warm;
 
 pub use follow::READ_BACK_EVENTS;
+pub use recent::Era;
 use source::LinkSource;
 pub use target::{LinkPath, Target};
 
@@ -142,12 +143,22 @@ impl LinkResolver {
         Ok(value.map(|target| Resolved { target, is_stale }))
     }
 
-    /// Takes over what a command of this node has just made of a link.
-    pub fn remember(&self, link: Link, position: Position, now: DateTime<Utc>) {
+    /// Of which log it is what is done from now on. To be asked before a command is begun.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.source.recent().era()
+    }
+
+    /// Takes over what a command of this node, begun in an era, has just made of a link: unless the log was
+    /// put back since, and has no such change.
+    pub fn remember(&self, era: Era, link: Link, position: Position, now: DateTime<Utc>) {
         let (key, sequence) = (link.key.clone(), position.sequence);
-        self.source.note_change(&key, link.version, sequence);
-        let loaded = Loaded::value(Arc::new(Target::from(link)), sequence.0);
-        self.cache.remember(&key, loaded, millis(now));
+        // Before it is asked: what is put back after that is dropped from the cache later.
+        let stamp = self.cache.stamp();
+        if self.source.note_change(era, &key, link.version, sequence) {
+            let loaded = Loaded::value(Arc::new(Target::from(link)), sequence.0);
+            self.cache.fill(&key, loaded, stamp, None, millis(now));
+        }
     }
 
     /// Writes a link to the cache that all nodes share, if there is one, in the place of what is older.

@@ -64,7 +64,9 @@ pub(crate) async fn a_restart_goes_on_where_it_stopped(world: World) {
     world.verified().await;
 }
 
-/// Two workers on one set of tables: whoever finds the checkpoint moved changes nothing.
+/// Trap 11 of caches (C20): two workers on one set of tables, as when a holder of the lease was held up and
+/// another took over. The lease only saves work; what fences it is the checkpoint: whoever finds it moved
+/// changes nothing.
 pub(crate) async fn a_second_worker_changes_nothing(world: World) {
     let second = world.opened_again().await;
     for n in 0..200_u64 {

@@ -29,6 +29,8 @@ pub(super) struct MissedWrite {
     pub(super) ttl_ms: u64,
     /// How long what it replaces may stand in Redis.
     pub(super) matters_for: Duration,
+    /// Of when its version is: what its space has forgotten since is not kept any more.
+    pub(super) era: u64,
 }
 
 impl MissedWrite {
@@ -49,6 +51,8 @@ struct Inner {
     writes: HashMap<String, Kept>,
     /// By space: every write up to a version may be lost.
     lost: HashMap<Arc<str>, Lost>,
+    /// By space: how often it was forgotten.
+    eras: HashMap<Arc<str>, u64>,
 }
 
 #[derive(Debug)]
@@ -68,6 +72,9 @@ impl Missed {
     pub(super) fn keep(&self, missed: Vec<MissedWrite>, now: Instant) {
         let mut inner = self.inner();
         for write in missed {
+            if write.era != inner.era(&write.space) {
+                continue;
+            }
             if inner
                 .writes
                 .get(&write.key)
@@ -116,11 +123,18 @@ impl Missed {
         kept.map_or(0, |kept| kept.write.least()).max(lost.map_or(0, |lost| lost.least))
     }
 
-    /// Nothing of a space is to be written any more: its versions mean something else now.
-    pub(super) fn forget(&self, space: &str) {
+    /// Nothing of a space is to be written any more: its versions mean something else now. Nor is what is
+    /// on its way kept if it is not taken.
+    pub(super) fn forget(&self, space: &Arc<str>) {
         let mut inner = self.inner();
-        inner.writes.retain(|_, kept| *kept.write.space != *space);
+        inner.writes.retain(|_, kept| kept.write.space != *space);
         inner.lost.remove(space);
+        *inner.eras.entry(Arc::clone(space)).or_default() += 1;
+    }
+
+    /// Of when the versions of a space are that are written from now on.
+    pub(super) fn era(&self, space: &str) -> u64 {
+        self.inner().era(space)
     }
 
     /// Whether nothing is missed.
@@ -135,6 +149,10 @@ impl Missed {
 }
 
 impl Inner {
+    fn era(&self, space: &str) -> u64 {
+        self.eras.get(space).copied().unwrap_or_default()
+    }
+
     fn lose(&mut self, write: &MissedWrite, until: Instant) {
         let lost = self.lost.entry(Arc::clone(&write.space)).or_insert(Lost { least: 0, until });
         (lost.least, lost.until) = (lost.least.max(write.least()), lost.until.max(until));
@@ -156,6 +174,7 @@ mod tests {
             bytes: Vec::new(),
             ttl_ms: 1,
             matters_for: TTL,
+            era: 0,
         }
     }
 
@@ -180,6 +199,23 @@ mod tests {
         missed.written(&write("a", 3));
         assert!(missed.is_empty());
         assert_eq!(missed.least("s", "a", now), 0);
+    }
+
+    /// Trap 9: a write that was on its way when its space was forgotten, and is not taken, does not come back:
+    /// its version means something else by then. Other spaces go on.
+    #[test]
+    fn what_was_on_its_way_when_all_was_forgotten_is_not_kept() {
+        let (missed, now) = (Missed::default(), Instant::now());
+        let (on_its_way, space) = (write("a", 900), Arc::from("s"));
+        missed.keep(vec![write("b", 1)], now);
+        missed.forget(&space);
+        missed.keep(vec![on_its_way], now);
+        assert!(missed.is_empty());
+        assert_eq!(missed.least("s", "a", now), 0);
+        let other = MissedWrite { space: Arc::from("t"), ..write("c", 7) };
+        let later = MissedWrite { era: missed.era("s"), ..write("a", 2) };
+        missed.keep(vec![other, later], now);
+        assert_eq!((missed.least("s", "a", now), missed.least("t", "c", now)), (2, 7));
     }
 
     /// Trap 9: a delete that was missed is newer than the value of the same version.
@@ -213,10 +249,10 @@ mod tests {
         let (missed, now) = (Missed::default(), Instant::now());
         let of_another = MissedWrite { space: "t".into(), ..write("b", 1) };
         missed.keep((0..=KEYS_MAX as u64).map(|n| write(&format!("k{n}"), 7)).collect(), now);
-        missed.forget("s");
+        missed.forget(&"s".into());
         missed.keep(vec![of_another.clone()], now);
         assert_eq!(missed.least("s", "k1", now), 0);
-        missed.forget("s");
+        missed.forget(&"s".into());
         assert_eq!(all(&missed, now), [of_another]);
     }
 }

@@ -117,6 +117,27 @@ async fn a_stop_writes_the_rest_and_a_crash_is_made_good_by_the_log() {
     }
 }
 
+/// Trap 6: what is counted before the log has said how much there was is not lost.
+#[tokio::test]
+async fn what_is_counted_before_it_is_restored_comes_to_what_there_was() {
+    let redis = RedisServer::start();
+    let before = Node::new(&address(&redis), "one").await;
+    assert!(before.counts.restore("a", 100));
+    before.counts.flush().await.unwrap();
+    drop(before);
+    let node = Node::new(&address(&redis), "one").await;
+    for _ in 0..3 {
+        node.counts.count("a");
+    }
+    assert_eq!(node.counts.flush().await, Ok(1), "less than there is: it changes nothing");
+    assert_eq!(node.counts.of_all("a").await, Ok(100));
+    for _ in 0..2 {
+        assert!(node.counts.restore("a", 100));
+        node.counts.flush().await.unwrap();
+        assert_eq!(node.counts.of_all("a").await, Ok(103));
+    }
+}
+
 /// Trap 6: while Redis is away nothing grows without end, and nothing that has a place is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_redis_has_a_bound() {

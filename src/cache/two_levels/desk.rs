@@ -3,6 +3,7 @@
 //!
 //! A load that is under way is remembered with the least position that it may bring: whatever is told
 //! or invalidated meanwhile raises it, also if the entry itself is evicted before the load has ended.
+//! The same is remembered of the keys of a fill of several.
 //! What was begun to be loaded before everything was dropped is not kept at all.
 
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ struct Flight<V> {
 
 struct Flights<K, V> {
     under_way: HashMap<K, Flight<V>>,
+    /// Fills of several keys that are under way, each with what was told of them since it began.
+    fills: HashMap<u64, HashMap<K, u64>>,
     last: u64,
     /// What was begun to be loaded at an older number is not kept.
     cleared: u64,
@@ -60,7 +63,8 @@ pub(super) struct Joined<V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
     pub(super) fn new(entries_max: usize) -> Self {
-        let flights = Flights { under_way: HashMap::new(), last: 0, cleared: 0 };
+        let flights =
+            Flights { under_way: HashMap::new(), fills: HashMap::new(), last: 0, cleared: 0 };
         Self { level1: Level1::new(entries_max), flights: Mutex::new(flights) }
     }
 
@@ -93,11 +97,34 @@ impl<K: Eq + Hash + Clone, V: Clone> Desk<K, V> {
         Joined { answer, is_first: true }
     }
 
+    /// Begins to fill some keys: what is told of them from now on bounds what is kept of them.
+    pub(super) fn begin_fill<'a>(
+        self: &Arc<Self>,
+        keys: impl Iterator<Item = &'a K>,
+    ) -> Filling<K, V>
+    where
+        K: 'a,
+    {
+        let mut flights = self.flights();
+        flights.last += 1;
+        let id = flights.last;
+        flights.fills.insert(id, keys.map(|key| (key.clone(), 0)).collect());
+        Filling { desk: Arc::clone(self), id }
+    }
+
     /// Keeps what somebody knows, unless something newer is known. Whoever tells of a change waits
     /// here, so that the last one that is known is so until this is kept. `false`: it is not kept.
-    pub(super) fn put(&self, key: &K, held: Held<V>, newest: impl FnOnce() -> u64) -> bool {
+    pub(super) fn put(
+        &self,
+        key: &K,
+        held: Held<V>,
+        filling: Option<&Filling<K, V>>,
+        newest: impl FnOnce() -> u64,
+    ) -> bool {
         let mut flights = self.flights();
-        if held.stamp < flights.cleared || held.position < newest() {
+        let told = filling.and_then(|filling| flights.fills.get(&filling.id)?.get(key).copied());
+        let least = told.unwrap_or_default().max(newest());
+        if held.stamp < flights.cleared || held.position < least {
             return false;
         }
         flights.raise(key, held.position);
@@ -138,6 +165,21 @@ impl<K: Eq + Hash, V> Flights<K, V> {
         if let Some(flight) = self.under_way.get_mut(key) {
             flight.least = flight.least.max(position);
         }
+        for told in self.fills.values_mut().filter_map(|fill| fill.get_mut(key)) {
+            *told = position.max(*told);
+        }
+    }
+}
+
+/// A fill of several keys that is under way.
+pub(crate) struct Filling<K: Eq + Hash + Clone, V: Clone> {
+    desk: Arc<Desk<K, V>>,
+    id: u64,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Drop for Filling<K, V> {
+    fn drop(&mut self) {
+        self.desk.flights().fills.remove(&self.id);
     }
 }
 

@@ -112,7 +112,7 @@ impl<K: Display, V> SharedLevel<K, V> {
         }
         tags.sort_unstable();
         tags.dedup();
-        let told = self.marks.look_up(&tags).await?;
+        let told = self.marks.ask(&tags).await?;
         let least = |tag: &str| match tags.binary_search(&tag).ok().and_then(|at| told.get(at)) {
             Some(Told::Entry(mark)) => mark.version,
             Some(Told::Nothing) => 0,

@@ -4,11 +4,17 @@
 use std::fmt::Display;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{SemaphorePermit, TryAcquireError};
 
 use super::super::level1::Held;
 use super::super::level2::Level2Error;
-use super::desk::Landed;
+use super::desk::{Filling, Landed};
 use super::{Found, Inner, Loaded, Look, TwoLevelCache, found};
+
+/// How long who fills several keys waits for those who ask for one, before it looks again.
+const FILL_PAUSE: Duration = Duration::from_millis(5);
 
 impl<K, V> TwoLevelCache<K, V>
 where
@@ -29,6 +35,7 @@ where
         let stamp = inner.marks.number();
         let missing: Vec<usize> = (0..keys.len()).filter(|at| answers[*at].is_none()).collect();
         let asked: Vec<&K> = missing.iter().map(|at| &keys[*at]).collect();
+        let filling = inner.desk.begin_fill(asked.iter().copied());
         let there = shared.get_many(&asked).await.unwrap_or_default();
         for (at, loaded) in missing.into_iter().zip(there) {
             let Some(loaded) = loaded.filter(|loaded| inner.is_believed(&keys[at], loaded, now_ms))
@@ -36,7 +43,7 @@ where
                 continue;
             };
             let held = inner.hold(loaded, stamp, now_ms);
-            if inner.keep(&keys[at], held.clone()) {
+            if inner.keep(&keys[at], held.clone(), Some(&filling)) {
                 inner.counts.level2_hits.add_one();
                 answers[at] = Some(found(held, false));
             }
@@ -97,20 +104,50 @@ where
 
     /// Keeps what this process knows in the first level, unless something newer is known.
     pub fn remember(&self, key: &K, loaded: Loaded<V>, now_ms: u64) {
-        self.fill(key, loaded, self.stamp(), now_ms);
+        self.fill(key, loaded, self.stamp(), None, now_ms);
     }
 
     /// By what number of invalid things that is valid which is begun to be loaded now.
-    pub(in super::super) fn stamp(&self) -> u64 {
+    pub(crate) fn stamp(&self) -> u64 {
         self.inner.marks.number()
     }
 
     /// Keeps what was begun to be loaded at a stamp, unless something newer is known.
-    pub(in super::super) fn fill(&self, key: &K, loaded: Loaded<V>, stamp: u64, now_ms: u64) {
+    pub(crate) fn fill(
+        &self,
+        key: &K,
+        loaded: Loaded<V>,
+        stamp: u64,
+        filling: Option<&Filling<K, V>>,
+        now_ms: u64,
+    ) {
         let inner = &self.inner;
         if inner.marks.admits(loaded.as_of, &loaded.tags) {
-            inner.keep(key, inner.hold(loaded, stamp, now_ms));
+            inner.keep(key, inner.hold(loaded, stamp, now_ms), filling);
         }
+    }
+
+    /// Begins to fill some keys from the source: as many others as may ask it at once come first. The second
+    /// is the right to ask it.
+    pub(in super::super) async fn begin_fill(
+        &self,
+        keys: &[K],
+        places: u32,
+    ) -> (Filling<K, V>, Option<SemaphorePermit<'_>>) {
+        let inner = &self.inner;
+        let all = u32::try_from(inner.options.loads_max).unwrap_or(u32::MAX);
+        let places = loop {
+            match inner.loads.try_acquire_many(places.min(all)) {
+                Err(TryAcquireError::NoPermits) => tokio::time::sleep(FILL_PAUSE).await,
+                places => break places.ok(),
+            }
+        };
+        (inner.desk.begin_fill(keys.iter()), places)
+    }
+
+    /// Whether the first level can answer.
+    pub(in super::super) fn is_at_hand(&self, key: &K, now_ms: u64) -> bool {
+        matches!(self.inner.look(key, now_ms), Look::Fresh { .. })
     }
 
     pub(in super::super) fn count_warmed(&self, count: usize) {
@@ -183,8 +220,8 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// Keeps what somebody knows in the first level, unless something newer is known.
-    fn keep(&self, key: &K, held: Held<V>) -> bool {
-        self.desk.put(key, held, || self.witness.newest(key))
+    fn keep(&self, key: &K, held: Held<V>, filling: Option<&Filling<K, V>>) -> bool {
+        self.desk.put(key, held, filling, || self.witness.newest(key))
     }
 
     /// Writes what was loaded from the source to the second level, if there is time for it.

@@ -93,12 +93,13 @@ impl Change {
         let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
         let issuer = app.issuer(&self.principal, self.request_id);
         let host = Some(self.origin.asked_host());
+        let era = app.links.era();
         let outcome = app
             .commands
             .change_link(&issuer, host, idempotency.as_ref(), &key, self.if_match.0, command)
             .await?;
         if !outcome.repeated {
-            app.links.remember(outcome.link.clone(), outcome.position, app.clock.now());
+            app.links.remember(era, outcome.link.clone(), outcome.position, app.clock.now());
         }
         Ok((outcome, self.origin))
     }

@@ -121,10 +121,11 @@ pub(super) async fn create(
     idempotency: Option<&IdempotencyKey>,
     wanted: WantedLink,
 ) -> Result<Made, Problem> {
+    let era = app.links.era();
     let outcome = app.commands.create_link(issuer, host, idempotency, wanted).await?;
     // A retry is answered as the command left the link; the cache must not go back to that.
     if !outcome.repeated {
-        app.links.remember(outcome.link.clone(), outcome.position, app.clock.now());
+        app.links.remember(era, outcome.link.clone(), outcome.position, app.clock.now());
     }
     let (link, position) = (outcome.link, Some(outcome.position));
     let totals = Totals::default();

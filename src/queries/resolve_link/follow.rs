@@ -10,7 +10,6 @@ use hoplog_events::log::{ReadError, ReadLimit, Subscription};
 use hoplog_events::position::{Sequence, Topic};
 
 use super::LinkResolver;
-use super::recent::RecentChanges;
 
 /// How long to wait before a log that can't be read is tried again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -97,9 +96,9 @@ impl LinkResolver {
 
     /// The log was put back. The read model and Redis are of what was lost, and so is what is remembered:
     /// from now on the log is asked. A new start believes the tables that were built anew.
-    fn distrust_others(&self) {
+    pub(super) fn distrust_others(&self) {
         self.source.followed.distrust();
-        *self.source.recent() = RecentChanges::new(self.source.has_shared_cache);
+        self.source.recent().start_over(self.source.has_shared_cache);
         self.cache.start_over();
     }
 
@@ -161,7 +160,8 @@ impl LinkResolver {
 
     fn invalidate(&self, event: &RecordedEvent) {
         let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
-        self.source.note_change(&key, event.version, event.position.sequence);
+        // Whoever follows is who notices that the log was put back.
+        self.source.recent().note(&key, event.version, event.position.sequence);
         self.cache.invalidate(&key, event.position.sequence.0);
     }
 }

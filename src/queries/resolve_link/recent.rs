@@ -31,9 +31,15 @@ const REMEMBERED_MAX: usize = 4 * CHANGED_MAX;
 /// about 200 bytes each.
 const CHANGED_MAX: usize = 65_536;
 
+/// Of which log something is: one that was put back is another. Taken before anything is asked or done, and
+/// compared when what came of it is noted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Era(u64);
+
 /// The changes of links that others may not have seen.
 #[derive(Debug)]
 pub(super) struct RecentChanges {
+    era: Era,
     newest: HashMap<LinkKey, (Version, Sequence)>,
     /// Creations, about in the order of the log. No entry can be older than its link, so these
     /// are kept for the read model only.
@@ -55,6 +61,7 @@ impl RecentChanges {
     /// Remembers what the read model needs, and, if there is a shared cache, what that needs.
     pub(super) fn new(has_shared_cache: bool) -> Self {
         Self {
+            era: Era::default(),
             newest: HashMap::new(),
             created: VecDeque::new(),
             changed: VecDeque::new(),
@@ -64,6 +71,16 @@ impl RecentChanges {
             created_forgotten: Sequence::START,
             reached: Sequence::START,
         }
+    }
+
+    /// Forgets everything: the log was put back. What was begun before that is not noted any more.
+    pub(super) fn start_over(&mut self, has_shared_cache: bool) {
+        *self = Self { era: Era(self.era.0 + 1), ..Self::new(has_shared_cache) };
+    }
+
+    /// Of which log this is.
+    pub(super) fn era(&self) -> Era {
+        self.era
     }
 
     /// Remembers a change.

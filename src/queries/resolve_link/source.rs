@@ -13,7 +13,7 @@ use hoplog_projections::link_directory::{LinkDirectory, LinkRow};
 
 use super::follow::Followed;
 use super::patience::Patience;
-use super::recent::RecentChanges;
+use super::recent::{Era, RecentChanges};
 use super::{Target, loaded};
 use crate::cache::{Loaded, SourceAway, Witness};
 use crate::execute::load_link_at;
@@ -47,6 +47,7 @@ impl LinkSource {
 
     /// A link, as new as this node knows of.
     pub(super) async fn look_up(&self, key: &LinkKey) -> Result<Loaded<Arc<Target>>, SourceAway> {
+        let era = self.recent().era();
         let (loaded, version) = match self.ask_directory(key).await {
             Some(found) => found,
             // Not there, behind, or away: the log knows.
@@ -58,15 +59,15 @@ impl LinkSource {
         } else {
             (loaded, version)
         };
-        self.note_ahead(key, version, Sequence(loaded.position));
+        self.note_ahead(era, key, version, Sequence(loaded.position));
         Ok(loaded)
     }
 
     /// What a source has seen before this node has read it: whoever is shown it is shown nothing older
-    /// afterwards, whatever others have written.
-    pub(super) fn note_ahead(&self, key: &LinkKey, version: Version, changed: Sequence) {
+    /// afterwards, whatever others have written. Not what was asked of a log that was put back since.
+    pub(super) fn note_ahead(&self, era: Era, key: &LinkKey, version: Version, changed: Sequence) {
         let mut recent = self.recent();
-        if changed > recent.reached() && version > Version::NONE {
+        if era == recent.era() && changed > recent.reached() && version > Version::NONE {
             recent.note(key, version, changed);
         }
     }
@@ -74,11 +75,9 @@ impl LinkSource {
     /// What the read model has, if it can be believed. One that does not answer is left alone for a
     /// while: the log knows, too.
     async fn ask_directory(&self, key: &LinkKey) -> Option<LoadedLink> {
-        if !self.patience.may_ask(Instant::now()) {
-            return None;
-        }
+        let asked = self.patience.may_ask(Instant::now())?;
         let row = self.row(key).await;
-        self.patience.answered(row.is_ok(), Instant::now());
+        self.patience.answered(&asked, row.is_ok(), Instant::now());
         let (row, as_of) = row.ok()??;
         let (changed, version) = (row.sequence, row.version);
         if version < self.least_believed(key) {
@@ -105,8 +104,20 @@ impl LinkSource {
         Ok((loaded(Arc::new(Target::from(link)), last.sequence, last.sequence), version))
     }
 
-    pub(super) fn note_change(&self, key: &LinkKey, version: Version, sequence: Sequence) {
-        self.recent().note(key, version, sequence);
+    /// A change that somebody has made. `false`: in a log that was put back since.
+    pub(super) fn note_change(
+        &self,
+        era: Era,
+        key: &LinkKey,
+        version: Version,
+        sequence: Sequence,
+    ) -> bool {
+        let mut recent = self.recent();
+        let is_of_this_log = era == recent.era();
+        if is_of_this_log {
+            recent.note(key, version, sequence);
+        }
+        is_of_this_log
     }
 
     pub(super) fn least_believed(&self, key: &LinkKey) -> Version {

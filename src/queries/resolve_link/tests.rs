@@ -202,7 +202,7 @@ impl World {
 
     /// A command through one of the nodes. A refusal changes nothing.
     async fn command(&mut self, node: usize, n: u8, step: &Step) {
-        let issuer = Self::issuer();
+        let (issuer, era) = (Self::issuer(), self.nodes[node].resolver.era());
         let command = match step {
             Step::Create(url) => {
                 let wanted = WantedLink {
@@ -216,7 +216,7 @@ impl World {
                     external_id: None,
                 };
                 let created = self.commands.create_link(&issuer, None, None, wanted).await;
-                return self.answered(node, created);
+                return self.answered(node, era, created);
             }
             Step::Edit(url) => {
                 let url = format!("https://example.com/{url}").parse().unwrap();
@@ -227,12 +227,12 @@ impl World {
             _ => LinkCommand::Delete,
         };
         let changed = self.commands.change_link(&issuer, None, None, &key(n), None, command).await;
-        self.answered(node, changed);
+        self.answered(node, era, changed);
     }
 
-    fn answered(&mut self, node: usize, answer: Result<Outcome, ExecuteError>) {
+    fn answered(&mut self, node: usize, era: Era, answer: Result<Outcome, ExecuteError>) {
         let Ok(outcome) = answer else { return };
-        self.nodes[node].resolver.remember(outcome.link.clone(), outcome.position, NOW);
+        self.nodes[node].resolver.remember(era, outcome.link.clone(), outcome.position, NOW);
         let target = Arc::new(Target::from(outcome.link.clone()));
         self.history.push((target, outcome.position.sequence));
         self.links.insert(outcome.link.key.clone(), outcome);
@@ -470,7 +470,8 @@ async fn links_are_warmed_from_whoever_is_believed() {
         resolver.cache.clear();
         world.redis.flush();
         let warmed = resolver.warm(&links, pace, &clock).await;
-        (warmed.found, warmed.loaded, warmed.missing) == (0, 4, 1)
+        // That there is no such link is an answer, too.
+        (warmed.found, warmed.loaded, warmed.missing) == (0, 5, 0)
     };
     eventually("the read model is believed", all_seen).await;
     for n in 0..4 {
@@ -482,7 +483,7 @@ async fn links_are_warmed_from_whoever_is_believed() {
     resolver.source.followed.distrust();
     resolver.cache.clear();
     let warmed = resolver.warm(&links, pace, &clock).await;
-    assert_eq!((warmed.found, warmed.loaded, warmed.missing), (0, 4, 1));
+    assert_eq!((warmed.found, warmed.loaded, warmed.missing), (0, 5, 0));
 }
 
 impl World {
@@ -539,6 +540,33 @@ async fn of_a_log_that_was_put_back_no_lost_future_is_shown() {
         let is_seen = async || node.try_resolve(&key(1)).await.as_deref() == Some(&expected);
         eventually("the change is seen", is_seen).await;
     }
+}
+
+/// Traps 1 and 2: who began before the log was put back, and ends after that, tells of what it does not have:
+/// it is not remembered, or nothing that the log has would be new enough any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_before_the_log_was_put_back_is_not_remembered() {
+    let mut world = World::new().await;
+    world.command(0, 1, &Step::Create(1)).await;
+    let (link, expected) = {
+        let outcome = &world.links[&key(1)];
+        (outcome.link.clone(), Target::from(outcome.link.clone()))
+    };
+    let node = &world.nodes[0];
+    let (resolver, head) = (&node.resolver, world.log.head(Topic::Links).await.unwrap());
+    let lost = Sequence(head.sequence.0 + 1_000);
+    let era = resolver.era();
+    resolver.distrust_others();
+    let lost_link = Link { version: Version(9), ..link };
+    resolver.remember(era, lost_link.clone(), Position { sequence: lost, ..head }, NOW);
+    resolver.source.note_ahead(era, &key(1), Version(9), lost);
+    let path = LinkPath { domain: "default", code: "link1" };
+    assert_eq!(resolver.at_hand(path, NOW), AtHand::Nothing);
+    assert_eq!(resolver.source.recent().newest(&key(1)), Version::NONE);
+    assert_eq!(node.resolve(&key(1)).await.as_deref(), Some(&expected));
+    // Of what was begun since all is taken over.
+    resolver.remember(resolver.era(), lost_link, Position { sequence: lost, ..head }, NOW);
+    assert_eq!(resolver.source.recent().newest(&key(1)), Version(9));
 }
 
 /// The same with the file of the embedded log, put back while nothing runs, and read models that are

@@ -7,25 +7,24 @@ use futures::StreamExt;
 use hoplog_events::link::LinkKey;
 
 use super::{LinkResolver, Target, loaded, millis};
-use crate::cache::{Loaded, Pace, Warmed};
+use crate::cache::{Loaded, Pace, WARMING_LOADS_AT_ONCE, Warmed};
 use crate::clock::Clock;
-
-/// How many links are read from the log at the same time.
-const LOG_READS_AT_ONCE: usize = 8;
 
 impl LinkResolver {
     /// Brings links into the cache: from Redis, from the read model if that can be believed, or from the
-    /// log. Those that are missing then are not there, or nobody could be asked.
+    /// log. Those that are missing then are those of which nobody could be asked.
     pub async fn warm(&self, links: &[LinkKey], pace: Pace, clock: &Clock) -> Warmed {
         let now_ms = || millis(clock.now());
         let load_many = |keys: Vec<LinkKey>| async move {
             let (mut links, doubtful) = self.load_believed(keys).await;
             let ask = |key: LinkKey| async move {
+                // That there is no such link is an answer as well.
                 let loaded = self.source.look_up(&key).await.ok()?;
-                loaded.value.is_some().then_some((key, loaded))
+                Some((key, loaded))
             };
-            let asked =
-                futures::stream::iter(doubtful).map(ask).buffer_unordered(LOG_READS_AT_ONCE);
+            let asked = futures::stream::iter(doubtful)
+                .map(ask)
+                .buffer_unordered(WARMING_LOADS_AT_ONCE as usize);
             links.extend(asked.filter_map(std::future::ready).collect::<Vec<_>>().await);
             links
         };
@@ -37,6 +36,7 @@ impl LinkResolver {
         &self,
         keys: Vec<LinkKey>,
     ) -> (Vec<(LinkKey, Loaded<Arc<Target>>)>, Vec<LinkKey>) {
+        let era = self.source.recent().era();
         let rows = self.source.directory.get_as_of(&keys).await.unwrap_or_default();
         let mut rows: HashMap<LinkKey, _> =
             rows.into_iter().map(|(row, as_of)| (row.key.clone(), (row, as_of))).collect();
@@ -47,7 +47,7 @@ impl LinkResolver {
             match row.filter(|(row, _)| is_believed(row.version)) {
                 Some((row, as_of)) => {
                     let (changed, version) = (row.sequence, row.version);
-                    self.source.note_ahead(&key, version, changed);
+                    self.source.note_ahead(era, &key, version, changed);
                     links.push((key, loaded(Arc::new(Target::from(row)), changed, as_of)));
                 }
                 None => doubtful.push(key),

@@ -92,6 +92,26 @@ async fn after_a_failover_the_new_primary_is_used() {
     keeper.abort();
 }
 
+/// Trap 14: a replica may have what was just deleted, and would fill the first level with it again: it is
+/// never asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_never_read() {
+    let servers = Servers::sentinel();
+    let [primary, replica, sentinel] = servers.ports()[..] else { panic!("three servers") };
+    let (space, keeper) = connect(&format!("redis-sentinel://127.0.0.1:{sentinel}/main")).await;
+    assert_eq!(space.set_if_newer(&[Write::value("a".into(), 1, b"one")]).await, Ok(1));
+    for _ in 0..20 {
+        assert!(space.get("a").await.unwrap().is_some());
+        assert_eq!(space.get_many(&["a", "b"]).await.unwrap().len(), 2);
+    }
+    let reads = |port: u16| {
+        let stats = Servers::command(port, &["INFO", "commandstats"]);
+        stats.contains("cmdstat_get:")
+    };
+    assert!(reads(primary) && !reads(replica));
+    keeper.abort();
+}
+
 /// A Sentinel that accepts and then says nothing keeps nobody from asking the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_sentinel_is_not_waited_for() {
@@ -137,7 +157,7 @@ async fn a_lock_has_one_holder_and_its_fence_grows() {
     assert!(locks.take("a", long).await.unwrap().is_some());
 }
 
-/// A holder that was held up writes with its old fence: whatever keeps the greatest fence refuses.
+/// Trap 11 (C20): a holder that was held up writes with its old fence: whatever keeps the greatest fence refuses.
 #[tokio::test]
 async fn what_a_lock_protects_refuses_who_held_it_before() {
     let world = World::new().await;

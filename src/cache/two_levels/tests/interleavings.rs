@@ -21,6 +21,8 @@ enum Step {
     Change {
         lasts_ms: u64,
     },
+    /// There is no value any more, in both levels.
+    Delete,
     /// It is written to Redis by the node that knows.
     Write,
     /// A slow writer writes what was true so many changes ago.
@@ -48,6 +50,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<(usize, u32, Step)>> {
     let step = prop_oneof![
         6 => prop_oneof![Just(u64::MAX), 1_u64..2_000].prop_map(|lasts_ms| Step::Change { lasts_ms }),
+        2 => Just(Step::Delete),
         3 => Just(Step::Write),
         3 => (1..4_usize).prop_map(Step::LateWrite),
         6 => Just(Step::Hear),
@@ -184,11 +187,16 @@ impl World {
                 let ends_ms = self.now_ms.saturating_add(lasts_ms);
                 let changed = value(&self.position.to_string(), self.position).until(ends_ms);
                 self.values.entry(key).or_default().push(changed);
-                for key in 0..KEYS {
-                    self.source.says(key, self.current(key));
-                }
+                self.source_says_so();
                 self.hear(node, key);
                 self.nodes[node].cache.remember(&key, self.current(key), self.now_ms);
+            }
+            Step::Delete => {
+                self.position += 1;
+                self.values.entry(key).or_default().push(Loaded::absent(self.position));
+                self.source_says_so();
+                self.hear(node, key);
+                let _ = self.nodes[node].cache.delete(&key, self.position, self.now_ms).await;
             }
             Step::Write => {
                 let value = (key, self.current(key));
@@ -214,10 +222,11 @@ impl World {
             Step::Peek => self.peek(node, key),
             Step::ReadMany => {
                 let keys: Vec<u32> = (0..KEYS).collect();
+                let heard: Vec<u64> = keys.iter().map(|key| self.heard(node, *key)).collect();
                 let found = self.nodes[node].cache.get_many(&keys, self.now_ms).await;
-                for (key, found) in keys.into_iter().zip(found) {
+                for ((key, found), heard) in keys.into_iter().zip(found).zip(heard) {
                     if let Some(found) = found {
-                        self.check(node, key, &found);
+                        self.check(node, key, &found, heard);
                     }
                 }
             }
@@ -227,6 +236,13 @@ impl World {
             Step::CutOff(is_cut_off) => self.nodes[node].proxy.swallow(is_cut_off),
             Step::Wait(ms) => self.now_ms += ms,
             Step::SourceAway(is_away) => self.source.goes_away(is_away),
+        }
+    }
+
+    /// The source says what is true now.
+    fn source_says_so(&self) {
+        for key in 0..KEYS {
+            self.source.says(key, self.current(key));
         }
     }
 
@@ -256,11 +272,17 @@ impl World {
         }
     }
 
+    /// What a node has heard of: before it is asked, as a refresh in the background may hear of more.
+    fn heard(&self, node: usize, key: u32) -> u64 {
+        Witness::newest(&*self.nodes[node].heard, &key)
+    }
+
     fn peek(&mut self, node: usize, key: u32) {
+        let heard = self.heard(node, key);
         if let AtHand::Value(text) = self.nodes[node].cache.get(&key, self.now_ms) {
             let position = text.parse().unwrap();
             let found = Found { value: Some(text), position, is_stale: false };
-            self.check(node, key, &found);
+            self.check(node, key, &found, heard);
         }
     }
 
@@ -268,14 +290,14 @@ impl World {
         // Nobody is held up for good.
         self.end_loads((node, key));
         self.peek(node, key);
-        let load = self.load(node, key, None);
+        let (load, heard) = (self.load(node, key, None), self.heard(node, key));
         let answer = self.nodes[node].cache.get_or_load(&key, self.now_ms, load).await;
         if let Ok(found) = answer {
-            self.check(node, key, &found);
+            self.check(node, key, &found, heard);
         }
     }
 
-    fn check(&mut self, node: usize, key: u32, found: &Found<String>) {
+    fn check(&mut self, node: usize, key: u32, found: &Found<String>, heard: u64) {
         let seen = self.seen.entry((node, key)).or_default();
         assert!(found.position >= *seen, "{key} on {node}: {found:?} after {seen}");
         *seen = found.position;
@@ -283,7 +305,6 @@ impl World {
         if let Some(text) = &found.value {
             assert_eq!(*text, found.position.to_string());
         }
-        let heard = self.nodes[node].heard.newest_of(key);
         assert!(found.is_stale || found.position >= heard, "{key}: {found:?}, heard of {heard}");
         let of_position = |value: &&Loaded<String>| value.position == found.position;
         let mut values = self.values.get(&key).into_iter().flatten();
@@ -291,12 +312,6 @@ impl World {
             let is_over = shown.ends_ms <= self.now_ms;
             assert!(found.value.is_none() || !is_over, "{key}: {found:?} is over");
         }
-    }
-}
-
-impl super::two_nodes::Heard {
-    fn newest_of(&self, key: u32) -> u64 {
-        Witness::newest(self, &key)
     }
 }
 

@@ -306,6 +306,22 @@ async fn a_key_that_was_hot_is_locked_at_once() {
         .await;
 }
 
+/// Trap 2: what is told of a key while Redis is asked for many binds what comes from there, also if nothing
+/// of it is at hand, and nobody bears witness.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_while_many_are_looked_up_wins_without_a_witness() {
+    let (_redis, one, _two) = nodes().await;
+    one.heard.is_deaf.store(true, Ordering::Relaxed);
+    let entries = [(1, value("old", 5)), (2, value("other", 5))];
+    one.cache.share_many(&entries, 0).await.unwrap();
+    one.proxy.delay(DEADLINE / 20);
+    let mut looking = Box::pin(one.cache.get_many(&[1, 2], 0));
+    assert!(futures::poll!(&mut looking).is_pending());
+    one.cache.invalidate(&1, 9);
+    assert_eq!(looking.await, [None, Some(fresh("other", 5))]);
+    assert_eq!(one.cache.get(&1, 0), AtHand::Nothing);
+}
+
 /// Trap 7: a tag of which Redis does not say how far it reaches counts for all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_a_tag_that_can_not_be_read_is_not_believed() {
@@ -322,15 +338,13 @@ async fn what_has_a_tag_that_can_not_be_read_is_not_believed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_way_that_is_always_slow_opens_the_breaker() {
     let redis = RedisServer::start();
-    let deadline = 2 * DEADLINE;
+    let deadline = 10 * DEADLINE;
     let one = Node::with_deadline(&redis, deadline, |_| ()).await;
     one.proxy.delay(deadline / 2);
-    let mut answers = Vec::new();
-    while answers.last() != Some(&Err(Level2Error::Away)) {
-        answers.push(one.level2.ping().await);
-    }
-    let too_late = answers.iter().filter(|answer| **answer == Err(Level2Error::TimedOut)).count();
-    assert!(too_late < 3, "answers were late enough to open it without being slow: {answers:?}");
+    // All at once: one delay is enough for all of them.
+    let answers = futures::future::join_all((0..20).map(|_| one.level2.ping())).await;
+    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(answered > 0, "a machine that stands still for seconds shows nothing: {answers:?}");
     one.is(BreakerState::Open).await;
     one.proxy.delay(Duration::ZERO);
     one.is(BreakerState::Closed).await;
