@@ -158,6 +158,15 @@ impl Limiter {
         }
     }
 
+    /// The same without waiting for the store: the task that keeps the connection does it.
+    pub fn refund_soon(&self, receipt: Receipt, outcome: Outcome) {
+        let Some(receipt) = receipt.due(outcome) else { return };
+        match (receipt.place, &self.shared) {
+            (Place::Store, Some(shared)) => shared.store.owe(receipt.request, receipt.taken),
+            _ => self.here.refund(&receipt, self.clock.now()),
+        }
+    }
+
     /// Whether there is a shared store that is not asked for now; cheap.
     #[must_use]
     pub fn is_degraded(&self) -> bool {

@@ -124,7 +124,8 @@ impl Store {
         failure.map_or(Ok(answer), Err)
     }
 
-    fn owe(&self, request: u64, taken: Vec<Taken>) {
+    /// What the task that keeps the connection gives back.
+    pub(super) fn owe(&self, request: u64, taken: Vec<Taken>) {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         if !taken.is_empty() && owed.len() < OWED_MAX {
             owed.push((request, taken));

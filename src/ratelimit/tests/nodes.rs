@@ -156,3 +156,40 @@ async fn a_refusal_is_not_believed_for_long() {
     clock.advance(Duration::from_secs(10));
     assert!(node.passes(&one).await);
 }
+
+/// The same for GCRA, in any span of time: what the burst and the rate admit, and the leases.
+#[tokio::test]
+async fn with_leases_gcra_admits_what_it_may_and_the_leases_at_most() {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    let (redis, clock) = (RedisServer::start(), clock());
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let address = redis.url().parse().unwrap();
+        let options = SharedOptions { lease: 4, ..patient("t:") };
+        let limiter = Limiter::shared(address, options, SUBJECTS_MAX, clock.clone());
+        nodes.push(Node::of(limiter.with_store_clock()).await);
+    }
+    let tier = Tier::new(Algorithm::Gcra, 100, Duration::from_secs(10), Some(40)).unwrap();
+    let one = charge(&Arc::new(policy("p", &[tier])), "a", 1);
+    let (mut random, mut passed, mut leased) = (StdRng::seed_from_u64(5), Vec::new(), 0);
+    for _ in 0..2_000 {
+        clock.advance(Duration::from_micros(random.random_range(0..=60_000)));
+        if random.random_bool(0.005) {
+            clock.advance(Duration::from_secs(3));
+        }
+        let node = &nodes[random.random_range(0..2)];
+        let decision = node.decide(std::slice::from_ref(&one)).await;
+        leased += usize::from(decision.way() == Way::Leased);
+        if decision.is_allowed() {
+            passed.push(clock.now());
+        }
+    }
+    assert!(leased > 10 && passed.len() < 2_000, "{leased} {}", passed.len());
+    for (n, first) in passed.iter().enumerate() {
+        for (m, last) in passed.iter().enumerate().skip(n) {
+            let most = 40 + (last - first) / 100_000 + 2 * 4;
+            assert!((m - n + 1) as u64 <= most, "{} of {most}", m - n + 1);
+        }
+    }
+}

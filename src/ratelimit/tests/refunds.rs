@@ -148,3 +148,19 @@ async fn refunds_let_through_no_more_than_the_limit() {
         }
     }
 }
+
+/// Nobody has to wait for it.
+#[tokio::test]
+async fn what_is_to_be_given_back_soon_is_given_back() {
+    let (_redis, nodes, _) = both_kinds().await;
+    let policy = refunding("p", &[tier(Algorithm::Gcra, 10, 60)]);
+    let (three, deadline) = (charge(&policy, "a", 3), Instant::now() + PATIENCE);
+    for node in &nodes {
+        let mut decision = node.decide(std::slice::from_ref(&three)).await;
+        node.limiter.refund_soon(decision.take_receipt().unwrap(), Outcome::Success);
+        while left(node, &three).await < 10 {
+            assert!(Instant::now() < deadline, "it is not given back");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
