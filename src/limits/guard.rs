@@ -1,5 +1,7 @@
 //! The limits of this process: which rules hold now, and what they decide.
 
+mod looks;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use super::meters::Meters;
 use super::rules::{ApiRequest, Rules};
 use super::who::Asker;
 use crate::ratelimit::{Charge, ChargeError, Decision, Limiter};
-use crate::redis_connection::BreakerState;
+pub use looks::Look;
 
 /// What is limited, and what has been counted.
 #[derive(Debug)]
@@ -72,8 +74,7 @@ impl Limits {
     /// Whether the store that is shared with other nodes can't be asked right now; `None`: there is none.
     #[must_use]
     pub fn is_degraded(&self) -> Option<bool> {
-        let breaker = self.limiter.state().breaker?;
-        Some(breaker != BreakerState::Closed)
+        self.limiter.is_shared().then(|| self.limiter.is_degraded())
     }
 
     /// Whether somebody may follow a link. It is counted by this node alone and waits for nobody.
@@ -93,45 +94,6 @@ impl Limits {
         let decision = self.limiter.decide_here(&charges)?;
         book.meters.decided(&charges, &decision);
         passed(&decision)
-    }
-
-    /// Whether somebody may look for a code that is not at hand. Nothing is taken yet: most codes are
-    /// somebody's.
-    ///
-    /// # Errors
-    /// When too many that they looked for were nobody's.
-    pub fn may_look(&self, address: IpAddr) -> Result<(), Refused> {
-        let book = self.book.load();
-        let asker = Asker { address, principal: None };
-        let charges = book.rules.unknown_code(&asker)?;
-        if charges.is_empty() {
-            return Ok(());
-        }
-        let decision = self.limiter.peek_here(&charges)?;
-        let passed = passed(&decision);
-        if passed.is_err() {
-            book.meters.decided(&charges, &decision);
-        }
-        passed
-    }
-
-    /// Charges a code that is nobody's. Of several that somebody looks for at the same time, no more
-    /// are told to be nobody's than the limit says.
-    ///
-    /// # Errors
-    /// When there were too many before.
-    pub async fn looked_in_vain(&self, address: IpAddr) -> Result<(), Refused> {
-        let asker = Asker { address, principal: None };
-        let charges = self.book.load().rules.unknown_code(&asker)?;
-        if charges.is_empty() {
-            return Ok(());
-        }
-        if self.is_degraded().is_some() {
-            // What `may_look` looks at.
-            self.limiter.decide_here(&charges)?;
-        }
-        let verdict = self.decide(charges).await?;
-        passed(&verdict.decision)
     }
 
     /// What a request to the API costs.

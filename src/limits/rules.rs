@@ -7,7 +7,7 @@ use hyper::Method;
 
 use super::places::Place;
 use super::who::{Asker, By, Filter, client_network};
-use crate::ratelimit::{CHARGES_MAX, Charge, ChargeError, Policy, Subject};
+use crate::ratelimit::{CHARGES_MAX, Charge, ChargeError, Policy, Refund, Subject};
 
 /// What a request costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,15 @@ impl Rule {
         self.cost
     }
 
+    /// The same, under which can be given back what it should not have been charged for.
+    fn with_void(self) -> Self {
+        if self.policy.refund() != Refund::Never {
+            return self;
+        }
+        let policy = Policy::clone(&self.policy).with_refund(Refund::IfVoid);
+        Self { policy: Arc::new(policy), ..self }
+    }
+
     fn is_for(&self, method: &Method, asker: &Asker<'_>) -> bool {
         self.only.means(method, asker) && !self.except.excepts(method, asker)
     }
@@ -124,9 +133,10 @@ impl Rules {
             let there = all.iter().filter(|rule| rule.places.iter().any(|place| is_there(*place)));
             there.cloned().collect()
         };
+        let voided = |rules: Vec<Rule>| rules.into_iter().map(Rule::with_void).collect();
         Self {
             redirect: at(&|place| place == Place::Redirect),
-            unknown_code: at(&|place| place == Place::UnknownCode),
+            unknown_code: voided(at(&|place| place == Place::UnknownCode)),
             api: at(&Place::is_of_the_api),
             bulk: at(&|place| place == Place::Bulk),
             auth_failure: at(&|place| place == Place::AuthFailure),
@@ -167,9 +177,13 @@ impl Rules {
         of(&self.redirect, method, asker, 1)
     }
 
-    /// What a code costs that nobody has.
-    pub(super) fn unknown_code(&self, asker: &Asker<'_>) -> Result<Vec<Charge>, ChargeError> {
-        of(&self.unknown_code, &Method::GET, asker, 1).collect()
+    /// What a code costs that nobody has. It is given back if the look was void.
+    pub(super) fn unknown_code(
+        &self,
+        method: &Method,
+        asker: &Asker<'_>,
+    ) -> Result<Vec<Charge>, ChargeError> {
+        of(&self.unknown_code, method, asker, 1).collect()
     }
 
     /// What a request to the API costs before it is answered.

@@ -221,9 +221,9 @@ fn a_request_meets_the_policies_of_its_route() {
 #[test]
 fn trap_13_subjects_are_of_a_kind() {
     let rules = Rules::builtin().unwrap();
-    let unknown = rules.unknown_code(&visitor("2001:db8::1")).unwrap();
-    let neighbour = rules.unknown_code(&visitor("2001:db8::2")).unwrap();
-    let stranger = rules.unknown_code(&visitor("2001:db8:0:1::1")).unwrap();
+    let unknown = rules.unknown_code(&Method::GET, &visitor("2001:db8::1")).unwrap();
+    let neighbour = rules.unknown_code(&Method::GET, &visitor("2001:db8::2")).unwrap();
+    let stranger = rules.unknown_code(&Method::GET, &visitor("2001:db8:0:1::1")).unwrap();
     assert_eq!(unknown[0].subject(), neighbour[0].subject(), "one /64");
     assert_ne!(unknown[0].subject(), stranger[0].subject());
     let failure =
