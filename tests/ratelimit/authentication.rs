@@ -65,6 +65,23 @@ async fn trap_14_one_key_is_not_tried_from_many_addresses() {
     list_with(client, crate::support::ADMIN_KEY, "198.51.100.1").await.expect(200);
 }
 
+/// Behind a proxy that is not trusted yet everybody has its address, also the operator: nobody keeps them out
+/// by keys that do not work. The limit of keys that begin alike holds there, too.
+#[tokio::test]
+async fn nobody_keeps_the_operator_out_behind_a_proxy_that_is_not_trusted_yet() {
+    let server = Settings::embedded().limited().start();
+    let client = &server.client;
+    for n in 0..40 {
+        list_with(client, &format!("{n:08}-{WRONG}"), "203.0.113.9").await.expect(401);
+    }
+    client.get("/api/v1/links").await.expect(200);
+    for n in 0..100 {
+        list_with(client, &format!("{WRONG}{n}"), "203.0.113.9").await.expect(401);
+    }
+    let refused = list_with(client, WRONG, "203.0.113.9").await.expect(429);
+    assert_eq!(violated(&refused), json!(["auth-failure-key"]));
+}
+
 #[tokio::test]
 async fn a_request_without_a_key_is_no_guess() {
     let server = limited();
