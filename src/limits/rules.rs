@@ -1,5 +1,7 @@
 //! Rules: policies, and the requests that they are for.
 
+mod crowd;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -7,7 +9,9 @@ use hyper::Method;
 
 use super::places::Place;
 use super::who::{Asker, By, Filter, client_network};
-use crate::ratelimit::{CHARGES_MAX, Charge, ChargeError, Policy, Refund, Subject};
+use crate::ratelimit::{Charge, ChargeError, Policy, Refund, Subject};
+
+pub(super) use crowd::Crowd;
 
 /// What a request costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,24 +142,11 @@ impl Rules {
             redirect: at(&|place| place == Place::Redirect),
             unknown_code: voided(at(&|place| place == Place::UnknownCode)),
             api: at(&Place::is_of_the_api),
-            bulk: at(&|place| place == Place::Bulk),
+            bulk: voided(at(&|place| place == Place::Bulk)),
             auth_failure: at(&|place| place == Place::AuthFailure),
             service: at(&|place| place == Place::Service),
             all,
         }
-    }
-
-    /// A place where more policies hold for every request than can be decided together.
-    pub(super) fn overcrowded(&self) -> Option<Place> {
-        let for_all = |rule: &&Rule| rule.only == Filter::default();
-        let crowded = |place: Place, rules: &[Rule]| {
-            (rules.iter().filter(for_all).count() > CHARGES_MAX).then_some(place)
-        };
-        crowded(Place::Redirect, &self.redirect)
-            .or_else(|| crowded(Place::UnknownCode, &self.unknown_code))
-            .or_else(|| crowded(Place::Api, &self.api))
-            .or_else(|| crowded(Place::Bulk, &self.bulk))
-            .or_else(|| crowded(Place::AuthFailure, &self.auth_failure))
     }
 
     /// All of them, in the order of the file.
@@ -195,7 +186,7 @@ impl Rules {
         rules.filter_map(|rule| Some(rule.charge(rule.subject(asker)?, 1))).collect()
     }
 
-    /// What so many links cost that are made at once.
+    /// What so many links cost that are made at once. It is given back if none was.
     pub(super) fn bulk(&self, asker: &Asker<'_>, links: u32) -> Result<Vec<Charge>, ChargeError> {
         of(&self.bulk, &Method::POST, asker, links).collect()
     }
