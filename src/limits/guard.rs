@@ -145,7 +145,11 @@ impl Limits {
             return Ok(None);
         }
         let decision = self.limiter.peek(&charges).await?;
-        Ok(Some(Verdict { charges, decision }).filter(|verdict| !verdict.decision.is_allowed()))
+        if decision.is_allowed() {
+            return Ok(None);
+        }
+        self.book.load().meters.decided(&charges, &decision);
+        Ok(Some(Verdict { charges, decision }))
     }
 
     async fn decide_if_any(&self, charges: Vec<Charge>) -> Result<Option<Verdict>, ChargeError> {
