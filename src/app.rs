@@ -206,14 +206,12 @@ impl App {
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
-        let worker = worker(settings, log.as_ref(), &outlet.node).await?;
-        let codes = CodeMaker::new(settings.codes, worker);
+        let codes = codes(settings, log.as_ref(), &outlet.node).await?;
         let secret = CodeSecret::of(&log, clock.now()).await?;
-        let open_shared = |address| Shared::open(address, log.id(), &read_models);
-        let shared = settings.cache.as_ref().map(open_shared);
+        let shared = settings.cache.as_ref();
+        let shared = shared.map(|address| Shared::open(address, log.id(), &read_models));
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
-        let directory = read_models.link_directory();
-        let targets = settings.webhook_targets.clone();
+        let (directory, targets) = (read_models.link_directory(), settings.webhook_targets.clone());
         let heads = manage::heads(log.as_ref()).await?;
         let webhooks =
             Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
@@ -347,16 +345,17 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
 }
 
-/// Only numbered codes need a number.
-async fn worker(
+/// Only numbered codes need a number of the node.
+async fn codes(
     settings: &Settings,
     log: &dyn EventLog,
     node: &NodeId,
-) -> Result<WorkerId, WorkerLeaseError> {
-    match settings.codes {
-        Codes::Snowflake => WorkerId::lease(log, node.id()).await,
-        Codes::Random => Ok(WorkerId::ONLY),
-    }
+) -> Result<CodeMaker, WorkerLeaseError> {
+    let worker = match settings.codes {
+        Codes::Snowflake => WorkerId::lease(log, node.id()).await?,
+        Codes::Random => WorkerId::ONLY,
+    };
+    Ok(CodeMaker::new(settings.codes, worker))
 }
 
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {

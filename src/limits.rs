@@ -21,7 +21,7 @@ mod tests;
 mod who;
 
 pub use file::PolicyFileError;
-pub use guard::{Limits, Refused, Verdict};
+pub use guard::{Limits, Look, Refused, Verdict};
 pub use parse::POLICIES_MAX;
 pub use places::{Place, ROUTES, WORDS};
 pub use rules::{ApiRequest, Cost, Rule, Rules};

@@ -149,6 +149,7 @@ pub struct ApiKeyRevoked {
 /// The codes that idempotency keys stand for are made with this secret from now on: nobody can
 /// compute them from keys that are easy to guess, and a log that is moved keeps them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::envelope::may_lack_secret)]
 #[serde(rename_all = "camelCase")]
 pub struct CodeSecretMade {
     /// The secret: 64 hexadecimal digits, or the identity of a log that has links from before.

@@ -243,6 +243,14 @@ impl RecordedEvent {
     }
 }
 
+/// Changes the schema of data with a secret: who reads the stream sees it without.
+pub(crate) fn may_lack_secret(schema: &mut schemars::Schema) {
+    if let Some(required) = schema.get_mut("required").and_then(|required| required.as_array_mut())
+    {
+        required.retain(|field| field != "secret");
+    }
+}
+
 /// How the types begin of events with a secret.
 const SECRETIVE: [&str; 2] = ["hoplog.webhook.", "hoplog.code-secret."];
 

@@ -135,6 +135,7 @@ pub enum WebhookEvent {
 
 /// The first event of every webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::envelope::may_lack_secret)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookCreated {
     /// The webhook's identity.
@@ -165,6 +166,7 @@ pub struct WebhookChanged {
 /// Messages are signed with another secret; for a while with the one before as well, so that
 /// receivers can change at their own pace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::envelope::may_lack_secret)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSecretRotated {
     /// What signs from now on.

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::{Authentication, given_key};
 use super::problem::{PROBLEM_JSON, Problem};
-use crate::accounts::{Principal, shown};
+use crate::accounts::shown;
 use crate::app::{App, AppState};
 use crate::clicks::address::client_address;
 use crate::limits::{ApiRequest, Asker, Refused, Verdict};
@@ -22,6 +22,7 @@ use crate::ratelimit::{
 };
 
 pub mod check;
+pub mod links;
 pub mod policies;
 
 /// The problem types of the draft.
@@ -61,7 +62,7 @@ impl Terms<Body, Body> for ApiTerms {
     }
 
     fn now_s(&self) -> u64 {
-        u64::try_from(self.0.clock.now().timestamp()).unwrap_or_default()
+        now_s(&self.0)
     }
 
     fn decided(&self, charges: &[Charge], decision: &Decision, took: Duration) {
@@ -86,11 +87,24 @@ pub async fn authenticate(
     if let Some(key) = given_key(&parts.headers)
         && let Some(refusal) = too_many_failures(&app, &parts, &authentication, key).await
     {
-        return refusal;
+        return told(&app, refusal);
     }
     request = Request::from_parts(parts, body);
     request.extensions_mut().insert(authentication);
     next.run(request).await
+}
+
+/// The layer that tells how things stand does not see these answers.
+fn told(app: &App, mut refusal: Response) -> Response {
+    if let Some(fields) = refusal.extensions_mut().remove::<Fields>() {
+        fields.write(refusal.headers_mut(), now_s(app));
+    }
+    refusal
+}
+
+/// Seconds since 1970.
+fn now_s(app: &App) -> u64 {
+    u64::try_from(app.clock.now().timestamp()).unwrap_or_default()
 }
 
 async fn too_many_failures(
@@ -113,28 +127,6 @@ async fn too_many_failures(
         Ok(Some(verdict)) if !verdict.decision.is_allowed() => Some(verdict_refused(&verdict)),
         Ok(_) => None,
         Err(error) => Some(uncharged(&error).into_response()),
-    }
-}
-
-/// Charges for links that are made at once. What is said of it in fields goes with the answer.
-///
-/// # Errors
-/// When it is refused, or could never pass.
-pub async fn charge_links(
-    app: &App,
-    address: ClientAddress,
-    principal: &Principal,
-    links: usize,
-) -> Result<Option<Fields>, Response> {
-    let asker = Asker { address: address.0, principal: Some(principal) };
-    let links = u32::try_from(links).unwrap_or(u32::MAX);
-    match app.limits.bulk(&asker, links).await {
-        Ok(None) => Ok(None),
-        Ok(Some(verdict)) if verdict.decision.is_allowed() => {
-            Ok(Some(Fields::of(&verdict.charges, &verdict.decision)))
-        }
-        Ok(Some(verdict)) => Err(verdict_refused(&verdict)),
-        Err(error) => Err(uncharged(&error).into_response()),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn preview(
     request: &Parts,
     code: &str,
 ) -> Result<Response, NotServed> {
-    let (Resolved { target, .. }, _) = served(app, address, code).await?;
+    let (Resolved { target, .. }, _) = served(app, (&request.method, address), code).await?;
     let short_url = Origin::of(app, request).short_url(&target.key.code);
     if page::wants_html(&request.headers) {
         return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));

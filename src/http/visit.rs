@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
@@ -21,7 +21,7 @@ use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
-use crate::limits::Refused;
+use crate::limits::{Look, Refused};
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
 
 /// On a redirect that may have changed, as nobody could be asked.
@@ -76,7 +76,7 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let (found, now) = served(app, address, path).await?;
+    let (found, now) = served(app, (&request.method, address), path).await?;
     record(app, (address, now), request, &found.target).await?;
     Ok(redirect(app, &found)?)
 }
@@ -85,14 +85,14 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
 /// long when its source is slow.
 pub(super) async fn served(
     app: &App,
-    address: IpAddr,
+    visitor: (&Method, IpAddr),
     code: &str,
 ) -> Result<(Resolved, DateTime<Utc>), NotServed> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
     let found = match app.links.at_hand(path, app.clock.now()) {
         AtHand::Value(target) => Resolved { target, is_stale: false },
-        AtHand::Absent => return Err(Box::pin(in_vain(app, address)).await),
-        AtHand::Nothing => Box::pin(look_for(app, address, path)).await?,
+        AtHand::Absent => return Err(Box::pin(in_vain(app, visitor)).await),
+        AtHand::Nothing => Box::pin(look_for(app, visitor, path)).await?,
     };
     let now = app.clock.now();
     let target = &found.target;
@@ -106,20 +106,35 @@ pub(super) async fn served(
     }
 }
 
-/// Looks for a code that is not at hand. Codes that nobody has are charged once that is known; whoever
-/// looked for too many gets no further look, and no answer either.
-async fn look_for(app: &App, address: IpAddr, path: LinkPath<'_>) -> Result<Resolved, NotServed> {
+/// Looks for a code that is not at hand. It is charged before, and given back if it is somebody's: whoever
+/// looked for too many that are nobody's, or looks for too many at once, gets no further look.
+async fn look_for(
+    app: &App,
+    (method, address): (&Method, IpAddr),
+    path: LinkPath<'_>,
+) -> Result<Resolved, NotServed> {
     // What can't be a code is looked for nowhere: browsers ask for such things on their own.
     let key = path.key().ok_or_else(Problem::link_not_found)?;
-    app.limits.may_look(address).map_err(NotServed::Refused)?;
+    let look = app.limits.may_look(method, address).map_err(NotServed::Refused)?;
     match app.links.look_up(&key, app.clock.now()).await? {
-        Some(found) => Ok(found),
-        None => Err(in_vain(app, address).await),
+        Some(found) => {
+            app.limits.found(look);
+            Ok(found)
+        }
+        None => Err(nobodys(app, look).await),
     }
 }
 
-async fn in_vain(app: &App, address: IpAddr) -> NotServed {
-    match app.limits.looked_in_vain(address).await {
+/// A code that is known to be nobody's costs as much as one that has to be looked for.
+async fn in_vain(app: &App, (method, address): (&Method, IpAddr)) -> NotServed {
+    match app.limits.may_look(method, address) {
+        Ok(look) => nobodys(app, look).await,
+        Err(refused) => NotServed::Refused(refused),
+    }
+}
+
+async fn nobodys(app: &App, look: Look) -> NotServed {
+    match app.limits.found_nobody(look).await {
         Ok(()) => Problem::link_not_found().into(),
         Err(refused) => NotServed::Refused(refused),
     }

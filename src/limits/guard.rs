@@ -1,5 +1,7 @@
 //! The limits of this process: which rules hold now, and what they decide.
 
+mod looks;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use super::meters::Meters;
 use super::rules::{ApiRequest, Rules};
 use super::who::Asker;
 use crate::ratelimit::{Charge, ChargeError, Decision, Limiter};
+pub use looks::Look;
 
 /// What is limited, and what has been counted.
 #[derive(Debug)]
@@ -93,45 +96,6 @@ impl Limits {
         passed(&decision)
     }
 
-    /// Whether somebody may look for a code that is not at hand. Nothing is taken yet: most codes are
-    /// somebody's.
-    ///
-    /// # Errors
-    /// When too many that they looked for were nobody's.
-    pub fn may_look(&self, address: IpAddr) -> Result<(), Refused> {
-        let book = self.book.load();
-        let asker = Asker { address, principal: None };
-        let charges = book.rules.unknown_code(&asker)?;
-        if charges.is_empty() {
-            return Ok(());
-        }
-        let decision = self.limiter.peek_here(&charges)?;
-        let passed = passed(&decision);
-        if passed.is_err() {
-            book.meters.decided(&charges, &decision);
-        }
-        passed
-    }
-
-    /// Charges a code that is nobody's. Of several that somebody looks for at the same time, no more
-    /// are told to be nobody's than the limit says.
-    ///
-    /// # Errors
-    /// When there were too many before.
-    pub async fn looked_in_vain(&self, address: IpAddr) -> Result<(), Refused> {
-        let asker = Asker { address, principal: None };
-        let charges = self.book.load().rules.unknown_code(&asker)?;
-        if charges.is_empty() {
-            return Ok(());
-        }
-        if self.limiter.is_shared() {
-            // What `may_look` looks at.
-            self.limiter.decide_here(&charges)?;
-        }
-        let verdict = self.decide(charges).await?;
-        passed(&verdict.decision)
-    }
-
     /// What a request to the API costs.
     ///
     /// # Errors
@@ -181,7 +145,11 @@ impl Limits {
             return Ok(None);
         }
         let decision = self.limiter.peek(&charges).await?;
-        Ok(Some(Verdict { charges, decision }).filter(|verdict| !verdict.decision.is_allowed()))
+        if decision.is_allowed() {
+            return Ok(None);
+        }
+        self.book.load().meters.decided(&charges, &decision);
+        Ok(Some(Verdict { charges, decision }))
     }
 
     async fn decide_if_any(&self, charges: Vec<Charge>) -> Result<Option<Verdict>, ChargeError> {

@@ -7,14 +7,14 @@ use toml::Spanned;
 
 use super::file::{Matches, PolicyFile, PolicyFileError, Text, Written};
 use super::places::{Place, WORDS as PLACES};
-use super::rules::{Rule, Rules};
+use super::rules::{Crowd, Rule, Rules};
 use super::who::{By, WORDS as BYS};
 use crate::ratelimit::{CHARGES_MAX, Outage, Policy, PolicyName, Refund};
 
 mod filters;
 mod tiers;
 
-use filters::{exceptions, only};
+use filters::{exceptions, first_of_request, only};
 
 /// Policies that hold at the same time: each has metrics of its own.
 pub const POLICIES_MAX: usize = 64;
@@ -86,16 +86,27 @@ impl Rules {
             }
         }
         let rules = Self::new(rules);
-        match rules.overcrowded() {
+        match rules.crowd() {
             None => Ok(rules),
-            Some(place) => {
-                let name = place.name();
-                let reason =
-                    format!("more than {CHARGES_MAX} policies hold for every request at {name}");
-                Err(PolicyFileError { line: 1, reason })
-            }
+            Some(crowd) => Err(crowded(text, file, &crowd)),
         }
     }
+}
+
+/// Names the first policy that is one too many.
+fn crowded(text: Text<'_>, file: &PolicyFile, crowd: &Crowd<'_>) -> PolicyFileError {
+    let names = file.policies.iter().map(|written| &written.get_ref().name);
+    let written: Vec<_> =
+        names.filter(|name| crowd.policies.contains(&name.get_ref().as_str())).collect();
+    let builtin = crowd.policies.len() - written.len();
+    let at = written.get(CHARGES_MAX.saturating_sub(builtin)).or(written.last());
+    let reason = format!(
+        "{} policies may hold for one request at {} ({}); allowed: {CHARGES_MAX}",
+        crowd.policies.len(),
+        crowd.place,
+        crowd.policies.join(", ")
+    );
+    text.wrong(at.map(|name| name.span()).unwrap_or_default(), reason)
 }
 
 fn rule(text: Text<'_>, written: &Spanned<Written>) -> Result<Rule, PolicyFileError> {
@@ -105,13 +116,20 @@ fn rule(text: Text<'_>, written: &Spanned<Written>) -> Result<Rule, PolicyFileEr
     let places = places(text, matches)?;
     let by = fitting(text, by, &places)?;
     let tiers = tiers::tiers(text, tiers)?;
-    let refund = self::refund(text, refund.as_ref(), &places)?;
+    let refund = giving_back(text, refund.as_ref(), &places)?;
     let outage = word(text, "outage", outage.as_ref(), &OUTAGES)?;
     let policy = Policy::new(parsed, tiers);
     let policy = policy.map_err(|error| text.wrong(written.span(), error.to_string()))?;
     let policy = policy.with_outage(outage).with_refund(refund).with_shadow(*shadow);
     let cost = tiers::cost(text, cost.as_ref(), &places, &policy)?;
     let only = only(text, matches.get_ref())?;
+    if let Some(given) = first_of_request(matches.get_ref(), except)
+        && places.contains(&Place::Service)
+    {
+        let reason =
+            "service: another service asks there, whose methods and addresses mean nothing";
+        return Err(text.wrong(given.span(), reason));
+    }
     let except = exceptions(text, except)?;
     let looks_at_keys = only.needs_keys() || except.needs_keys();
     if looks_at_keys && let Some(place) = places.iter().find(|place| !place.knows_keys()) {
@@ -160,33 +178,6 @@ fn fitting(text: Text<'_>, by: &Spanned<String>, places: &[Place]) -> Result<By,
     }
 }
 
-/// Something is given back where it is known how a request ended. Of many links nothing is charged before it
-/// is known that the request can be done.
-fn refund(
-    text: Text<'_>,
-    given: Option<&Spanned<String>>,
-    places: &[Place],
-) -> Result<Refund, PolicyFileError> {
-    let refund = word(text, "refund", given, &REFUNDS)?;
-    let may = |place: &Place| match refund {
-        Refund::Never => true,
-        Refund::OnFailure => place.is_of_the_api() || *place == Place::Bulk,
-        Refund::OnSuccess => place.is_of_the_api(),
-    };
-    match (places.iter().find(|place| !may(place)), given) {
-        (Some(place), Some(given)) => {
-            let reason = format!(
-                "refund: nothing is given back of {:?} at {}; allowed: never{}",
-                given.get_ref(),
-                place.name(),
-                if *place == Place::Bulk { ", failure" } else { "" }
-            );
-            Err(text.wrong(given.span(), reason))
-        }
-        _ => Ok(refund),
-    }
-}
-
 fn known_at(place: Place) -> &'static [By] {
     match place {
         Place::Redirect | Place::UnknownCode => &[By::Address, By::Everyone],
@@ -196,6 +187,25 @@ fn known_at(place: Place) -> &'static [By] {
         Place::Api | Place::Create | Place::Route(_) => {
             &[By::Address, By::Key, By::Owner, By::KeyOrAddress, By::Everyone]
         }
+    }
+}
+
+/// When something is given back, where it is known how a request ends.
+fn giving_back(
+    text: Text<'_>,
+    given: Option<&Spanned<String>>,
+    places: &[Place],
+) -> Result<Refund, PolicyFileError> {
+    let refund = word(text, "refund", given, &REFUNDS)?;
+    let is_known = |place: &&Place| place.is_of_the_api() || **place == Place::Bulk;
+    match places.iter().find(|place| !is_known(place)) {
+        Some(place) if refund != Refund::Never => {
+            let at = given.map(Spanned::span).unwrap_or_default();
+            let reason =
+                format!("refund: nothing is given back at {}; allowed: never", place.name());
+            Err(text.wrong(at, reason))
+        }
+        _ => Ok(refund),
     }
 }
 

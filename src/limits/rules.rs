@@ -1,5 +1,7 @@
 //! Rules: policies, and the requests that they are for.
 
+mod crowd;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -7,7 +9,9 @@ use hyper::Method;
 
 use super::places::Place;
 use super::who::{Asker, By, Filter, client_network};
-use crate::ratelimit::{CHARGES_MAX, Charge, ChargeError, Policy, Subject};
+use crate::ratelimit::{Charge, ChargeError, Policy, Refund, Subject};
+
+pub(super) use crowd::Crowd;
 
 /// What a request costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,15 @@ impl Rule {
         self.cost
     }
 
+    /// The same, under which can be given back what it should not have been charged for.
+    fn with_void(self) -> Self {
+        if self.policy.refund() != Refund::Never {
+            return self;
+        }
+        let policy = Policy::clone(&self.policy).with_refund(Refund::IfVoid);
+        Self { policy: Arc::new(policy), ..self }
+    }
+
     fn is_for(&self, method: &Method, asker: &Asker<'_>) -> bool {
         self.only.means(method, asker) && !self.except.excepts(method, asker)
     }
@@ -124,28 +137,16 @@ impl Rules {
             let there = all.iter().filter(|rule| rule.places.iter().any(|place| is_there(*place)));
             there.cloned().collect()
         };
+        let voided = |rules: Vec<Rule>| rules.into_iter().map(Rule::with_void).collect();
         Self {
             redirect: at(&|place| place == Place::Redirect),
-            unknown_code: at(&|place| place == Place::UnknownCode),
+            unknown_code: voided(at(&|place| place == Place::UnknownCode)),
             api: at(&Place::is_of_the_api),
-            bulk: at(&|place| place == Place::Bulk),
+            bulk: voided(at(&|place| place == Place::Bulk)),
             auth_failure: at(&|place| place == Place::AuthFailure),
             service: at(&|place| place == Place::Service),
             all,
         }
-    }
-
-    /// A place where more policies hold for every request than can be decided together.
-    pub(super) fn overcrowded(&self) -> Option<Place> {
-        let for_all = |rule: &&Rule| rule.only == Filter::default();
-        let crowded = |place: Place, rules: &[Rule]| {
-            (rules.iter().filter(for_all).count() > CHARGES_MAX).then_some(place)
-        };
-        crowded(Place::Redirect, &self.redirect)
-            .or_else(|| crowded(Place::UnknownCode, &self.unknown_code))
-            .or_else(|| crowded(Place::Api, &self.api))
-            .or_else(|| crowded(Place::Bulk, &self.bulk))
-            .or_else(|| crowded(Place::AuthFailure, &self.auth_failure))
     }
 
     /// All of them, in the order of the file.
@@ -167,9 +168,13 @@ impl Rules {
         of(&self.redirect, method, asker, 1)
     }
 
-    /// What a code costs that nobody has.
-    pub(super) fn unknown_code(&self, asker: &Asker<'_>) -> Result<Vec<Charge>, ChargeError> {
-        of(&self.unknown_code, &Method::GET, asker, 1).collect()
+    /// What a code costs that nobody has. It is given back if the look was void.
+    pub(super) fn unknown_code(
+        &self,
+        method: &Method,
+        asker: &Asker<'_>,
+    ) -> Result<Vec<Charge>, ChargeError> {
+        of(&self.unknown_code, method, asker, 1).collect()
     }
 
     /// What a request to the API costs before it is answered.
@@ -181,7 +186,7 @@ impl Rules {
         rules.filter_map(|rule| Some(rule.charge(rule.subject(asker)?, 1))).collect()
     }
 
-    /// What so many links cost that are made at once.
+    /// What so many links cost that are made at once. It is given back if none was.
     pub(super) fn bulk(&self, asker: &Asker<'_>, links: u32) -> Result<Vec<Charge>, ChargeError> {
         of(&self.bulk, &Method::POST, asker, links).collect()
     }

@@ -118,19 +118,34 @@ const WRONG: &[(&str, usize, &[&str])] = &[
         7,
         &["two policies", "\"a\""],
     ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['redirect'] }\nby = 'address'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'success'\n",
+        6,
+        &["refund", "redirect", "allowed: never"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['api', 'service'] }\nby = 'everyone'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'failure'\n",
+        6,
+        &["refund", "service", "allowed: never"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['service'], methods = ['POST'] }\nby = 'subject'\ntiers = [{ limit = 5, per = '1m' }]\n",
+        3,
+        &["service", "methods and addresses"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['service'] }\nexcept = { addresses = ['10.0.0.0/8'] }\nby = 'subject'\ntiers = [{ limit = 5, per = '1m' }]\n",
+        4,
+        &["service", "methods and addresses"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['api'] }\nby = 'key'\ntiers = [\n  { limit = 1, per = '60s' },\n  { limit = 2, per = '1m' },\n]\n",
+        7,
+        &["two tiers have 1m"],
+    ),
     ("limits = 1\n", 1, &["limits", "policies"]),
     ("[[policies]]\nname = 7\n", 2, &["string"]),
     ("[[policies]\n", 1, &[]),
-    (
-        "[[policies]]\nname = 'a'\nmatch = { routes = ['redirect'] }\nby = 'address'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'failure'\n",
-        6,
-        &["redirect", "allowed: never"],
-    ),
-    (
-        "[[policies]]\nname = 'a'\nmatch = { routes = ['bulk'] }\nby = 'key'\ntiers = [{ limit = 5, per = '1m' }]\nrefund = 'success'\n",
-        6,
-        &["bulk", "allowed: never, failure"],
-    ),
 ];
 
 #[test]
@@ -227,13 +242,40 @@ fn a_request_meets_the_policies_of_its_route() {
     assert_eq!(charged(&rules, &asker, &Method::GET, "/api/v1/links"), ["api"]);
 }
 
+/// HEAD is answered as GET is: it would be the way around.
+#[test]
+fn what_holds_for_get_holds_for_head() {
+    let rules = |place: &str, methods: &str| {
+        let text = format!(
+            "builtin = false\n[[policies]]\nname = 'a'\nby = 'address'\n\
+             match = {{ routes = ['{place}'], methods = [{methods}] }}\n\
+             tiers = [{{ limit = 5, per = '1m' }}]\n"
+        );
+        Rules::parse(&text).unwrap()
+    };
+    let asker = visitor("203.0.113.9");
+    for (methods, method, holds) in [
+        ("'GET'", Method::GET, true),
+        ("'GET'", Method::HEAD, true),
+        ("'GET'", Method::POST, false),
+        ("'HEAD'", Method::HEAD, true),
+        ("'HEAD'", Method::GET, false),
+    ] {
+        let names = charged(&rules("api", methods), &asker, &method, "/api/v1/top");
+        assert_eq!(!names.is_empty(), holds, "{methods} {method}");
+        let rules = rules("unknown-code", methods);
+        let charges = rules.unknown_code(&method, &asker).unwrap();
+        assert_eq!(!charges.is_empty(), holds, "{methods} {method} of an unknown code");
+    }
+}
+
 /// Trap 13: an address is no key, and no path is a subject.
 #[test]
 fn trap_13_subjects_are_of_a_kind() {
     let rules = Rules::builtin().unwrap();
-    let unknown = rules.unknown_code(&visitor("2001:db8::1")).unwrap();
-    let neighbour = rules.unknown_code(&visitor("2001:db8::2")).unwrap();
-    let stranger = rules.unknown_code(&visitor("2001:db8:0:1::1")).unwrap();
+    let unknown = rules.unknown_code(&Method::GET, &visitor("2001:db8::1")).unwrap();
+    let neighbour = rules.unknown_code(&Method::GET, &visitor("2001:db8::2")).unwrap();
+    let stranger = rules.unknown_code(&Method::GET, &visitor("2001:db8:0:1::1")).unwrap();
     assert_eq!(unknown[0].subject(), neighbour[0].subject(), "one /64");
     assert_ne!(unknown[0].subject(), stranger[0].subject());
     let failure =

@@ -102,6 +102,11 @@ impl Filter {
         !(self.keys.is_empty() && self.owners.is_empty() && self.scopes.is_empty())
     }
 
+    /// Whether only keys with the scope `admin` are meant.
+    pub(super) fn is_for_admins(&self) -> bool {
+        !self.scopes.is_empty() && self.scopes.iter().all(|scope| *scope == Scope::Admin)
+    }
+
     fn has_address(&self, asker: &Asker<'_>) -> bool {
         let address = asker.address.to_canonical();
         self.addresses.iter().any(|network| network.contains(&address))

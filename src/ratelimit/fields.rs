@@ -1,5 +1,5 @@
 //! How things stand, as header fields: those of the IETF draft
-//! `draft-ietf-httpapi-ratelimit-headers-11`, and the older `X-RateLimit-…` beside them.
+//! `draft-ietf-httpapi-ratelimit-headers-10`, and the older `X-RateLimit-…` beside them.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -156,7 +156,8 @@ where
     let mut answer = if decision.is_allowed() {
         let answer = inner.call(request).await?;
         if let Some(receipt) = decision.take_receipt() {
-            limiter.refund(receipt, terms.outcome(&answer)).await;
+            // Nobody's answer waits for it.
+            limiter.refund_soon(receipt, terms.outcome(&answer));
         }
         answer
     } else {

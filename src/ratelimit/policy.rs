@@ -76,6 +76,8 @@ pub enum Refund {
     OnSuccess,
     /// Only successful requests count.
     OnFailure,
+    /// All count that were what the policy is for: what turns out to be something else does not.
+    IfVoid,
 }
 
 /// A name, tiers that hold together, and what happens at the edges. Share it in an `Arc`.

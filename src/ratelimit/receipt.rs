@@ -13,6 +13,9 @@ pub enum Outcome {
     Success,
     /// Otherwise.
     Failure,
+    /// It turned out to be nothing that the policies are for: what it was charged is given back under all that
+    /// give back anything.
+    Void,
 }
 
 /// What a request was charged. It can be given back once, as it is consumed by that.
@@ -41,11 +44,12 @@ pub(super) struct Taken {
 impl Receipt {
     /// Only what is to be given back after such an end; `None`: nothing is.
     pub(super) fn due(mut self, outcome: Outcome) -> Option<Self> {
-        let refund = match outcome {
-            Outcome::Success => Refund::OnSuccess,
-            Outcome::Failure => Refund::OnFailure,
+        let is_due = |refund| match outcome {
+            Outcome::Success => refund == Refund::OnSuccess,
+            Outcome::Failure => refund == Refund::OnFailure,
+            Outcome::Void => refund != Refund::Never,
         };
-        self.taken.retain(|taken| taken.charge.policy().refund() == refund);
+        self.taken.retain(|taken| is_due(taken.charge.policy().refund()));
         (!self.taken.is_empty()).then_some(self)
     }
 }

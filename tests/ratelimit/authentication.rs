@@ -34,8 +34,19 @@ async fn trap_14_whoever_tries_keys_is_refused() {
     assert!(tried >= 30, "{tried}");
     assert_eq!(violated(&refused), json!(["auth-failure"]));
     assert!(seconds(&refused, "retry-after") >= 1);
+    assert_eq!(
+        refused.header("ratelimit-policy"),
+        "\"auth-failure\";q=30;w=900, \"auth-failure-key\";q=100;w=3600"
+    );
+    assert_eq!(parameter(refused.header("ratelimit"), "r"), 0);
+    assert_eq!(refused.header("x-ratelimit-remaining"), "0");
+    assert!(seconds(&refused, "x-ratelimit-reset") > 1_000_000_000);
     // Whether the next one is right is not told: the operator's could be guessed.
-    list_with(client, crate::support::ADMIN_KEY, "203.0.113.9").await.expect(429);
+    let name = "hoplog_ratelimit_decisions_total{policy=\"auth-failure\",decision=\"refused\"}";
+    let before = metric(client, name).await;
+    let refused = list_with(client, crate::support::ADMIN_KEY, "203.0.113.9").await.expect(429);
+    assert_eq!(parameter(refused.header("ratelimit"), "r"), 0);
+    assert!((metric(client, name).await - before - 1.0).abs() < f64::EPSILON, "it is counted");
     list_with(client, crate::support::ADMIN_KEY, "203.0.113.10").await.expect(200);
     // One that is random can't, and its holder is not locked out by a neighbour.
     let request = random.authorized(Method::GET, "/api/v1/links");
@@ -63,6 +74,30 @@ async fn trap_14_one_key_is_not_tried_from_many_addresses() {
     // Other keys are not concerned.
     list_with(client, "another-key", "198.51.100.1").await.expect(401);
     list_with(client, crate::support::ADMIN_KEY, "198.51.100.1").await.expect(200);
+}
+
+/// Behind a proxy that is not trusted yet everybody has its address, also the operator: nobody keeps them out
+/// by keys that do not work. The limit of keys that begin alike holds there, too.
+#[tokio::test]
+async fn nobody_keeps_the_operator_out_behind_a_proxy_that_is_not_trusted_yet() {
+    let server = Settings::embedded().limited().start();
+    let client = &server.client;
+    for n in 0..40 {
+        list_with(client, &format!("{n:08}-{WRONG}"), "203.0.113.9").await.expect(401);
+    }
+    client.get("/api/v1/links").await.expect(200);
+    let mut tried = 0_u32;
+    let refused = loop {
+        let answer = list_with(client, &format!("{WRONG}{tried}"), "203.0.113.9").await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.expect(401);
+        tried += 1;
+        assert!(tried <= 130, "{tried} keys");
+    };
+    assert!(tried >= 100, "{tried}");
+    assert_eq!(violated(&refused), json!(["auth-failure-key"]));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is limited without anybody having said so.
 
+use futures::future::join_all;
+
 use super::*;
 use crate::support::NewLink;
 
@@ -8,6 +10,13 @@ use crate::support::NewLink;
 fn limited() -> Server {
     Settings::embedded().limited().start()
 }
+
+/// Where the proxy is trusted: addresses of this machine are excepted from some limits.
+fn limited_behind_a_proxy() -> Server {
+    Settings::embedded().limited().with("HOPLOG_TRUSTED_PROXIES", "127.0.0.1").start()
+}
+
+const VISITOR: &str = "203.0.113.9";
 
 #[tokio::test]
 async fn a_key_makes_100_links_in_15_minutes_and_the_operators_as_many_as_it_likes() {
@@ -51,14 +60,15 @@ async fn a_bulk_request_costs_its_links() {
 /// Trap 7 of the shortener (U26): whoever tries codes is stopped; those whose code is at hand are not.
 #[tokio::test]
 async fn whoever_looks_for_codes_that_nobody_has_is_refused() {
-    let server = limited();
+    let server = limited_behind_a_proxy();
     let client = &server.client;
     let code = client.code(NewLink::to(URL)).await;
     let known = format!("/{code}");
-    client.visit(&known).await.expect(302);
+    let visit = async |path: &str| visit_from(client, VISITOR, path).await;
+    visit(&known).await.expect(302);
     let (mut tried, began) = (0_u64, Instant::now());
     let refused = loop {
-        let answer = client.visit(&format!("/guess{tried}")).await;
+        let answer = visit(&format!("/guess{tried}")).await;
         if answer.status == 429 {
             break answer;
         }
@@ -69,22 +79,74 @@ async fn whoever_looks_for_codes_that_nobody_has_is_refused() {
     assert!(tried >= 60, "{tried}");
     assert!(seconds(&refused, "retry-after") >= 1);
     // The same code, which is known to be nobody's by now, and other ways to look for one.
-    client.visit("/guess0").await.expect(429);
-    client.visit("/guess1+").await.expect(429);
-    client.visit("/guess2.qr").await.expect(429);
-    client.visit(&known).await.expect(302);
+    visit("/guess0").await.expect(429);
+    visit("/guess1+").await.expect(429);
+    visit("/guess2.qr").await.expect(429);
+    visit(&known).await.expect(302);
     let name = "hoplog_ratelimit_decisions_total{policy=\"unknown-code\",decision=\"refused\"}";
     assert!(metric(client, name).await >= 4.0);
+}
+
+/// Trap 7 of the shortener (U26): also whoever tries many codes at the same time. What is looked for over the
+/// limit is not looked up, and a link that would be found by it is not told.
+#[tokio::test]
+async fn trap_7_guesses_at_the_same_time_are_no_way_around_the_limit() {
+    let guesses = policy("guesses", "unknown-code", "address", 10, "");
+    let settings = only(&guesses).with("HOPLOG_TRUSTED_PROXIES", "127.0.0.1");
+    let server = settings.start();
+    let code = server.client.code(NewLink::to(URL)).await;
+    // No link is at hand now.
+    let server = server.stop().start();
+    let client = &server.client;
+    let loads = "hoplog_cache_loads_total{cache=\"links\"}";
+    let before = metric(client, loads).await;
+    let visits = (0..200).map(|n| async move {
+        visit_from(client, VISITOR, &format!("/guess{n}")).await.status.as_u16()
+    });
+    let answers = join_all(visits).await;
+    let told = answers.iter().filter(|status| **status == 404).count();
+    assert_eq!(told, 10);
+    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 190);
+    let looked_up = metric(client, loads).await - before;
+    assert!((1.0..=10.0).contains(&looked_up), "{looked_up}");
+    visit_from(client, VISITOR, &format!("/{code}")).await.expect(429);
+    visit_from(client, "203.0.113.10", &format!("/{code}")).await.expect(302);
+}
+
+/// Links that are somebody's cost nothing, also if they have to be looked for.
+#[tokio::test]
+async fn links_that_are_looked_for_and_found_cost_nothing() {
+    let guesses = policy("guesses", "unknown-code", "address", 1, "");
+    let server = only(&guesses).start();
+    let mut paths = Vec::new();
+    for _ in 0..5 {
+        paths.push(format!("/{}", server.client.code(NewLink::to(URL)).await));
+    }
+    let server = server.stop().start();
+    for path in &paths {
+        server.client.visit(path).await.expect(302);
+    }
+    server.client.visit("/guess1").await.expect(404);
+    server.client.visit("/guess2").await.expect(429);
+}
+
+/// Behind a proxy that is not trusted yet all visitors have one address: a private one.
+#[tokio::test]
+async fn a_visitor_who_guesses_keeps_out_nobody_behind_a_proxy_that_is_not_trusted_yet() {
+    let server = limited();
+    for n in 0..80 {
+        visit_from(&server.client, VISITOR, &format!("/guess{n}")).await.expect(404);
+    }
 }
 
 /// What browsers ask for on their own is no guess.
 #[tokio::test]
 async fn what_can_t_be_a_code_costs_nothing() {
-    let server = limited();
+    let server = limited_behind_a_proxy();
     for _ in 0..100 {
-        server.client.visit("/favicon.ico").await.expect(404);
+        visit_from(&server.client, VISITOR, "/favicon.ico").await.expect(404);
     }
-    server.client.visit("/guess").await.expect(404);
+    visit_from(&server.client, VISITOR, "/guess").await.expect(404);
 }
 
 #[tokio::test]

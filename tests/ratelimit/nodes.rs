@@ -49,13 +49,26 @@ async fn two_nodes_together_admit_no_more_than_the_limit() {
 async fn what_is_given_back_on_one_node_is_there_for_the_other() {
     let (one, two) = two_nodes(&policy("writes", "create", "key", 3, "refund = 'failure'"));
     let wrong = json!({ "url": "javascript:alert(1)" });
+    // Whoever is answered need not wait until it is given back: the next may have to.
     for node in [&one, &two, &one, &two, &one] {
-        node.client.post("/api/v1/links", &wrong).await.expect(422);
+        once_it_passes(async || node.client.post("/api/v1/links", &wrong).await).await.expect(422);
     }
-    create(&one.client).await.expect(201);
-    create(&two.client).await.expect(201);
-    create(&one.client).await.expect(201);
+    for node in [&one, &two, &one] {
+        once_it_passes(async || create(&node.client).await).await.expect(201);
+    }
     create(&two.client).await.expect(429);
+}
+
+async fn once_it_passes(ask: impl AsyncFn() -> Answer) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask().await;
+        if answer.status != 429 {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it is never given back: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Trap 7 of the shortener (U26): guessing on all nodes at once brings no more than on one.
@@ -100,7 +113,7 @@ async fn trap_9_a_redis_that_hangs_is_not_waited_for() {
     let open = policy("open", "/api/v1/links", "key", 1, "outage = 'open'");
     let closed = policy("closed", "/api/v1/keys", "key", 50, "outage = 'closed'");
     let settings = only(&format!("{local}{open}{closed}")).on_redis();
-    // Longer than the default: a busy machine misses 4 ms also while Redis is there.
+    // Whether 4 ms are met when it is back depends on what else the machine does.
     let settings = settings.with("HOPLOG_RATE_LIMIT_DEADLINE_MS", "100");
     let server = settings.with("HOPLOG_RATE_LIMIT_NODES", "10").start();
     let client = &server.client;

@@ -108,6 +108,38 @@ async fn what_succeeds_or_fails_is_given_back() {
     client.post("/api/shorten", &good).await.expect(429);
 }
 
+async fn make_at_once(client: &Client, key: &str, links: &Value) -> Answer {
+    let request = client.authorized(Method::POST, "/api/v1/links/bulk");
+    let body = json!({ "links": links });
+    client.send(request.header("idempotency-key", key).json(&body)).await
+}
+
+/// Traps 10 and 15: who lost an answer asks again, and is not charged for links that were made before.
+#[tokio::test]
+async fn a_bulk_request_that_is_answered_again_costs_nothing() {
+    let server = server(&policy("bulk", "bulk", "key", 10, "cost = 'links'"));
+    let five = json!(vec![json!({ "url": URL }); 5]);
+    for n in 0..4 {
+        let answer = make_at_once(&server.client, "first", &five).await.expect(200);
+        assert_eq!(answer.json()["results"][4]["replayed"], json!(n > 0));
+    }
+    make_at_once(&server.client, "second", &five).await.expect(200);
+    make_at_once(&server.client, "third", &five).await.expect(429);
+}
+
+/// Only links that are made count, also of many at once: a request of which none is made is given back.
+#[tokio::test]
+async fn a_bulk_request_that_fails_is_given_back() {
+    let server = server(&policy("bulk", "bulk", "key", 2, "cost = 'links'\nrefund = 'failure'"));
+    let wrong = json!([{ "url": "javascript:alert(1)" }, { "url": 7 }]);
+    for n in 0..3 {
+        make_at_once(&server.client, &format!("wrong{n}"), &wrong).await.expect(200);
+    }
+    let one_of_two = json!([{ "url": URL }, { "url": 7 }]);
+    make_at_once(&server.client, "one", &one_of_two).await.expect(200);
+    make_at_once(&server.client, "two", &one_of_two).await.expect(429);
+}
+
 /// Trap 10 (R14): a cost that could never pass is a mistake of the request, and told so.
 #[tokio::test]
 async fn trap_10_what_can_never_pass_is_a_mistake() {
@@ -153,9 +185,9 @@ async fn trap_13_a_route_is_its_template() {
     server.client.get("/api/v1/links").await.expect(200);
 }
 
-/// Trap 11: those who were seen once are not kept for ever.
+/// How many that are is bounded where they are held, and tested there (trap 11).
 #[tokio::test]
-async fn trap_11_a_server_holds_counts_of_so_many_and_no_more() {
+async fn an_operator_sees_of_how_many_subjects_a_node_holds_counts() {
     let policies = policy("redirect", "redirect", "address", 3, "");
     let server = only(&policies).with("HOPLOG_TRUSTED_PROXIES", "127.0.0.1").start();
     let client = &server.client;

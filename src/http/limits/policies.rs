@@ -81,7 +81,8 @@ impl From<&Rule> for PolicyAnswer {
                 Outage::Closed => "closed",
             },
             refund: match policy.refund() {
-                Refund::Never => "never",
+                // That is nothing that a policy says.
+                Refund::Never | Refund::IfVoid => "never",
                 Refund::OnSuccess => "success",
                 Refund::OnFailure => "failure",
             },

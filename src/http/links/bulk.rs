@@ -23,9 +23,11 @@ use crate::http::fields::Fields;
 use crate::http::headers::{
     HOPLOG_POSITION, IDEMPOTENCY_KEY_CHARS_MAX, Idempotency, RequestId, ascii,
 };
-use crate::http::limits::{ClientAddress, charge_links};
+use crate::http::limits::ClientAddress;
+use crate::http::limits::links::charge_links;
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
+use crate::ratelimit::Outcome;
 
 /// Links in one request at most.
 pub const BULK_LINKS_MAX: usize = 10_000;
@@ -91,7 +93,7 @@ pub async fn create_links(
 ) -> Result<Response, Response> {
     let List { items: links, fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
     fields.finish().map_err(|errors| Problem::validation(errors).into_response())?;
-    let standings = charge_links(&app, address, &principal, links.len()).await?;
+    let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
     let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
     let results: Vec<BulkResult> = stream::iter(0..links.len())
@@ -102,11 +104,22 @@ pub async fn create_links(
         .buffered(CONCURRENCY)
         .collect()
         .await;
+    let outcome = outcome(&results);
     let mut response = respond(results);
-    if let Some(standings) = standings {
-        response.extensions_mut().insert(standings);
-    }
+    charged.ended(app, outcome, &mut response);
     Ok(response)
+}
+
+/// How it ended for the limits: it succeeds if a link was made, and is void if all were made before, by a
+/// request whose answer was lost.
+fn outcome(results: &[BulkResult]) -> Outcome {
+    if results.iter().all(|result| result.replayed) {
+        Outcome::Void
+    } else if results.iter().any(|result| result.problem.is_none()) {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    }
 }
 
 fn respond(results: Vec<BulkResult>) -> Response {

@@ -19,6 +19,15 @@ pub(super) fn exceptions(text: Text<'_>, written: &Except) -> Result<Filter, Pol
     filter(text, [methods, addresses, keys, owners, scopes])
 }
 
+/// A filter that looks at the request rather than at whose key it is.
+pub(super) fn first_of_request<'a>(
+    only: &'a Matches,
+    except: &'a Except,
+) -> Option<&'a Spanned<String>> {
+    let filters = [&only.methods, &only.addresses, &except.methods, &except.addresses];
+    filters.into_iter().flatten().next()
+}
+
 fn filter(
     text: Text<'_>,
     [methods, addresses, keys, owners, scopes]: [&Vec<Spanned<String>>; 5],
@@ -57,8 +66,13 @@ fn filter(
     };
     let scope =
         |given: &Spanned<String>| parse::<Scope>(text, given, |error| format!("scopes: {error}"));
+    let mut methods: Vec<Method> = methods.iter().map(method).collect::<Result<_, _>>()?;
+    // It is answered as GET is, without the body.
+    if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
+        methods.push(Method::HEAD);
+    }
     Ok(Filter {
-        methods: methods.iter().map(method).collect::<Result<_, _>>()?,
+        methods,
         addresses: addresses.iter().map(network).collect::<Result<_, _>>()?,
         keys: keys.iter().map(key).collect::<Result<_, _>>()?,
         owners: owners.iter().map(owner).collect::<Result<_, _>>()?,

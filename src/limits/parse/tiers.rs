@@ -21,7 +21,18 @@ pub(super) fn tiers(
         let reason = format!("tiers: there are {}; allowed: 1 to {TIERS_MAX}", tiers.len());
         return Err(text.wrong(written.span(), reason));
     }
-    tiers.iter().map(|written| tier(text, written)).collect()
+    let mut read: Vec<Tier> = Vec::with_capacity(tiers.len());
+    for written in tiers {
+        let tier = tier(text, written)?;
+        // Clients know a tier of several by its window.
+        if read.iter().any(|other| other.window() == tier.window()) {
+            let per = &written.get_ref().per;
+            let reason = format!("per: two tiers have {}; allowed: one of each", per.get_ref());
+            return Err(text.wrong(per.span(), reason));
+        }
+        read.push(tier);
+    }
+    Ok(read)
 }
 
 fn tier(text: Text<'_>, written: &Spanned<WrittenTier>) -> Result<Tier, PolicyFileError> {

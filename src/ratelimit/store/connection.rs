@@ -1,5 +1,6 @@
 //! The connection: one for all requests, kept by one task, which alone probes.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::{PAUSE, Store, StoreError, failed};
@@ -11,11 +12,14 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 impl Store {
     /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
     pub(in crate::ratelimit) async fn keep_connected(&self) {
-        let mut told = false;
+        let (mut told, mut was_here) = (false, false);
         loop {
             match self.come_back().await {
                 Ok(()) => {
                     tracing::info!("the store of the rate limits is here");
+                    if !std::mem::replace(&mut was_here, true) {
+                        self.warn_of_eviction().await;
+                    }
                     told = false;
                     while !self.is_away() {
                         let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
@@ -33,6 +37,31 @@ impl Store {
                 tokio::time::sleep_until(until.into()).await;
             }
         }
+    }
+
+    /// Once, as it is no reason not to start: a count that is evicted begins anew.
+    async fn warn_of_eviction(&self) {
+        if let Some(policy) = self.eviction().await {
+            tracing::warn!(
+                policy,
+                "the Redis of the rate limits may evict counts, which then begin anew; \
+                 its maxmemory-policy should be noeviction, or its memory large enough"
+            );
+        }
+    }
+
+    /// By which policy Redis may evict counts. `None`: it does not, or does not say.
+    pub(in crate::ratelimit) async fn eviction(&self) -> Option<String> {
+        let line = self.line.load_full()?;
+        let mut line = Line::clone(&line);
+        let mut ask = redis::cmd("CONFIG");
+        ask.arg("GET").arg("maxmemory-policy");
+        let asked = tokio::time::timeout(CONNECT_DEADLINE, line.send(&[ask])).await;
+        let answer = asked.ok()?.ok()?.pop()?.ok()?;
+        let settings: HashMap<String, String> = redis::from_redis_value(answer).ok()?;
+        // Counts have lifetimes, so what evicts only keys that have one takes them as well.
+        let evicts = |policy: &String| policy != "noeviction";
+        settings.into_values().next().filter(evicts)
     }
 
     /// Probes until the breaker closes, or a probe fails.

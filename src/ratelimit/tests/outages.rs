@@ -23,6 +23,21 @@ async fn passed_of(node: &Node, charge: &Charge, requests: u32) -> u32 {
     passed
 }
 
+/// Trap 3: counts that are evicted begin anew. Whoever may not ask how Redis is set is told nothing.
+#[tokio::test]
+async fn trap_3_it_is_known_whether_the_store_may_evict_counts() {
+    let redis = RedisServer::start();
+    let node = Node::with_clock(&redis, &clock()).await;
+    let store = &node.limiter.shared_for_tests().store;
+    assert_eq!(store.eviction().await, None);
+    for policy in ["allkeys-lru", "volatile-ttl"] {
+        redis.command(&["CONFIG", "SET", "maxmemory-policy", policy]);
+        assert_eq!(store.eviction().await.as_deref(), Some(policy));
+    }
+    redis.command(&["ACL", "SETUSER", "default", "-config"]);
+    assert_eq!(store.eviction().await, None);
+}
+
 /// A frozen Redis is waited for three times, then it is left alone, until it is back. Meanwhile each of two
 /// nodes admits half of the limit; what was counted before is still counted when it is back.
 #[tokio::test]

@@ -149,6 +149,42 @@ async fn refunds_let_through_no_more_than_the_limit() {
     }
 }
 
+/// Where refunds of several requests overlap, too many may get through, but no more than was given back.
+#[tokio::test]
+async fn refunds_that_overlap_let_through_no_more_than_was_given_back() {
+    let mut open_at_once = 0;
+    for seed in 0..50 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (limiter, clock) = in_process();
+        let tier = Tier::new(Algorithm::Gcra, 10, Duration::from_secs(10), Some(5)).unwrap();
+        let policy = refunding("p", &[tier]);
+        let (mut passed, mut given) = (Vec::<u64>::new(), Vec::<u64>::new());
+        let mut open: Vec<Receipt> = Vec::new();
+        for _ in 0..200 {
+            clock.advance(Duration::from_micros(random.random_range(0..1_000_000)));
+            let mut decision = limiter.decide_here(&[charge(&policy, "a", 1)]).unwrap();
+            if let Some(receipt) = decision.take_receipt() {
+                passed.push(clock.now());
+                open.push(receipt);
+            }
+            open_at_once = open.len().max(open_at_once);
+            while !open.is_empty() && random.random_bool(0.3) {
+                let receipt = open.swap_remove(random.random_range(0..open.len()));
+                limiter.refund(receipt, Outcome::Success).await;
+                given.push(clock.now());
+            }
+        }
+        for (n, first) in passed.iter().enumerate() {
+            for (m, last) in passed.iter().enumerate().skip(n) {
+                let given = given.iter().filter(|at| (first..=last).contains(at)).count() as u64;
+                let most = 5 + (last - first) / 1_000_000 + given;
+                assert!((m - n + 1) as u64 <= most, "seed {seed}: {} of {most}", m - n + 1);
+            }
+        }
+    }
+    assert!(open_at_once > 5, "{open_at_once} overlap");
+}
+
 /// Nobody has to wait for it.
 #[tokio::test]
 async fn what_is_to_be_given_back_soon_is_given_back() {
