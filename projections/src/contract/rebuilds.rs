@@ -212,6 +212,8 @@ pub(crate) async fn a_killed_build_leaves_the_old_tables_or_the_new(world: World
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
         node.kill();
+        // Whoever asked dies with it: a question that arrives while it dies would wait for ever.
+        build.abort();
         let _ = build.await;
         let next = Node::member(&world).await;
         // What the dead held is free.
