@@ -1,4 +1,4 @@
-//! The clicks of a day: in the order of time, to links that are the less visited the higher their
+//! The clicks of some hours: in the order of time, to links that are the less visited the higher their
 //! number (Zipf's law).
 
 use chrono::{DateTime, TimeDelta};
@@ -7,10 +7,10 @@ use hoplog_events::log::EventLog;
 use crate::made::{EVENT_CLICKS, VARIETY, click, recorded, spread};
 
 /// In microseconds.
-const DAY: usize = 86_400_000_000;
+const HOUR: usize = 3_600_000_000;
 
-/// Writes so many.
-pub(crate) async fn write(log: &dyn EventLog, clicks: usize) {
+/// Writes so many, evenly over so many hours.
+pub(crate) async fn write(log: &dyn EventLog, clicks: usize, hours: usize) {
     // Whole numbers: the share of the link of each rank, in millionths of the first one's.
     let mut bound = 0;
     let bounds: Vec<usize> = (1..=VARIETY[0])
@@ -22,7 +22,7 @@ pub(crate) async fn write(log: &dyn EventLog, clicks: usize) {
     for first in (0..clicks).step_by(EVENT_CLICKS) {
         let many = (first..clicks.min(first + EVENT_CLICKS)).map(|n| {
             let link = bounds.partition_point(|end| *end <= spread(n) % bound);
-            let since_midnight = i64::try_from(DAY / clicks * n).unwrap_or_default();
+            let since_midnight = i64::try_from(hours * HOUR / clicks * n).unwrap_or_default();
             let at = DateTime::UNIX_EPOCH + TimeDelta::microseconds(since_midnight);
             let mut click = click(n);
             click["code"] = format!("c{link}").into();
