@@ -4,6 +4,7 @@
 
 mod address;
 mod breaker;
+mod connection;
 mod line;
 #[cfg(test)]
 #[path = "../tests/support/redis.rs"]
@@ -16,5 +17,6 @@ pub use address::{AddressError, RedisAddress};
 pub use breaker::BreakerState;
 #[cfg(test)]
 pub(crate) use breaker::FAILURES_IN_A_ROW_MAX;
-pub(crate) use breaker::{Breaker, Outcome};
-pub(crate) use line::{Line, Refusal, Reply};
+pub(crate) use breaker::Outcome;
+pub(crate) use connection::{CONNECT_DEADLINE, Connection, PAUSE};
+pub(crate) use line::{Line, Refusal, Reply, outcome_of, outcome_of_error};

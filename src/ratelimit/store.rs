@@ -9,22 +9,22 @@ mod script;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use futures::future::join_all;
 use redis::{Cmd, RedisError};
 use tokio::sync::Notify;
 
 use super::charge::Charge;
 use super::receipt::Taken;
-use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
+pub(super) use crate::redis_connection::PAUSE;
+use crate::redis_connection::{
+    BreakerState, Connection, Line, Outcome, RedisAddress, Refusal, Reply, outcome_of,
+    outcome_of_error,
+};
 pub(super) use answer::{Answer, Asked};
 pub(super) use script::Mode;
 use script::Script;
-
-/// How long after a failure before a connection is tried again, at most.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// So many requests are owed something at most; what is too much stays counted.
 const OWED_MAX: usize = 10_000;
@@ -49,12 +49,9 @@ pub(super) enum StoreError {
 
 /// The way to it.
 pub(super) struct Store {
-    address: RedisAddress,
     deadline: Duration,
     script: Script,
-    line: ArcSwapOption<Line>,
-    breaker: Breaker,
-    opened: Notify,
+    connection: Connection,
     /// What is to be given back by the task that keeps the connection.
     owed: Mutex<Vec<(u64, Vec<Taken>)>>,
     is_owed: Notify,
@@ -62,19 +59,16 @@ pub(super) struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("breaker", &self.breaker.state()).finish_non_exhaustive()
+        f.debug_struct("Store").field("breaker", &self.connection.state()).finish_non_exhaustive()
     }
 }
 
 impl Store {
     /// Nothing is sent before [`keep_connected`](Self::keep_connected) runs.
     pub(super) fn new(address: RedisAddress, prefix: &str, deadline: Duration) -> Self {
-        // For TLS: it is rustls with ring. Fails if that is installed already: just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
-        let script = Script::new(prefix);
-        let (owed, is_owed, opened) = (Mutex::default(), Notify::new(), Notify::new());
-        Self { address, deadline, script, line, breaker, opened, owed, is_owed }
+        let (connection, script) = (Connection::new(address), Script::new(prefix));
+        let (owed, is_owed) = (Mutex::default(), Notify::new());
+        Self { deadline, script, connection, owed, is_owed }
     }
 
     #[cfg(test)]
@@ -84,11 +78,11 @@ impl Store {
     }
 
     pub(super) fn breaker(&self) -> BreakerState {
-        self.breaker.state()
+        self.connection.state()
     }
 
     pub(super) fn is_away(&self) -> bool {
-        self.breaker.state() != BreakerState::Closed
+        self.connection.is_away()
     }
 
     /// Lets the script decide for a request, within the deadline.
@@ -146,11 +140,11 @@ impl Store {
     /// Gives back what a request was charged: once, also if the way to a cluster sends it again.
     pub(super) async fn give_back(&self, taken: &[Taken], request: u64) -> Result<(), StoreError> {
         let until = tokio::time::Instant::now() + self.deadline;
-        let line = self.line.load_full().ok_or(StoreError::Away)?;
+        let line = self.connection.line().ok_or(StoreError::Away)?;
         let charges: Vec<&Charge> = taken.iter().map(|taken| &taken.charge).collect();
-        let groups = groups(&charges, matches!(*line, Line::Cluster(_)));
+        let groups = groups(&charges, matches!(line, Line::Cluster(_)));
         let back = |group: &Vec<usize>| {
-            let (group, line) = (group.clone(), Line::clone(&line));
+            let (group, line) = (group.clone(), line.clone());
             async move {
                 let command = |whole| self.script.give_back(taken, &group, request, whole);
                 self.run(line, command, until, false).await
@@ -161,10 +155,10 @@ impl Store {
     }
 
     fn line_for(&self, asked: &[Asked<'_>]) -> Result<(Line, Vec<Vec<usize>>), StoreError> {
-        let line = self.line.load_full().ok_or(StoreError::Away)?;
+        let line = self.connection.line().ok_or(StoreError::Away)?;
         let charges: Vec<&Charge> = asked.iter().map(|asked| asked.charge).collect();
-        let groups = groups(&charges, matches!(*line, Line::Cluster(_)));
-        Ok((Line::clone(&line), groups))
+        let groups = groups(&charges, matches!(line, Line::Cluster(_)));
+        Ok((line, groups))
     }
 
     /// Runs the script once: by its hash, and with its text where Redis has lost it. `tells`: what comes of
@@ -176,7 +170,7 @@ impl Store {
         until: tokio::time::Instant,
         tells: bool,
     ) -> Result<redis::Value, StoreError> {
-        let permit = self.breaker.permit().ok_or(StoreError::Away)?;
+        let permit = self.connection.permit().ok_or(StoreError::Away)?;
         let ask = async {
             let replies = line.send(&[command(false)]).await?;
             if replies.iter().any(is_unknown) {
@@ -187,10 +181,7 @@ impl Store {
         };
         let (answer, outcome) = judge(tokio::time::timeout_at(until, ask).await);
         if tells {
-            permit.settle(outcome);
-        }
-        if self.is_away() {
-            self.opened.notify_one();
+            self.connection.settle(permit, outcome);
         }
         answer
     }
@@ -213,8 +204,7 @@ fn groups(charges: &[&Charge], is_cluster: bool) -> Vec<Vec<usize>> {
 }
 
 fn is_unknown(reply: &Reply) -> bool {
-    let refusal = reply.as_ref().err();
-    refusal.is_some_and(|refusal| refusal.kind == Some(redis::ServerErrorKind::NoScript))
+    reply.as_ref().is_err_and(Refusal::is_of_a_script)
 }
 
 type Timed = Result<Result<Vec<Reply>, RedisError>, tokio::time::error::Elapsed>;
@@ -223,26 +213,18 @@ type Timed = Result<Result<Vec<Reply>, RedisError>, tokio::time::error::Elapsed>
 fn judge(answered: Timed) -> (Result<redis::Value, StoreError>, Outcome) {
     let replies = match answered {
         Err(_) => return (Err(StoreError::TimedOut), Outcome::Failed),
-        Ok(Err(error)) => {
-            let lost = error.is_io_error() || error.is_unrecoverable_error();
-            let outcome = if lost { Outcome::Lost } else { Outcome::Failed };
-            return (Err(failed(&error)), outcome);
-        }
+        Ok(Err(error)) => return (Err(failed(&error)), outcome_of_error(&error)),
         Ok(Ok(replies)) => replies,
     };
-    let refusals = || replies.iter().filter_map(|reply| reply.as_ref().err());
-    if let Some(refusal) = refusals().find(|refusal| refusal.is_of_a_replica()) {
-        // The primary before: its address may lead to the new one.
-        return (Err(StoreError::Failed(refusal.text.clone())), Outcome::Lost);
-    }
-    if let Some(refusal) = refusals().find(|refusal| Refusal::is_of_all(refusal)) {
-        return (Err(StoreError::Failed(refusal.text.clone())), Outcome::Failed);
-    }
+    let outcome = outcome_of(&replies);
     let value = match replies.into_iter().next() {
-        Some(reply) => reply.map_err(|refusal| StoreError::Refused(refusal.text)),
+        Some(reply) if outcome == Outcome::Answered => {
+            reply.map_err(|refusal| StoreError::Refused(refusal.text))
+        }
+        Some(reply) => reply.map_err(|refusal| StoreError::Failed(refusal.text)),
         None => Err(StoreError::Refused("no answer".into())),
     };
-    (value, Outcome::Answered)
+    (value, outcome)
 }
 
 fn failed(error: &RedisError) -> StoreError {

@@ -14,6 +14,7 @@ use redis::{
 };
 
 use super::address::{Place, RedisAddress, Sentinels};
+use super::breaker::Outcome;
 
 /// How often a command of a cluster is sent again at most: its slot has moved, or is moving.
 const RETRIES: u32 = 3;
@@ -44,10 +45,34 @@ impl Refusal {
         }
     }
 
+    /// Whether Redis does not know the script: it was restarted, or its scripts were flushed.
+    pub(crate) fn is_of_a_script(&self) -> bool {
+        self.kind == Some(ServerErrorKind::NoScript)
+    }
+
     /// Whether it is refused because this is no primary any more.
     pub(crate) fn is_of_a_replica(&self) -> bool {
         self.kind == Some(ServerErrorKind::ReadOnly)
     }
+}
+
+/// What replies say of those that come after them. A refusal that all others would get as well counts.
+pub(crate) fn outcome_of(replies: &[Reply]) -> Outcome {
+    let refusals = || replies.iter().filter_map(|reply| reply.as_ref().err());
+    if refusals().any(Refusal::is_of_a_replica) {
+        // The primary before: its address may lead to the new one.
+        Outcome::Lost
+    } else if refusals().any(Refusal::is_of_all) {
+        Outcome::Failed
+    } else {
+        Outcome::Answered
+    }
+}
+
+/// The same of an error.
+pub(crate) fn outcome_of_error(error: &RedisError) -> Outcome {
+    let lost = error.is_io_error() || error.is_unrecoverable_error();
+    if lost { Outcome::Lost } else { Outcome::Failed }
 }
 
 /// A connection that is pipelined over.

@@ -1,25 +1,18 @@
-//! The connection: one for all calls of this process, pipelined; it comes back by itself.
-//!
-//! No call waits for a connection, and no call tries to make one: that is the work of one task, which
-//! also is the only one that probes. Before the breaker closes, what could not be written meanwhile is.
+//! The calls of this process to Redis, and the task that keeps the connection. Before the breaker closes,
+//! what could not be written meanwhile is.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use futures::FutureExt;
 use redis::{Cmd, RedisError, Value};
-use tokio::sync::Notify;
 
 use super::missed::{KEYS_PER_CALL, Missed, MissedWrite};
 use super::{Level2Error, refused, script};
-use crate::redis_connection::{Breaker, BreakerState, Line, Outcome, RedisAddress, Refusal, Reply};
-
-/// How long Redis may take to accept a connection and to answer the first call.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
-
-/// How long after a failure before a connection is tried again, at most.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::redis_connection::{
+    BreakerState, CONNECT_DEADLINE, Connection, Line, Outcome, PAUSE, RedisAddress, Reply,
+    outcome_of, outcome_of_error,
+};
 
 /// How long after Redis has refused what it missed before it is sent that again, at most.
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -36,18 +29,15 @@ const PROBE_KEY: &str = "hoplog:probe";
 /// The second level. Share it in an `Arc`, and give it a task that runs
 /// [`keep_connected`](Level2::keep_connected): without it, it is away.
 pub struct Level2 {
-    address: RedisAddress,
     /// How long a call may take, whatever it asks.
     deadline: Duration,
-    line: ArcSwapOption<Line>,
-    breaker: Breaker,
-    opened: Notify,
+    connection: Connection,
     pub(super) missed: Missed,
 }
 
 impl fmt::Debug for Level2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Level2").field("breaker", &self.breaker.state()).finish_non_exhaustive()
+        f.debug_struct("Level2").field("breaker", &self.connection.state()).finish_non_exhaustive()
     }
 }
 
@@ -56,17 +46,14 @@ impl Level2 {
     /// task runs.
     #[must_use]
     pub fn new(address: RedisAddress, deadline: Duration) -> Self {
-        // For TLS: it is rustls with ring. Fails if that is installed already: just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let (line, breaker) = (ArcSwapOption::empty(), Breaker::open(PAUSE, Instant::now()));
-        Self { address, deadline, line, breaker, opened: Notify::new(), missed: Missed::default() }
+        Self { deadline, connection: Connection::new(address), missed: Missed::default() }
     }
 
     /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
     pub async fn keep_connected(&self) {
         let mut told = false;
         loop {
-            match self.come_back().await {
+            match self.connection.come_back(|line| self.find(line).boxed()).await {
                 Ok(()) => {
                     tracing::info!("the shared cache is here");
                     told = false;
@@ -81,11 +68,9 @@ impl Level2 {
                 }
                 Err(_) => {}
             }
-            self.line.store(None);
+            self.connection.let_go();
             self.measure();
-            if let Some(until) = self.breaker.opens_until() {
-                tokio::time::sleep_until(until.into()).await;
-            }
+            self.connection.rest().await;
         }
     }
 
@@ -93,12 +78,12 @@ impl Level2 {
     async fn until_open(&self) {
         let mut pause = PAUSE;
         while !self.is_away() {
-            let _ = tokio::time::timeout(pause, self.opened.notified()).await;
+            self.connection.opened(pause).await;
             self.measure();
-            let Some(line) = self.line.load_full().filter(|_| !self.missed.is_empty()) else {
+            let Some(mut line) = self.connection.line().filter(|_| !self.missed.is_empty()) else {
                 continue;
             };
-            match self.write_missed(&mut Line::clone(&line)).await {
+            match self.write_missed(&mut line).await {
                 Ok(0) => pause = PAUSE,
                 Ok(refused) => {
                     pause = (2 * pause).min(REFUSED_PAUSE_MAX);
@@ -111,41 +96,16 @@ impl Level2 {
         }
     }
 
-    /// Probes until the breaker closes, or a probe fails.
-    async fn come_back(&self) -> Result<(), Level2Error> {
-        let mut line = None;
-        while let Some(probe) = self.breaker.probe(Instant::now()) {
-            self.measure();
-            let found = match line.take() {
-                Some(line) => Ok(line),
-                None => self.connect().await,
-            };
-            let found = match found {
-                Ok(found) => self.catch_up(found).await,
-                Err(error) => Err(error),
-            };
-            match found {
-                Ok(found) => {
-                    // Before it closes: whoever may call finds a line.
-                    self.line.store(Some(Arc::new(found.clone())));
-                    line = Some(found);
-                    probe.settle(Outcome::Answered);
-                }
-                Err(error) => {
-                    probe.settle(Outcome::Failed);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn connect(&self) -> Result<Line, Level2Error> {
-        let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
-        match tokio::time::timeout(CONNECT_DEADLINE, connect).await {
-            Ok(connected) => connected.map_err(|error| failed(&error)),
-            Err(_) => Err(Level2Error::TimedOut),
-        }
+    /// A line that answers, and takes what it has missed.
+    async fn find(&self, line: Option<Line>) -> Result<Line, Level2Error> {
+        self.measure();
+        let line = if let Some(line) = line {
+            line
+        } else {
+            let connected = self.connection.connect().await.ok_or(Level2Error::TimedOut)?;
+            connected.map_err(|error| failed(&error))?
+        };
+        self.catch_up(line).await
     }
 
     /// Whether it answers, soon enough and all that is asked, and takes what it has missed.
@@ -201,13 +161,13 @@ impl Level2 {
     /// Whether no calls are made. They may fail although this says otherwise: only a call finds out.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.breaker.state() != BreakerState::Closed
+        self.connection.is_away()
     }
 
     /// The state of the circuit breaker.
     #[must_use]
     pub fn breaker(&self) -> BreakerState {
-        self.breaker.state()
+        self.connection.state()
     }
 
     /// How many keys are still to be written there, as it has missed them.
@@ -250,16 +210,12 @@ impl Level2 {
         commands: &[Cmd],
     ) -> Result<Vec<Reply>, Level2Error> {
         let started = Instant::now();
-        let permit = self.breaker.permit().ok_or(Level2Error::Away)?;
-        let line = self.line.load_full().ok_or(Level2Error::Away)?;
-        let mut line = Line::clone(&line);
+        let permit = self.connection.permit().ok_or(Level2Error::Away)?;
+        let mut line = self.connection.line().ok_or(Level2Error::Away)?;
         let (answers, outcome) = self.send(&mut line, commands, self.deadline).await;
         // Nobody's redirect waits for anything else, which may come from threads that are idle's.
         let may_be_slow = outcome == Outcome::Slow && !["get", "ping"].contains(&name);
-        permit.settle(if may_be_slow { Outcome::Answered } else { outcome });
-        if self.is_away() {
-            self.opened.notify_one();
-        }
+        self.connection.settle(permit, if may_be_slow { Outcome::Answered } else { outcome });
         metrics::histogram!("hoplog_shared_cache_seconds", "call" => name)
             .record(started.elapsed());
         if answers.is_err() {
@@ -279,30 +235,21 @@ impl Level2 {
         let started = Instant::now();
         match tokio::time::timeout(deadline, line.send(commands)).await {
             Ok(Ok(answers)) => {
-                let refusals = || answers.iter().filter_map(|answer| answer.as_ref().err());
-                let outcome = if refusals().any(Refusal::is_of_a_replica) {
-                    // The primary before: its address may lead to the new one.
-                    Outcome::Lost
-                } else if refusals().any(Refusal::is_of_all) {
-                    Outcome::Failed
-                } else if started.elapsed() > self.deadline.mul_f64(SLOW_AFTER) {
-                    Outcome::Slow
-                } else {
-                    Outcome::Answered
+                let outcome = match outcome_of(&answers) {
+                    Outcome::Answered if started.elapsed() > self.deadline.mul_f64(SLOW_AFTER) => {
+                        Outcome::Slow
+                    }
+                    outcome => outcome,
                 };
                 (Ok(answers), outcome)
             }
-            Ok(Err(error)) => {
-                let lost = error.is_io_error() || error.is_unrecoverable_error();
-                let outcome = if lost { Outcome::Lost } else { Outcome::Failed };
-                (Err(failed(&error)), outcome)
-            }
+            Ok(Err(error)) => (Err(failed(&error)), outcome_of_error(&error)),
             Err(_) => (Err(Level2Error::TimedOut), Outcome::Failed),
         }
     }
 
     fn measure(&self) {
-        let state = self.breaker.state();
+        let state = self.connection.state();
         metrics::gauge!("hoplog_shared_cache_breaker").set(f64::from(state as u8));
         let up = if state == BreakerState::Closed { 1.0 } else { 0.0 };
         metrics::gauge!("hoplog_shared_cache_up").set(up);

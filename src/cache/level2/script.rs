@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, Script, ServerErrorKind, Value};
+use redis::{Cmd, Script, Value};
 
 use super::connection::Level2;
 use super::missed::MissedWrite;
@@ -37,9 +37,7 @@ pub(super) async fn set_if_newer(
     };
     let commands: Vec<Cmd> = writes.iter().map(by_hash).collect();
     let mut answers = level2.call("set", &commands).await?;
-    let is_unknown = |answer: &Reply| {
-        answer.as_ref().is_err_and(|refusal| refusal.kind == Some(ServerErrorKind::NoScript))
-    };
+    let is_unknown = |answer: &Reply| answer.as_ref().is_err_and(Refusal::is_of_a_script);
     if answers.iter().any(is_unknown) {
         // Redis was restarted or its scripts were flushed. What was kept already stays kept: the
         // second time it is not newer any more.

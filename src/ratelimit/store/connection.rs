@@ -1,20 +1,18 @@
-//! The connection: one for all requests, kept by one task, which alone probes.
+//! The task that keeps the connection.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+
+use futures::FutureExt;
 
 use super::{PAUSE, Store, StoreError, failed};
-use crate::redis_connection::{Line, Outcome};
-
-/// How long Redis may take to accept a connection.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+use crate::redis_connection::{CONNECT_DEADLINE, Line};
 
 impl Store {
     /// Connects, and connects again whenever the breaker has opened, for as long as it is polled.
     pub(in crate::ratelimit) async fn keep_connected(&self) {
         let (mut told, mut was_here) = (false, false);
         loop {
-            match self.come_back().await {
+            match self.connection.come_back(|line| self.find(line).boxed()).await {
                 Ok(()) => {
                     tracing::info!("the store of the rate limits is here");
                     if !std::mem::replace(&mut was_here, true) {
@@ -22,7 +20,7 @@ impl Store {
                     }
                     told = false;
                     while !self.is_away() {
-                        let _ = tokio::time::timeout(PAUSE, self.opened.notified()).await;
+                        self.connection.opened(PAUSE).await;
                     }
                     tracing::warn!("the store of the rate limits fails; it is not asked for now");
                 }
@@ -32,10 +30,8 @@ impl Store {
                 }
                 Err(_) => {}
             }
-            self.line.store(None);
-            if let Some(until) = self.breaker.opens_until() {
-                tokio::time::sleep_until(until.into()).await;
-            }
+            self.connection.let_go();
+            self.connection.rest().await;
         }
     }
 
@@ -52,8 +48,7 @@ impl Store {
 
     /// By which policy Redis may evict counts. `None`: it does not, or does not say.
     pub(in crate::ratelimit) async fn eviction(&self) -> Option<String> {
-        let line = self.line.load_full()?;
-        let mut line = Line::clone(&line);
+        let mut line = self.connection.line()?;
         let mut ask = redis::cmd("CONFIG");
         ask.arg("GET").arg("maxmemory-policy");
         let asked = tokio::time::timeout(CONNECT_DEADLINE, line.send(&[ask])).await;
@@ -64,34 +59,12 @@ impl Store {
         settings.into_values().next().filter(evicts)
     }
 
-    /// Probes until the breaker closes, or a probe fails.
-    async fn come_back(&self) -> Result<(), StoreError> {
-        let mut line: Option<Line> = None;
-        while let Some(probe) = self.breaker.probe(Instant::now()) {
-            match self.find(line.take()).await {
-                Ok(found) => {
-                    // Before it closes: whoever may ask finds a line.
-                    self.line.store(Some(found.clone().into()));
-                    line = Some(found);
-                    probe.settle(Outcome::Answered);
-                }
-                Err(error) => {
-                    probe.settle(Outcome::Failed);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A line that answers in time.
     async fn find(&self, line: Option<Line>) -> Result<Line, StoreError> {
         let mut line = if let Some(line) = line {
             line
         } else {
-            let connect = Box::pin(Line::connect(&self.address, CONNECT_DEADLINE));
-            let connected = tokio::time::timeout(CONNECT_DEADLINE, connect).await;
-            let connected = connected.map_err(|_| StoreError::TimedOut)?;
+            let connected = self.connection.connect().await.ok_or(StoreError::TimedOut)?;
             connected.map_err(|error| failed(&error))?
         };
         let ping = [redis::cmd("PING")];
