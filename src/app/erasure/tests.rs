@@ -96,6 +96,19 @@ impl EventLog for Mute {
     }
 }
 
+/// His click, the first of an event, without him.
+fn record(event: Uuid) -> ErasedClickRecord {
+    ErasedClickRecord {
+        event,
+        place: 0,
+        domain: "default".parse().unwrap(),
+        code: "a".parse().unwrap(),
+        at: "2026-03-01T00:00:00Z".parse().unwrap(),
+        visitor: surrogate(VisitorHash(0xaa), event, 0),
+        user_agent: None,
+    }
+}
+
 struct World {
     app: App,
     _dir: TempDir,
@@ -249,15 +262,7 @@ async fn what_was_told_is_not_told_twice() {
     world.clicks(1).await;
     let recorded = world.events(Topic::Clicks).await.remove(0);
     let id = recorded.decode().unwrap().unwrap().id;
-    let record = ErasedClickRecord {
-        event: id,
-        place: 0,
-        domain: "default".parse().unwrap(),
-        code: "a".parse().unwrap(),
-        at: "2026-03-01T00:00:00Z".parse().unwrap(),
-        visitor: surrogate(VisitorHash(0xaa), id, 0),
-        user_agent: None,
-    };
+    let record = record(id);
     let clicks = [AnonymousClick { sequence: recorded.position.sequence, record }];
     let asked = Asked { actor: "key:test".into(), now: world.app.clock.now() };
     let begun = world.app.begin_erasure(&Plan::clicks(&asked, &clicks)).await.unwrap();
@@ -289,15 +294,6 @@ async fn rows_of_another_event_are_refused_with_what_helps() {
     let world = World::new().await;
     world.clicks(2).await;
     let before = world.events(Topic::Clicks).await;
-    let record = |event| ErasedClickRecord {
-        event,
-        place: 0,
-        domain: "default".parse().unwrap(),
-        code: "a".parse().unwrap(),
-        at: "2026-03-01T00:00:00Z".parse().unwrap(),
-        visitor: surrogate(VisitorHash(0xaa), event, 0),
-        user_agent: None,
-    };
     let id = before[0].decode().unwrap().unwrap().id;
     let click = |event| AnonymousClick { sequence: Sequence(2), record: record(event) };
     let refused = world.app.commands.rewrite_clicks(&[click(id)]).await.unwrap_err();

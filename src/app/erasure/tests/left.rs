@@ -16,15 +16,7 @@ impl World {
     /// A plan for the first click of the batch that is at a place, whether there is one or not.
     async fn plan(&self, at: Sequence) -> String {
         let event = self.events(Topic::Clicks).await.remove(0).decode().unwrap().unwrap().id;
-        let record = ErasedClickRecord {
-            event,
-            place: 0,
-            domain: "default".parse().unwrap(),
-            code: "a".parse().unwrap(),
-            at: "2026-03-01T00:00:00Z".parse().unwrap(),
-            visitor: surrogate(VisitorHash(0xaa), event, 0),
-            user_agent: None,
-        };
+        let record = record(event);
         let asked = Asked { actor: "key:test".into(), now: self.app.clock.now() };
         let clicks = [AnonymousClick { sequence: at, record }];
         serde_json::to_string(&Plan::clicks(&asked, &clicks)).unwrap()
