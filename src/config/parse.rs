@@ -1,6 +1,7 @@
 //! From what was written to what is meant.
 
 use std::net::SocketAddr;
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -207,13 +208,27 @@ pub(super) fn wrong<T>(
     Err(SettingsError::Value { name, value: value.to_owned(), allowed })
 }
 
-pub(super) fn value<T: FromStr>(
+fn value<T: FromStr>(
     name: &'static str,
     given: Option<String>,
     allowed: &'static str,
 ) -> Result<Option<T>, SettingsError> {
     let Some(text) = given else { return Ok(None) };
     text.parse().map(Some).or_else(|_| wrong(name, &text, allowed))
+}
+
+/// The same between bounds.
+pub(super) fn within<T: FromStr + PartialOrd>(
+    name: &'static str,
+    given: Option<String>,
+    bounds: impl RangeBounds<T>,
+    allowed: &'static str,
+) -> Result<Option<T>, SettingsError> {
+    let Some(text) = given else { return Ok(None) };
+    match text.parse() {
+        Ok(value) if bounds.contains(&value) => Ok(Some(value)),
+        _ => wrong(name, &text, allowed),
+    }
 }
 
 /// One of several words; the first is the default.
@@ -312,25 +327,20 @@ fn webhook_targets(given: Option<&str>) -> Result<Targets, SettingsError> {
 }
 
 fn spool_bytes_max(given: Option<String>) -> Result<u64, SettingsError> {
-    let text = given.clone().unwrap_or_default();
     let allowed = "whole bytes from 16777216";
-    let bytes = value("HOPLOG_SPOOL_MAX_BYTES", given, allowed)?.unwrap_or(SPOOL_BYTES_DEFAULT);
-    if bytes < SPOOL_BYTES_MIN {
-        return wrong("HOPLOG_SPOOL_MAX_BYTES", &text, allowed);
-    }
-    Ok(bytes)
+    let bytes = within("HOPLOG_SPOOL_MAX_BYTES", given, SPOOL_BYTES_MIN.., allowed)?;
+    Ok(bytes.unwrap_or(SPOOL_BYTES_DEFAULT))
 }
 
 fn max_age(given: Option<String>) -> Result<u32, SettingsError> {
     let allowed = "whole seconds from 0 to 86400";
-    let most = u64::from(REDIRECT_MAX_AGE_S_MAX);
-    let seconds = seconds("HOPLOG_REDIRECT_MAX_AGE", given, most, allowed)?.unwrap_or(0);
-    Ok(u32::try_from(seconds).unwrap_or(REDIRECT_MAX_AGE_S_MAX))
+    let seconds = within("HOPLOG_REDIRECT_MAX_AGE", given, ..=REDIRECT_MAX_AGE_S_MAX, allowed)?;
+    Ok(seconds.unwrap_or(0))
 }
 
 fn drain(given: Option<String>) -> Result<Duration, SettingsError> {
     let allowed = "whole seconds from 0 to 300";
-    let seconds = seconds("HOPLOG_DRAIN_SECONDS", given, DRAIN_S_MAX, allowed)?;
+    let seconds = within("HOPLOG_DRAIN_SECONDS", given, ..=DRAIN_S_MAX, allowed)?;
     Ok(seconds.map_or(DRAIN_DEFAULT, Duration::from_secs))
 }
 
@@ -341,22 +351,6 @@ fn page_cache(given: Option<&str>) -> Result<PageCache, SettingsError> {
 
 fn stall(given: Option<String>) -> Result<Duration, SettingsError> {
     let allowed = "whole seconds from 1 to 3600";
-    let text = given.clone().unwrap_or_default();
-    match seconds("HOPLOG_STALL_SECONDS", given, STALL_S_MAX, allowed)? {
-        Some(0) => wrong("HOPLOG_STALL_SECONDS", &text, allowed),
-        seconds => Ok(seconds.map_or(STALL_DEFAULT, Duration::from_secs)),
-    }
-}
-
-fn seconds(
-    name: &'static str,
-    given: Option<String>,
-    most: u64,
-    allowed: &'static str,
-) -> Result<Option<u64>, SettingsError> {
-    let text = given.clone().unwrap_or_default();
-    match value(name, given, allowed)? {
-        Some(seconds) if seconds > most => wrong(name, &text, allowed),
-        seconds => Ok(seconds),
-    }
+    let seconds = within("HOPLOG_STALL_SECONDS", given, 1..=STALL_S_MAX, allowed)?;
+    Ok(seconds.map_or(STALL_DEFAULT, Duration::from_secs))
 }

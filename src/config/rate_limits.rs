@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::parse::{file_at, value, wrong};
+use super::parse::{file_at, within, wrong};
 use super::{RawSettings, SettingsError};
 use crate::limits::{PolicyFileError, Rules};
 
 /// The most nodes that share a limit.
-const NODES_MAX: u32 = 1_000;
+const NODES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
 /// The most units that a node may take ahead.
 const LEASE_MAX: u32 = 10_000;
@@ -128,26 +128,20 @@ fn policies(file: &Path, error: PolicyFileError) -> SettingsError {
 
 /// How many nodes share a limit.
 fn nodes(given: Option<String>) -> Result<NonZeroU32, SettingsError> {
-    let (name, allowed) = ("HOPLOG_RATE_LIMIT_NODES", "a whole number from 1 to 1000");
-    let text = given.clone().unwrap_or_default();
-    let nodes = value(name, given, allowed)?.unwrap_or(NonZeroU32::MIN);
-    if nodes.get() > NODES_MAX { wrong(name, &text, allowed) } else { Ok(nodes) }
+    let allowed = "a whole number from 1 to 1000";
+    let nodes = within("HOPLOG_RATE_LIMIT_NODES", given, ..=NODES_MAX, allowed)?;
+    Ok(nodes.unwrap_or(NonZeroU32::MIN))
 }
 
 /// How many units of a limit a node may take ahead.
 fn lease(given: Option<String>) -> Result<u32, SettingsError> {
-    let (name, allowed) = ("HOPLOG_RATE_LIMIT_LEASE", "a whole number from 0 to 10000");
-    let text = given.clone().unwrap_or_default();
-    let units = value(name, given, allowed)?.unwrap_or(0);
-    if units > LEASE_MAX { wrong(name, &text, allowed) } else { Ok(units) }
+    let allowed = "a whole number from 0 to 10000";
+    Ok(within("HOPLOG_RATE_LIMIT_LEASE", given, ..=LEASE_MAX, allowed)?.unwrap_or(0))
 }
 
 /// How long a request waits for the store that nodes share.
 fn deadline(given: Option<String>) -> Result<Duration, SettingsError> {
-    let (name, allowed) = ("HOPLOG_RATE_LIMIT_DEADLINE_MS", "whole milliseconds from 1 to 1000");
-    let text = given.clone().unwrap_or_default();
-    match value(name, given, allowed)?.unwrap_or(DEADLINE_MS_DEFAULT) {
-        millis @ 1..=DEADLINE_MS_MAX => Ok(Duration::from_millis(millis)),
-        _ => wrong(name, &text, allowed),
-    }
+    let allowed = "whole milliseconds from 1 to 1000";
+    let millis = within("HOPLOG_RATE_LIMIT_DEADLINE_MS", given, 1..=DEADLINE_MS_MAX, allowed)?;
+    Ok(Duration::from_millis(millis.unwrap_or(DEADLINE_MS_DEFAULT)))
 }
