@@ -56,7 +56,7 @@ mod shared_cache;
 pub mod streams;
 mod warming;
 
-pub use serve::serve;
+pub use serve::{Threads, serve};
 pub use shared_cache::Shared;
 
 use backends::{Kept, LogBackend, LogOpenError, open_read_models};

@@ -4,6 +4,7 @@
 //! is wrong stops the start with one line that names it, its value and what is allowed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ const STALL_S_MAX: u64 = 3_600;
 
 /// How long it may unless the settings say otherwise.
 const STALL_DEFAULT: Duration = Duration::from_secs(30);
+
+/// More threads than any machine has cores for.
+const REDIRECT_THREADS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
 /// The spool's bound where none is set: an hour of 1,000 clicks a second.
 pub const SPOOL_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
@@ -133,6 +137,9 @@ pub struct RawSettings {
     /// seconds [default: 30]
     #[arg(long, env = "HOPLOG_STALL_SECONDS", value_name = "SECONDS")]
     pub stall_seconds: Option<String>,
+    /// How many threads do nothing but redirects, 1 to 1024 [default: one less than there are cores]
+    #[arg(long, env = "HOPLOG_REDIRECT_THREADS", value_name = "COUNT")]
+    pub redirect_threads: Option<String>,
     /// Who may keep pages of events that never change: `private` (who asked) or `shared` (a cache
     /// in front that checks keys itself) [default: private]
     #[arg(long, env = "HOPLOG_EVENTS_CACHE", value_name = "WHO")]
@@ -203,6 +210,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How long a client may take nothing of what it is sent before its connection is closed.
     pub stall: Duration,
+    /// How many threads do nothing but redirects.
+    pub redirect_threads: NonZeroUsize,
     /// Who may keep pages of events that never change.
     pub page_cache: PageCache,
     /// Where webhooks may be sent to.

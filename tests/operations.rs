@@ -44,6 +44,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_DISABLED_STATUS", "200"),
         ("HOPLOG_REDIRECT_MAX_AGE", "-1"),
         ("HOPLOG_STALL_SECONDS", "0"),
+        ("HOPLOG_REDIRECT_THREADS", "some"),
         ("HOPLOG_EVENTS_CACHE", "everybody"),
         ("HOPLOG_WEBHOOK_ALLOW", "10.0.0.0/99"),
         ("HOPLOG_RATE_LIMITS", "sometimes"),

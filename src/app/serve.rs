@@ -1,13 +1,14 @@
 //! From settings to a running server, and back to silence.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hoplog_events::link::LinkKey;
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::link_directory;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,22 +23,34 @@ use crate::http::server::{Edge, Patience};
 use crate::telemetry;
 use crate::webhooks::courier;
 
+/// Connections that wait to be accepted before the system turns further ones away.
+const CONNECTIONS_WAITING_MAX: u32 = 1_024;
+
 /// How long jobs may take to end at shutdown.
 const JOBS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the server until SIGTERM or SIGINT, then flushes everything. The read models are kept up
-/// to date on the threads of `projectors`.
+/// The threads of what is not to wait for anything else. All else is done by those that call.
+#[derive(Debug, Clone, Copy)]
+pub struct Threads<'a> {
+    /// Accept connections and answer redirects.
+    pub redirects: &'a Handle,
+    /// Keep the read models up to date.
+    pub projectors: &'a Handle,
+}
+
+/// Runs the server until SIGTERM or SIGINT, then flushes everything.
 ///
 /// # Errors
 /// When it can't start.
-pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartError> {
+pub async fn serve(settings: Settings, threads: Threads<'_>) -> Result<(), StartError> {
+    let projectors = threads.projectors;
     let telemetry = |error: &dyn std::fmt::Display| StartError::Telemetry(error.to_string());
     telemetry::start_logging(settings.json_logs).map_err(|error| telemetry(&error))?;
     let metrics = telemetry::start_metrics().map_err(|error| telemetry(&error))?;
     let app = Arc::new(App::open(&settings, metrics, projectors).await?);
     let address = settings.listen;
     let listen = |error| StartError::Listen { address, error };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let listener = listener(address, threads.redirects).map_err(listen)?;
     let first_key = app.first_key().await?;
     run_projectors(&app, projectors);
     let mut jobs = start_jobs(&app);
@@ -50,11 +63,27 @@ pub async fn serve(settings: Settings, projectors: &Handle) -> Result<(), StartE
         wait_for_signal().await;
         shutdown.cancel();
     });
-    let edge = Edge::new(Arc::clone(&app));
+    let edge = Edge::new(Arc::clone(&app), Handle::current());
     let patience = Patience { drain: settings.drain, stall: settings.stall };
-    http::server::serve(listener, edge, app.shutdown.cancelled(), patience).await;
+    let shutdown = app.shutdown.clone().cancelled_owned();
+    let serving = threads.redirects.spawn(http::server::serve(listener, edge, shutdown, patience));
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "connections are no longer accepted");
+    }
     stop(&app, jobs, courier).await;
     Ok(())
+}
+
+/// What connections come to, on the threads that serve them.
+fn listener(address: SocketAddr, redirects: &Handle) -> io::Result<TcpListener> {
+    let _on_their_threads = redirects.enter();
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
 }
 
 fn run_projectors(app: &App, projectors: &Handle) {
@@ -155,7 +184,7 @@ async fn sweep_once(app: &App) -> bool {
 }
 
 /// What a person (or a script) needs to know: where, and the first key.
-fn announce(address: std::net::SocketAddr, first_key: Option<&str>) {
+fn announce(address: SocketAddr, first_key: Option<&str>) {
     let mut out = std::io::stdout().lock();
     // Without stdout nobody waits for it.
     let _ = writeln!(out, "hoplog listens on http://{address}");

@@ -1,5 +1,7 @@
 //! `hoplog serve`: the server itself.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 
 use thread_priority::ThreadPriority;
@@ -10,6 +12,7 @@ use thread_priority::unix::{
 use tokio::runtime::Runtime;
 
 use super::error::CliError;
+use crate::app::Threads;
 use crate::config::{RawSettings, ReadSettings};
 
 /// `hoplog serve`.
@@ -23,10 +26,30 @@ pub(super) struct ServeArgs {
 /// Runs the server until it is asked to stop. A wrong setting is misuse: one line says which.
 pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
     let settings = args.settings.resolve().map_err(|error| CliError::Usage(error.to_string()))?;
+    use_small_pages();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let redirects = redirect_runtime(settings.redirect_threads)?;
     let projectors = projector_runtime(&settings.read_models)?;
-    let served = runtime.block_on(crate::app::serve(settings, projectors.handle()));
+    let threads = Threads { redirects: redirects.handle(), projectors: projectors.handle() };
+    let served = runtime.block_on(crate::app::serve(settings, threads));
     served.map_err(|error| CliError::Failed(error.to_string()))
+}
+
+/// Asks for no huge pages. The allocator gives memory back and takes it again all the time; each
+/// time a huge page would be cleared whole, and kept whole for what needs a part of it.
+fn use_small_pages() {
+    // Where the system does not know the question, there is nothing to turn off.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+/// The threads that accept connections and answer redirects, and do nothing else for long.
+fn redirect_runtime(threads: NonZeroUsize) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.get())
+        .thread_name("redirects")
+        .enable_all()
+        .build()
 }
 
 /// The threads of the projectors. They yield to everybody else: when the machine is busy,

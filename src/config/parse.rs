@@ -1,6 +1,7 @@
 //! From what was written to what is meant.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -19,8 +20,8 @@ use super::backends::{log_url, partitions, read_url, roles};
 use super::rate_limits::{LimitSettings, RateLimits};
 use super::{
     ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
-    REDIRECT_MAX_AGE_S_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT, STALL_S_MAX, Secret,
-    Settings,
+    REDIRECT_MAX_AGE_S_MAX, REDIRECT_THREADS_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT,
+    STALL_S_MAX, Secret, Settings,
 };
 
 /// A setting that is wrong. The text is one line: the setting, its value, what is allowed.
@@ -122,6 +123,7 @@ impl RawSettings {
             redirect_max_age_s: max_age(self.redirect_max_age)?,
             drain: drain(self.drain_seconds)?,
             stall: stall(self.stall_seconds)?,
+            redirect_threads: redirect_threads(self.redirect_threads)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
             webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
             limits,
@@ -157,7 +159,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
     }
 }
 
@@ -353,4 +355,16 @@ fn stall(given: Option<String>) -> Result<Duration, SettingsError> {
     let allowed = "whole seconds from 1 to 3600";
     let seconds = within("HOPLOG_STALL_SECONDS", given, 1..=STALL_S_MAX, allowed)?;
     Ok(seconds.map_or(STALL_DEFAULT, Duration::from_secs))
+}
+
+/// The core that is left over is for what follows a redirect: enriching its click, the log's
+/// writer, the network.
+fn redirect_threads(given: Option<String>) -> Result<NonZeroUsize, SettingsError> {
+    let allowed = "whole numbers from 1 to 1024";
+    let bounds = NonZeroUsize::MIN..=REDIRECT_THREADS_MAX;
+    let threads = within("HOPLOG_REDIRECT_THREADS", given, bounds, allowed)?;
+    Ok(threads.unwrap_or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
+    }))
 }

@@ -59,6 +59,10 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             "HOPLOG_STALL_SECONDS is \"0\"; allowed: whole seconds from 1 to 3600",
         ),
         (
+            RawSettings { redirect_threads: text("0"), ..raw() },
+            "HOPLOG_REDIRECT_THREADS is \"0\"; allowed: whole numbers from 1 to 1024",
+        ),
+        (
             RawSettings { events_cache: text("public"), ..raw() },
             "HOPLOG_EVENTS_CACHE is \"public\"; allowed: private, shared",
         ),

@@ -1,7 +1,8 @@
 //! Accepts connections and serves them until shutdown, then lets requests in flight finish.
 //!
 //! A request for a code goes straight to [`visit`](super::visit): it is the hot path, and needs
-//! neither routing nor what the layers of the API add. Everything else goes to the router.
+//! neither routing nor what the layers of the API add. Everything else goes to the router, on other
+//! threads: no redirect waits behind a list or an import.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 mod deadline;
@@ -33,6 +37,7 @@ use stall::Patient;
 
 use super::limits::Peer;
 use super::method_not_allowed;
+use super::problem::Problem;
 use super::roles::wrong_role;
 use super::visit::visit;
 use crate::app::AppState;
@@ -62,16 +67,18 @@ const ROUTES: [&str; 4] = ["asyncapi.json", "docs", "metrics", "openapi.json"];
 pub struct Edge {
     app: AppState,
     router: Router,
+    /// The threads of what is no redirect.
+    aside: Handle,
     /// Whether this process is about to stop: every answer tells its client to go elsewhere.
     leaving: AtomicBool,
 }
 
 impl Edge {
-    /// Redirects of an application, and its API.
+    /// Redirects of an application, and its API, which is answered on the threads of `aside`.
     #[must_use]
-    pub fn new(app: AppState) -> Self {
+    pub fn new(app: AppState, aside: Handle) -> Self {
         let router = super::router(AppState::clone(&app));
-        Self { router, app, leaving: AtomicBool::new(false) }
+        Self { router, app, aside, leaving: AtomicBool::new(false) }
     }
 
     async fn answer(
@@ -95,9 +102,10 @@ impl Edge {
         if !is_code(request.uri().path()) {
             request.extensions_mut().insert(cut);
             request.extensions_mut().insert(Peer(peer));
-            // Boxed, like every other way that is not a redirect's: what an answer is made in is
-            // moved with every request, and stays as small as the redirect needs it.
-            return Box::pin(self.router.clone().oneshot(request.map(Body::new))).await;
+            // Who hangs up before the answer ends the work on it.
+            let answer = self.router.clone().oneshot(request.map(Body::new));
+            let answer = AbortOnDropHandle::new(self.aside.spawn(answer));
+            return Ok(answer.await.map_or_else(|error| lost(&error), |Ok(answer)| answer));
         }
         let (request, _) = request.into_parts();
         Ok(match request.method {
@@ -110,6 +118,12 @@ impl Edge {
                 .into_response(),
         })
     }
+}
+
+/// The task that was to answer is gone: a panic that nobody caught.
+fn lost(error: &JoinError) -> Response {
+    tracing::error!(%error, "a request was not answered");
+    Problem::internal().into_response()
 }
 
 /// Whether a path is one segment that no route of the API has.
@@ -138,7 +152,8 @@ pub async fn serve(
 ) {
     let edge = Arc::new(edge);
     let mut builder = http1::Builder::new();
-    builder.timer(Deadlines).header_read_timeout(HEADERS_TIMEOUT);
+    // An answer is one small piece: writing pieces where there is one costs the system more.
+    builder.timer(Deadlines).header_read_timeout(HEADERS_TIMEOUT).writev(false);
     let graceful = GracefulShutdown::new();
     let places = Places::new(CONNECTIONS_MAX);
     let accepting = async {
