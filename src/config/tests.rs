@@ -73,6 +73,10 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
         ),
         (RawSettings { cache_url: text("localhost:6379"), ..raw() }, "HOPLOG_CACHE_URL is"),
         (RawSettings { cache_url: text("redis-sentinel://host"), ..raw() }, "HOPLOG_CACHE_URL is"),
+        (
+            RawSettings { rate_limit_url: text("http://host:6379"), ..raw() },
+            "HOPLOG_RATE_LIMIT_URL is \"http://…\"; allowed: none, or redis://",
+        ),
     ];
     for (raw, expected) in cases {
         let line = raw.resolve().unwrap_err().to_string();
@@ -133,6 +137,22 @@ fn without_an_address_there_is_no_shared_cache() {
         let settings = RawSettings { cache_url: url.map(str::to_owned), ..raw() };
         assert!(settings.resolve().unwrap().cache.is_none(), "{url:?}");
     }
+}
+
+#[test]
+fn limits_are_counted_in_the_redis_of_the_cache_unless_they_have_their_own() {
+    let store = |cache: Option<&str>, own: Option<&str>| {
+        let (cache_url, rate_limit_url) = (cache.map(str::to_owned), own.map(str::to_owned));
+        let settings = RawSettings { cache_url, rate_limit_url, ..raw() }.resolve().unwrap();
+        settings.limits.store.map(|address| format!("{address:?}"))
+    };
+    let (cache, own) = (Some("redis://cache"), Some("redis://:hunter2@counts"));
+    let address = |host| Some(format!("RedisAddress({host}:6379)"));
+    assert_eq!(store(None, None), None);
+    assert_eq!(store(cache, None), address("cache"));
+    assert_eq!(store(cache, own), address("counts"));
+    assert_eq!(store(None, own), address("counts"));
+    assert_eq!(store(cache, Some("none")), None);
 }
 
 #[test]
