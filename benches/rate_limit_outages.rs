@@ -2,7 +2,7 @@
 //! meanwhile: 64 clients ask all the time, each 5 ms after its last answer, whatever happens:
 //! `cargo bench --bench rate_limit_outages`.
 
-#![expect(clippy::expect_used, reason = "a benchmark that can't be set up ends")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up ends")]
 #![expect(clippy::cast_precision_loss, clippy::print_stdout, reason = "it is told to a person")]
 
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use hoplog::ratelimit::{
-    Algorithm, Charge, Limiter, MonotonicClock, Policy, SharedOptions, Subject, Tier, Way,
+    Algorithm, Charge, Decision, Limiter, MonotonicClock, Policy, SharedOptions, Subject, Tier, Way,
 };
 use hoplog::redis_connection::BreakerState;
 use hoplog_events::log::contract::tcp_proxy::TcpProxy;
@@ -20,7 +20,6 @@ use redis_server::RedisServer;
 use tokio::runtime::Runtime;
 
 #[path = "../tests/support/redis.rs"]
-#[expect(dead_code, reason = "tests do more with it")]
 mod redis_server;
 
 const CLIENTS: u32 = 64;
@@ -128,7 +127,7 @@ impl Client {
             let began = Instant::now();
             let decision = self.limiter.decide(&charges).await.ok();
             let took = began.elapsed();
-            let way = decision.as_ref().map(|decision| decision.way());
+            let way = decision.as_ref().map(Decision::way);
             let passes = decision.is_some_and(|decision| decision.is_allowed());
             all.push(Decided { began, took, way, passed: bounded.filter(|_| passes) });
             tokio::time::sleep(PAUSE).await;

@@ -78,11 +78,7 @@ impl RawSettings {
         self.fill_from(Self::read_file(self.config.as_deref())?);
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
         let read_models = read_url(self.read_url.as_deref(), self.read_replica_url.take())?;
-        let cache = redis("HOPLOG_CACHE_URL", self.cache_url.as_deref())?;
-        let counts = match self.rate_limit_url.as_deref() {
-            None => cache.clone(),
-            given => redis("HOPLOG_RATE_LIMIT_URL", given)?,
-        };
+        let (cache, counts) = self.redis()?;
         let limits = LimitSettings::of(&self, rate_limits, counts)?;
         Ok(Settings {
             listen: listen(self.listen)?,
@@ -137,6 +133,16 @@ impl RawSettings {
                 "text, json",
             )?,
         })
+    }
+
+    /// That of the cache, and that of the rate limits: the same unless they have their own.
+    fn redis(&self) -> Result<(Option<RedisAddress>, Option<RedisAddress>), SettingsError> {
+        let cache = redis("HOPLOG_CACHE_URL", self.cache_url.as_deref())?;
+        let counts = match self.rate_limit_url.as_deref() {
+            None => cache.clone(),
+            given => redis("HOPLOG_RATE_LIMIT_URL", given)?,
+        };
+        Ok((cache, counts))
     }
 
     fn read_file(named: Option<&Path>) -> Result<RawSettings, SettingsError> {
