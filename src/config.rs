@@ -152,6 +152,10 @@ pub struct RawSettings {
     /// again on SIGHUP (see docs/rate-limits.md) [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]
     pub rate_limits: Option<String>,
+    /// The Redis that nodes count rate limits in, as `--cache-url` has it; it should evict nothing.
+    /// `none`: each node counts for itself [default: the Redis of the cache]
+    #[arg(long, env = "HOPLOG_RATE_LIMIT_URL", value_name = "URL", hide_env_values = true)]
+    pub rate_limit_url: Option<String>,
     /// How many nodes share the Redis of the rate limits: while it is away each admits its part of a
     /// limit, 1 to 1000 [default: 1]
     #[arg(long, env = "HOPLOG_RATE_LIMIT_NODES", value_name = "COUNT")]

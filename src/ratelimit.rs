@@ -32,7 +32,7 @@ mod subject;
 mod tests;
 mod tier;
 
-pub use charge::{CHARGES_MAX, Charge, ChargeError};
+pub use charge::{CHARGES_MAX, Charge, ChargeError, ChargeRef};
 pub use clock::MonotonicClock;
 pub use decision::{Decision, Way};
 pub use limiter::{Limiter, LimiterState};

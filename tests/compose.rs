@@ -126,6 +126,22 @@ fn ports_and_names_of_services_fit() {
     }
 }
 
+/// Trap 3 of the rate limiter: a count that is evicted begins anew.
+#[test]
+fn trap_3_limits_are_counted_in_a_redis_that_evicts_nothing() {
+    let compose = compose();
+    let server = |node: &Service, setting: &str| {
+        let host = node.environment[setting].rsplit('@').next().and_then(|it| it.split(':').next());
+        compose.services[host.expect("a host")].command.join(" ")
+    };
+    for (name, node) in nodes(&compose) {
+        let counts = server(node, "HOPLOG_RATE_LIMIT_URL");
+        assert!(counts.contains("--maxmemory-policy noeviction"), "{name}: {counts}");
+        let cache = server(node, "HOPLOG_CACHE_URL");
+        assert!(cache.contains("--maxmemory-policy allkeys-lru"), "{name}: {cache}");
+    }
+}
+
 #[test]
 fn every_service_is_pinned_bounded_and_checked() {
     let compose = compose();

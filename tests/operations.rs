@@ -48,6 +48,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_EVENTS_CACHE", "everybody"),
         ("HOPLOG_WEBHOOK_ALLOW", "10.0.0.0/99"),
         ("HOPLOG_RATE_LIMITS", "sometimes"),
+        ("HOPLOG_RATE_LIMIT_URL", "counts:6379"),
         ("HOPLOG_RATE_LIMIT_NODES", "0"),
         ("HOPLOG_RATE_LIMIT_LEASE", "-1"),
         ("HOPLOG_RATE_LIMIT_DEADLINE_MS", "0"),

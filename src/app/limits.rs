@@ -14,7 +14,7 @@ use crate::config::{RateLimits, Settings};
 use crate::limits::Limits;
 use crate::ratelimit::{Limiter, MonotonicClock, SharedOptions};
 
-/// Subjects that a process keeps counts of, each under one policy; about 200 bytes each.
+/// Subjects that a process keeps counts of, each under one policy; about 80 bytes each.
 const SUBJECTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
 /// How long the start waits for the store that is shared.
@@ -37,7 +37,7 @@ impl App {
 /// is on the same Redis.
 pub(super) fn open(settings: &Settings, log: LogId) -> Limits {
     let (limits, clock) = (&settings.limits, MonotonicClock::system());
-    let limiter = match &settings.cache {
+    let limiter = match &limits.store {
         Some(address) if limits.source != RateLimits::Off => {
             let mut options = SharedOptions::new(&format!("hoplog:limit:{log}:"));
             options.nodes = Arc::new(AtomicU32::new(limits.nodes.get()));

@@ -79,7 +79,8 @@ impl RawSettings {
         self.fill_from(Self::read_file(self.config.as_deref())?);
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
         let read_models = read_url(self.read_url.as_deref(), self.read_replica_url.take())?;
-        let limits = LimitSettings::of(&self, rate_limits)?;
+        let (cache, counts) = self.redis()?;
+        let limits = LimitSettings::of(&self, rate_limits, counts)?;
         Ok(Settings {
             listen: listen(self.listen)?,
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
@@ -88,7 +89,7 @@ impl RawSettings {
             log,
             read_models,
             data_dir: self.data_dir.map_or_else(|| PathBuf::from("hoplog-data"), PathBuf::from),
-            cache: cache(self.cache_url.as_deref())?,
+            cache,
             admin_key: self.admin_key.map(admin_key).transpose()?,
             geoip_db: self.geoip_db.as_deref().map(geoip_db).transpose()?,
             trusted_proxies: trusted_proxies(
@@ -136,6 +137,16 @@ impl RawSettings {
         })
     }
 
+    /// That of the cache, and that of the rate limits: the same unless they have their own.
+    fn redis(&self) -> Result<(Option<RedisAddress>, Option<RedisAddress>), SettingsError> {
+        let cache = redis("HOPLOG_CACHE_URL", self.cache_url.as_deref())?;
+        let counts = match self.rate_limit_url.as_deref() {
+            None => cache.clone(),
+            given => redis("HOPLOG_RATE_LIMIT_URL", given)?,
+        };
+        Ok((cache, counts))
+    }
+
     fn read_file(named: Option<&Path>) -> Result<RawSettings, SettingsError> {
         let Some(path) = file_at(named) else { return Ok(RawSettings::default()) };
         let wrong = |reason: String| SettingsError::File {
@@ -159,7 +170,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds redirect_threads events_cache webhook_allow rate_limits rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
     }
 }
 
@@ -274,7 +285,7 @@ fn admin_key(text: String) -> Result<Secret, SettingsError> {
 }
 
 /// What is not an address is not repeated: it may hold a password.
-fn cache(given: Option<&str>) -> Result<Option<RedisAddress>, SettingsError> {
+fn redis(name: &'static str, given: Option<&str>) -> Result<Option<RedisAddress>, SettingsError> {
     match given {
         None | Some("" | "none") => Ok(None),
         Some(text) => text.parse().map(Some).or_else(|_| {
@@ -282,7 +293,7 @@ fn cache(given: Option<&str>) -> Result<Option<RedisAddress>, SettingsError> {
             let allowed = "none, or redis://[user:password@]host[:port][/database], or \
                            redis-cluster://host[:port],…, or redis-sentinel://host[:port],…/service; \
                            with rediss instead of redis for TLS";
-            wrong("HOPLOG_CACHE_URL", &format!("{scheme}://…"), allowed)
+            wrong(name, &format!("{scheme}://…"), allowed)
         }),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::parse::{file_at, within, wrong};
 use super::{RawSettings, SettingsError};
 use crate::limits::{PolicyFileError, Rules};
+use crate::redis_connection::RedisAddress;
 
 /// The most nodes that share a limit.
 const NODES_MAX: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
@@ -29,6 +30,8 @@ pub struct LimitSettings {
     pub source: RateLimits,
     /// The policies, as they stood there at the start.
     pub rules: Rules,
+    /// The Redis that nodes count in together; `None`: each counts for itself.
+    pub store: Option<RedisAddress>,
     /// How many nodes share the store.
     pub nodes: NonZeroU32,
     /// How long a request waits for the store.
@@ -38,10 +41,15 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    pub(super) fn of(raw: &RawSettings, source: RateLimits) -> Result<Self, SettingsError> {
+    pub(super) fn of(
+        raw: &RawSettings,
+        source: RateLimits,
+        store: Option<RedisAddress>,
+    ) -> Result<Self, SettingsError> {
         Ok(Self {
             rules: source.read()?,
             source,
+            store,
             nodes: nodes(raw.rate_limit_nodes.clone())?,
             deadline: deadline(raw.rate_limit_deadline_ms.clone())?,
             lease: lease(raw.rate_limit_lease.clone())?,

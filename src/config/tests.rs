@@ -140,6 +140,26 @@ fn without_an_address_there_is_no_shared_cache() {
 }
 
 #[test]
+fn limits_are_counted_in_the_redis_of_the_cache_unless_they_have_their_own() {
+    let store = |cache: Option<&str>, own: Option<&str>| {
+        let (cache_url, rate_limit_url) = (cache.map(str::to_owned), own.map(str::to_owned));
+        let settings = RawSettings { cache_url, rate_limit_url, ..raw() }.resolve().unwrap();
+        settings.limits.store.map(|address| format!("{address:?}"))
+    };
+    let (cache, own) = (Some("redis://cache"), Some("redis://:hunter2@counts"));
+    let address = |host| Some(format!("RedisAddress({host}:6379)"));
+    assert_eq!(store(None, None), None);
+    assert_eq!(store(cache, None), address("cache"));
+    assert_eq!(store(cache, own), address("counts"));
+    assert_eq!(store(None, own), address("counts"));
+    assert_eq!(store(cache, Some("none")), None);
+    let wrong = Some("http://:hunter2@host".to_owned());
+    let error = RawSettings { rate_limit_url: wrong, ..raw() }.resolve().unwrap_err().to_string();
+    let expected = "HOPLOG_RATE_LIMIT_URL is \"http://…\"; allowed: none, or redis://";
+    assert!(error.starts_with(expected) && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn the_roles_may_stand_in_any_order() {
     let settings = RawSettings { roles: Some("projector, command,query".into()), ..raw() };
     assert!(settings.resolve().is_ok());

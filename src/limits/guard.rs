@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::meters::Meters;
 use super::rules::{ApiRequest, Rules};
 use super::who::Asker;
-use crate::ratelimit::{Charge, ChargeError, Decision, Limiter};
+use crate::ratelimit::{Charge, ChargeError, ChargeRef, Decision, Limiter};
 pub use looks::Look;
 
 /// What is limited, and what has been counted.
@@ -84,14 +84,15 @@ impl Limits {
     pub fn redirect(&self, method: &Method, address: IpAddr) -> Result<(), Refused> {
         let book = self.book.load();
         let asker = Asker { address, principal: None };
-        let mut charges: SmallVec<[Charge; 1]> = SmallVec::new();
+        let mut charges: SmallVec<[ChargeRef<'_>; 1]> = SmallVec::new();
         for charge in book.rules.redirect(method, &asker) {
             charges.push(charge?);
         }
-        if charges.is_empty() {
-            return Ok(());
-        }
-        let decision = self.limiter.decide_here(&charges)?;
+        let decision = match charges.as_slice() {
+            [] => return Ok(()),
+            [charge] => self.limiter.decide_one_here(charge),
+            charges => self.limiter.decide_here(charges)?,
+        };
         book.meters.decided(&charges, &decision);
         passed(&decision)
     }

@@ -1,13 +1,13 @@
 //! What is measured of each policy. Its name is the only label with values of the operator's, and
 //! there are [`POLICIES_MAX`](super::POLICIES_MAX) at most.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::rules::{Rule, Rules};
-use crate::ratelimit::{Charge, Decision};
+use crate::ratelimit::{ChargeRef, Decision};
 
 /// When a subject is near its limit: less than a fifth of it is left.
 const NEAR_PART: u32 = 5;
@@ -24,7 +24,8 @@ pub(super) struct Meter {
 
 /// The counters of all policies.
 pub(super) struct Meters {
-    by_name: HashMap<Box<str>, Meter>,
+    /// By the version of the policy: a number to look for, not a text, in every redirect.
+    by_version: HashMap<u64, Meter>,
     seconds: Histogram,
 }
 
@@ -43,20 +44,23 @@ impl Meter {
 
 impl Meters {
     pub(super) fn new(rules: &Rules) -> Self {
-        let names = rules.all().iter().map(Rule::name);
-        let by_name = names.map(|name| (name.into(), Meter::new(name))).collect();
-        Self { by_name, seconds: histogram!("hoplog_ratelimit_decision_seconds") }
+        let meter = |rule: &Rule| (rule.policy().version(), Meter::new(rule.name()));
+        let by_version = rules.all().iter().map(meter).collect();
+        Self { by_version, seconds: histogram!("hoplog_ratelimit_decision_seconds") }
     }
 
     /// Counts a decision for each of its policies.
-    pub(super) fn decided(&self, charges: &[Charge], decision: &Decision) {
+    pub(super) fn decided<'a, C>(&self, charges: &'a [C], decision: &Decision)
+    where
+        &'a C: Into<ChargeRef<'a>>,
+    {
         let bits = |places: &mut dyn Iterator<Item = usize>| {
             places.fold(0_u32, |bits, place| bits | 1 << place)
         };
         let refused = bits(&mut decision.refused_by());
         let shadowed = bits(&mut decision.shadowed());
         for (place, charge) in charges.iter().enumerate() {
-            let Some(meter) = self.by_name.get(charge.policy().name().as_str()) else { continue };
+            let Some(meter) = self.of(charge.into()) else { continue };
             let is_in = |bits: u32| bits & 1 << place != 0;
             match (is_in(refused), is_in(shadowed)) {
                 (true, _) => meter.refused.increment(1),
@@ -73,11 +77,15 @@ impl Meters {
             let near = standing.remaining() < standing.limit() / NEAR_PART;
             if near
                 && let Some(charge) = charges.get(standing.charge())
-                && let Some(meter) = self.by_name.get(charge.policy().name().as_str())
+                && let Some(meter) = self.of(charge.into())
             {
                 meter.near.increment(1);
             }
         }
+    }
+
+    fn of(&self, charge: ChargeRef<'_>) -> Option<&Meter> {
+        self.by_version.get(&charge.policy().version())
     }
 
     /// How long a decision took that may have asked the shared store.
@@ -88,6 +96,6 @@ impl Meters {
 
 impl std::fmt::Debug for Meters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Meters").field("policies", &self.by_name.len()).finish_non_exhaustive()
+        f.debug_struct("Meters").field("policies", &self.by_version.len()).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use hyper::Method;
 
 use super::places::Place;
 use super::who::{Asker, By, Filter, client_network};
-use crate::ratelimit::{Charge, ChargeError, Policy, Refund, Subject};
+use crate::ratelimit::{Charge, ChargeError, ChargeRef, Policy, Refund, Subject};
 
 pub(super) use crowd::Crowd;
 
@@ -122,12 +122,12 @@ impl Rule {
         }
     }
 
-    fn charge(&self, subject: Subject, links: u32) -> Result<Charge, ChargeError> {
+    fn charge(&self, subject: Subject, links: u32) -> Result<ChargeRef<'_>, ChargeError> {
         let cost = match self.cost {
             Cost::Of(cost) => cost.get(),
             Cost::Links => links,
         };
-        Charge::new(Arc::clone(&self.policy), subject, cost)
+        ChargeRef::new(&self.policy, subject, cost)
     }
 }
 
@@ -164,7 +164,7 @@ impl Rules {
         &'a self,
         method: &'a Method,
         asker: &'a Asker<'a>,
-    ) -> impl Iterator<Item = Result<Charge, ChargeError>> + 'a {
+    ) -> impl Iterator<Item = Result<ChargeRef<'a>, ChargeError>> + 'a {
         of(&self.redirect, method, asker, 1)
     }
 
@@ -174,7 +174,7 @@ impl Rules {
         method: &Method,
         asker: &Asker<'_>,
     ) -> Result<Vec<Charge>, ChargeError> {
-        of(&self.unknown_code, method, asker, 1).collect()
+        owned(of(&self.unknown_code, method, asker, 1))
     }
 
     /// What a request to the API costs before it is answered.
@@ -183,12 +183,12 @@ impl Rules {
         let is_post = *method == Method::POST;
         let met = |rule: &&Rule| rule.places.iter().any(|place| place.takes_in(is_post, route));
         let rules = self.api.iter().filter(met).filter(|rule| rule.is_for(method, asker));
-        rules.filter_map(|rule| Some(rule.charge(rule.subject(asker)?, 1))).collect()
+        owned(rules.filter_map(|rule| Some(rule.charge(rule.subject(asker)?, 1))))
     }
 
     /// What so many links cost that are made at once. It is given back if none was.
     pub(super) fn bulk(&self, asker: &Asker<'_>, links: u32) -> Result<Vec<Charge>, ChargeError> {
-        of(&self.bulk, &Method::POST, asker, links).collect()
+        owned(of(&self.bulk, &Method::POST, asker, links))
     }
 
     /// What a key costs that does not work.
@@ -198,14 +198,11 @@ impl Rules {
         prefix: &str,
     ) -> Result<Vec<Charge>, ChargeError> {
         let rules = self.auth_failure.iter().filter(|rule| rule.is_for(method, asker));
-        let charge = |rule: &Rule| {
-            let subject = match rule.by {
-                By::KeyPrefix => Subject::new("key-prefix", prefix),
-                _ => rule.subject(asker)?,
-            };
-            Some(rule.charge(subject, 1))
+        let subject = |rule: &Rule| match rule.by {
+            By::KeyPrefix => Some(Subject::new("key-prefix", prefix)),
+            _ => rule.subject(asker),
         };
-        rules.filter_map(charge).collect()
+        owned(rules.filter_map(|rule| Some(rule.charge(subject(rule)?, 1))))
     }
 
     /// The policy of that name that other services may ask about.
@@ -241,7 +238,14 @@ fn of<'a>(
     method: &'a Method,
     asker: &'a Asker<'a>,
     links: u32,
-) -> impl Iterator<Item = Result<Charge, ChargeError>> + 'a {
+) -> impl Iterator<Item = Result<ChargeRef<'a>, ChargeError>> + 'a {
     let rules = rules.iter().filter(|rule| rule.is_for(method, asker));
     rules.filter_map(move |rule| Some(rule.charge(rule.subject(asker)?, links)))
+}
+
+/// For a decision that is waited for: the rules may have been replaced by then.
+fn owned<'a>(
+    charges: impl Iterator<Item = Result<ChargeRef<'a>, ChargeError>>,
+) -> Result<Vec<Charge>, ChargeError> {
+    charges.map(|charge| charge.map(ChargeRef::to_charge)).collect()
 }

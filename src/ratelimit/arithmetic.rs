@@ -32,6 +32,7 @@ impl Numbers {
 
 impl Tier {
     /// The numbers as they are now: windows have moved on, a bucket that is full is so from now on.
+    #[inline]
     pub(super) fn advanced(&self, numbers: Numbers, now: u64) -> Numbers {
         match self.algorithm() {
             Algorithm::FixedWindow | Algorithm::SlidingWindow => {
@@ -63,11 +64,13 @@ impl Tier {
     }
 
     /// When a bucket that is empty now is full again.
+    #[inline]
     fn latest(&self, now: u64) -> Span {
         Span { us: now + self.full().us, part: self.full().part }
     }
 
     /// Whether so many units are there. The numbers are advanced.
+    #[inline]
     pub(super) fn fits(&self, numbers: Numbers, now: u64, cost: u64) -> bool {
         match self.algorithm() {
             Algorithm::FixedWindow | Algorithm::SlidingLog => {
@@ -94,6 +97,7 @@ impl Tier {
         numbers.before * (MICROS - (now.saturating_sub(numbers.at) / self.tick_us()).min(MICROS))
     }
 
+    #[inline]
     fn plus(&self, one: Span, other: Span) -> Span {
         // Both fractions are smaller than one: so much is carried at most.
         let (part, limit) = (one.part + other.part, u64::from(self.limit()));
@@ -108,6 +112,7 @@ impl Tier {
     }
 
     /// With so many units taken, which fit. The numbers are advanced.
+    #[inline]
     pub(super) fn charged(&self, numbers: Numbers, now: u64, cost: u64) -> Numbers {
         match self.algorithm() {
             Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::SlidingLog => {
@@ -153,6 +158,7 @@ impl Tier {
     }
 
     /// When nothing is taken any more. The numbers are advanced.
+    #[inline]
     pub(super) fn full_at(&self, numbers: Numbers, now: u64) -> u64 {
         let window = self.window_us();
         match self.algorithm() {

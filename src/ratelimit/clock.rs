@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use quanta::Clock;
 
 /// Where the time comes from. Only differences of it mean anything.
 #[derive(Debug, Clone)]
@@ -10,7 +12,8 @@ pub struct MonotonicClock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    Since(Instant),
+    /// Ticks of the processor, as of when the clock was made.
+    Since(Clock, u64),
     /// Microseconds.
     Set(Arc<AtomicU64>),
 }
@@ -19,7 +22,9 @@ impl MonotonicClock {
     /// The machine's.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::Since(Instant::now()))
+        let clock = Clock::new();
+        let start = clock.raw();
+        Self(Source::Since(clock, start))
     }
 
     /// One that stands still until it is moved.
@@ -45,9 +50,10 @@ impl MonotonicClock {
 
     /// Microseconds since some instant.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> u64 {
         match &self.0 {
-            Source::Since(start) => micros_of(start.elapsed()),
+            Source::Since(clock, start) => clock.delta_as_nanos(*start, clock.raw()) / 1_000,
             Source::Set(micros) => micros.load(Ordering::SeqCst),
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::arithmetic::Numbers;
-use super::charge::Charge;
+use super::charge::ChargeRef;
 use super::receipt::Receipt;
-use super::standing::Standing;
+use super::standing::{Standing, rank};
 use super::tier::Tier;
 
 /// Where it was decided.
@@ -47,10 +47,11 @@ pub struct Decision {
     refused: u8,
     shadowed: u8,
     unavailable: bool,
-    standings: SmallVec<[Standing; 2]>,
-    matters: usize,
+    matters: u8,
+    standings: SmallVec<[Standing; 1]>,
     retry_after_us: u64,
-    receipt: Option<Receipt>,
+    /// In a box, as most have none.
+    receipt: Option<Box<Receipt>>,
 }
 
 impl Decision {
@@ -60,8 +61,8 @@ impl Decision {
             refused: 0,
             shadowed: 0,
             unavailable: false,
-            standings: SmallVec::new(),
             matters: 0,
+            standings: SmallVec::new(),
             retry_after_us: 0,
             receipt: None,
         }
@@ -103,7 +104,7 @@ impl Decision {
     /// fewest units left.
     #[must_use]
     pub fn standing(&self) -> Option<&Standing> {
-        self.standings.get(self.matters)
+        self.standings.get(usize::from(self.matters))
     }
 
     /// Of a refusal: how long until the request can pass, if nobody else takes anything. Never 0.
@@ -124,10 +125,10 @@ impl Decision {
 
     /// Takes out what is needed to give charges back; there if a policy gives something back.
     pub fn take_receipt(&mut self) -> Option<Receipt> {
-        self.receipt.take()
+        self.receipt.take().map(|receipt| *receipt)
     }
 
-    pub(super) fn set_receipt(&mut self, receipt: Option<Receipt>) {
+    pub(super) fn set_receipt(&mut self, receipt: Option<Box<Receipt>>) {
         self.receipt = receipt;
     }
 
@@ -138,35 +139,54 @@ impl Decision {
         self.retry_after_us = self.retry_after_us.max(again_us);
     }
 
+    /// Of a request with one charge; `numbers` of its tiers, in their order.
+    #[inline]
+    pub(super) fn one(
+        way: Way,
+        charge: &ChargeRef<'_>,
+        numbers: &[Numbers],
+        now: u64,
+        fits: bool,
+        receipt: Option<Box<Receipt>>,
+    ) -> Self {
+        let at = matters(charge, numbers, now, fits);
+        let (tier, numbers) = (charge.policy().tiers()[at], numbers[at]);
+        let shadow = charge.policy().is_shadow();
+        let wait = if fits { 0 } else { tier.wait(numbers, now, charge.cost().into()).max(1) };
+        Self {
+            way,
+            refused: u8::from(!fits && !shadow),
+            shadowed: u8::from(!fits && shadow),
+            unavailable: false,
+            matters: 0,
+            standings: SmallVec::from_buf([Standing {
+                charge: 0,
+                tier,
+                numbers,
+                now,
+                ahead: 0,
+                shadow,
+            }]),
+            retry_after_us: if shadow { 0 } else { wait },
+            receipt,
+        }
+    }
+
     /// How things stand for a charge; `numbers` of its tiers, in their order.
     pub(super) fn add(
         &mut self,
         place: usize,
-        charge: &Charge,
+        charge: &ChargeRef<'_>,
         numbers: &[Numbers],
         now: u64,
         fits: bool,
     ) {
-        let policy = charge.policy();
-        let standing = |tier: &Tier, numbers: &Numbers| Standing {
-            charge: u8::try_from(place).unwrap_or(u8::MAX),
-            tier: *tier,
-            numbers: *numbers,
-            now,
-            ahead: 0,
-            shadow: policy.is_shadow(),
-        };
-        let standings =
-            policy.tiers().iter().zip(numbers).map(|(tier, numbers)| standing(tier, numbers));
-        let wait = |standing: &Standing| standing.wait(charge.cost());
-        let matters = if fits {
-            standings.reduce(|one, other| if other.is_shorter(&one) { other } else { one })
-        } else {
-            standings.reduce(|one, other| if wait(&other) > wait(&one) { other } else { one })
-        };
-        if let Some(standing) = matters {
-            self.push(standing, if fits { 0 } else { wait(&standing).max(1) });
-        }
+        let at = matters(charge, numbers, now, fits);
+        let (tier, numbers) = (charge.policy().tiers()[at], numbers[at]);
+        let shadow = charge.policy().is_shadow();
+        let wait = if fits { 0 } else { tier.wait(numbers, now, charge.cost().into()).max(1) };
+        let charge = u8::try_from(place).unwrap_or(u8::MAX);
+        self.push(Standing { charge, tier, numbers, now, ahead: 0, shadow }, wait);
     }
 
     /// Charges have other places than they were decided at.
@@ -178,6 +198,7 @@ impl Decision {
         }
     }
 
+    #[inline]
     /// One more standing. `wait`: for so long it refuses; 0: it does not.
     pub(super) fn push(&mut self, standing: Standing, wait: u64) {
         let (bit, at) = (1 << standing.charge, self.standings.len());
@@ -188,16 +209,33 @@ impl Decision {
             self.refused |= bit;
             wait > self.retry_after_us
         } else {
-            let before = self.standings.get(self.matters);
+            let before = self.standing();
             let is_shorter = before.is_none_or(|b| b.shadow || standing.is_shorter(b));
             self.refused == 0 && is_shorter
         };
         if matters {
-            self.matters = at;
+            self.matters = u8::try_from(at).unwrap_or(u8::MAX);
             self.retry_after_us = self.retry_after_us.max(wait);
         }
         self.standings.push(standing);
     }
+}
+
+/// The place of the tier that matters.
+#[inline]
+fn matters(charge: &ChargeRef<'_>, numbers: &[Numbers], now: u64, fits: bool) -> usize {
+    let tiers = charge.policy().tiers();
+    if tiers.len() == 1 {
+        return 0;
+    }
+    let tiers = tiers.iter().zip(numbers).enumerate();
+    let first = if fits {
+        tiers.min_by_key(|(_, (tier, numbers))| rank(tier, **numbers, now))
+    } else {
+        let wait = |tier: &Tier, numbers: &Numbers| tier.wait(*numbers, now, charge.cost().into());
+        tiers.rev().max_by_key(|(_, (tier, numbers))| wait(tier, numbers))
+    };
+    first.map_or(0, |(at, _)| at)
 }
 
 fn places(bits: u8) -> impl Iterator<Item = usize> + use<> {

@@ -12,7 +12,6 @@ use super::decision::{Decision, Way};
 use super::policy::Refund;
 use super::receipt::Taken;
 use super::standing::Standing;
-use super::tier::Algorithm;
 
 /// How long units are kept, in microseconds. Whoever does not ask twice within this is not hot.
 pub(super) const LIFE_US: u64 = 200_000;
@@ -174,8 +173,7 @@ impl Leases {
 /// Not where it must be known of every request when it was, nor where it may be given back.
 fn may_be_leased(charge: &Charge) -> bool {
     let policy = charge.policy();
-    let has_log = policy.tiers().iter().any(|tier| tier.algorithm() == Algorithm::SlidingLog);
-    !policy.is_shadow() && policy.refund() == Refund::Never && !has_log
+    !policy.is_shadow() && policy.refund() == Refund::Never && !policy.has_log()
 }
 
 impl Asking<'_> {

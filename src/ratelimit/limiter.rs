@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::charge::{Charge, ChargeError, check};
+use super::charge::{Charge, ChargeError, ChargeRef, check};
 use super::clock::MonotonicClock;
 use super::decision::{Decision, Way};
 use super::here::Here;
@@ -85,16 +85,28 @@ impl Limiter {
         Ok(self.decide_shared(charges, true).await)
     }
 
-    /// Decides in this process only, by the whole limit: for what is too frequent to ask anybody.
+    /// Decides in this process only, by the whole limit: for what is too frequent to ask anybody. Takes
+    /// [`Charge`]s or [`ChargeRef`]s.
     ///
     /// # Errors
     /// When there are too many charges, or one twice.
-    pub fn decide_here(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
+    pub fn decide_here<'a, C>(&self, charges: &'a [C]) -> Result<Decision, ChargeError>
+    where
+        &'a C: Into<ChargeRef<'a>>,
+    {
         check(charges)?;
         // A counter that all threads share is not touched for nothing.
-        let is_named = charges.iter().any(|charge| charge.policy().names_requests());
+        let is_named = charges.iter().any(|charge| charge.into().policy().names_requests());
         let request = if is_named { self.next_request() } else { 0 };
-        Ok(self.here.decide(Way::Here, charges, request, self.clock.now(), true))
+        Ok(self.here.decide(Way::Here, charges, request, || self.clock.now(), true))
+    }
+
+    /// The same for one charge, with which nothing can be wrong.
+    #[inline]
+    #[must_use]
+    pub fn decide_one_here(&self, charge: &ChargeRef<'_>) -> Decision {
+        let request = if charge.policy().names_requests() { self.next_request() } else { 0 };
+        self.here.decide_one(Way::Here, charge, request, || self.clock.now(), true)
     }
 
     /// What [`decide`](Self::decide) would say, taking nothing.
@@ -112,14 +124,14 @@ impl Limiter {
     /// When there are too many charges, or one twice.
     pub fn peek_here(&self, charges: &[Charge]) -> Result<Decision, ChargeError> {
         check(charges)?;
-        Ok(self.here.decide(Way::Here, charges, 0, self.clock.now(), false))
+        Ok(self.here.decide(Way::Here, charges, 0, || self.clock.now(), false))
     }
 
     async fn decide_shared(&self, charges: &[Charge], take: bool) -> Decision {
         let (now, request) = (self.clock.now(), self.next_request());
         let shared = self.shared.as_ref().filter(|_| !charges.is_empty());
         let Some(shared) = shared else {
-            return self.here.decide(Way::Here, charges, request, now, take);
+            return self.here.decide(Way::Here, charges, request, || self.clock.now(), take);
         };
         // What is in hand first: it may have been the last there was.
         if let Some(passed) = shared.leases.pass(charges, now, take) {

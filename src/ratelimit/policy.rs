@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::tier::{Algorithm, Tier};
+use super::tier::Tier;
 
 /// The most tiers of a policy.
 pub const TIERS_MAX: usize = 8;
@@ -89,6 +89,9 @@ pub struct Policy {
     refund: Refund,
     shadow: bool,
     version: u64,
+    /// What the smallest tier holds.
+    capacity: u32,
+    has_log: bool,
 }
 
 impl Policy {
@@ -102,7 +105,9 @@ impl Policy {
         }
         let version = version(&name, &tiers, NonZeroU32::MIN);
         let (outage, refund) = (Outage::default(), Refund::default());
-        Ok(Self { name, tiers: tiers.into(), outage, refund, shadow: false, version })
+        let (capacity, has_log) = (capacity(&tiers), tiers.iter().any(Tier::is_log));
+        let (tiers, shadow) = (tiers.into(), false);
+        Ok(Self { name, tiers, outage, refund, shadow, version, capacity, has_log })
     }
 
     /// With another behaviour while the shared store can't be asked.
@@ -163,13 +168,17 @@ impl Policy {
     /// The most that a request may cost: what its smallest tier can hold.
     #[must_use]
     pub fn capacity(&self) -> u32 {
-        self.tiers.iter().map(Tier::capacity).min().unwrap_or(0)
+        self.capacity
     }
 
     /// Whether its requests need names: what they took is taken out again by name.
     pub(super) fn names_requests(&self) -> bool {
-        let is_log = |tier: &Tier| tier.algorithm() == Algorithm::SlidingLog;
-        self.refund != Refund::Never || self.tiers.iter().any(is_log)
+        self.refund != Refund::Never || self.has_log
+    }
+
+    /// Whether a tier keeps an entry for every unit.
+    pub(super) fn has_log(&self) -> bool {
+        self.has_log
     }
 
     /// What one of so many nodes may admit alone. It has a version of its own.
@@ -177,8 +186,13 @@ impl Policy {
         let tiers: Vec<Tier> = self.tiers.iter().map(|tier| tier.share(nodes)).collect();
         // Also alone: what is counted here during an outage is not what `decide_here` counts.
         let version = version(&self.name, &self.tiers, nodes.saturating_add(1));
-        Self { tiers: tiers.into(), version, ..self.clone() }
+        let capacity = capacity(&tiers);
+        Self { tiers: tiers.into(), version, capacity, ..self.clone() }
     }
+}
+
+fn capacity(tiers: &[Tier]) -> u32 {
+    tiers.iter().map(Tier::capacity).min().unwrap_or(0)
 }
 
 fn version(name: &PolicyName, tiers: &[Tier], share: NonZeroU32) -> u64 {
@@ -202,6 +216,7 @@ fn version(name: &PolicyName, tiers: &[Tier], share: NonZeroU32) -> u64 {
 mod tests {
     use std::time::Duration;
 
+    use super::super::tier::Algorithm;
     use super::*;
 
     fn policy(name: &str, limit: u32) -> Policy {

@@ -94,7 +94,7 @@ impl Shared {
         let answer = self.store.decide(mode, &asked, request).await?;
         let mut decision = Decision::new(Way::Store);
         for (place, (charge, answered)) in charges.iter().zip(&answer.charges).enumerate() {
-            decision.add(place, charge, &answered.numbers, answered.now, answered.fits);
+            decision.add(place, &charge.into(), &answered.numbers, answered.now, answered.fits);
         }
         if mode == Mode::Take && decision.is_allowed() {
             self.granted(&answer, charges, &decision, request, now);
@@ -151,7 +151,7 @@ impl Shared {
         if closed.is_unavailable() {
             return closed;
         }
-        let mut decision = here.decide(Way::Degraded, &local, request, now, take);
+        let mut decision = here.decide(Way::Degraded, &local, request, || now, take);
         decision.relabel(|at| places.get(at).copied().unwrap_or(at));
         decision
     }
@@ -214,14 +214,15 @@ impl Shared {
     }
 }
 
-fn receipt(answer: Answer, charges: &[Charge], request: u64) -> Option<Receipt> {
+fn receipt(answer: Answer, charges: &[Charge], request: u64) -> Option<Box<Receipt>> {
     let mut taken = Vec::new();
     for (answered, charge) in answer.charges.into_iter().zip(charges) {
         if answered.fits && charge.policy().refund() != Refund::Never {
             taken.push(Taken { charge: charge.clone(), marks: answered.numbers });
         }
     }
-    (!taken.is_empty()).then_some(Receipt { place: Place::Store, request, taken })
+    let is_due = !taken.is_empty();
+    is_due.then(|| Box::new(Receipt { place: Place::Store, request, taken }))
 }
 
 fn micros(duration: Duration) -> u64 {

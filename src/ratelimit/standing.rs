@@ -1,5 +1,6 @@
 //! How things stand for a charge.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::arithmetic::Numbers;
@@ -78,7 +79,7 @@ impl Standing {
 
     /// Whether less is left, or the same for longer.
     pub(super) fn is_shorter(&self, other: &Self) -> bool {
-        let rank = |standing: &Self| (standing.remaining(), u64::MAX - standing.tier.window_us());
+        let rank = |standing: &Self| (standing.remaining(), Reverse(standing.tier.window_us()));
         rank(self) < rank(other)
     }
 
@@ -95,4 +96,9 @@ impl Standing {
         self.ahead = ahead;
         self
     }
+}
+
+/// Of several tiers the lowest matters: the fewest units left, or as few for longer.
+pub(super) fn rank(tier: &Tier, numbers: Numbers, now: u64) -> (u32, Reverse<u64>) {
+    (tier.remaining(numbers, now), Reverse(tier.window_us()))
 }

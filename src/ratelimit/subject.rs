@@ -11,8 +11,19 @@ use sha2::{Digest, Sha256};
 pub struct Subject {
     kind: &'static str,
     form: Form,
-    id: u128,
+    /// Kind and form as a number, for keys in memory. Kinds are few and the program's own: nobody can try
+    /// for two that come to the same.
+    sort: u64,
+    /// The higher half first.
+    id: [u64; 2],
 }
+
+/// Before an address of IPv4 in IPv6, the lower half of it.
+const MAPPED: u64 = 0xffff << 32;
+
+/// Of the hash FNV-1a.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// What the number is, so that an address is never taken for a text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,17 +37,29 @@ impl Subject {
     /// One with a name or an id: an account, an API key, a route.
     #[must_use]
     pub fn new(kind: &'static str, value: &str) -> Self {
-        Self { kind, form: Form::Text, id: half(Sha256::digest(value).into()) }
+        Self::of(kind, Form::Text, half(Sha256::digest(value).into()))
     }
 
     /// An address, as it is: whoever wants to limit networks gives their first addresses.
     #[must_use]
+    #[inline]
     pub fn address(kind: &'static str, address: IpAddr) -> Self {
-        let address = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
+        let id = match address {
+            IpAddr::V4(address) => [0, MAPPED | u64::from(address.to_bits())],
+            IpAddr::V6(address) => {
+                let [high, low] =
+                    [address.to_bits() >> 64, address.to_bits() & u128::from(u64::MAX)];
+                [high, low].map(|half| u64::try_from(half).unwrap_or_default())
+            }
         };
-        Self { kind, form: Form::Address, id: address.to_bits() }
+        Self::of(kind, Form::Address, id)
+    }
+
+    #[inline]
+    fn of(kind: &'static str, form: Form, id: [u64; 2]) -> Self {
+        let fold = |sort: u64, byte: u8| (sort ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
+        let sort = kind.bytes().fold(fold(FNV_BASIS, form as u8), fold);
+        Self { kind, form, sort, id }
     }
 
     /// All of them together: for a limit that everybody shares.
@@ -56,21 +79,31 @@ impl Subject {
     pub(super) fn tag(&self) -> u128 {
         let mut hash = Sha256::new();
         hash.update([self.form as u8]);
-        hash.update(self.id.to_be_bytes());
+        hash.update(self.id.map(u64::to_be_bytes).concat());
         hash.update(self.kind);
-        half(hash.finalize().into())
+        let [high, low] = half(hash.finalize().into());
+        u128::from(high) << 64 | u128::from(low)
     }
 
-    /// Two halves of the number, for a hash in memory.
+    /// The number, for keys in memory.
+    #[inline]
     pub(super) fn halves(&self) -> [u64; 2] {
-        let bytes = self.id.to_be_bytes();
-        let half = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-        [half(&bytes[..8]), half(&bytes[8..])]
+        self.id
+    }
+
+    /// Kind and form as a number, for keys in memory.
+    #[inline]
+    pub(super) fn sort(&self) -> u64 {
+        self.sort
     }
 }
 
-fn half(digest: [u8; 32]) -> u128 {
-    digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+/// The first half of it.
+fn half(digest: [u8; 32]) -> [u64; 2] {
+    let number = |at: usize| {
+        digest[at..].first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_be_bytes(*bytes))
+    };
+    [number(0), number(8)]
 }
 
 impl fmt::Debug for Subject {

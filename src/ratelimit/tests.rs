@@ -17,6 +17,7 @@ mod nodes;
 mod outages;
 mod reference;
 mod refunds;
+mod room;
 mod topologies;
 mod traps;
 

@@ -109,8 +109,11 @@ pub struct Tier {
     window: NonZeroU32,
     burst: NonZeroU32,
     /// How long until one unit is given back, and until all are: divided once, not in every decision.
-    unit: Span,
-    full: Span,
+    /// Parts are smaller than the limit. Decisions hold copies, so this is packed.
+    unit_us: u64,
+    full_us: u64,
+    unit_part: u32,
+    full_part: u32,
 }
 
 /// A time with the fraction of a microsecond, in parts of one limit: exact, whatever the limit is.
@@ -153,15 +156,18 @@ impl Tier {
     /// Of numbers within their bounds.
     fn of(algorithm: Algorithm, limit: NonZeroU32, window: NonZeroU32, burst: NonZeroU32) -> Self {
         let (us, divisor) = (u64::from(window.get()) * MICROS, u64::from(limit.get()));
-        let unit = Span { us: us / divisor, part: us % divisor };
-        let mut tier = Self { algorithm, limit, window, burst, unit, full: unit };
-        tier.full = tier.span(u64::from(burst.get()));
-        tier
+        let packed = |part: u64| u32::try_from(part).unwrap_or(u32::MAX);
+        let (unit_us, unit_part) = (us / divisor, packed(us % divisor));
+        let (full_us, full_part) = (unit_us, unit_part);
+        let tier = Self { algorithm, limit, window, burst, unit_us, full_us, unit_part, full_part };
+        let full = tier.span(u64::from(burst.get()));
+        Self { full_us: full.us, full_part: packed(full.part), ..tier }
     }
 
     /// How long it takes until all units are given back.
+    #[inline]
     pub(super) fn full(&self) -> Span {
-        self.full
+        Span { us: self.full_us, part: u64::from(self.full_part) }
     }
 
     /// How units are counted.
@@ -188,6 +194,11 @@ impl Tier {
         self.burst.get()
     }
 
+    /// Whether an entry is kept for every unit.
+    pub(super) fn is_log(&self) -> bool {
+        self.algorithm == Algorithm::SlidingLog
+    }
+
     /// What one of so many nodes may admit alone: an equal part, rounded down, but at least one unit.
     #[must_use]
     pub(super) fn share(&self, nodes: NonZeroU32) -> Self {
@@ -207,9 +218,10 @@ impl Tier {
 
     /// How long it takes until so many units are given back. At most `capacity` units: more could
     /// overflow.
+    #[inline]
     pub(super) fn span(&self, units: u64) -> Span {
-        let (limit, parts) = (u64::from(self.limit.get()), units * self.unit.part);
-        let us = units * self.unit.us;
+        let (limit, parts) = (u64::from(self.limit.get()), units * u64::from(self.unit_part));
+        let us = units * self.unit_us;
         if parts < limit {
             return Span { us, part: parts };
         }

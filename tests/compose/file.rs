@@ -42,6 +42,8 @@ pub struct Service {
     pub healthcheck: HealthCheck,
     pub deploy: Deploy,
     #[serde(default)]
+    pub command: Vec<String>,
+    #[serde(default)]
     pub environment: BTreeMap<String, String>,
     #[serde(default)]
     pub ports: Vec<String>,

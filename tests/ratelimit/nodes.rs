@@ -3,7 +3,7 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::support::NewLink;
+use crate::support::{NewLink, RedisServer};
 
 /// How many ask at the same time.
 const CLIENTS: usize = 64;
@@ -104,6 +104,28 @@ async fn counts_in_redis_are_kept_when_policies_are_read_again() {
     one.client.get("/api/v1/stats").await.expect(200);
     two.client.get("/api/v1/stats").await.expect(429);
     one.client.get("/api/v1/stats").await.expect(429);
+}
+
+/// Trap 3: the cache's Redis may evict, so counts have one of their own if that is named: they stand there,
+/// hold on all nodes, and outlast what happens to the cache. Links do not go there.
+#[tokio::test]
+async fn trap_3_counts_land_in_the_redis_of_the_limits_and_not_in_that_of_the_cache() {
+    let counts = RedisServer::start();
+    let reads = policy("reads", "/api/v1/stats", "key", 3, "");
+    let settings = only(&reads).on_redis().with("HOPLOG_RATE_LIMIT_URL", &counts.url());
+    let server = settings.with("HOPLOG_RATE_LIMIT_DEADLINE_MS", "1000").start();
+    let path = format!("/{}", server.client.code(NewLink::to(URL)).await);
+    server.client.visit(&path).await.expect(302);
+    for _ in 0..3 {
+        server.client.get("/api/v1/stats").await.expect(200);
+    }
+    let keys = ["EVAL", "return table.concat(redis.call('KEYS', '*'), ' ')", "0"];
+    let (kept, counted) = (server.settings.redis().command(&keys), counts.command(&keys));
+    assert!(!kept.contains("hoplog:limit:"), "{kept}");
+    assert!(counted.contains(":reads:"), "{counted}");
+    assert!(counted.split(' ').all(|key| key.starts_with("hoplog:limit:")), "{counted}");
+    server.settings.redis().flush();
+    server.client.get("/api/v1/stats").await.expect(429);
 }
 
 /// Trap 9 (R17): a Redis that hangs costs nobody an answer, and each policy does what it says.

@@ -60,7 +60,7 @@ async fn the_script_and_the_process_agree_on_every_number() {
         let (now, take) = (clock.now(), random.random_bool(0.9));
         let mode = if take { Mode::Take } else { Mode::Look };
         let mut there = shared.ask(mode, &charges, request_id, now).await.unwrap();
-        let mut here_too = here.decide(Way::Store, &charges, request_id, now, take);
+        let mut here_too = here.decide(Way::Store, &charges, request_id, || now, take);
         let receipt = (there.take_receipt(), here_too.take_receipt());
         assert_eq!(format!("{there:?}"), format!("{here_too:?}"), "request {request_id}");
         allowed += u64::from(there.is_allowed());
