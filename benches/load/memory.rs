@@ -34,6 +34,7 @@ pub async fn measure(run: &Run, figures: &mut Figures) {
         let server = Node { backend, ..idle }.start().await;
         tokio::time::sleep(IDLE).await;
         figures.add(title, megabytes(server.memory_bytes("VmRSS:")));
+        figures.add(&own(title), megabytes(server.memory_bytes("RssAnon:")));
     }
     for ((title, _), ack) in ROWS.into_iter().skip(2).zip(["queued", "durable"]) {
         let server = Node { ack, links: HOT_LINKS, ..idle }.start().await;
@@ -41,6 +42,12 @@ pub async fn measure(run: &Run, figures: &mut Figures) {
         assert!(outcome.errors == 0.0, "{outcome:?}");
         figures.add(title, megabytes(server.peak_memory_bytes()));
     }
+}
+
+/// Without the program's own pages: the kernel maps those around each that is run, and takes them back when
+/// it wants to.
+fn own(title: &str) -> String {
+    format!("{title}: what it has written to")
 }
 
 fn megabytes(bytes: u64) -> f64 {
@@ -52,6 +59,10 @@ pub fn report(figures: &Figures) -> String {
     let mut table = Table::new(&["memory of a node", "MB, median (range)", "at most"]);
     for (title, target) in ROWS.into_iter().filter(|(title, _)| figures.has(title)) {
         table.row(&[title.to_owned(), figures.spread(title), target.to_owned()]);
+        let own = own(title);
+        if figures.has(&own) {
+            table.row(&[own.clone(), figures.spread(&own), "–".to_owned()]);
+        }
     }
     format!("\n{}", table.text())
 }
