@@ -117,5 +117,5 @@ pub fn report(figures: &Figures) -> String {
             }
         }
     }
-    format!("\n{}", table.text())
+    table.text()
 }

@@ -93,7 +93,7 @@ async fn main() {
         memory::measure(&run, &mut figures).await;
     }
     let tables = [redirects::report(&figures), creates::report(&figures), memory::report(&figures)];
-    let text = format!("{}\n{}", heading(&run), tables.concat());
+    let text = format!("{}{}", heading(&run), tables.concat());
     println!("\n{text}");
     if write {
         put_into_documentation(&text);

@@ -64,5 +64,5 @@ pub fn report(figures: &Figures) -> String {
             table.row(&[own.clone(), figures.spread(&own), "–".to_owned()]);
         }
     }
-    format!("\n{}", table.text())
+    table.text()
 }

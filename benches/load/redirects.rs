@@ -185,7 +185,7 @@ fn half_load(figures: &Figures) -> String {
             ]);
         }
     }
-    format!("\n{}", table.text())
+    table.text()
 }
 
 fn limits(figures: &Figures) -> String {
@@ -209,5 +209,5 @@ fn limits(figures: &Figures) -> String {
         let [rate, times] = cells(figures, title);
         table.row(&[vec![title.to_owned()], rate, vec![ratio], times].concat());
     }
-    format!("\n{}", table.text())
+    table.text()
 }

@@ -67,19 +67,26 @@ fn number(figure: f64) -> String {
 }
 
 /// A table in the making.
-pub struct Table(String);
+pub struct Table {
+    head: String,
+    rows: String,
+}
 
 impl Table {
     pub fn new(head: &[&str]) -> Self {
         let line = "---|".repeat(head.len());
-        Self(format!("| {} |\n|{line}\n", head.join(" | ")))
+        Self { head: format!("| {} |\n|{line}\n", head.join(" | ")), rows: String::new() }
     }
 
     pub fn row(&mut self, cells: &[String]) {
-        writeln!(self.0, "| {} |", cells.join(" | ")).expect("a string takes it");
+        writeln!(self.rows, "| {} |", cells.join(" | ")).expect("a string takes it");
     }
 
+    /// With an empty line before it; nothing of what was not measured.
     pub fn text(self) -> String {
-        self.0
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        format!("\n{}{}", self.head, self.rows)
     }
 }
