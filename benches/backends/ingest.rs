@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::load::visit;
+use super::load::{Traffic, visit};
 use super::support::Client;
-use super::{Backend, Report, caught_up, create_links};
+use super::{Backend, CONNECTIONS, LINKS, Report, caught_up, create_links};
 
 /// The read models that clicks go to.
 const PROJECTIONS: [&str; 2] = ["clicks", "click_statistics"];
@@ -27,10 +27,14 @@ pub async fn measure(backend: Backend, report: &mut Report) {
     steady(backend, &server.url, client, report).await;
 }
 
+fn traffic(rate: Option<u32>, time: Duration) -> Traffic {
+    Traffic { connections: CONNECTIONS, links: LINKS, rate, time }
+}
+
 /// Every click that was answered is in both read models at the end.
 async fn full(backend: Backend, url: &str, client: &Client, report: &mut Report) {
     let started = Instant::now();
-    let visits = visit(url, None, FULL).await;
+    let visits = visit(url, traffic(None, FULL)).await;
     all_caught_up(client).await;
     let rate = visits.answered as f64 / started.elapsed().as_secs_f64();
     report.add("redirects/s, durable, 256 connections, projectors running", backend, visits.rate());
@@ -38,7 +42,7 @@ async fn full(backend: Backend, url: &str, client: &Client, report: &mut Report)
     for projection in PROJECTIONS {
         client.post(&format!("/api/v1/projections/{projection}/pause"), &().into()).await;
     }
-    let visits = visit(url, None, FULL).await;
+    let visits = visit(url, traffic(None, FULL)).await;
     let started = Instant::now();
     for projection in PROJECTIONS {
         client.post(&format!("/api/v1/projections/{projection}/resume"), &().into()).await;
@@ -57,7 +61,7 @@ async fn all_caught_up(client: &Client) {
 async fn steady(backend: Backend, url: &str, client: &Client, report: &mut Report) {
     let mut lags = Vec::new();
     let visits = {
-        let mut visits = std::pin::pin!(visit(url, Some(STEADY_RATE), STEADY));
+        let mut visits = std::pin::pin!(visit(url, traffic(Some(STEADY_RATE), STEADY)));
         loop {
             tokio::select! {
                 visits = &mut visits => break visits,

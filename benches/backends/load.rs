@@ -9,13 +9,21 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::LINKS;
-
-/// Visitors at the same time.
-const CONNECTIONS: u32 = 256;
-
 /// Different requests each visitor has.
 const REQUESTS: usize = 512;
+
+/// Who comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    /// Visitors at the same time.
+    pub connections: u32,
+    /// How many links they visit, `b0`, `b1`, …, by Zipf's law.
+    pub links: usize,
+    /// Visits a second; none: each visitor goes on as soon as they are answered.
+    pub rate: Option<u32>,
+    /// For how long.
+    pub time: Duration,
+}
 
 /// What visitors saw.
 pub struct Visits {
@@ -45,15 +53,18 @@ pub fn percentile_ms(sorted: &[Duration], share: f64) -> f64 {
     sorted[place].as_secs_f64() * 1_000.0
 }
 
-/// Visits for some time; at a rate a second, if there is one, else one after the other.
-pub async fn visit(url: &str, rate: Option<u32>, time: Duration) -> Visits {
+/// Visits for some time. At a rate, a visit is timed from when it was due: that a visitor waits for an answer
+/// makes none of their later visits look faster. It is due at a tick of the clock, which comes up to 1 ms late, too.
+pub async fn visit(url: &str, traffic: Traffic) -> Visits {
+    let Traffic { connections, links, rate, time } = traffic;
     let address = url.trim_start_matches("http://").to_owned();
     let started = Instant::now();
-    let pause = rate.map(|rate| Duration::from_secs(1) * CONNECTIONS / rate);
+    let pause = rate.map(|rate| Duration::from_secs(1) * connections / rate);
     let mut visitors = JoinSet::new();
-    for number in 0..CONNECTIONS {
-        let begin = started + pause.unwrap_or_default() * number / CONNECTIONS;
-        visitors.spawn(visitor(address.clone(), begin, pause, started + time));
+    for number in 0..connections {
+        let begin = started + pause.unwrap_or_default() * number / connections;
+        let requests = requests(links);
+        visitors.spawn(visitor(address.clone(), requests, begin, pause, started + time));
     }
     let mut latencies = Vec::new();
     while let Some(seen) = visitors.join_next().await {
@@ -65,11 +76,11 @@ pub async fn visit(url: &str, rate: Option<u32>, time: Duration) -> Visits {
 
 async fn visitor(
     address: String,
+    requests: Vec<Vec<u8>>,
     begin: Instant,
     pause: Option<Duration>,
     end: Instant,
 ) -> Vec<Duration> {
-    let requests = requests();
     let mut stream = TcpStream::connect(&address).await.expect("the server accepts");
     stream.set_nodelay(true).expect("a socket option");
     let mut latencies = Vec::new();
@@ -101,9 +112,9 @@ async fn read_redirect(stream: &mut TcpStream, answer: &mut [u8]) {
     assert!(answer.starts_with(b"HTTP/1.1 302"), "{}", String::from_utf8_lossy(answer));
 }
 
-/// Visits of links drawn by Zipf's law, by three browsers.
-fn requests() -> Vec<Vec<u8>> {
-    let weights = WeightedIndex::new((1..=LINKS).map(|n| 1.0 / n as f64)).expect("weights");
+/// Visits by three browsers.
+fn requests(links: usize) -> Vec<Vec<u8>> {
+    let weights = WeightedIndex::new((1..=links).map(|n| 1.0 / n as f64)).expect("weights");
     let agents = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",

@@ -33,6 +33,9 @@ const ROUNDS: usize = 3;
 /// Codes that visits are drawn from, by Zipf's law.
 const LINKS: usize = 1_000;
 
+/// Visitors at the same time.
+const CONNECTIONS: u32 = 256;
+
 /// How long what is on the log may take to be in the read models.
 const PATIENCE: Duration = Duration::from_mins(5);
 

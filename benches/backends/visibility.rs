@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::load::{percentile_ms, visit};
+use super::load::{Traffic, percentile_ms, visit};
 use super::support::{Client, NewLink, Settings};
-use super::{Backend, Report, create_links};
+use super::{Backend, CONNECTIONS, LINKS, Report, create_links};
 
 /// How many changes of each kind are measured.
 const CHANGES: usize = 300;
@@ -26,8 +26,9 @@ pub async fn measure(report: &mut Report) {
     create_links(one).await;
     tell(changes(one, two).await, "idle", report);
     let load = async {
-        let time = Some(VISITS_PER_SECOND);
-        tokio::join!(visit(&nodes[0].url, time, VISITED), visit(&nodes[1].url, time, VISITED));
+        let rate = Some(VISITS_PER_SECOND);
+        let traffic = Traffic { connections: CONNECTIONS, links: LINKS, rate, time: VISITED };
+        tokio::join!(visit(&nodes[0].url, traffic), visit(&nodes[1].url, traffic));
     };
     let seen = tokio::select! {
         seen = changes(one, two) => seen,

@@ -152,7 +152,7 @@ impl Settings {
 
     /// The program, with this server's settings and nothing of the caller's.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hoplog"));
+        let mut command = Command::new(program());
         command
             .env_clear()
             .env("HOPLOG_LISTEN", "127.0.0.1:0")
@@ -218,6 +218,11 @@ impl Settings {
     }
 }
 
+/// The program of this build, or the one that `HOPLOG` names: benchmarks compare builds.
+fn program() -> PathBuf {
+    std::env::var_os("HOPLOG").map_or_else(|| env!("CARGO_BIN_EXE_hoplog").into(), PathBuf::from)
+}
+
 fn held<S>(server: Option<&Arc<Mutex<S>>>) -> MutexGuard<'_, S> {
     server.expect("the settings have such a server").lock().expect("no test panicked")
 }
@@ -268,10 +273,16 @@ impl Server {
     /// The most memory the server has held so far.
     #[cfg(target_os = "linux")]
     pub fn peak_memory_bytes(&self) -> u64 {
+        self.memory_bytes("VmHWM:")
+    }
+
+    /// What the kernel tells of the server's memory under a name.
+    #[cfg(target_os = "linux")]
+    pub fn memory_bytes(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the server is running");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let figure = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = figure.and_then(|figure| figure.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("the kernel tells it") * 1024
     }
 
