@@ -222,10 +222,10 @@ impl QuarterClick {
 /// Seven bits for each byte, the lowest first; the highest bit says that there are more.
 fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
+        bytes.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    bytes.push((number & 0x7f) as u8);
+    bytes.push(number.to_le_bytes()[0]);
 }
 
 fn take_number(bytes: &mut &[u8]) -> Result<usize, QuarterError> {
