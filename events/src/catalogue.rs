@@ -46,7 +46,7 @@ pub struct EventType {
 }
 
 /// The data of an event is not what its type says. The event can't be handled by this version.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("data of {event_type}: {reason}")]
 pub struct DecodeError {
     /// The type as it was written.

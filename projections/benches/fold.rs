@@ -21,6 +21,7 @@ use hoplog_projections::clicks::ClicksProjection;
 use hoplog_projections::lease::Part;
 use hoplog_projections::partition::{Partitions, Share};
 use hoplog_projections::projection::Projection;
+use hoplog_projections::runner::Batch;
 use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{Database, ReadModels};
 use tempfile::TempDir;
@@ -98,7 +99,9 @@ fn projection(name: &str) -> Arc<dyn Projection> {
 fn fold(bencher: Bencher<'_, '_>, name: &str) {
     let (projection, events) = (projection(name), &WORLD.events);
     let everything = Share::All(Partitions::ONE);
-    bencher.counter(ItemsCount::new(CLICKS)).bench(|| projection.fold(events, everything));
+    bencher
+        .counter(ItemsCount::new(CLICKS))
+        .bench(|| projection.fold(&Batch::from(events.clone()), everything));
 }
 
 /// The same work in four partitions, one after the other: each passes over what is not its own.
@@ -108,7 +111,8 @@ fn fold_in_four_partitions(bencher: Bencher<'_, '_>, name: &str) {
     let four = Partitions::new(4).expect("four partitions");
     bencher.counter(ItemsCount::new(CLICKS)).bench(|| {
         for partition in (0..4).filter_map(|number| four.get(number)) {
-            divan::black_box(projection.fold(events, Share::One(partition)).expect("clicks"));
+            let batch = Batch::from(events.clone());
+            divan::black_box(projection.fold(&batch, Share::One(partition)).expect("clicks"));
         }
     });
 }

@@ -8,9 +8,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 /// The tables of each read model of clicks.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     ("clicks", "clicks"),
     ("click_statistics", "totals"),
+    ("click_statistics", "quarters"),
     ("click_statistics", "buckets"),
     ("top_links", "scores"),
 ];

@@ -3,7 +3,8 @@
 //! the same rows into a file of the same settings.
 //!
 //! `cargo bench -p hoplog-projections --bench rebuild --features postgres-server [-- --write]`; with
-//! `--write` the table goes into docs/performance.md. `CLICKS` says how many there are.
+//! `--write` the table goes into docs/performance.md. `CLICKS` says how many there are, and `ROUNDS`
+//! how often each is measured.
 
 #![expect(
     clippy::expect_used,
@@ -41,6 +42,10 @@ const HOURS: [usize; 2] = [24, 1];
 /// How often each is measured; the median counts.
 const ROUNDS: usize = 5;
 
+fn rounds() -> usize {
+    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
+}
+
 /// How long the read models may take for all clicks.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -58,7 +63,7 @@ async fn main() {
     let tables = tables.join("\n");
     println!("{tables}");
     if std::env::args().any(|argument| argument == "--write") {
-        write(&format!("Median of {ROUNDS} rounds.\n\n{tables}"));
+        write(&format!("Median of {} rounds.\n\n{tables}", rounds()));
     }
 }
 
@@ -84,7 +89,7 @@ async fn on_postgres(log: &Arc<dyn EventLog>, clicks: usize) -> String {
     let models = open(database.await.expect("a database"), log).await;
     let mut connection = PgConnection::connect(&server.url()).await.expect("a connection");
     let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         rebuilds.push(rebuild(&models).await);
         let (count, took) = plain::copy_on_postgres(&mut connection).await;
         copies.push(took);
@@ -99,7 +104,7 @@ async fn on_sqlite(log: &Arc<dyn EventLog>, clicks: usize, dir: &Path) -> String
     let database = Database::open_sqlite(&file).await.expect("a database");
     let models = open(database, log).await;
     let (mut rebuilds, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         rebuilds.push(rebuild(&models).await);
         let (count, took) = plain::insert_on_sqlite(&file, dir).await;
         copies.push(took);

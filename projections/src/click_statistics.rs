@@ -8,8 +8,10 @@ mod accumulate;
 mod cells;
 mod fold;
 mod intervals;
+mod quarter;
 mod queries;
 mod totals;
+mod write;
 
 use std::borrow::Cow;
 
@@ -26,18 +28,12 @@ pub use totals::ClickTotals;
 pub const NAME: &str = "click_statistics";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// The `link` of the rows that count all links of a partition together; no link is called that,
 /// as no domain is empty.
 fn all_links(partition: u32) -> Cow<'static, str> {
     if partition == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("/{partition}")) }
-}
-
-/// The same for the partition of a link, which may be such a name itself.
-fn all_links_beside(link: &str, partitions: Partitions) -> Cow<'_, str> {
-    let is_of_all = link.is_empty() || link.starts_with('/');
-    if is_of_all { Cow::Borrowed(link) } else { all_links(partitions.number_of(link)) }
 }
 
 /// A condition for the rows of all links together, of however many partitions there are: `$1` is

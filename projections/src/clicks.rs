@@ -1,6 +1,7 @@
 //! Every single click, newest first; also what filtered statistics are computed from.
 
 pub(crate) mod batch;
+pub(crate) mod decoded;
 mod erased;
 mod fold;
 mod queries;
@@ -14,3 +15,8 @@ pub use visits::{Place, Visit, Visitor};
 
 /// The projection's name.
 pub const NAME: &str = "clicks";
+
+/// How much is folded at once while tables of clicks are built, in bytes of events: the same for all
+/// of them, so that those that are built at the same time read and decode the log once. More is
+/// better where many clicks meet in one row.
+pub(crate) const BUILD_BATCH_BYTES: usize = 24 * 1024 * 1024;

@@ -17,6 +17,7 @@ mod row;
 mod rows;
 mod snapshot;
 mod sqlite;
+mod texts;
 mod transaction;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ pub(crate) use row::{Row, bad_row};
 pub(crate) use rows::{Column, Rows};
 pub(crate) use snapshot::Snapshot;
 use sqlite::SqliteDatabase;
+pub(crate) use texts::{TextId, Texts};
 pub(crate) use transaction::Transaction;
 
 /// Why the database did not answer.

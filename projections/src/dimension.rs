@@ -100,6 +100,11 @@ impl Dimension {
         }
     }
 
+    /// Whether a click is counted whose value is empty, or is not.
+    pub(crate) fn counts(self, empty: bool) -> bool {
+        !empty || !self.skips_empty()
+    }
+
     /// Whether a click without a value is left out of the breakdown.
     fn skips_empty(self) -> bool {
         matches!(
@@ -124,13 +129,9 @@ impl<'a> Values<'a> {
         self.0[dimension as usize] = value;
     }
 
-    pub(crate) fn get(&self, dimension: Dimension) -> &'a str {
-        self.0[dimension as usize]
-    }
-
     /// The dimensions in which the click is counted, with its values.
     pub(crate) fn counted(&self) -> impl Iterator<Item = (Dimension, &'a str)> {
         let all = Dimension::ALL.into_iter().zip(self.0);
-        all.filter(|(dimension, value)| !value.is_empty() || !dimension.skips_empty())
+        all.filter(|(dimension, value)| dimension.counts(value.is_empty()))
     }
 }

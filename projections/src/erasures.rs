@@ -61,13 +61,26 @@ impl Erasures {
     /// # Errors
     /// When the database can't answer.
     pub async fn next(&self, after: Uuid) -> Result<Option<Begun>, DatabaseError> {
-        let sql = "select id, log_id, plan from erasures where id > $1 order by id limit 1";
+        self.first("id > $1", after).await
+    }
+
+    /// One that is under way.
+    ///
+    /// # Errors
+    /// When the database can't answer.
+    pub async fn get(&self, id: Uuid) -> Result<Option<Begun>, DatabaseError> {
+        self.first("id = $1", id).await
+    }
+
+    async fn first(&self, condition: &str, id: Uuid) -> Result<Option<Begun>, DatabaseError> {
+        let sql =
+            format!("select id, log_id, plan from erasures where {condition} order by id limit 1");
         let read = |row: &Row| {
             let (id, log) = (row.parse(0)?, LogId(row.parse(1)?));
             Ok(Begun { id, log, plan: row.text(2)?.to_owned() })
         };
-        let values = [after.to_string().into()];
-        let found = self.database.fetch(Purpose::Projection, sql.to_owned(), &values, read).await?;
+        let values = [id.to_string().into()];
+        let found = self.database.fetch(Purpose::Projection, sql, &values, read).await?;
         Ok(found.into_iter().next())
     }
 

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
 use crate::database::{DatabaseError, Transaction};
 use crate::partition::Share;
+use crate::runner::Batch;
 use crate::table_set::TableSet;
 
 /// One table of a projection.
@@ -71,8 +71,7 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// When an event can't be read. It is looked for, and parked.
-    fn fold(&self, events: &[RecordedEvent], share: Share)
-    -> Result<Box<dyn Changes>, DecodeError>;
+    fn fold(&self, batch: &Batch, share: Share) -> Result<Box<dyn Changes>, DecodeError>;
 }
 
 /// What a batch of events changes.

@@ -17,7 +17,7 @@ use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
 use crate::parking::{self, ParkedSequence};
 use crate::partition::Partitions;
 use crate::projection::Projection;
-use crate::rebuild::{RebuildReport, VerifyReport};
+use crate::rebuild::{RebuildReport, SharedReads, VerifyReport};
 use crate::runner::{
     Applier, BATCHES_MAX, Command, First, History, Job, Progress, Retried, State, Status,
     WorkerError,
@@ -119,11 +119,12 @@ impl ReadModels {
         let sets = ActiveSets::new(active.iter().map(|(set, _)| *set));
         let listener = Listener::default();
         let room = Arc::new(Semaphore::new(BATCHES_MAX));
+        let reads = Arc::new(SharedReads::default());
         let mut projections = Vec::new();
         for (projection, (_, version)) in all.into_iter().zip(active) {
             let (database, log, sets) = (database.clone(), Arc::clone(&log), sets.clone());
             let (listener, room) = (Listener::clone(&listener), Arc::clone(&room));
-            let last_stretch = Arc::default();
+            let (last_stretch, reads) = (Arc::default(), Arc::clone(&reads));
             let applier = Applier {
                 projection,
                 database,
@@ -134,6 +135,7 @@ impl ReadModels {
                 room,
                 listener,
                 last_stretch,
+                reads,
             };
             projections.push(Running::open(applier, version).await?);
         }

@@ -18,7 +18,10 @@ use crate::runner::{Applier, Backoff, History, Progress, WorkerError};
 use crate::table_set::TableSet;
 
 mod bring;
+mod reads;
 mod verify;
+
+pub(crate) use reads::SharedReads;
 
 pub use verify::{DIFFERENCES_MAX, TableReport, VerifyReport};
 
@@ -62,6 +65,7 @@ struct Course {
     /// Whether it may do without what the log no longer has.
     history: History,
     begun: Instant,
+    reading: reads::Reading,
     begun_at: Sequence,
     build: Build,
     trimmed_events: u64,
@@ -70,8 +74,7 @@ struct Course {
 impl Course {
     /// The last event that every partition accounts for.
     fn reached(&self) -> Sequence {
-        let sequences = self.checkpoints.iter().map(|checkpoint| checkpoint.sequence);
-        sequences.min().unwrap_or_default()
+        reached(&self.checkpoints)
     }
 
     /// Notes how far it is on its way to a sequence.
@@ -154,11 +157,20 @@ impl Builder {
         let build =
             Build { purpose, events_done, events_total, facts, elapsed: Duration::default() };
         let begun = Instant::now();
-        let (trimmed_events, begun_at) = (0, Sequence::START);
-        let history = History::Whole;
-        let mut course =
-            Course { set, checkpoints, aside, history, begun, begun_at, build, trimmed_events };
-        course.begun_at = course.reached();
+        let begun_at = reached(&checkpoints);
+        let reading = self.applier.reads.begin(self.applier.projection.topic(), begun_at);
+        let (trimmed_events, history) = (0, History::Whole);
+        let course = Course {
+            set,
+            checkpoints,
+            aside,
+            history,
+            begun,
+            reading,
+            begun_at,
+            build,
+            trimmed_events,
+        };
         self.tell(Some(build));
         course
     }
@@ -263,6 +275,10 @@ impl Builder {
     async fn head(&self) -> Result<Sequence, WorkerError> {
         Ok(self.applier.log.head(self.applier.projection.topic()).await?.sequence)
     }
+}
+
+fn reached(checkpoints: &[Checkpoint]) -> Sequence {
+    checkpoints.iter().map(|checkpoint| checkpoint.sequence).min().unwrap_or_default()
 }
 
 fn partitions_of(checkpoints: &[Checkpoint]) -> Partitions {

@@ -33,7 +33,7 @@ use hoplog_events::position::Position;
 use crate::database::DatabaseError;
 
 pub(crate) use apply::Applier;
-pub(crate) use batch::Batch;
+pub use batch::Batch;
 pub(crate) use job::{History, Job};
 pub use park::{First, Retried};
 pub(crate) use status::PartitionProgress;

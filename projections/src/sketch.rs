@@ -100,35 +100,25 @@ impl Sketch {
         }
     }
 
-    /// Everybody of some sketches. What many small ones have is gathered first and put in order
-    /// once: merging them one by one would go through all that is there for each.
-    pub(crate) fn union<'a>(sketches: impl Iterator<Item = &'a Sketch>) -> Self {
-        let (mut gathered, mut dense) = (Vec::new(), None::<Box<[u8; REGISTERS]>>);
-        for sketch in sketches {
-            match &sketch.0 {
-                Registers::Sparse(entries) => gathered.extend_from_slice(entries),
-                Registers::Dense(ranks) => match &mut dense {
-                    Some(dense) => raise_to(dense, ranks),
-                    None => dense = Some(ranks.clone()),
-                },
-            }
-        }
-        if let Some(mut ranks) = dense {
-            raise_all(&mut ranks, &gathered);
-            return Self(Registers::Dense(ranks));
-        }
+    /// The sketch of visitors whose registers are known already. Sorting is nothing where they are
+    /// in order.
+    pub(crate) fn of_places(places: Vec<Place>) -> Self {
+        Self::of_entries(places.into_iter().map(|place| place.0).collect())
+    }
+
+    fn of_entries(mut entries: Vec<u32>) -> Self {
         // The highest rank of each register comes last, and stays.
-        gathered.sort_unstable();
-        gathered.dedup_by(|later, kept| {
+        entries.sort_unstable();
+        entries.dedup_by(|later, kept| {
             let same = index(*later) == index(*kept);
             if same {
                 *kept = *later;
             }
             same
         });
-        let mut union = Self(Registers::Sparse(gathered));
-        union.widen();
-        union
+        let mut sketch = Self(Registers::Sparse(entries));
+        sketch.widen();
+        sketch
     }
 
     /// About how many visitors there are.
@@ -192,10 +182,22 @@ impl Sketch {
 }
 
 /// The register that a visitor sets, and how high.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u32);
 
 impl Place {
+    /// The three bytes that it is written as, in the order of the places.
+    pub(crate) fn to_bytes(self) -> [u8; 3] {
+        let [_, a, b, c] = self.0.to_be_bytes();
+        [a, b, c]
+    }
+
+    /// Reads what `to_bytes` wrote; `None`: it was something else.
+    pub(crate) fn from_bytes([a, b, c]: [u8; 3]) -> Option<Self> {
+        let entry = u32::from_be_bytes([0, a, b, c]);
+        is_entry(entry).then_some(Self(entry))
+    }
+
     pub(crate) fn of(visitor: VisitorHash) -> Self {
         let hash = mix(visitor.0);
         let rest = hash << INDEX_BITS;
@@ -212,6 +214,11 @@ fn mix(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ hash >> 31
+}
+
+/// Whether a register can be so.
+fn is_entry(entry: u32) -> bool {
+    index(entry) < REGISTERS && (1..=RANK_MAX).contains(&rank(entry))
 }
 
 fn index(entry: u32) -> usize {
@@ -276,8 +283,7 @@ fn sparse_from_bytes(bytes: &[u8]) -> Result<Sketch, SketchError> {
         .map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]))
         .collect();
     let ordered = entries.windows(2).all(|pair| index(pair[0]) < index(pair[1]));
-    let valid = |entry: &u32| index(*entry) < REGISTERS && (1..=RANK_MAX).contains(&rank(*entry));
-    if ordered && entries.iter().all(valid) {
+    if ordered && entries.iter().all(|entry| is_entry(*entry)) {
         Ok(Sketch(Registers::Sparse(entries)))
     } else {
         Err(SketchError)

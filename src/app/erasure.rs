@@ -23,6 +23,7 @@ use hoplog_projections::read_models::{NoBuilds, OperationError};
 use hoplog_projections::runner::WorkerError;
 use hoplog_projections::sketch::surrogate;
 use hoplog_projections::user_agents::UserAgents;
+use uuid::Uuid;
 
 use super::App;
 use crate::commands::erase_clicks::{AnonymousClick, Asked, EVENT_CLICKS_MAX};
@@ -177,33 +178,36 @@ impl App {
         // What can't be finished is in nobody's way.
         let Finished { told, .. } = self.finish_clicks(no_builds).await?;
         erasure.position = told.unwrap_or(head);
-        let (agents, mut place) = (UserAgents::default(), Some(Place::START));
-        let clicks = self.read_models.clicks();
-        while let Some(after) = place {
-            let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
-            place = next;
-            let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
-            for some in anonymous.chunks(EVENT_CLICKS_MAX) {
-                self.erase_clicks(asked, some, no_builds, &mut erasure).await?;
-            }
+        for id in self.note_clicks_of(asked, visitor, head).await? {
+            let Some((_, clicks)) = self.noted_clicks(id).await? else { continue };
+            let (events, told) = self.complete_clicks(id, asked, &clicks, no_builds).await?;
+            erasure.events += events;
+            erasure.clicks += clicks.len();
+            erasure.position = told;
         }
         self.wait_for(clicks::NAME, Some(erasure.position)).await?;
         Ok(erasure)
     }
 
-    async fn erase_clicks(
+    /// Notes all clicks of a visitor before the first is touched: whatever happens then, all of them
+    /// are brought to their end. Gives the ids of the notes.
+    async fn note_clicks_of(
         &self,
         asked: &Asked,
-        anonymous: &[AnonymousClick],
-        no_builds: &NoBuilds,
-        erasure: &mut Erasure,
-    ) -> Result<(), ErasureError> {
-        let id = self.begin_erasure(&Plan::clicks(asked, anonymous)).await?;
-        let (events, told) = self.complete_clicks(id, asked, anonymous, no_builds).await?;
-        erasure.events += events;
-        erasure.clicks += anonymous.len();
-        erasure.position = told;
-        Ok(())
+        visitor: &Visitor,
+        head: Position,
+    ) -> Result<Vec<Uuid>, ErasureError> {
+        let (agents, mut place) = (UserAgents::default(), Some(Place::START));
+        let (clicks, mut noted) = (self.read_models.clicks(), Vec::new());
+        while let Some(after) = place {
+            let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
+            place = next;
+            let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
+            for some in anonymous.chunks(EVENT_CLICKS_MAX) {
+                noted.push(self.begin_erasure(&Plan::clicks(asked, some)).await?);
+            }
+        }
+        Ok(noted)
     }
 
     /// Waits until a read model has erased it, and drops its tables that nobody reads.

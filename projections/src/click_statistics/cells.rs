@@ -1,45 +1,35 @@
 //! A batch of clicks, reduced in memory to the numbers that change.
 
-use std::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::HashMap;
 
-use super::all_links;
-use crate::database::without_nul;
-use crate::dimension::{Dimension, Values};
+use super::quarter::{CLICKS_MAX, Quarter};
+use super::{all_links, bucket_of};
+use crate::clicks::decoded::{Decoded, DecodedClick};
+use crate::database::{TextId, Texts};
+use crate::dimension::Dimension;
 use crate::partition::Partitions;
 use crate::sketch::{Place, Sketch};
 
-/// The clicks of one link, in one bucket, of people or of bots.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A value of a dimension.
+pub(super) type Value = (Dimension, Arc<str>);
+
+/// The clicks of one link or of all links of a partition, in one bucket, of people or of bots.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group {
-    pub(super) link: Box<str>,
+    pub(super) link: Arc<str>,
     pub(super) bucket: i64,
     pub(super) bot: bool,
 }
 
-/// The same without owning the link.
-#[derive(Clone, Copy)]
-pub(super) struct GroupRef<'a> {
-    pub(super) link: &'a str,
-    pub(super) bucket: i64,
-    pub(super) bot: bool,
-}
-
-/// One row of the buckets: a group (by its number) and a value of a dimension.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CellKey {
-    pub(super) group: usize,
-    pub(super) dimension: Dimension,
-    pub(super) value: Box<str>,
-}
-
-/// The same without owning the value.
-#[derive(Clone, Copy)]
-struct CellRef<'a> {
-    group: usize,
-    dimension: Dimension,
-    value: &'a str,
+/// One row of the buckets.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) group: Group,
+    pub(super) value: Value,
+    pub(super) tally: Tally,
 }
 
 /// What a cell counts.
@@ -50,6 +40,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Of clicks from these places.
+    pub(super) fn of(places: Vec<Place>) -> Self {
+        Self { clicks: places.len() as u64, visitors: Sketch::of_places(places) }
+    }
+
     pub(super) fn count(&mut self, visitor: Place) {
         self.clicks += 1;
         self.visitors.insert_place(visitor);
@@ -59,142 +54,149 @@ impl Tally {
         self.clicks += clicks;
         self.visitors.merge(visitors);
     }
+}
 
-    fn sum<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
-        let clicks = parts.clone().map(|part| part.clicks).sum();
-        Self { clicks, visitors: Sketch::union(parts.map(|part| &part.visitors)) }
+/// The cells of a group.
+pub(super) fn cells(group: &Group, tallies: Vec<(Value, Tally)>) -> impl Iterator<Item = Cell> {
+    tallies.into_iter().map(|(value, tally)| Cell { group: group.clone(), value, tally })
+}
+
+/// In the order of the table's key, so that its pages are written in order.
+pub(super) fn sort(cells: &mut [Cell]) {
+    cells.sort_unstable_by(|a, b| {
+        let key = |cell: &Cell| (cell.group.bucket, cell.value.0);
+        let (left, right) = (&a.group.link, &b.group.link);
+        let links =
+            if Arc::ptr_eq(left, right) { std::cmp::Ordering::Equal } else { left.cmp(right) };
+        links
+            .then_with(|| key(a).cmp(&key(b)))
+            .then_with(|| (&a.value.1, a.group.bot).cmp(&(&b.value.1, b.group.bot)))
+    });
+}
+
+/// The clicks of a link's group.
+#[derive(Debug)]
+pub(super) enum Count {
+    /// So few that they are one row: its bytes.
+    Few(Vec<u8>),
+    /// A row for each value.
+    Many(Vec<(Value, Tally)>),
+}
+
+impl From<&Quarter> for Count {
+    fn from(quarter: &Quarter) -> Self {
+        quarter.to_bytes().map_or_else(|| Self::Many(quarter.tallies()), Self::Few)
     }
 }
 
-/// Cells by key, groups by number: a link's name is hashed once per click, not per dimension.
-#[derive(Debug, Default)]
-pub(super) struct Cells {
-    group_numbers: HashMap<Group, usize>,
-    groups: Vec<Group>,
-    cell_numbers: HashMap<CellKey, usize>,
-    tallies: Vec<Tally>,
+/// What a batch of clicks adds up to.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// The clicks of each link, in the order of the table's key.
+    pub(super) groups: Vec<(Group, Count)>,
+    /// Those of all links of each partition together, in the order of the table's key.
+    pub(super) together: Vec<Cell>,
+    /// People and bots by link, and of all links of a partition.
+    pub(super) totals: BTreeMap<Arc<str>, [u64; 2]>,
+    pub(super) clicks: u64,
 }
 
-impl Cells {
-    /// Counts a click in each of its dimensions.
-    pub(super) fn count(&mut self, group: GroupRef<'_>, values: &Values<'_>, visitor: Place) {
-        let group = self.group(group);
-        for (dimension, value) in values.counted() {
-            self.tally(CellRef { group, dimension, value }).count(visitor);
-        }
+/// Which click counts where.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry<Subject> {
+    subject: Subject,
+    bucket: i64,
+    bot: bool,
+    place: Place,
+    click: usize,
+}
+
+impl<Subject: Copy + Eq> Entry<Subject> {
+    fn group(&self) -> (Subject, i64, bool) {
+        (self.subject, self.bucket, self.bot)
     }
 
-    /// Adds up what was counted of each link for all links of a partition together. Once, after
-    /// the last click: it costs as much as there are cells, not clicks.
-    pub(super) fn add_all_links(&mut self, partitions: Partitions) {
-        let partition = |group: &Group| partitions.number_of(&group.link);
-        let partitions: Vec<u32> = self.groups.iter().map(partition).collect();
-        let mut together: HashMap<(u32, i64, bool, Dimension, &str), Vec<usize>> = HashMap::new();
-        for (key, number) in &self.cell_numbers {
-            let Group { bucket, bot, .. } = self.groups[key.group];
-            let of_all = (partitions[key.group], bucket, bot, key.dimension, &*key.value);
-            together.entry(of_all).or_default().push(*number);
-        }
-        let sums: Vec<_> = together
-            .into_iter()
-            .map(|((partition, bucket, bot, dimension, value), parts)| {
-                let sum = Tally::sum(parts.iter().map(|number| &self.tallies[*number]));
-                (partition, bucket, bot, dimension, Box::<str>::from(value), sum)
-            })
-            .collect();
-        for (partition, bucket, bot, dimension, value, sum) in sums {
-            let group = self.group(GroupRef { link: &all_links(partition), bucket, bot });
-            self.cell_numbers.insert(CellKey { group, dimension, value }, self.tallies.len());
-            self.tallies.push(sum);
-        }
+    /// The same of another subject.
+    fn of<Other>(&self, subject: Other) -> Entry<Other> {
+        let Self { bucket, bot, place, click, .. } = *self;
+        Entry { subject, bucket, bot, place, click }
     }
+}
 
-    /// The cells in the order of the table's key, so that its pages are written in order.
-    pub(super) fn into_sorted(self) -> (Vec<Group>, Vec<(CellKey, Tally)>) {
-        let Self { groups, cell_numbers, mut tallies, .. } = self;
-        let cells = cell_numbers.into_iter();
-        let mut cells: Vec<(CellKey, Tally)> =
-            cells.map(|(key, number)| (key, std::mem::take(&mut tallies[number]))).collect();
-        let ranks = ranks(&groups);
-        let place = |group: usize| (ranks[group], groups[group].bot);
-        cells.sort_unstable_by(|(a, _), (b, _)| {
-            let ((rank, bot), (other, other_bot)) = (place(a.group), place(b.group));
-            let left = (rank, a.dimension, &a.value, bot);
-            left.cmp(&(other, b.dimension, &b.value, other_bot))
-        });
-        (groups, cells)
-    }
-
-    fn group(&mut self, group: GroupRef<'_>) -> usize {
-        if let Some(number) = self.group_numbers.get(&group) {
-            return *number;
-        }
-        let owned = Group { link: group.link.into(), bucket: group.bucket, bot: group.bot };
-        self.groups.push(owned.clone());
-        self.group_numbers.insert(owned, self.groups.len() - 1);
-        self.groups.len() - 1
-    }
-
-    fn tally(&mut self, cell: CellRef<'_>) -> &mut Tally {
-        let number = match self.cell_numbers.get(&cell) {
-            Some(number) => *number,
-            // The tables hold no NUL: two values that are one there must be one here.
-            None if cell.value.contains('\0') => {
-                let value = &without_nul(cell.value);
-                return self.tally(CellRef { value, ..cell });
-            }
-            None => self.add_cell(cell),
+impl Counted {
+    pub(super) fn of(decoded: &Decoded, partitions: Partitions) -> Self {
+        let Decoded { texts, clicks } = decoded;
+        let entry = |(number, click): (usize, &DecodedClick)| Entry {
+            subject: click.link,
+            bucket: bucket_of(click.at),
+            bot: click.class.is_bot(),
+            place: Place::of(click.visitor),
+            click: number,
         };
-        &mut self.tallies[number]
-    }
-
-    fn add_cell(&mut self, cell: CellRef<'_>) -> usize {
-        let (group, dimension, value) = (cell.group, cell.dimension, cell.value.into());
-        self.tallies.push(Tally::default());
-        self.cell_numbers.insert(CellKey { group, dimension, value }, self.tallies.len() - 1);
-        self.tallies.len() - 1
-    }
-}
-
-/// The place of each group's link and bucket in the order of the table's key: links are compared
-/// once per group, not per cell.
-fn ranks(groups: &[Group]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..groups.len()).collect();
-    let key = |group: &usize| (&groups[*group].link, groups[*group].bucket);
-    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-    let mut ranks = vec![0; groups.len()];
-    for pair in order.windows(2) {
-        ranks[pair[1]] = ranks[pair[0]] + usize::from(key(&pair[0]) != key(&pair[1]));
-    }
-    ranks
-}
-
-impl Hash for GroupRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.link, self.bucket, self.bot).hash(state);
+        let mut entries: Vec<_> = clicks.iter().enumerate().map(entry).collect();
+        entries.sort_unstable();
+        let (mut groups, mut of_all) = (Vec::new(), Vec::with_capacity(entries.len()));
+        let mut totals = BTreeMap::<Arc<str>, [u64; 2]>::new();
+        for entries in entries.chunk_by(|a, b| a.group() == b.group()) {
+            let (link, bucket, bot) = entries[0].group();
+            let link = texts.get(link);
+            let subject = partitions.number_of(link);
+            of_all.extend(entries.iter().map(|entry| entry.of(subject)));
+            for counted in [Arc::clone(link), all_links(subject).into()] {
+                totals.entry(counted).or_default()[usize::from(bot)] += entries.len() as u64;
+            }
+            let group = Group { link: Arc::clone(link), bucket, bot };
+            groups.push((group, count(texts, &placed(entries, clicks))));
+        }
+        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Self { groups, together: together(decoded, of_all), totals, clicks: clicks.len() as u64 }
     }
 }
 
-impl Equivalent<Group> for GroupRef<'_> {
-    fn equivalent(&self, group: &Group) -> bool {
-        self.bucket == group.bucket && self.bot == group.bot && *self.link == *group.link
-    }
+/// Clicks with the places of their visitors.
+fn placed<'a, Subject>(
+    entries: &[Entry<Subject>],
+    clicks: &'a [DecodedClick],
+) -> Vec<(Place, &'a DecodedClick)> {
+    entries.iter().map(|entry| (entry.place, &clicks[entry.click])).collect()
 }
 
-impl Hash for CellKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.group, self.dimension, &*self.value).hash(state);
+fn count(texts: &Texts, clicks: &[(Place, &DecodedClick)]) -> Count {
+    if clicks.len() <= CLICKS_MAX
+        && let Some(bytes) = Quarter::of_decoded(texts, clicks).to_bytes()
+    {
+        return Count::Few(bytes);
     }
+    Count::Many(tallies(texts, clicks))
 }
 
-impl Hash for CellRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.group, self.dimension, self.value).hash(state);
+/// What all links of a partition have together.
+fn together(decoded: &Decoded, mut entries: Vec<Entry<u32>>) -> Vec<Cell> {
+    entries.sort_unstable();
+    let mut all = Vec::new();
+    for entries in entries.chunk_by(|a, b| a.group() == b.group()) {
+        let (partition, bucket, bot) = entries[0].group();
+        let group = Group { link: all_links(partition).into(), bucket, bot };
+        let tallies = tallies(&decoded.texts, &placed(entries, &decoded.clicks));
+        all.extend(cells(&group, tallies));
     }
+    sort(&mut all);
+    all
 }
 
-impl Equivalent<CellKey> for CellRef<'_> {
-    fn equivalent(&self, key: &CellKey) -> bool {
-        self.group == key.group && self.dimension == key.dimension && *self.value == *key.value
+/// What clicks add up to, value by value and in their order. The clicks are in the order of their
+/// places, so that those of each value are.
+fn tallies(texts: &Texts, clicks: &[(Place, &DecodedClick)]) -> Vec<(Value, Tally)> {
+    let mut places: HashMap<(Dimension, TextId), Vec<Place>> = HashMap::new();
+    for (place, click) in clicks {
+        for value in click.counted() {
+            places.entry(value).or_default().push(*place);
+        }
     }
+    let tally = |((dimension, value), places): ((Dimension, TextId), Vec<Place>)| {
+        ((dimension, Arc::clone(texts.get(value))), Tally::of(places))
+    };
+    let mut tallies: Vec<_> = places.into_iter().map(tally).collect();
+    tallies.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    tallies
 }

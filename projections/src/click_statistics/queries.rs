@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
+use super::quarter::Quarter;
 use super::{BUCKET_MICROS, all_links, of_all_links};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
@@ -148,6 +149,9 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
+/// Stands for a dimension where a row is of the quarters.
+const IS_QUARTER: i64 = -1;
+
 const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
 
 impl ClickStatistics {
@@ -183,23 +187,18 @@ impl ClickStatistics {
             Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
             Scope::All => (of_all_links(), all_links(0).into_owned()),
         };
+        // One statement: clicks that are moved from one table to the other are in one of them.
+        let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
         let sql = format!(
             "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
-             where {scope} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
+             where {scope} and {range} union all \
+             select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+             where {scope} and {range} and length(clicks) > 0"
         );
         let mut sum = Accumulator::default();
         let range = [query.first_bucket(), query.end_bucket()];
         let values = parameters(subject, range, query.bots);
-        self.tables
-            .for_each(&sql, &values, |row| {
-                let dimension = Dimension::from_number(row.int(1)?);
-                let dimension = dimension.ok_or_else(|| bad_row("not a dimension"))?;
-                let visitors = Sketch::from_bytes(row.bytes(4)?);
-                let visitors = visitors.map_err(|error| bad_row(&error.to_string()))?;
-                sum.add(row.int(0)?, (dimension, row.text(2)?), row.count(3)?, &visitors);
-                Ok(())
-            })
-            .await?;
+        self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await?;
         Ok(sum)
     }
 
@@ -234,6 +233,20 @@ impl ClickStatistics {
             .await?;
         Ok(sum)
     }
+}
+
+/// Adds a row of the buckets, or of the quarters.
+fn add_bucket(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+    let (bucket, dimension, bytes) = (row.int(0)?, row.int(1)?, row.bytes(4)?);
+    if dimension == IS_QUARTER {
+        let quarter = Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
+        quarter.each(|visitor, values| sum.count(bucket, values, visitor));
+        return Ok(());
+    }
+    let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
+    let visitors = Sketch::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
+    sum.add(bucket, (dimension, row.text(2)?), row.count(3)?, &visitors);
+    Ok(())
 }
 
 /// The parameters that both ways share: `$1` whose clicks, `$2` and `$3` the range, `$4` and

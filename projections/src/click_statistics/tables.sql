@@ -14,3 +14,11 @@ create table {click_statistics.buckets} (
     visitors {bytes} not null,
     primary key (link, bucket, dimension, value, bot)
 ) {clustered};
+
+create table {click_statistics.quarters} (
+    link {text} not null,
+    bucket bigint not null,
+    bot bigint not null,
+    clicks {bytes} not null,
+    primary key (link, bucket, bot)
+) {clustered};

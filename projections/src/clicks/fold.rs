@@ -1,21 +1,20 @@
 //! From batches of clicks to one row per click.
 
+use std::slice::Chunks;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::erasure::is_erasure;
 use hoplog_events::position::Topic;
 
-use super::NAME;
-use super::batch::{ClickPlace, each_click};
+use super::decoded::{Decoded, DecodedClick};
 use super::erased::ErasedVisitors;
-use super::recorded::RecordedClick;
-use crate::database::{Column, DatabaseError, Rows, Transaction};
-use crate::dimension::Dimension;
+use super::{BUILD_BATCH_BYTES, NAME};
+use crate::database::{Column, DatabaseError, Rows, Texts, Transaction};
 use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
+use crate::runner::Batch;
 use crate::table_set::TableSet;
 use crate::user_agents::UserAgents;
 
@@ -47,6 +46,9 @@ const COLUMNS: &[Column] = &[
     Column::Text("address"),
     Column::Text("import_id"),
 ];
+
+/// How many rows are made at once: a small part of a batch, and many statements.
+const PART_ROWS: usize = 2_048;
 
 /// Keeps every click.
 #[derive(Debug)]
@@ -92,58 +94,61 @@ impl Projection for ClicksProjection {
         &[Table { name: "clicks", key: &["sequence", "place"] }]
     }
 
-    fn fold(
-        &self,
-        events: &[RecordedEvent],
-        share: Share,
-    ) -> Result<Box<dyn Changes>, DecodeError> {
-        let erased = ErasedVisitors::default();
-        let mut changes = NewClicks { rows: Rows::new(COLUMNS), count: 0, erased };
-        for event in events {
-            if is_erasure(&event.event_type) {
-                changes.erased.take(event, share)?;
-                continue;
-            }
-            each_click(event, share, |place, link, click| {
-                push(&mut changes.rows, place, link, click, &self.agents);
-                changes.count += 1;
-            })?;
+    fn build_batch_bytes(&self) -> usize {
+        BUILD_BATCH_BYTES
+    }
+
+    fn fold(&self, batch: &Batch, share: Share) -> Result<Box<dyn Changes>, DecodeError> {
+        let mut erased = ErasedVisitors::default();
+        for event in batch.events().iter().filter(|event| is_erasure(&event.event_type)) {
+            erased.take(event, share)?;
         }
-        Ok(Box::new(changes))
+        Ok(Box::new(NewClicks { clicks: batch.clicks(share, &self.agents)?, erased }))
     }
 }
 
-fn push(
-    rows: &mut Rows,
-    place: ClickPlace,
-    link: &str,
-    click: &RecordedClick<'_>,
-    agents: &UserAgents,
-) {
-    let classified = click.classify(agents);
-    let values = classified.values();
-    rows.push(|row| {
-        row.count(place.sequence.0)
-            .count(place.index as u64)
-            .text(place.event_id.hyphenated().encode_lower(&mut [0; 36]))
-            .text(link)
-            .int(click.at.timestamp_micros())
-            .int(place.recorded_at.timestamp_micros())
-            .int(classified.class.is_bot().into())
-            .int(click.visitor.0.cast_signed());
-        for dimension in Dimension::ALL.into_iter().skip(1) {
-            row.text(values.get(dimension));
-        }
-        row.optional_text(click.user_agent())
-            .optional_text(click.address())
-            .optional_text(click.import_id());
-    });
+/// The rows of some clicks.
+fn rows(texts: &Arc<Texts>, clicks: &[DecodedClick]) -> Rows {
+    let mut rows = Rows::of(COLUMNS, Arc::clone(texts));
+    for click in clicks {
+        let place = &click.place;
+        rows.push(|row| {
+            row.count(place.sequence.0)
+                .count(place.index as u64)
+                .text_id(click.event)
+                .text_id(click.link)
+                .int(click.at.timestamp_micros())
+                .int(place.recorded_at.timestamp_micros())
+                .int(click.class.is_bot().into())
+                .int(click.visitor.0.cast_signed());
+            for value in &click.values[1..] {
+                row.text_id(*value);
+            }
+            row.optional_text_id(click.user_agent)
+                .optional_text_id(click.address)
+                .optional_text_id(click.import_id);
+        });
+    }
+    rows
+}
+
+/// The rows, part by part.
+struct Parts<'a> {
+    texts: &'a Arc<Texts>,
+    clicks: Chunks<'a, DecodedClick>,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Rows;
+
+    fn next(&mut self) -> Option<Rows> {
+        self.clicks.next().map(|clicks| rows(self.texts, clicks))
+    }
 }
 
 /// Clicks to be written.
 struct NewClicks {
-    rows: Rows,
-    count: u64,
+    clicks: Arc<Decoded>,
     /// What changes in rows that are there, these among them.
     erased: ErasedVisitors,
 }
@@ -151,7 +156,7 @@ struct NewClicks {
 #[async_trait]
 impl Changes for NewClicks {
     fn facts(&self) -> u64 {
-        self.count
+        self.clicks.clicks.len() as u64
     }
 
     async fn write(
@@ -161,7 +166,10 @@ impl Changes for NewClicks {
     ) -> Result<(), DatabaseError> {
         // The checkpoint keeps a batch from being written twice. If it did not, the key would: a
         // row that is there already is an error, not passed over.
-        transaction.append_by_month(&set.table("clicks"), self.rows).await?;
+        let Decoded { texts, clicks } = &*self.clicks;
+        let times = clicks.iter().map(|click| click.at.timestamp_micros());
+        let parts = Parts { texts, clicks: clicks.chunks(PART_ROWS) };
+        transaction.append_by_month(&set.table("clicks"), times, parts).await?;
         self.erased.write(transaction, set).await
     }
 }

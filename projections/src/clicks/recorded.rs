@@ -7,9 +7,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::click::{Click, VisitorHash};
 use serde::Deserialize;
 
-use super::referrer::{cut, host};
-use crate::dimension::{Dimension, Values};
-use crate::user_agents::{Agent, Class, UserAgents};
+use crate::dimension::Dimension;
 
 /// A text that borrows from the body unless it holds escapes.
 #[derive(Debug, Default, Deserialize)]
@@ -94,43 +92,34 @@ impl RecordedClick<'_> {
         text(self.import_id.as_ref())
     }
 
-    /// What is derived from the click: everything but its identity.
-    pub(crate) fn classify(&self, agents: &UserAgents) -> Classified<'_> {
-        let agent = agents.recognise(self.user_agent().unwrap_or_default());
-        let class = agent.class(text(self.method.as_ref()), text(self.purpose.as_ref()));
-        Classified { click: self, referrer_host: host(value(self.referrer.as_ref())), agent, class }
+    pub(super) fn method(&self) -> Option<&str> {
+        text(self.method.as_ref())
     }
-}
 
-/// A click with what was derived from it.
-pub(crate) struct Classified<'a> {
-    click: &'a RecordedClick<'a>,
-    referrer_host: Cow<'a, str>,
-    agent: std::sync::Arc<Agent>,
-    pub(crate) class: Class,
-}
+    pub(super) fn purpose(&self) -> Option<&str> {
+        text(self.purpose.as_ref())
+    }
 
-impl Classified<'_> {
-    /// The click's value in each dimension.
-    pub(crate) fn values(&self) -> Values<'_> {
-        let (click, utm) = (self.click, &self.click.utm);
-        let mut values = Values::default();
-        values.set(Dimension::Class, self.class.name());
-        values.set(Dimension::Country, cut(value(click.country.as_ref())));
-        values.set(Dimension::Region, cut(value(click.region.as_ref())));
-        values.set(Dimension::City, cut(value(click.city.as_ref())));
-        values.set(Dimension::Device, self.agent.device);
-        values.set(Dimension::Browser, &self.agent.browser);
-        values.set(Dimension::System, &self.agent.system);
-        values.set(Dimension::Referrer, &self.referrer_host);
-        values.set(Dimension::ReferrerUrl, cut(value(click.referrer.as_ref())));
-        values.set(Dimension::Language, cut(value(click.language.as_ref())));
-        values.set(Dimension::UtmSource, cut(value(utm.source.as_ref())));
-        values.set(Dimension::UtmMedium, cut(value(utm.medium.as_ref())));
-        values.set(Dimension::UtmCampaign, cut(value(utm.campaign.as_ref())));
-        values.set(Dimension::UtmTerm, cut(value(utm.term.as_ref())));
-        values.set(Dimension::UtmContent, cut(value(utm.content.as_ref())));
-        values
+    /// Empty: none.
+    pub(super) fn referrer(&self) -> &str {
+        value(self.referrer.as_ref())
+    }
+
+    /// The values that stand in the click itself; the others are derived. Empty: none.
+    pub(super) fn own_values(&self) -> [(Dimension, &str); 9] {
+        let utm = &self.utm;
+        [
+            (Dimension::Country, &self.country),
+            (Dimension::Region, &self.region),
+            (Dimension::City, &self.city),
+            (Dimension::Language, &self.language),
+            (Dimension::UtmSource, &utm.source),
+            (Dimension::UtmMedium, &utm.medium),
+            (Dimension::UtmCampaign, &utm.campaign),
+            (Dimension::UtmTerm, &utm.term),
+            (Dimension::UtmContent, &utm.content),
+        ]
+        .map(|(dimension, text)| (dimension, value(text.as_ref())))
     }
 }
 

@@ -195,6 +195,42 @@ pub(crate) async fn buckets_and_single_clicks_give_the_same_numbers(world: World
     }
 }
 
+/// A few clicks of a quarter of an hour are one row, many are a row for each value: whichever they
+/// are, and in whichever batches they became so, the numbers are those of the clicks.
+pub(crate) async fn few_clicks_and_many_have_the_same_numbers(world: World) {
+    let (few, many) = (query(Scope::Link(key("few"))), query(Scope::Link(key("many"))));
+    let everything =
+        DimensionFilter { dimension: Dimension::Country, include: vec![], exclude: vec![] };
+    let mut count = 0;
+    for size in [1_u64, 30, 1, 200, 1, 300] {
+        let clicks = (count..count + size).map(|n| {
+            let country = if n % 2 == 0 { "DE" } else { "FR" };
+            let fields = json!({
+                "visitor": format!("{:016x}", n % 97 + 1), "country": country,
+                "referrer": format!("https://site{}.example/page", n % 13),
+            });
+            let code = if n % 10 == 0 { "few" } else { "many" };
+            click(code, "2026-03-01T12:00:00Z", fields)
+        });
+        world.clicks(clicks.collect()).await;
+        count += size;
+        let mut total = 0;
+        for query in [&few, &many] {
+            let filtered = StatisticsQuery { filters: vec![everything.clone()], ..query.clone() };
+            let numbers = world.statistics(query).await;
+            assert_eq!(numbers, world.statistics(&filtered).await, "{count}");
+            total += numbers.total_clicks;
+        }
+        assert_eq!(total, count);
+        world.verified().await;
+    }
+    let (set, _) = active_set(&world.database, "click_statistics").await.unwrap();
+    let empty = "select link from {click_statistics.quarters} where length(clicks) = 0";
+    let read = |row: &crate::database::Row| row.text(0).map(str::to_owned);
+    let empty = world.database.fetch(Purpose::Answer, set.render(empty), &[], read).await;
+    assert_eq!(empty.unwrap(), ["default/many"]);
+}
+
 pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
     world.some_clicks("a").await;
     let filter = |dimension, include: &[&str], exclude: &[&str]| DimensionFilter {

@@ -94,6 +94,7 @@ impl World {
             room: Arc::new(Semaphore::new(1)),
             listener: Listener::default(),
             last_stretch: Arc::default(),
+            reads: Arc::default(),
         };
         every_projection().into_iter().map(applier).collect()
     }

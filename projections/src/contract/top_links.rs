@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::partitions::create;
 use super::world::{World, at, click, key};
 use crate::partition::{Partitions, Share};
+use crate::runner::Batch;
 use crate::top_links::{Among, Around, HalfLife, NAME, Period, Ranked, Ranking};
 
 /// How many logs are made up.
@@ -237,7 +238,8 @@ pub(crate) async fn shuffled_batches_give_the_same_scores(world: World) {
     for (events, size) in [(&events, usize::MAX), (&events, 1), (&reversed, 1), (&reversed, 7)] {
         let set = create(applier, Partitions::ONE).await.set;
         for batch in events.chunks(size.min(events.len())) {
-            let changes = applier.projection.fold(batch, Share::All(Partitions::ONE)).unwrap();
+            let batch = Batch::from(batch.to_vec());
+            let changes = applier.projection.fold(&batch, Share::All(Partitions::ONE)).unwrap();
             let mut transaction = world.database.begin().await.unwrap();
             changes.write(&mut transaction, set).await.unwrap();
             transaction.commit().await.unwrap();

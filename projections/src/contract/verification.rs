@@ -6,15 +6,22 @@ use super::world::{World, click};
 use crate::table_set::active_set;
 
 /// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
-const CHANGES: [(&str, &str, &str); 10] = [
+const CHANGES: [(&str, &str, &str); 12] = [
     ("link_directory", "links", "update {t} set title = 'other' where link = 'default/a'"),
     ("link_directory", "links", "delete from {t} where link = 'default/a'"),
     ("link_directory", "tags", "insert into {t} (link, tag) values ('default/a', 'new')"),
     ("clicks", "clicks", "update {t} set country = 'XX' where link = 'default/a'"),
     ("clicks", "clicks", "delete from {t} where link = 'default/a'"),
     ("click_statistics", "totals", "update {t} set humans = humans + 1 where link = 'default/a'"),
-    ("click_statistics", "buckets", "update {t} set clicks = clicks - 1 where link = 'default/a'"),
-    ("click_statistics", "buckets", "delete from {t} where link = 'default/a' and dimension = 0"),
+    (
+        "click_statistics",
+        "quarters",
+        "update {t} set clicks = \
+        (select o.clicks from {t} o where o.link = 'default/b') where link = 'default/a'",
+    ),
+    ("click_statistics", "quarters", "delete from {t} where link = 'default/a'"),
+    ("click_statistics", "buckets", "update {t} set clicks = clicks - 1 where link = ''"),
+    ("click_statistics", "buckets", "delete from {t} where link = '' and dimension = 0"),
     ("top_links", "scores", "update {t} set score = score + 1 where link = 'default/a'"),
     ("top_links", "scores", "update {t} set earliness = 0 where link = 'default/a' and span = 0"),
 ];

@@ -22,7 +22,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Executor, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::rows::Cell;
+use super::rows::CellRef;
 use super::{DatabaseError, Purpose, Row, Rows, Value};
 pub(crate) use snapshot::Snapshot;
 
@@ -82,12 +82,13 @@ fn query(sql: String, values: &[Value]) -> Query<'static> {
     })
 }
 
-fn batch(sql: String, cells: Vec<Cell>) -> Query<'static> {
+fn batch<'c>(sql: String, cells: impl Iterator<Item = CellRef<'c>>) -> Query<'static> {
     let query = sqlx::query(AssertSqlSafe(sql));
-    cells.into_iter().fold(query, |query, cell| match cell {
-        Cell::Int(value) => query.bind(value),
-        Cell::Text(value) => query.bind(value),
-        Cell::Bytes(value) => query.bind(value),
+    cells.fold(query, |query, cell| match cell {
+        CellRef::Null => query.bind(None::<i64>),
+        CellRef::Int(value) => query.bind(value),
+        CellRef::Text(value) => query.bind(Arc::clone(value)),
+        CellRef::Bytes(value) => query.bind(Arc::clone(value)),
     })
 }
 
@@ -243,10 +244,11 @@ impl Transaction {
 
     /// Runs a statement with a batch of rows in the place of `{rows}`, as often as the batch is
     /// cut; none: does nothing.
-    pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
+    pub(crate) async fn write(&mut self, sql: &str, rows: &Rows) -> Result<(), DatabaseError> {
         let sql = render(sql);
-        for (source, cells) in rows.into_sqlite() {
-            batch(sql.replace("{rows}", &source), cells).execute(self.connection()?).await?;
+        for (source, cells) in rows.sqlite_statements() {
+            let statement = batch(sql.replace("{rows}", &source), cells);
+            statement.execute(self.connection()?).await?;
         }
         Ok(())
     }
@@ -255,15 +257,16 @@ impl Transaction {
     pub(crate) async fn read<F>(
         &mut self,
         sql: &str,
-        rows: Rows,
+        rows: &Rows,
         mut each: F,
     ) -> Result<(), DatabaseError>
     where
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
         let sql = render(sql);
-        for (source, cells) in rows.into_sqlite() {
-            let mut answer = batch(sql.replace("{rows}", &source), cells).fetch(self.connection()?);
+        for (source, cells) in rows.sqlite_statements() {
+            let statement = batch(sql.replace("{rows}", &source), cells);
+            let mut answer = statement.fetch(self.connection()?);
             while let Some(row) = answer.try_next().await? {
                 each(&Row::Sqlite(row))?;
             }

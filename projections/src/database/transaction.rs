@@ -27,33 +27,46 @@ impl Transaction {
     /// Runs a statement with a batch of rows in the place of `{rows}`; none: does nothing.
     pub(crate) async fn write(&mut self, sql: &str, rows: Rows) -> Result<(), DatabaseError> {
         match self {
-            Self::Sqlite(transaction) => transaction.write(sql, rows).await,
+            Self::Sqlite(transaction) => transaction.write(sql, &rows).await,
             Self::Postgres(transaction) => transaction.write(sql, rows).await,
         }
     }
 
     /// Adds new rows to a table that has the rows' columns in their order.
     pub(crate) async fn append(&mut self, table: &str, rows: Rows) -> Result<(), DatabaseError> {
+        self.append_parts(table, std::iter::once(rows)).await
+    }
+
+    /// The same for rows that are made as they are written: there are never more than a part of them
+    /// in memory.
+    async fn append_parts(
+        &mut self,
+        table: &str,
+        parts: impl Iterator<Item = Rows> + Send,
+    ) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(transaction) => {
-                transaction
-                    .write(&format!("insert into {table} select * from {{rows}}"), rows)
-                    .await
+                let sql = format!("insert into {table} select * from {{rows}}");
+                for rows in parts {
+                    transaction.write(&sql, &rows).await?;
+                }
+                Ok(())
             }
-            Self::Postgres(transaction) => transaction.copy(table, &rows).await,
+            Self::Postgres(transaction) => transaction.copy(table, parts).await,
         }
     }
 
-    /// The same for a table that is `{by_month}`: the parts that the rows fall in are made first.
+    /// The same for a table that is `{by_month}`: the parts that the times fall in are made first.
     pub(crate) async fn append_by_month(
         &mut self,
         table: &str,
-        rows: Rows,
+        micros: impl Iterator<Item = i64> + Send,
+        rows: impl Iterator<Item = Rows> + Send,
     ) -> Result<(), DatabaseError> {
         if let Self::Postgres(transaction) = self {
-            transaction.make_months(table, &rows).await?;
+            transaction.make_months(table, micros).await?;
         }
-        self.append(table, rows).await
+        self.append_parts(table, rows).await
     }
 
     /// Reads what matches a batch of rows in the place of `{rows}`.
@@ -67,7 +80,7 @@ impl Transaction {
         F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
     {
         match self {
-            Self::Sqlite(transaction) => transaction.read(sql, rows, each).await,
+            Self::Sqlite(transaction) => transaction.read(sql, &rows, each).await,
             Self::Postgres(transaction) => transaction.read(sql, rows, each).await,
         }
     }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::link::{LinkEvent, LinkKey};
 use hoplog_events::position::{Sequence, Topic, Version};
 
@@ -15,6 +14,7 @@ use super::{NAME, VERSION};
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
+use crate::runner::Batch;
 use crate::table_set::TableSet;
 
 const KEY: &[Column] = &[Column::Text("link")];
@@ -60,13 +60,9 @@ impl Projection for LinkDirectoryProjection {
         &[Table { name: "links", key: &["link"] }, Table { name: "tags", key: &["tag", "link"] }]
     }
 
-    fn fold(
-        &self,
-        events: &[RecordedEvent],
-        share: Share,
-    ) -> Result<Box<dyn Changes>, DecodeError> {
+    fn fold(&self, batch: &Batch, share: Share) -> Result<Box<dyn Changes>, DecodeError> {
         let mut links: BTreeMap<Box<str>, Vec<LinkChange>> = BTreeMap::new();
-        for event in events.iter().filter(|event| share.holds(event.stream.key())) {
+        for event in batch.events().iter().filter(|event| share.holds(event.stream.key())) {
             let Some(envelope) = event.decode()? else { continue };
             let Event::Link(fact) = envelope.event else { continue };
             let change = LinkChange {

@@ -8,9 +8,9 @@ use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::log::{ReadError, Seen};
 use hoplog_events::position::Sequence;
 
+use super::reads::Begin;
 use super::{Builder, Course, RETRIES_MAX};
 use crate::checkpoint::Checkpoint;
-use crate::parking::Aside;
 use crate::projection::Changes;
 use crate::runner::{BATCH, Backoff, Batch, History, WorkerError};
 
@@ -78,7 +78,7 @@ impl Builder {
         let after = from.sequence;
         let folded = match ahead.take().filter(|folded| folded.after == after) {
             Some(folded) => Read::Batch(folded),
-            None => self.read_ahead(from, up_to, &course.aside).await?,
+            None => self.read_ahead(from, up_to, course).await?,
         };
         let to = match folded {
             Read::Nothing => return Ok(false),
@@ -117,7 +117,7 @@ impl Builder {
         if let Some(changes) = changes {
             let aside = &course.aside;
             let write = self.applier.write(from, to, changes, aside, &waiting);
-            let (written, next) = tokio::join!(write, self.read_ahead(to, up_to, aside));
+            let (written, next) = tokio::join!(write, self.read_ahead(to, up_to, course));
             match written {
                 Err(error) if error.is_about_an_event() => {}
                 written => {
@@ -138,25 +138,27 @@ impl Builder {
         &self,
         from: Checkpoint,
         up_to: Sequence,
-        aside: &Aside,
+        course: &Course,
     ) -> Result<Read, WorkerError> {
         let after = from.sequence;
         if after >= up_to {
             return Ok(Read::Nothing);
         }
-        let mut events = match self.read(from).await {
+        let bytes_wanted = self.applier.projection.build_batch_bytes();
+        let begin = Begin { topic: from.topic, after, bytes_wanted };
+        let batch = match course.reading.batch(begin, self.read(begin)).await {
             Err(WorkerError::Log(ReadError::Trimmed { to, .. })) => {
                 return Ok(Read::Gone(to.min(up_to)));
             }
-            events => events?,
+            batch => batch?,
         };
-        if events.is_empty() {
+        if batch.events().is_empty() {
             return Ok(Read::Nothing);
         }
-        events.retain(|event| event.position.sequence <= up_to);
-        let Some(last) = events.last().map(Seen::from) else { return Ok(Read::Beyond) };
-        let batch = Batch::from(events);
-        let (due, waiting) = batch.part(aside, from.share, self.applier.projection.as_ref());
+        let batch = batch.up_to(up_to);
+        let Some(last) = batch.events().last().map(Seen::from) else { return Ok(Read::Beyond) };
+        let (due, waiting) =
+            batch.part(&course.aside, from.share, self.applier.projection.as_ref());
         let changes = match self.applier.fold(due, from.share).await {
             Err(error) if error.is_about_an_event() => None,
             changes => Some(changes?),
@@ -165,10 +167,9 @@ impl Builder {
     }
 
     /// As many events as are folded at once.
-    async fn read(&self, from: Checkpoint) -> Result<Vec<RecordedEvent>, WorkerError> {
-        let bytes_wanted = self.applier.projection.build_batch_bytes();
-        let (mut events, mut after, mut bytes) = (Vec::new(), from.sequence, 0);
-        while bytes < bytes_wanted {
+    async fn read(&self, from: Begin) -> Result<Vec<RecordedEvent>, WorkerError> {
+        let (mut events, mut after, mut bytes) = (Vec::new(), from.after, 0);
+        while bytes < from.bytes_wanted {
             let more = self.applier.log.read_all(from.topic, after, BATCH).await?;
             let Some(last) = more.last() else { break };
             after = last.position.sequence;

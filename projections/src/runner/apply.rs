@@ -16,6 +16,7 @@ use crate::lease::Part;
 use crate::parking::{self, Aside, Unhandled};
 use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection};
+use crate::rebuild::SharedReads;
 use crate::table_set::{ActiveSets, TableSet};
 
 /// What it takes to apply events of a log to tables of a projection.
@@ -34,6 +35,8 @@ pub(crate) struct Applier {
     /// Held by whoever applies live events; a builder that can't catch up with them takes it for
     /// the last few.
     pub(crate) last_stretch: Arc<RwLock<()>>,
+    /// What its builds and those of other projections read at the same time.
+    pub(crate) reads: Arc<SharedReads>,
 }
 
 impl Applier {
@@ -164,7 +167,7 @@ impl Applier {
         share: Share,
     ) -> Result<Box<dyn Changes>, WorkerError> {
         let projection = Arc::clone(&self.projection);
-        let fold = tokio::task::spawn_blocking(move || projection.fold(batch.events(), share));
+        let fold = tokio::task::spawn_blocking(move || projection.fold(&batch, share));
         Ok(fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??)
     }
 

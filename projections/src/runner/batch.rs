@@ -1,39 +1,77 @@
 //! Some events of a topic, one after the other, that can be cut without being copied.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use hoplog_events::catalogue::DecodeError;
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::position::Sequence;
 
+use crate::clicks::decoded::Decoded;
 use crate::parking::Aside;
 use crate::partition::Share;
 use crate::projection::Projection;
+use crate::user_agents::UserAgents;
 
-/// A part of what was read at once.
+/// Events of a topic that follow one another: all that was read at once, or a part of that.
 #[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    events: Arc<Vec<RecordedEvent>>,
+pub struct Batch {
+    read: Arc<ReadEvents>,
     range: Range<usize>,
+}
+
+/// What was read at once.
+#[derive(Debug)]
+struct ReadEvents {
+    events: Vec<RecordedEvent>,
+    /// Their clicks, decoded by whoever needs them first.
+    clicks: OnceLock<Result<Arc<Decoded>, DecodeError>>,
 }
 
 impl From<Vec<RecordedEvent>> for Batch {
     fn from(events: Vec<RecordedEvent>) -> Self {
-        let range = 0..events.len();
-        Self { events: Arc::new(events), range }
+        let (range, clicks) = (0..events.len(), OnceLock::new());
+        Self { read: Arc::new(ReadEvents { events, clicks }), range }
     }
 }
 
 impl Batch {
     /// The events.
-    pub(crate) fn events(&self) -> &[RecordedEvent] {
-        &self.events[self.range.clone()]
+    #[must_use]
+    pub fn events(&self) -> &[RecordedEvent] {
+        &self.read.events[self.range.clone()]
+    }
+
+    /// The clicks of a share of the links. All those of all that was read are decoded once, however
+    /// many ask.
+    ///
+    /// # Errors
+    /// When an event can't be read.
+    pub(crate) fn clicks(
+        &self,
+        share: Share,
+        agents: &UserAgents,
+    ) -> Result<Arc<Decoded>, DecodeError> {
+        let decode = || Decoded::of(self.events(), share, agents).map(Arc::new);
+        if share.is_everything() && self.events().len() == self.read.events.len() {
+            self.read.clicks.get_or_init(decode).clone()
+        } else {
+            decode()
+        }
+    }
+
+    /// Those up to a place in the log.
+    pub(crate) fn up_to(&self, last: Sequence) -> Self {
+        let wanted = self.events().partition_point(|event| event.position.sequence <= last);
+        let range = self.range.start..self.range.start + wanted;
+        Self { read: Arc::clone(&self.read), range }
     }
 
     /// Both halves; `None`: there is only one event, or none.
     pub(crate) fn halves(&self) -> Option<(Self, Self)> {
         let Range { start, end } = self.range;
         let middle = start.midpoint(end);
-        let part = |range| Self { events: Arc::clone(&self.events), range };
+        let part = |range| Self { read: Arc::clone(&self.read), range };
         (middle > start).then(|| (part(start..middle), part(middle..end)))
     }
 

@@ -65,13 +65,10 @@ proptest! {
     }
 
     #[test]
-    fn the_union_of_many_is_what_merging_one_by_one_gives(ranges in prop::collection::vec(ranges(), 0..6)) {
-        let sketches: Vec<Sketch> = ranges.into_iter().map(sketch).collect();
-        let mut one_by_one = Sketch::default();
-        for sketch in &sketches {
-            one_by_one.merge(sketch);
-        }
-        prop_assert_eq!(Sketch::union(sketches.iter()), one_by_one);
+    fn places_at_once_are_what_one_by_one_gives(ranges in prop::collection::vec(ranges(), 0..6)) {
+        let visitors: Vec<VisitorHash> = ranges.into_iter().flatten().map(VisitorHash).collect();
+        let at_once = Sketch::of_places(visitors.iter().map(|visitor| Place::of(*visitor)).collect());
+        prop_assert_eq!(at_once, Sketch::of(visitors));
     }
 
     #[test]

@@ -1,21 +1,23 @@
 //! From batches of clicks to scores. Everything merges by sum and maximum, so late and shuffled
 //! clicks give the same rows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::position::Topic;
 
-use super::span::{Span, spans_of};
+use super::span::{SPANS_OF_A_CLICK, Span, spans_of};
 use super::{NAME, VERSION};
-use crate::clicks::batch::{ClickPlace, each_click};
-use crate::database::{Column, DatabaseError, Rows, Transaction};
+use crate::clicks::BUILD_BATCH_BYTES;
+use crate::clicks::batch::ClickPlace;
+use crate::database::{Column, DatabaseError, Rows, TextId, Transaction};
 use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection, Table};
+use crate::runner::Batch;
 use crate::table_set::TableSet;
 use crate::user_agents::UserAgents;
 
@@ -76,12 +78,12 @@ impl Projection for TopLinksProjection {
         &[Table { name: "scores", key: &["span", "link"] }]
     }
 
-    fn fold(
-        &self,
-        events: &[RecordedEvent],
-        share: Share,
-    ) -> Result<Box<dyn Changes>, DecodeError> {
-        Ok(Box::new(Counted::of(events, share, &self.agents)?))
+    fn build_batch_bytes(&self) -> usize {
+        BUILD_BATCH_BYTES
+    }
+
+    fn fold(&self, batch: &Batch, share: Share) -> Result<Box<dyn Changes>, DecodeError> {
+        Ok(Box::new(Counted::of(batch, share, &self.agents)?))
     }
 }
 
@@ -104,63 +106,88 @@ pub struct Scored {
 /// # Errors
 /// When an event can't be read.
 pub fn scores(events: &[RecordedEvent], agents: &UserAgents) -> Result<Vec<Scored>, DecodeError> {
-    Ok(Counted::of(events, Share::All(Partitions::ONE), agents)?.into_sorted())
+    let batch = Batch::from(events.to_vec());
+    Ok(Counted::of(&batch, Share::All(Partitions::ONE), agents)?.scores)
 }
 
 /// Score and earliness.
 #[derive(Clone, Copy)]
 struct Tally(i64, i64);
 
+impl Tally {
+    fn add(&mut self, other: Self) {
+        *self = Self(self.0 + other.0, self.1.max(other.1));
+    }
+}
+
+/// The scores of one link. Most clicks count in the same spans as the one before.
+struct Scores {
+    now: [(Span, Tally); SPANS_OF_A_CLICK],
+    /// What was counted in other spans, a span perhaps more than once.
+    before: Vec<(Span, Tally)>,
+}
+
+impl Scores {
+    fn of(counts: [(Span, Tally); SPANS_OF_A_CLICK]) -> Self {
+        Self { now: counts, before: Vec::new() }
+    }
+
+    fn add(&mut self, counts: [(Span, Tally); SPANS_OF_A_CLICK]) {
+        for (now, (span, tally)) in self.now.iter_mut().zip(counts) {
+            if now.0 == span {
+                now.1.add(tally);
+            } else {
+                self.before.push(std::mem::replace(now, (span, tally)));
+            }
+        }
+    }
+
+    /// Each span once, in order.
+    fn finish(self) -> Vec<(Span, Tally)> {
+        let mut all = self.before;
+        all.extend(self.now);
+        all.sort_unstable_by_key(|(span, _)| *span);
+        all.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1.add(later.1);
+            }
+            same
+        });
+        all
+    }
+}
+
 /// What a batch of clicks adds up to.
-#[derive(Default)]
 struct Counted {
-    links: HashMap<Box<str>, BTreeMap<Span, Tally>>,
+    /// In the order of the table's key, so that its pages are written in order.
+    scores: Vec<Scored>,
     clicks: u64,
 }
 
 impl Counted {
-    fn of(
-        events: &[RecordedEvent],
-        share: Share,
-        agents: &UserAgents,
-    ) -> Result<Self, DecodeError> {
-        let mut counted = Self::default();
-        for event in events {
-            each_click(event, share, |place, link, click| {
-                counted.clicks += 1;
-                if !click.classify(agents).class.is_bot() {
-                    counted.count(link, earliness(place), &spans_of(click.at));
+    fn of(batch: &Batch, share: Share, agents: &UserAgents) -> Result<Self, DecodeError> {
+        let decoded = batch.clicks(share, agents)?;
+        let mut links: HashMap<TextId, Scores> = HashMap::new();
+        for click in decoded.clicks.iter().filter(|click| !click.class.is_bot()) {
+            let earliness = earliness(click.place);
+            let counts = spans_of(click.at).map(|(span, weight)| (span, Tally(weight, earliness)));
+            match links.entry(click.link) {
+                Entry::Occupied(scores) => scores.into_mut().add(counts),
+                Entry::Vacant(none) => {
+                    none.insert(Scores::of(counts));
                 }
-            })?;
+            }
         }
-        Ok(counted)
-    }
-
-    fn count(&mut self, link: &str, earliness: i64, spans: &[(Span, i64)]) {
-        if !self.links.contains_key(link) {
-            self.links.insert(link.into(), BTreeMap::new());
-        }
-        let Some(scores) = self.links.get_mut(link) else { return };
-        for (span, weight) in spans {
-            let tally = scores.entry(*span).or_insert(Tally(0, earliness));
-            *tally = Tally(tally.0 + weight, tally.1.max(earliness));
-        }
-    }
-
-    /// In the order of the table's key, so that its pages are written in order.
-    fn into_sorted(self) -> Vec<Scored> {
-        let mut all = Vec::new();
-        for (link, scores) in self.links {
-            let link: Arc<str> = link.into();
-            all.extend(scores.into_iter().map(|(span, Tally(score, earliness))| Scored {
-                span,
-                link: Arc::clone(&link),
-                score,
-                earliness,
+        let mut scores = Vec::new();
+        for (link, of_link) in links {
+            let link = decoded.texts.get(link);
+            scores.extend(of_link.finish().into_iter().map(|(span, Tally(score, earliness))| {
+                Scored { span, link: Arc::clone(link), score, earliness }
             }));
         }
-        all.sort_unstable_by(|a, b| (a.span, &a.link).cmp(&(b.span, &b.link)));
-        all
+        scores.sort_unstable_by(|a, b| (a.span, &a.link).cmp(&(b.span, &b.link)));
+        Ok(Self { scores, clicks: decoded.clicks.len() as u64 })
     }
 }
 
@@ -183,7 +210,7 @@ impl Changes for Counted {
         set: TableSet,
     ) -> Result<(), DatabaseError> {
         let mut rows = Rows::new(SCORE);
-        for Scored { span, link, score, earliness } in self.into_sorted() {
+        for Scored { span, link, score, earliness } in self.scores {
             rows.push(|row| {
                 row.int(span.number()).text(&link).int(score).int(earliness);
             });

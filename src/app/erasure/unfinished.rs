@@ -42,6 +42,13 @@ pub(super) enum Plan {
     Link(LinkKey),
 }
 
+/// What a note is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Noted {
+    Clicks,
+    Link(LinkKey),
+}
+
 /// What became of clicks that were noted.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
@@ -66,6 +73,22 @@ impl App {
         let begun = Begun { id: Uuid::now_v7(), log: self.log.id(), plan };
         self.erasures.begin(&begun).await?;
         Ok(begun.id)
+    }
+
+    /// The clicks of a note, and who asked for it; `None`: it is done.
+    pub(super) async fn noted_clicks(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<(Box<str>, Vec<AnonymousClick>)>, ErasureError> {
+        let Some(Begun { plan, .. }) = self.erasures.get(id).await? else { return Ok(None) };
+        let plan = serde_json::from_str(&plan);
+        match plan.map_err(|error| EraseError::Unavailable(error.to_string()))? {
+            Plan::Clicks { actor, clicks } => {
+                let click = |(sequence, record)| AnonymousClick { sequence, record };
+                Ok(Some((actor, clicks.into_iter().map(click).collect())))
+            }
+            Plan::Link(_) => Ok(None),
+        }
     }
 
     /// Makes clicks anonymous that are noted, and tells of it. Gives how many events were rewritten,
@@ -99,10 +122,10 @@ impl App {
     /// See [`ErasureError`]. What could not be finished is begun still.
     pub(super) async fn finish_erasures(&self, age: Duration) -> Result<(), ErasureError> {
         let (mut has_clicks, mut failed) = (false, None);
-        for (id, log, plan) in self.begun(age).await? {
-            match plan {
-                Plan::Clicks { .. } => has_clicks = true,
-                Plan::Link(key) => {
+        for (id, log, noted) in self.begun(age).await? {
+            match noted {
+                Noted::Clicks => has_clicks = true,
+                Noted::Link(key) => {
                     if let Err(error) = self.finish_link(id, log, &key).await {
                         tracing::warn!(%id, %error, %key, "an erasure is not finished");
                         failed = Some(error);
@@ -133,13 +156,13 @@ impl App {
         no_builds: &NoBuilds,
     ) -> Result<Finished, ErasureError> {
         let mut finished = Finished::default();
-        for (id, _, plan) in self.begun(Duration::ZERO).await? {
-            let Plan::Clicks { actor, clicks } = plan else { continue };
+        for (id, _, noted) in self.begun(Duration::ZERO).await? {
+            if noted != Noted::Clicks {
+                continue;
+            }
+            // Read again one by one: those of one visitor may be many.
+            let Some((actor, clicks)) = self.noted_clicks(id).await? else { continue };
             let asked = Asked { actor, now: self.clock.now() };
-            let clicks: Vec<_> = clicks
-                .into_iter()
-                .map(|(sequence, record)| AnonymousClick { sequence, record })
-                .collect();
             match self.complete_clicks(id, &asked, &clicks, no_builds).await {
                 Ok((_, told)) => {
                     tracing::info!(%id, "an erasure that was begun is finished");
@@ -174,7 +197,7 @@ impl App {
 
     /// All that was begun so long ago, as far as it can be finished here. The rest stays noted: another
     /// version can read it, or it is of clicks on another log.
-    async fn begun(&self, age: Duration) -> Result<Vec<(Uuid, LogId, Plan)>, ErasureError> {
+    async fn begun(&self, age: Duration) -> Result<Vec<(Uuid, LogId, Noted)>, ErasureError> {
         let (mut after, mut all) = (Uuid::nil(), Vec::new());
         let begun_before = self.clock.now() - age;
         while let Some(Begun { id, log, plan }) = self.erasures.next(after).await? {
@@ -186,7 +209,8 @@ impl App {
                 Ok(Plan::Clicks { .. }) if log != self.log.id() => {
                     tracing::warn!(%id, %log, "an erasure of another log is not finished on this one");
                 }
-                Ok(plan) => all.push((id, log, plan)),
+                Ok(Plan::Clicks { .. }) => all.push((id, log, Noted::Clicks)),
+                Ok(Plan::Link(key)) => all.push((id, log, Noted::Link(key))),
                 Err(error) => {
                     tracing::error!(%id, %error, "an erasure that was begun can't be read");
                 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::Timelike;
 use hoplog_events::catalogue::DecodeError;
-use hoplog_events::envelope::RecordedEvent;
 use hoplog_events::position::Topic;
 
 use crate::clicks::batch::each_click;
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
+use crate::runner::Batch;
 use crate::table_set::TableSet;
 
 const HOUR: &[Column] = &[Column::Text("link"), Column::Int("hour"), Column::Int("clicks")];
@@ -51,9 +51,9 @@ impl Projection for HoursOfDay {
         &[Table { name: "hours", key: &["link", "hour"] }]
     }
 
-    fn fold(&self, events: &[RecordedEvent], of: Share) -> Result<Box<dyn Changes>, DecodeError> {
+    fn fold(&self, batch: &Batch, of: Share) -> Result<Box<dyn Changes>, DecodeError> {
         let mut hours = Hours::default();
-        for event in events {
+        for event in batch.events() {
             each_click(event, of, |_, link, click| {
                 *hours.0.entry((link.to_owned(), click.at.hour())).or_default() += 1;
             })?;

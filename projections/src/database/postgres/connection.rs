@@ -6,7 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
-use super::super::rows::Cell;
+use super::super::rows::CellRef;
 use super::super::{Column, DatabaseError, Rows, Value};
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
@@ -77,9 +77,9 @@ pub(super) fn batch<'q>(sql: &str, rows: &'q Rows) -> Query<'q> {
     let sql = render(sql).replace("{rows}", &rows.postgres_source());
     let query = sqlx::query(AssertSqlSafe(sql));
     rows.columns().fold(query, |query, (column, cells)| match column {
-        Column::Int(_) => query.bind(cells.map(Cell::as_int).collect::<Vec<_>>()),
-        Column::Text(_) => query.bind(cells.map(Cell::as_text).collect::<Vec<_>>()),
-        Column::Bytes(_) => query.bind(cells.map(Cell::as_bytes).collect::<Vec<_>>()),
+        Column::Int(_) => query.bind(cells.map(CellRef::as_int).collect::<Vec<_>>()),
+        Column::Text(_) => query.bind(cells.map(CellRef::as_text).collect::<Vec<_>>()),
+        Column::Bytes(_) => query.bind(cells.map(CellRef::as_bytes).collect::<Vec<_>>()),
     })
 }
 

@@ -9,18 +9,17 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Datelike, NaiveDate};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::super::rows::Cell;
-use super::super::{DatabaseError, Rows};
+use super::super::DatabaseError;
 use super::connection::within;
 use super::options::PROJECTION_TIMEOUT;
 use super::transaction::Transaction;
 
-/// The column whose month a row belongs to, as microseconds since 1970.
-const COLUMN: &str = "at";
-
 /// Rows before the first and after the last of these years are in one part each: what names such
 /// a time is mistaken, and must not make a thousand tables.
 const YEARS: std::ops::Range<i32> = 1990..2100;
+
+/// The length of a day.
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// The parts (`$1`: names) of a table (`$2`) that are wanted and not there. Wanted are those of
 /// this month and the two that follow in any case. The catalogue is read as a table: what
@@ -40,18 +39,19 @@ const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
 impl Transaction {
-    /// Makes the parts of a table that rows fall in.
+    /// Makes the parts of a table that rows of these times fall in, in microseconds since 1970.
     pub(in crate::database) async fn make_months(
         &mut self,
         table: &str,
-        rows: &Rows,
+        micros: impl Iterator<Item = i64> + Send,
     ) -> Result<(), DatabaseError> {
-        if rows.is_empty() {
+        // Most are of the day of the one before: a day is in one part.
+        let mut days = BTreeSet::new();
+        let times = micros.filter(|at| days.insert(at.div_euclid(DAY_MICROS)));
+        let parts: Vec<String> = times.map(part).collect::<BTreeSet<_>>().into_iter().collect();
+        if parts.is_empty() {
             return Ok(());
         }
-        let times = rows.columns().filter(|(column, _)| column.name() == COLUMN);
-        let times = times.flat_map(|(_, cells)| cells.filter_map(Cell::as_int));
-        let parts: Vec<String> = times.map(part).collect::<BTreeSet<_>>().into_iter().collect();
         if self.missing(table, parts.clone()).await?.is_empty() {
             return Ok(());
         }

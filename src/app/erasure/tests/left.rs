@@ -112,3 +112,21 @@ async fn what_was_begun_on_another_log_is_kept_and_links_are_finished() {
     assert!(world.told().await.is_empty() && world.log_has("00000000000000aa").await);
     assert_eq!(world.notes().await, [clicks, of_alive]);
 }
+
+/// All clicks of a visitor are noted before the first is touched: also those that one event has no
+/// room for are finished without being asked for again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_was_begun_of_a_visitor_is_finished_however_many_clicks_he_made() {
+    let mut world = World::new().await;
+    let clicks = EVENT_CLICKS_MAX + 1;
+    world.clicks(clicks).await;
+    world.mute().await;
+    let failed = world.app.erase_visitor(&world.issuer(), &HIS).await.unwrap_err();
+    assert!(matches!(failed, ErasureError::Log(_)), "{failed}");
+    world.unmute().await;
+    assert_eq!(world.notes().await.len(), 2);
+    assert!(world.log_has("00000000000000aa").await && world.told().await.is_empty());
+    world.finish().await.unwrap();
+    assert!(!world.log_has("00000000000000aa").await && !world.begun().await);
+    assert_eq!(world.told().await.len(), clicks);
+}

@@ -1,0 +1,80 @@
+use hoplog_events::click::VisitorHash;
+use proptest::prelude::*;
+
+use super::*;
+use crate::sketch::Sketch;
+
+type Clicks = Vec<(Place, Vec<Value>)>;
+
+/// Clicks with one value or none in each of some dimensions.
+fn clicks(count: std::ops::Range<usize>) -> impl Strategy<Value = Clicks> {
+    let values = prop::collection::vec(0..5_u8, VALUED);
+    let click = (0..40_u64, values).prop_map(|(visitor, values)| {
+        let values = Dimension::ALL.into_iter().skip(1).zip(values);
+        let counted = values.filter(|(_, value)| *value > 0);
+        let values = counted.map(|(dimension, value)| (dimension, format!("v{value}ü").into()));
+        (Place::of(VisitorHash(visitor)), values.collect())
+    });
+    prop::collection::vec(click, count)
+}
+
+fn quarter(clicks: &Clicks) -> Quarter {
+    Quarter::of(clicks.iter().cloned())
+}
+
+/// Counted one by one.
+fn expected(clicks: &Clicks) -> Vec<(Value, Tally)> {
+    let mut tallies = std::collections::BTreeMap::<Value, Tally>::new();
+    for (place, values) in clicks {
+        let all = std::iter::once((Dimension::Total, Arc::from(""))).chain(values.iter().cloned());
+        for value in all {
+            let tally = tallies.entry(value).or_default();
+            tally.add(1, &Sketch::of_places(vec![*place]));
+        }
+    }
+    tallies.into_iter().collect()
+}
+
+proptest! {
+    /// Whatever the order in which they come, and however they are cut.
+    #[test]
+    fn the_bytes_depend_on_the_clicks_alone(clicks in clicks(1..60), cut in 0..60_usize, turn in 0..60_usize) {
+        let whole = quarter(&clicks);
+        let mut turned = clicks.clone();
+        turned.rotate_left(turn % clicks.len());
+        let (one, other) = turned.split_at(cut % clicks.len());
+        let merged = quarter(&one.to_vec()).merge(&quarter(&other.to_vec()));
+        prop_assert_eq!(&merged, &whole);
+        if let Some(bytes) = whole.to_bytes() {
+            prop_assert_eq!(merged.to_bytes(), Some(bytes.clone()));
+            prop_assert_eq!(Quarter::from_bytes(&bytes), Ok(whole));
+        }
+    }
+
+    #[test]
+    fn they_add_up_to_what_they_are(clicks in clicks(1..60)) {
+        let quarter = quarter(&clicks);
+        let shown = |tallies: Vec<(Value, Tally)>| format!("{tallies:?}");
+        prop_assert_eq!(shown(quarter.tallies()), shown(expected(&clicks)));
+        let mut seen = 0;
+        quarter.each(|_, _| seen += 1);
+        prop_assert_eq!(seen, clicks.len());
+    }
+
+    /// What does not fit never fits again, so it does not matter when it is looked at.
+    #[test]
+    fn more_clicks_are_more_bytes(clicks in clicks(2..200), cut in 1..200_usize) {
+        let part = quarter(&clicks[..cut.min(clicks.len() - 1)].to_vec()).to_bytes();
+        let whole = quarter(&clicks).to_bytes();
+        if let Some(whole) = whole {
+            prop_assert!(part.is_some_and(|part| part.len() < whole.len()));
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_an_error_or_a_quarter(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        if let Ok(quarter) = Quarter::from_bytes(&bytes) {
+            let _ = (quarter.to_bytes(), quarter.tallies());
+        }
+    }
+}
