@@ -60,6 +60,7 @@ fn create() -> Request {
         tags: Tags::default(),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     Request {
         requester: Requester::Admin,
@@ -163,6 +164,7 @@ fn target(n: usize) -> Target {
         redirect: RedirectStatus::Found,
         state: LinkState::Active,
         expires_at: None,
+        extras: None,
         created_at: DateTime::UNIX_EPOCH,
         version: Version(1),
     }

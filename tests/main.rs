@@ -27,6 +27,7 @@ mod faults;
 mod full_disk;
 mod idempotency;
 mod import;
+mod link_life;
 mod links;
 mod nodes;
 mod operations;

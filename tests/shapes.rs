@@ -10,10 +10,12 @@ use crate::support::{Client, Manner, NewLink, Receiver, Server, Settings};
 
 /// A link, as the surface lists it, and two more: whose it is, and what its owner should know.
 const LINK: &[&str] = &[
+    "archived",
     "clicks",
     "code",
     "createdAt",
     "domain",
+    "expiredUrl",
     "expiresAt",
     "externalId",
     "id",
@@ -25,6 +27,7 @@ const LINK: &[&str] = &[
     "tags",
     "title",
     "url",
+    "validFrom",
     "version",
     "warnings",
 ];
@@ -158,7 +161,8 @@ fn wanted() -> [Value; 2] {
     let full = json!({
         "url": "https://bücher.example/?utm_source=s", "alias": "full", "domain": "default",
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
-        "externalId": "e", "reuse": false,
+        "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
+        "expiredUrl": "https://example.com/over", "archived": true,
     });
     [json!({ "url": "https://example.com/" }), full]
 }
@@ -184,7 +188,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         assert_eq!(keys(&patched.json()), LINK);
     }
     client.caught_up("link_directory").await;
-    let listed = list(client, "/api/v1/links").await;
+    let listed = list(client, "/api/v1/links?archived=include").await;
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|link| keys(link) == LINK), "{listed:?}");
     let page = client.get("/api/v1/links").await.json();

@@ -69,6 +69,18 @@ enum Action {
         /// The code of the link
         code: String,
     },
+    /// Put a link away: lists leave it out, it redirects all the same
+    #[command(after_help = "Example:\n  hoplog link archive launch")]
+    Archive {
+        /// The code of the link
+        code: String,
+    },
+    /// List a link again
+    #[command(after_help = "Example:\n  hoplog link unarchive launch")]
+    Unarchive {
+        /// The code of the link
+        code: String,
+    },
     /// Delete a link for ever; its code is never given out again
     #[command(after_help = "Example:\n  hoplog link delete launch")]
     Delete {
@@ -94,9 +106,16 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
         Action::Enable { code } => {
             show(&client.post(&["links", &code, "enable"], &json!({})).await?, out)?;
         }
+        Action::Archive { code } => show(&archive(&client, &code, true).await?, out)?,
+        Action::Unarchive { code } => show(&archive(&client, &code, false).await?, out)?,
         Action::Delete { code } => {
             json(client.request(Method::DELETE, &["links", &code])?).await?;
         }
     }
     Ok(())
+}
+
+async fn archive(client: &Client, code: &str, archived: bool) -> Result<Value, CliError> {
+    let request = client.request(Method::PATCH, &["links", code])?;
+    json(request.json(&json!({ "archived": archived }))).await
 }

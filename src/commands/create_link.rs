@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, Domain, ExternalId, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
+    Destination, Domain, ExternalId, Extras, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
 };
 
 use super::{Commands, IdempotencyKey, Issuer, code};
@@ -32,6 +32,8 @@ pub struct WantedLink {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
 }
 
 impl Commands {
@@ -139,5 +141,6 @@ fn new_link(issuer: &Issuer, key: &LinkKey, wanted: &WantedLink) -> CreateLink {
         tags: wanted.tags,
         note: wanted.note,
         external_id: wanted.external_id,
+        extras: wanted.extras,
     }
 }

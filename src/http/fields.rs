@@ -116,12 +116,17 @@ impl Fields {
 
     /// `true` or `false`; `false` when it is not there.
     pub fn flag(&mut self, field: &str) -> bool {
-        match self.raw(field) {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(flag)) => flag,
-            Some(other) => {
+        self.patch_flag(field).unwrap_or_default()
+    }
+
+    /// `true` or `false`, or nothing; `null` is `false`.
+    pub fn patch_flag(&mut self, field: &str) -> Option<bool> {
+        match self.raw(field)? {
+            Value::Null => Some(false),
+            Value::Bool(flag) => Some(flag),
+            other => {
                 self.wrong(field, "type", format!("must be true or false, not {}", kind(&other)));
-                false
+                None
             }
         }
     }
@@ -249,6 +254,9 @@ mod tests {
         assert_eq!(body.patch::<u8>("a"), Patch::Clear);
         assert_eq!(body.patch::<u8>("b"), Patch::Set(1));
         assert_eq!(body.patch::<u8>("c"), Patch::Keep);
+        let mut body = fields(json!({ "a": null, "b": true }));
+        let flags = ["a", "b", "c"].map(|field| body.patch_flag(field));
+        assert_eq!(flags, [Some(false), Some(true), None]);
         assert!(body.finish().is_ok());
     }
 }

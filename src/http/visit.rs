@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
@@ -32,10 +32,10 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
     get, path = "/{code}", tag = "redirect",
     params(("code" = String, Path, description = "a link's code")),
     responses(
-        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)", headers(
+        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so), or where it leads once it has expired", headers(
             ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
         )),
-        (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
@@ -48,6 +48,7 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
     }
     match answer(app, address, request).await {
         Ok(response) => response,
+        Err(NotServed::Expired(_)) => page::problem_for_visitor(gone_by_expiry(), &request.headers),
         Err(NotServed::Problem(problem)) => page::problem_for_visitor(problem, &request.headers),
         Err(NotServed::Refused(refused)) => visitor_refused(refused),
     }
@@ -58,6 +59,8 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
 pub(super) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
+    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
+    Expired(Arc<Target>),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
@@ -76,7 +79,10 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let (found, now) = served(app, (&request.method, address), path).await?;
+    let (found, now) = match served(app, (&request.method, address), path).await {
+        Err(NotServed::Expired(target)) => return after_end(target),
+        served => served?,
+    };
     record(app, (address, now), request, &found.target).await?;
     Ok(redirect(app, &found)?)
 }
@@ -96,11 +102,16 @@ pub(super) async fn served(
     };
     let now = app.clock.now();
     let target = &found.target;
+    // Whatever else is to be said of it: nobody learns that it will be there.
+    if target.extras.as_ref().is_some_and(|extras| extras.is_before_validity(now)) {
+        return Err(Box::pin(in_vain(app, visitor)).await);
+    }
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted().into()),
-        LinkState::Expired => Err(gone_by_expiry().into()),
-        _ if expired => Err(gone_by_expiry().into()),
+        LinkState::Disabled if expired => Err(gone_by_expiry().into()),
+        LinkState::Expired => Err(NotServed::Expired(found.target)),
+        _ if expired => Err(NotServed::Expired(found.target)),
         LinkState::Disabled => Err(app.disabled_problem().into()),
         LinkState::Active => Ok((found, now)),
     }
@@ -142,6 +153,20 @@ async fn nobodys(app: &App, look: Look) -> NotServed {
 
 fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
+}
+
+/// Where a link leads once it has expired. That is no click of the link, and nobody may keep it: the end
+/// can be moved.
+fn after_end(target: Arc<Target>) -> Result<Response, NotServed> {
+    let expired_url = target.extras.as_ref().and_then(|extras| extras.expired_url.as_ref());
+    let Some(expired_url) = expired_url else { return Err(NotServed::Expired(target)) };
+    let location = HeaderValue::from_str(expired_url.as_str());
+    let location = location.map_err(|_| Problem::internal())?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((StatusCode::FOUND, headers).into_response())
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.

@@ -17,10 +17,21 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false). Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content.";
 
 /// The columns there can be.
-const COLUMNS: [&str; 7] = ["url", "alias", "title", "tags", "expiresAt", "note", "externalId"];
+const COLUMNS: [&str; 10] = [
+    "url",
+    "alias",
+    "title",
+    "tags",
+    "expiresAt",
+    "note",
+    "externalId",
+    "validFrom",
+    "expiredUrl",
+    "archived",
+];
 
 #[derive(Debug, Args)]
 pub(super) struct LinksArgs {
@@ -109,6 +120,8 @@ fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
     let cells = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
     let field = |(column, cell): (&str, &str)| match column {
         "tags" => (column.to_owned(), tags(cell).into()),
+        // What is neither is for the server to refuse.
+        "archived" => (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from)),
         _ => (column.to_owned(), cell.into()),
     };
     cells.map(field).collect()

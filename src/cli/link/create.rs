@@ -23,6 +23,9 @@ pub(super) struct Create {
     /// Answer with your own live link to the same URL, if there is one
     #[arg(long)]
     reuse: bool,
+    /// Leave it out of lists from the start
+    #[arg(long)]
+    archived: bool,
 }
 
 impl Create {
@@ -48,8 +51,10 @@ impl Create {
         if let Some(alias) = self.alias {
             body.insert("alias".to_owned(), alias.into());
         }
-        if self.reuse {
-            body.insert("reuse".to_owned(), true.into());
+        for (name, is_set) in [("reuse", self.reuse), ("archived", self.archived)] {
+            if is_set {
+                body.insert(name.to_owned(), true.into());
+            }
         }
         body.into()
     }

@@ -34,6 +34,8 @@ enum Clearable {
     Tags,
     Note,
     ExternalId,
+    ValidFrom,
+    ExpiredUrl,
 }
 
 impl Edit {
@@ -78,6 +80,8 @@ impl Clearable {
             Clearable::Tags => &["tags"],
             Clearable::Note => &["note"],
             Clearable::ExternalId => &["externalId"],
+            Clearable::ValidFrom => &["validFrom"],
+            Clearable::ExpiredUrl => &["expiredUrl"],
         }
     }
 }

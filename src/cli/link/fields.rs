@@ -27,6 +27,12 @@ pub(super) struct Fields {
     /// Its name in your own system
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
+    /// The instant before which it is answered as if there were no such link
+    #[arg(long, value_name = "TIME")]
+    valid_from: Option<String>,
+    /// Where it leads once it has expired
+    #[arg(long, value_name = "URL")]
+    expired_url: Option<String>,
 }
 
 impl Fields {
@@ -40,6 +46,8 @@ impl Fields {
             ("tags", Some(self.tags).filter(|tags| !tags.is_empty()).map(Value::from)),
             ("note", self.note.map(Value::from)),
             ("externalId", self.external_id.map(Value::from)),
+            ("validFrom", self.valid_from.map(Value::from)),
+            ("expiredUrl", self.expired_url.map(Value::from)),
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         given.collect()

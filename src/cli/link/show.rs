@@ -9,7 +9,7 @@ use crate::cli::table::{cell, plain};
 
 /// Every field that has a value, on a line of its own.
 pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 14] = [
         "shortUrl",
         "url",
         "state",
@@ -20,6 +20,8 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         "tags",
         "note",
         "externalId",
+        "validFrom",
+        "expiredUrl",
         "owner",
         "version",
     ];
@@ -27,9 +29,12 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         let value = cell(&link[name]);
         if !value.is_empty() {
             // A destination is shown whole: what is cut off can't be checked.
-            let value = if name == "url" { value } else { plain(&value) };
+            let value = if matches!(name, "url" | "expiredUrl") { value } else { plain(&value) };
             writeln!(out, "{name:<10}  {value}")?;
         }
+    }
+    if link["archived"] == true {
+        writeln!(out, "{:<10}  yes", "archived")?;
     }
     let [total, humans, bots] =
         ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));

@@ -44,7 +44,7 @@ pub struct LinkAnswer {
     pub expires_at: Option<DateTime<Utc>>,
     /// The status of the redirect.
     pub redirect: u16,
-    /// active, disabled, expired or deleted.
+    /// active, scheduled (not valid yet), disabled, expired or deleted.
     #[schema(example = "active")]
     pub state: &'static str,
     /// A name for people.
@@ -55,6 +55,14 @@ pub struct LinkAnswer {
     pub note: Option<String>,
     /// Its name in the owner's system.
     pub external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub valid_from: Option<DateTime<Utc>>,
+    /// Where it leads once it has expired; hosts in punycode.
+    pub expired_url: Option<String>,
+    /// Lists leave it out unless they are asked for it.
+    pub archived: bool,
     /// Who it belongs to.
     pub owner: String,
     /// Clicks so far.
@@ -111,37 +119,49 @@ impl LinkAnswer {
     /// A link with its clicks, as it is at `now`.
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
-        let state = state_at(link.state, link.expires_at, now);
+        let state = state_at(&link, now);
+        let warnings = warnings_of(&link);
         Self {
             id: link.key.to_string(),
             short_url: origin.short_url(&link.key.code),
             domain: origin.host().to_owned(),
             code: link.key.code.into(),
-            warnings: warnings_of(&link.url),
             url: link.url.into(),
             created_at: link.created_at,
             expires_at: link.expires_at,
             redirect: link.redirect.into(),
-            state: state.name(),
+            state,
             title: link.title.map(Into::into),
             tags: link.tags.iter().map(Tag::to_string).collect(),
             note: link.note.map(Into::into),
             external_id: link.external_id.map(Into::into),
+            valid_from: link.extras.valid_from,
+            expired_url: link.extras.expired_url.map(Into::into),
+            archived: link.extras.archived,
             owner: link.owner.into(),
             clicks: totals.into(),
             version: link.version.0,
+            warnings,
         }
     }
 }
 
-fn warnings_of(url: &hoplog_events::link::Destination) -> Vec<Warning> {
-    warnings(url).into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
+fn warnings_of(link: &Link) -> Vec<Warning> {
+    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.redirect);
+    all.into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
 }
 
+/// The state of a link that is active on the log and not valid yet.
+pub const SCHEDULED: &str = "scheduled";
+
 /// A link whose instant has passed is expired, whether the event is on the log yet or not.
-fn state_at(state: LinkState, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> LinkState {
-    let passed = expires_at.is_some_and(|expires_at| expires_at <= now);
-    if passed && matches!(state, LinkState::Active) { LinkState::Expired } else { state }
+fn state_at(link: &Link, now: DateTime<Utc>) -> &'static str {
+    let passed = link.expires_at.is_some_and(|expires_at| expires_at <= now);
+    match link.state {
+        LinkState::Active if passed => LinkState::Expired.name(),
+        LinkState::Active if link.extras.is_before_validity(now) => SCHEDULED,
+        state => state.name(),
+    }
 }
 
 /// A link with its `ETag` and, after a command, its position.

@@ -102,6 +102,7 @@ pub async fn make(
         tags: new.tags,
         note: new.note,
         external_id: new.external_id,
+        extras: new.extras,
     };
     let host = Some(origin.asked_host());
     if may_reuse {

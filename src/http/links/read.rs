@@ -4,12 +4,15 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, LinkState, Tag};
-use hoplog_projections::link_directory::{self, LinkFilter, LinkQuery, LinkSort};
+use hoplog_projections::link_directory::{
+    self, Archived, LinkFilter, LinkQuery, LinkSort, Validity,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{LinkAnswer, respond};
+use super::answer::{LinkAnswer, SCHEDULED, respond};
 use super::request::Rfc3339;
 use crate::app::AppState;
 use crate::domain::link::Link;
@@ -74,7 +77,9 @@ pub async fn show_link(
     get, path = "/api/v1/links", tag = "links",
     params(
         ("tag" = Option<String>, Query, description = "only links with this tag"),
-        ("state" = Option<String>, Query, description = "active, disabled, expired or deleted; default: all but deleted"),
+        ("state" = Option<String>, Query, description = "active, scheduled (not valid yet), disabled, expired or deleted; default: all but deleted"),
+        ("archived" = Option<String>, Query, description = "exclude (default), include or only"),
+        ("externalId" = Option<String>, Query, description = "only links with this name in your own system"),
         ("q" = Option<String>, Query, description = "only links with this text in code, URL or title"),
         ("url" = Option<String>, Query, description = "only links to exactly this URL"),
         ("createdAfter" = Option<String>, Query, description = "created at this instant or later"),
@@ -96,7 +101,7 @@ pub async fn list_links(
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Json<LinkList>, Problem> {
-    let mut query = link_query(query.as_deref())?;
+    let mut query = link_query(query.as_deref(), app.clock.now())?;
     query.filter.owner = principal.only_owner();
     app.wait_for(link_directory::NAME, position).await?;
     let page = app.read_models.link_directory().list(&query).await?;
@@ -106,7 +111,7 @@ pub async fn list_links(
     Ok(Json(LinkList { data, next_cursor: page.next_cursor }))
 }
 
-fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
+fn link_query(query: Option<&str>, now: DateTime<Utc>) -> Result<LinkQuery, Problem> {
     let sorts = [
         ("-createdAt", LinkSort::NewestFirst),
         ("createdAt", LinkSort::OldestFirst),
@@ -118,10 +123,16 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
     if text.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
         query.wrong("q", "invalid", format!("must have at most {SEARCH_CHARS_MAX} characters"));
     }
+    let (state, validity) = listed_state(&mut query, now);
+    let archived =
+        [("exclude", Archived::Exclude), ("include", Archived::Include), ("only", Archived::Only)];
     let filter = LinkFilter {
         owner: None,
         tag: query.optional::<Tag>("tag"),
-        state: query.optional::<LinkState>("state"),
+        state,
+        validity,
+        archived: query.choice("archived", &archived, Archived::Exclude),
+        external_id: query.optional("externalId"),
         text,
         url: query.optional::<Destination>("url"),
         created_after: query.optional("createdAfter").map(|Rfc3339(instant)| instant),
@@ -132,4 +143,23 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
     let limit = query.limit(PAGE_LINKS, PAGE_LINKS_MAX);
     query.finish()?;
     Ok(LinkQuery { filter, sort, cursor, limit })
+}
+
+/// The states that answers tell: a link whose time has not come is active on the log.
+fn listed_state(
+    query: &mut Parameters,
+    now: DateTime<Utc>,
+) -> (Option<LinkState>, Option<Validity>) {
+    let Some(given) = query.raw("state") else { return (None, None) };
+    let state = if given == SCHEDULED { Some(LinkState::Active) } else { given.parse().ok() };
+    match state {
+        Some(LinkState::Active) if given == SCHEDULED => (state, Some(Validity::ToCome(now))),
+        Some(LinkState::Active) => (state, Some(Validity::Begun(now))),
+        Some(_) => (state, None),
+        None => {
+            let detail = "must be one of active, scheduled, disabled, expired, deleted";
+            query.wrong("state", "invalid", detail);
+            (None, None)
+        }
+    }
 }

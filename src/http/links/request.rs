@@ -3,13 +3,17 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, ExternalId, Note, RedirectStatus, Tag, Tags, Title};
+use hoplog_events::link::{
+    Destination, ExternalId, Extras, Note, RedirectStatus, Tag, Tags, Title,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::extras;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
+use crate::domain::link::{EditExtras, EditLink};
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -42,6 +46,14 @@ pub struct NewLinkBody {
     note: Option<String>,
     /// Its name in your own system.
     external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link (RFC 3339).
+    #[schema(example = "2029-12-24T00:00:00Z")]
+    valid_from: Option<String>,
+    /// Where it leads once it has expired; without it visitors are told that it is gone.
+    #[schema(example = "https://example.com/over")]
+    expired_url: Option<String>,
+    /// Lists leave it out unless they are asked for it; it redirects all the same.
+    archived: Option<bool>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
     reuse: Option<bool>,
 }
@@ -65,6 +77,8 @@ pub struct NewLink {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
     /// Whether an existing link will do.
     pub reuse: bool,
 }
@@ -85,6 +99,7 @@ impl NewLink {
             tags: tags(fields).unwrap_or_default(),
             note: fields.optional("note"),
             external_id: fields.optional("externalId"),
+            extras: extras::of_new(fields),
             reuse: fields.flag("reuse"),
             alias,
             expiry,
@@ -114,6 +129,12 @@ pub struct LinkPatchBody {
     note: Option<String>,
     /// Its name in your own system; `null`: none.
     external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link; `null`: it is always served.
+    valid_from: Option<String>,
+    /// Where it leads once it has expired; `null`: it is gone then.
+    expired_url: Option<String>,
+    /// Whether lists leave it out; `null`: they don't.
+    archived: Option<bool>,
 }
 
 /// What somebody wants to change.
@@ -133,6 +154,8 @@ pub struct LinkPatch {
     pub note: Option<Option<Note>>,
     /// Its name in the owner's system; `Some(None)`: none.
     pub external_id: Option<Option<ExternalId>>,
+    /// What most links do without.
+    pub extras: EditExtras,
 }
 
 impl LinkPatch {
@@ -154,6 +177,24 @@ impl LinkPatch {
             tags: tags(fields),
             note: fields.patch("note").nested(),
             external_id: fields.patch("externalId").nested(),
+            extras: extras::of_patch(fields),
+        }
+    }
+}
+
+impl LinkPatch {
+    /// The edit that a command of `now` makes of it.
+    #[must_use]
+    pub fn into_edit(self, now: DateTime<Utc>) -> EditLink {
+        EditLink {
+            url: self.url,
+            expires_at: self.expiry.map(|expiry| expiry.map(|expiry| expiry.instant(now))),
+            redirect: self.redirect,
+            title: self.title,
+            tags: self.tags,
+            note: self.note,
+            external_id: self.external_id,
+            extras: self.extras,
         }
     }
 }
