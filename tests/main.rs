@@ -12,6 +12,7 @@ mod support;
 
 mod access;
 mod architecture;
+mod as_of;
 mod bad_input;
 mod broker;
 mod command_line;
@@ -22,6 +23,7 @@ mod events;
 #[cfg(feature = "eventstore-double")]
 mod eventstore;
 mod expiry;
+mod external_ids;
 mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;

@@ -44,10 +44,13 @@ enum Action {
     )]
     Create(Box<Create>),
     /// Show a link
-    #[command(after_help = "Example:\n  hoplog link show launch")]
+    #[command(after_help = "Example:\n  hoplog link show launch --as-of 2030-01-01T00:00:00Z")]
     Show {
         /// The code of the link
         code: String,
+        /// As it was at this instant
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<String>,
     },
     /// List links
     #[command(after_help = "Example:\n  hoplog link list --tag mail --state active --limit 20")]
@@ -97,7 +100,10 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
     };
     match args.action {
         Action::Create(create) => create.run(&client, args.json, out).await?,
-        Action::Show { code } => show(&client.get(&["links", &code], &[]).await?, out)?,
+        Action::Show { code, as_of } => {
+            let query: Vec<_> = as_of.iter().map(|at| ("asOf", at.as_str())).collect();
+            show(&client.get(&["links", &code], &query).await?, out)?;
+        }
         Action::List(list) => list.print(&client, args.json, out).await?,
         Action::Edit(edit) => show(&edit.send(&client).await?, out)?,
         Action::Disable { code } => {

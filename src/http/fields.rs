@@ -50,6 +50,12 @@ impl Fields {
         Self { prefix, left: object, errors: Vec::new() }
     }
 
+    /// What has not been taken yet, to be read in another way; nothing is noted here of what is wrong with it.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::new(self.prefix.clone(), self.left.clone())
+    }
+
     /// Notes a mistake.
     pub fn wrong(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
         // What is not told is not kept: a body may be wrong a million times.

@@ -26,7 +26,10 @@ async fn telltale(client: &Client, code: &str) {
     let link = link.with("title", "Telltale title").with("note", "telltale note");
     let link = link.with("expiredUrl", "https://telltale-later.example/");
     client
-        .create(link.with("tags", json!(["telltale-tag"])).with("externalId", "telltale-external"))
+        .create(
+            link.with("tags", json!(["telltale-tag"]))
+                .with("externalId", format!("telltale-external-{code}")),
+        )
         .await;
     let change = json!({
         "url": "https://telltale-second.example/", "title": "Another telltale", "tags": ["telltale-label"],

@@ -36,9 +36,11 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if link["archived"] == true {
         writeln!(out, "{:<10}  yes", "archived")?;
     }
-    let [total, humans, bots] =
-        ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
-    writeln!(out, "{:<10}  {total} ({humans} of people, {bots} of bots)", "clicks")?;
+    if link["clicks"].is_object() {
+        let [total, humans, bots] =
+            ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
+        writeln!(out, "{:<10}  {total} ({humans} of people, {bots} of bots)", "clicks")?;
+    }
     for warning in link["warnings"].as_array().into_iter().flatten() {
         writeln!(out, "{:<10}  {}", "warning", plain(&cell(&warning["detail"])))?;
     }

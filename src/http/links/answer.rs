@@ -65,8 +65,8 @@ pub struct LinkAnswer {
     pub archived: bool,
     /// Who it belongs to.
     pub owner: String,
-    /// Clicks so far.
-    pub clicks: ClickTotals,
+    /// Clicks so far; `null` of a link as it was.
+    pub clicks: Option<ClickTotals>,
     /// How many events it is the sum of; also the `ETag`.
     pub version: u64,
     /// What the owner should know about the destination.
@@ -139,10 +139,18 @@ impl LinkAnswer {
             expired_url: link.extras.expired_url.map(Into::into),
             archived: link.extras.archived,
             owner: link.owner.into(),
-            clicks: totals.into(),
+            clicks: Some(totals.into()),
             version: link.version.0,
             warnings,
         }
+    }
+}
+
+impl LinkAnswer {
+    /// A link as it was at an instant. How often it had been clicked by then is for its statistics to say.
+    #[must_use]
+    pub fn as_of(link: Link, origin: &Origin, at: DateTime<Utc>) -> Self {
+        Self { clicks: None, ..Self::new(link, Totals::default(), origin, at) }
     }
 }
 

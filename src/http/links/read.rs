@@ -17,12 +17,13 @@ use super::request::Rfc3339;
 use crate::app::AppState;
 use crate::domain::link::Link;
 use crate::http::auth::LinksReader;
-use crate::http::fields::{NoParameters, Parameters};
+use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
 use crate::queries::get_link::not_deleted;
+use crate::queries::link_as_of::link_as_of;
 
 /// Links on a page when the request does not say.
 const PAGE_LINKS: usize = 50;
@@ -43,15 +44,17 @@ pub struct LinkList {
     pub next_cursor: Option<String>,
 }
 
-/// One link.
+/// One link, as it is or as it was.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
         ("code" = String, Path, description = "the link's code"),
+        ("asOf" = Option<String>, Query, description = "as it was at this instant (RFC 3339), from its own events; without clicks"),
         AtLeast,
     ),
     responses(
         (status = 200, description = "the link", body = LinkAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "some parameters are wrong"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
         (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted"),
     ),
@@ -60,16 +63,31 @@ pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
     Segment(code): Segment,
-    _: NoParameters,
+    RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
+    if let Some(at) = instant_of(query.as_deref(), app.clock.now())? {
+        let link = link_as_of(app.log.as_ref(), &key, at, &principal.requester()).await?;
+        let answer = LinkAnswer::as_of(not_deleted(link)?, &origin, at);
+        return Ok(respond(StatusCode::OK, answer, None));
+    }
     app.wait_for(link_directory::NAME, position).await?;
     let link = not_deleted(app.find_link(&key, &principal.requester()).await?)?;
     let totals = app.totals_at(&key, position).await?;
     let answer = LinkAnswer::new(link, totals, &origin, app.clock.now());
     Ok(respond(StatusCode::OK, answer, None))
+}
+
+/// When a link is asked for as it was.
+fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let mut query = Parameters::new(query);
+    let at = query.optional("asOf").map(|Rfc3339(instant)| instant);
+    if at.is_some_and(|at| at > now) {
+        query.wrong("asOf", "in_the_future", "must not lie in the future");
+    }
+    query.finish().map(|()| at)
 }
 
 /// Your links; every owner's with the scope admin.

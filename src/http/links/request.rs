@@ -56,6 +56,8 @@ pub struct NewLinkBody {
     archived: Option<bool>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
     reuse: Option<bool>,
+    /// Change your own link with this `externalId`, if there is one: fields that are not given stay as they are.
+    upsert: Option<bool>,
 }
 
 /// A link that somebody wants.
@@ -81,11 +83,14 @@ pub struct NewLink {
     pub extras: Extras,
     /// Whether an existing link will do.
     pub reuse: bool,
+    /// What is wanted of the link that has the external id, if it is to be changed.
+    pub update: Option<Box<LinkPatch>>,
 }
 
 impl NewLink {
     /// Takes the fields of a new link. `None`: a mistake was noted in `fields`.
     pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
+        let update = fields.flag("upsert").then(|| Box::new(LinkPatch::parse(&mut fields.copy())));
         let url = fields.required("url");
         let alias = fields.optional("alias");
         service_domain(fields, service_host);
@@ -93,14 +98,19 @@ impl NewLink {
             Patch::Set(expiry) => Some(expiry),
             Patch::Keep | Patch::Clear => None,
         };
+        let (reuse, external_id) = (fields.flag("reuse"), external_id(fields, update.is_some()));
+        if reuse && update.is_some() {
+            fields.wrong("reuse", "conflict", "can't be given together with upsert");
+        }
         Some(Self {
             redirect: redirect(fields).unwrap_or_default(),
             title: fields.optional("title"),
             tags: tags(fields).unwrap_or_default(),
             note: fields.optional("note"),
-            external_id: fields.optional("externalId"),
+            external_id,
             extras: extras::of_new(fields),
-            reuse: fields.flag("reuse"),
+            reuse,
+            update,
             alias,
             expiry,
             url: url?,
@@ -249,6 +259,11 @@ fn parse_expires_in(fields: &mut Fields, text: &str) -> Patch<ExpiresIn> {
             Patch::Keep
         }
     }
+}
+
+/// An upsert can't do without.
+fn external_id(fields: &mut Fields, is_upsert: bool) -> Option<ExternalId> {
+    if is_upsert { fields.required("externalId") } else { fields.optional("externalId") }
 }
 
 fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {

@@ -59,7 +59,14 @@ pub(super) async fn find_or_create(
 
 async fn found(app: &App, link: Link, position: Position) -> Result<Made, Problem> {
     let totals = app.totals_of(&link.key).await?;
-    Ok(Made { link, totals, position: Some(position), reused: true, repeated: false })
+    Ok(Made {
+        link,
+        totals,
+        position: Some(position),
+        reused: true,
+        updated: false,
+        repeated: false,
+    })
 }
 
 fn is_like(link: &Link, wanted: &WantedLink) -> bool {
