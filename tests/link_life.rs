@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use hoplog_events::envelope::rfc3339;
 use serde_json::{Value, json};
 
@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// In so many milliseconds.
 fn in_ms(milliseconds: i64) -> (DateTime<Utc>, String) {
-    let instant = now() + TimeDelta::milliseconds(milliseconds);
+    // The server keeps microseconds.
+    let instant = (now() + TimeDelta::milliseconds(milliseconds)).trunc_subsecs(6);
     (instant, rfc3339(instant))
 }
 

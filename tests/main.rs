@@ -25,6 +25,7 @@ mod eventstore;
 mod expiry;
 mod external_ids;
 mod faults;
+mod forwarding;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod idempotency;

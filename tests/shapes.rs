@@ -18,6 +18,8 @@ const LINK: &[&str] = &[
     "expiredUrl",
     "expiresAt",
     "externalId",
+    "forwardPath",
+    "forwardQuery",
     "id",
     "note",
     "owner",
@@ -27,6 +29,7 @@ const LINK: &[&str] = &[
     "tags",
     "title",
     "url",
+    "utm",
     "validFrom",
     "version",
     "warnings",
@@ -162,7 +165,8 @@ fn wanted() -> [Value; 2] {
         "url": "https://bücher.example/?utm_source=s", "alias": "full", "domain": "default",
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
         "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
-        "expiredUrl": "https://example.com/over", "archived": true,
+        "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
+        "forwardPath": true, "utm": { "source": "s" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }
@@ -180,6 +184,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         let link = client.post("/api/v1/links", &wanted).await.expect(201).json();
         assert_eq!(keys(&link), LINK);
         assert_eq!(keys(&link["clicks"]), ["bots", "humans", "total"]);
+        assert_eq!(keys(&link["utm"]), UTM);
         let path = format!("/api/v1/links/{}", link["code"].as_str().unwrap());
         assert_eq!(keys(&client.get(&path).await.expect(200).json()), LINK);
         let disabled = client.post(&format!("{path}/disable"), &json!({})).await.expect(200);

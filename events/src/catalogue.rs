@@ -9,8 +9,9 @@ use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
     LinkArchived, LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
     LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
-    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkRedirectChanged, LinkTagged,
-    LinkTitled, LinkUnarchived, LinkValidFromChanged,
+    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -114,6 +115,8 @@ catalogue! {
     "hoplog.link.expired-url-changed.v1", Links: Link(LinkEvent::ExpiredUrlChanged(LinkExpiredUrlChanged));
     "hoplog.link.archived.v1", Links: Link(LinkEvent::Archived(LinkArchived));
     "hoplog.link.unarchived.v1", Links: Link(LinkEvent::Unarchived(LinkUnarchived));
+    "hoplog.link.query-forwarding-changed.v1", Links: Link(LinkEvent::QueryForwardingChanged(LinkQueryForwardingChanged));
+    "hoplog.link.path-forwarding-changed.v1", Links: Link(LinkEvent::PathForwardingChanged(LinkPathForwardingChanged));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

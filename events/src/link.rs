@@ -15,8 +15,9 @@ mod state;
 pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
 pub use destination::{Destination, DestinationError, ERASED_DESTINATION, URL_BYTES_MAX};
 pub use extras::{
-    Extras, LinkArchived, LinkExpiredUrlChanged, LinkExternalIdClaimed, LinkUnarchived,
-    LinkValidFromChanged,
+    Extras, LinkArchived, LinkExpiredUrlChanged, LinkExternalIdClaimed, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, QueryForwarding,
+    QueryForwardingError,
 };
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
 pub use state::{LinkState, UnknownState};
@@ -124,6 +125,10 @@ pub enum LinkEvent {
     Archived(LinkArchived),
     /// It is listed again.
     Unarchived(LinkUnarchived),
+    /// The query of visitors is forwarded in another way, or not.
+    QueryForwardingChanged(LinkQueryForwardingChanged),
+    /// The path behind the code is forwarded, or no more.
+    PathForwardingChanged(LinkPathForwardingChanged),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

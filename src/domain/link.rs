@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, ExternalId, Extras, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus,
-    Tags, Title,
+    Tags, Title, URL_BYTES_MAX,
 };
 use hoplog_events::position::Version;
+
+use crate::domain::utm::EditUtm;
 
 mod decide;
 mod evolve;
@@ -133,6 +135,8 @@ pub struct EditLink {
     pub external_id: Option<Option<ExternalId>>,
     /// What most links do without.
     pub extras: EditExtras,
+    /// The campaign fields of where it leads, or shall lead.
+    pub utm: EditUtm,
 }
 
 /// A command with what its rules need to know.
@@ -183,6 +187,9 @@ pub enum LinkError {
     /// Choose an instant before the link's end, or move that.
     #[error("the link would end before it is valid")]
     ValidFromBehindEnd,
+    /// Choose shorter campaign fields.
+    #[error("the destination would be longer than {URL_BYTES_MAX} bytes with these fields")]
+    UtmTooLong,
     /// Choose another external id, or change the link that has it.
     #[error("the external id is that of the link {0}")]
     ExternalIdTaken(LinkKey),

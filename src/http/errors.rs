@@ -81,6 +81,7 @@ impl From<LinkError> for Problem {
             LinkError::ValidFromBehindEnd => {
                 Self::of_field("/validFrom", "valid_from_behind_end", detail)
             }
+            LinkError::UtmTooLong => Self::of_field("/utm", "too_long", detail),
             LinkError::ExternalIdTaken(_) => {
                 Self::new(StatusCode::CONFLICT, "external_id_taken", detail)
             }

@@ -137,6 +137,28 @@ impl Fields {
         }
     }
 
+    /// An object, to be read field by field and given back to [`Fields::absorb`].
+    pub fn object(&mut self, field: &str) -> Patch<Fields> {
+        match self.raw(field) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(Value::Object(object)) => {
+                Patch::Set(Self::new(format!("{}/{field}", self.prefix), object))
+            }
+            Some(other) => {
+                self.wrong(field, "type", format!("must be an object, not {}", kind(&other)));
+                Patch::Keep
+            }
+        }
+    }
+
+    /// Notes what was wrong with an object in this one.
+    pub fn absorb(&mut self, object: Fields) {
+        let errors = object.finish().err().unwrap_or_default();
+        let room = ERRORS_MAX.saturating_sub(self.errors.len());
+        self.errors.extend(errors.into_iter().take(room));
+    }
+
     /// A list of texts, each parsed; `null` is an empty list.
     pub fn list<T>(&mut self, field: &str) -> Option<Vec<T>>
     where
@@ -252,6 +274,18 @@ mod tests {
                 ("/b~1c", "unknown_field"),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_object_is_told_at_its_place() {
+        let mut body = fields(json!({ "in": { "port": "x", "more": 1 }, "other": 1 }));
+        let Patch::Set(mut object) = body.object("in") else { panic!("an object") };
+        assert_eq!(object.optional::<u16>("port"), None);
+        body.absorb(object);
+        assert_eq!(body.object("other").nested().map(|_| ()), None);
+        let errors = body.finish().unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|e| e.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/in/port", "/in/more", "/other"]);
     }
 
     #[test]

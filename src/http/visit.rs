@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub(super) mod forwarding;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -37,6 +39,7 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         )),
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
     ),
@@ -53,6 +56,9 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
         Err(NotServed::Refused(refused)) => visitor_refused(refused),
     }
 }
+
+/// A link that is served at an instant.
+pub(super) type Served = (Resolved, DateTime<Utc>);
 
 /// Why a visitor does not get where the link leads.
 #[derive(Debug)]
@@ -79,12 +85,24 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let (found, now) = match served(app, (&request.method, address), path).await {
+    let served = served(app, (&request.method, address), path).await;
+    follow(app, address, request, (served, None)).await
+}
+
+/// Sends a visitor on to where a link leads, `rest` behind it.
+async fn follow(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    (served, rest): (Result<Served, NotServed>, Option<&str>),
+) -> Result<Response, NotServed> {
+    let (found, now) = match served {
         Err(NotServed::Expired(target)) => return after_end(target),
         served => served?,
     };
+    let location = location(&found.target, (rest, request.uri.query()))?;
     record(app, (address, now), request, &found.target).await?;
-    Ok(redirect(app, &found)?)
+    Ok(redirect(app, &found, location)?)
 }
 
 /// The link, if it is served at an instant, and that instant: after it was looked for, which may take
@@ -93,13 +111,26 @@ pub(super) async fn served(
     app: &App,
     visitor: (&Method, IpAddr),
     code: &str,
-) -> Result<(Resolved, DateTime<Utc>), NotServed> {
+) -> Result<Served, NotServed> {
+    let found = find(app, visitor, code).await?;
+    admit(app, visitor, found).await
+}
+
+async fn find(app: &App, visitor: (&Method, IpAddr), code: &str) -> Result<Resolved, NotServed> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
-    let found = match app.links.at_hand(path, app.clock.now()) {
-        AtHand::Value(target) => Resolved { target, is_stale: false },
-        AtHand::Absent => return Err(Box::pin(in_vain(app, visitor)).await),
-        AtHand::Nothing => Box::pin(look_for(app, visitor, path)).await?,
-    };
+    match app.links.at_hand(path, app.clock.now()) {
+        AtHand::Value(target) => Ok(Resolved { target, is_stale: false }),
+        AtHand::Absent => Err(Box::pin(in_vain(app, visitor)).await),
+        AtHand::Nothing => Box::pin(look_for(app, visitor, path)).await,
+    }
+}
+
+/// Whether a link is served at this instant.
+async fn admit(
+    app: &App,
+    visitor: (&Method, IpAddr),
+    found: Resolved,
+) -> Result<Served, NotServed> {
     let now = app.clock.now();
     let target = &found.target;
     // Whatever else is to be said of it: nobody learns that it will be there.
@@ -182,10 +213,18 @@ async fn record(
     app.clicks.record(visit).await.map_err(Problem::from)
 }
 
-fn redirect(app: &App, found: &Resolved) -> Result<Response, Problem> {
+/// Where a visitor is sent; with what was asked for behind the code, if the owner wants it forwarded.
+fn location(target: &Target, asked: (Option<&str>, Option<&str>)) -> Result<HeaderValue, Problem> {
+    let forwarded = match &target.extras {
+        None => None,
+        Some(extras) => forwarding::forwarded_to(target, extras, asked)?,
+    };
+    let location = forwarded.unwrap_or_else(|| target.location.clone());
+    HeaderValue::from_maybe_shared(location).map_err(|_| Problem::internal())
+}
+
+fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Response, Problem> {
     let target = &*found.target;
-    let location = HeaderValue::from_maybe_shared(target.location.clone());
-    let location = location.map_err(|_| Problem::internal())?;
     let status = StatusCode::from_u16(target.redirect.into()).map_err(|_| Problem::internal())?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

@@ -20,7 +20,8 @@ async fn do_all_sorts_of_things(server: &Server) {
     for patch in [
         json!({ "url": "https://example.com/2", "title": null, "tags": ["y"], "note": "m" }),
         json!({ "expiresAt": null, "redirect": 302, "externalId": "f", "archived": true }),
-        json!({ "validFrom": null, "expiredUrl": null, "archived": false }),
+        json!({ "validFrom": null, "expiredUrl": null, "archived": false, "forwardPath": true }),
+        json!({ "forwardQuery": "append" }),
     ] {
         client.patch("/api/v1/links/a", &patch).await.expect(200);
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use hoplog_events::link::{
     Extras, LinkArchived, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged, LinkNoted, LinkState,
-    LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged, Tags,
+    LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged, LinkNoted,
+    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkState, LinkTagged, LinkTitled,
+    LinkUnarchived, LinkValidFromChanged, QueryForwarding, Tags,
 };
 use serde_json::json;
 
@@ -87,11 +88,15 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         valid_from: Some(at("2026-04-01T00:00:00Z")),
         expired_url: over.parse().ok(),
         archived: true,
+        forward_query: Some(QueryForwarding::Append),
+        forward_path: true,
     };
     assert_eq!(world.row("a").await.extras, all);
     assert!(world.row("b").await.extras.is_empty());
     world.change("a", LinkValidFromChanged { valid_from: None }).await;
     world.change("a", LinkUnarchived {}).await;
+    world.change("a", LinkQueryForwardingChanged { forward_query: None }).await;
+    world.change("a", LinkPathForwardingChanged { forward_path: false }).await;
     world.change("b", LinkExpiredUrlChanged { expired_url: over.parse().ok() }).await;
     world.change("b", LinkArchived {}).await;
     let left = Extras { expired_url: over.parse().ok(), ..Extras::default() };

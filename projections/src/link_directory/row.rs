@@ -77,7 +77,9 @@ impl LinkRow {
             | LinkEvent::ValidFromChanged(_)
             | LinkEvent::ExpiredUrlChanged(_)
             | LinkEvent::Archived(_)
-            | LinkEvent::Unarchived(_) => {}
+            | LinkEvent::Unarchived(_)
+            | LinkEvent::QueryForwardingChanged(_)
+            | LinkEvent::PathForwardingChanged(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

@@ -17,10 +17,10 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false). Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content. With --upsert every row has an externalId, and what is changed in a row is changed in its link.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content. With --upsert every row has an externalId, and what is changed in a row is changed in its link.";
 
 /// The columns there can be.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 17] = [
     "url",
     "alias",
     "title",
@@ -31,6 +31,13 @@ const COLUMNS: [&str; 10] = [
     "validFrom",
     "expiredUrl",
     "archived",
+    "forwardQuery",
+    "forwardPath",
+    "utmSource",
+    "utmMedium",
+    "utmCampaign",
+    "utmTerm",
+    "utmContent",
 ];
 
 #[derive(Debug, Args)]
@@ -130,13 +137,22 @@ fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
 /// The cells that are not empty, as the API names them.
 fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
     let cells = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
+    let (utm, cells): (Vec<_>, Vec<_>) = cells.partition(|(column, _)| column.starts_with("utm"));
     let field = |(column, cell): (&str, &str)| match column {
         "tags" => (column.to_owned(), tags(cell).into()),
         // What is neither is for the server to refuse.
-        "archived" => (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from)),
+        "archived" | "forwardPath" => {
+            (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from))
+        }
         _ => (column.to_owned(), cell.into()),
     };
-    cells.map(field).collect()
+    let mut fields: Map<String, Value> = cells.into_iter().map(field).collect();
+    if !utm.is_empty() {
+        let name = |column: &str| column["utm".len()..].to_ascii_lowercase();
+        let utm = utm.into_iter().map(|(column, cell)| (name(column), cell.into()));
+        fields.insert("utm".to_owned(), utm.collect::<Map<String, Value>>().into());
+    }
+    fields
 }
 
 fn tags(cell: &str) -> Vec<&str> {
@@ -189,13 +205,18 @@ mod tests {
 
     #[test]
     fn a_row_becomes_the_fields_it_has() {
-        let rows = rows("alias,url,tags,title\nlaunch,https://e.com/,\"a; b,c\",\n").unwrap();
+        let text = "alias,url,tags,title,utmSource,utmTerm,forwardPath\n\
+                    launch,https://e.com/,\"a; b,c\",,mail,,true\n";
+        let rows = rows(text).unwrap();
         let mut body = rows[0].body.clone();
         let key = body.as_object_mut().unwrap().remove("idempotencyKey");
         assert!(key.is_some_and(|key| key.is_string()));
         assert_eq!(
             body,
-            json!({"alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"]})
+            json!({
+                "alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"],
+                "utm": {"source": "mail"}, "forwardPath": true,
+            })
         );
         assert_eq!(rows[0].line, 2);
     }

@@ -36,6 +36,8 @@ enum Clearable {
     ExternalId,
     ValidFrom,
     ExpiredUrl,
+    ForwardQuery,
+    Utm,
 }
 
 impl Edit {
@@ -82,6 +84,8 @@ impl Clearable {
             Clearable::ExternalId => &["externalId"],
             Clearable::ValidFrom => &["validFrom"],
             Clearable::ExpiredUrl => &["expiredUrl"],
+            Clearable::ForwardQuery => &["forwardQuery"],
+            Clearable::Utm => &["utm"],
         }
     }
 }

@@ -33,8 +33,14 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
             writeln!(out, "{name:<10}  {value}")?;
         }
     }
-    if link["archived"] == true {
-        writeln!(out, "{:<10}  yes", "archived")?;
+    for (name, field) in [("archived", "archived"), ("forwards", "forwardPath")] {
+        if link[field] == true {
+            let value = if name == "archived" { "yes" } else { "paths behind the code" };
+            writeln!(out, "{name:<10}  {value}")?;
+        }
+    }
+    if let Some(how) = link["forwardQuery"].as_str() {
+        writeln!(out, "{:<10}  the query ({})", "forwards", plain(how))?;
     }
     if link["clicks"].is_object() {
         let [total, humans, bots] =

@@ -11,6 +11,7 @@ use super::{
     CreateLink, DestinationField, EditLink, Link, LinkCommand, LinkError, Request, extras,
 };
 use crate::domain::expiry::is_too_far;
+use crate::domain::utm::EditUtm;
 
 /// The events that follow from a request; none if nothing would change.
 ///
@@ -95,7 +96,8 @@ fn decide_edit(
     request: &Request,
 ) -> Result<Vec<LinkEvent>, LinkError> {
     let mut events = Vec::new();
-    if let Some(url) = changed(edit.url.as_ref(), &link.url) {
+    let url = destination_after(link, edit)?;
+    if let Some(url) = changed(url.as_ref(), &link.url) {
         check_destination(url, DestinationField::Url, request)?;
         events.push(LinkEvent::DestinationChanged(LinkDestinationChanged { url: url.clone() }));
     }
@@ -122,6 +124,15 @@ fn decide_edit(
     let ends = (link.expires_at, edit.expires_at.unwrap_or(link.expires_at));
     events.extend(extras::decide(&link.extras, &edit.extras, ends, request)?);
     Ok(events)
+}
+
+/// Where the link shall lead, with its campaign fields; `None`: where it does.
+fn destination_after(link: &Link, edit: &EditLink) -> Result<Option<Destination>, LinkError> {
+    if edit.utm == EditUtm::default() {
+        return Ok(edit.url.clone());
+    }
+    let url = edit.utm.apply(edit.url.as_ref().unwrap_or(&link.url));
+    url.map(Some).map_err(|_| LinkError::UtmTooLong)
 }
 
 /// The new value, if one is given and it is another.

@@ -53,7 +53,9 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::ValidFromChanged(_)
         | LinkEvent::ExpiredUrlChanged(_)
         | LinkEvent::Archived(_)
-        | LinkEvent::Unarchived(_) => {}
+        | LinkEvent::Unarchived(_)
+        | LinkEvent::QueryForwardingChanged(_)
+        | LinkEvent::PathForwardingChanged(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;

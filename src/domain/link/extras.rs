@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkUnarchived,
-    LinkValidFromChanged,
+    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, QueryForwarding,
 };
 
 use super::decide::{changed, check_destination};
@@ -19,6 +19,10 @@ pub struct EditExtras {
     pub expired_url: Option<Option<Destination>>,
     /// Whether lists shall leave it out.
     pub archived: Option<bool>,
+    /// How queries of visitors shall be forwarded.
+    pub forward_query: Option<Option<QueryForwarding>>,
+    /// Whether paths behind the code shall be forwarded.
+    pub forward_path: Option<bool>,
 }
 
 /// Whether a new link may have these.
@@ -55,6 +59,15 @@ pub(super) fn decide(
         Some(true) => events.push(LinkEvent::Archived(LinkArchived {})),
         Some(false) => events.push(LinkEvent::Unarchived(LinkUnarchived {})),
         None => {}
+    }
+    if let Some(forward_query) = changed(edit.forward_query.as_ref(), &extras.forward_query) {
+        let forward_query = *forward_query;
+        let change = LinkQueryForwardingChanged { forward_query };
+        events.push(LinkEvent::QueryForwardingChanged(change));
+    }
+    if let Some(forward_path) = changed(edit.forward_path.as_ref(), &extras.forward_path) {
+        let change = LinkPathForwardingChanged { forward_path: *forward_path };
+        events.push(LinkEvent::PathForwardingChanged(change));
     }
     Ok(events)
 }

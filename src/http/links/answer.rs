@@ -5,13 +5,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{LinkState, Tag};
+use hoplog_events::link::{Destination, LinkState, QueryForwarding, Tag};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::domain::link::Link;
+use crate::domain::utm::utm_of;
 use crate::domain::warnings::warnings;
 use crate::http::headers::{HOPLOG_POSITION, ascii, etag};
 use crate::http::origin::Origin;
@@ -63,6 +64,12 @@ pub struct LinkAnswer {
     pub expired_url: Option<String>,
     /// Lists leave it out unless they are asked for it.
     pub archived: bool,
+    /// What becomes of the query of visitors: append or override; `null`: nothing.
+    pub forward_query: Option<&'static str>,
+    /// Whether paths behind the code are forwarded.
+    pub forward_path: bool,
+    /// The campaign fields of the destination.
+    pub utm: LinkUtm,
     /// Who it belongs to.
     pub owner: String,
     /// Clicks so far; `null` of a link as it was.
@@ -71,6 +78,28 @@ pub struct LinkAnswer {
     pub version: u64,
     /// What the owner should know about the destination.
     pub warnings: Vec<Warning>,
+}
+
+/// The campaign fields of a destination.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LinkUtm {
+    /// `utm_source`.
+    pub source: Option<String>,
+    /// `utm_medium`.
+    pub medium: Option<String>,
+    /// `utm_campaign`.
+    pub campaign: Option<String>,
+    /// `utm_term`.
+    pub term: Option<String>,
+    /// `utm_content`.
+    pub content: Option<String>,
+}
+
+impl From<&Destination> for LinkUtm {
+    fn from(url: &Destination) -> Self {
+        let [source, medium, campaign, term, content] = utm_of(url);
+        Self { source, medium, campaign, term, content }
+    }
 }
 
 /// Clicks so far.
@@ -126,6 +155,7 @@ impl LinkAnswer {
             short_url: origin.short_url(&link.key.code),
             domain: origin.host().to_owned(),
             code: link.key.code.into(),
+            utm: LinkUtm::from(&link.url),
             url: link.url.into(),
             created_at: link.created_at,
             expires_at: link.expires_at,
@@ -138,6 +168,8 @@ impl LinkAnswer {
             valid_from: link.extras.valid_from,
             expired_url: link.extras.expired_url.map(Into::into),
             archived: link.extras.archived,
+            forward_query: link.extras.forward_query.map(QueryForwarding::name),
+            forward_path: link.extras.forward_path,
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,

@@ -14,6 +14,7 @@ use super::extras;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
 use crate::domain::link::{EditExtras, EditLink};
+use crate::domain::utm::EditUtm;
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -54,10 +55,37 @@ pub struct NewLinkBody {
     expired_url: Option<String>,
     /// Lists leave it out unless they are asked for it; it redirects all the same.
     archived: Option<bool>,
+    /// What becomes of the query of visitors: append it to the destination's, or override parameters of the same
+    /// names; without it nothing is forwarded.
+    #[schema(example = "append")]
+    forward_query: Option<String>,
+    /// Whether `/{code}/more` leads to what is at `more` behind the destination.
+    forward_path: Option<bool>,
+    /// Campaign fields to set in the destination.
+    utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
     reuse: Option<bool>,
     /// Change your own link with this `externalId`, if there is one: fields that are not given stay as they are.
     upsert: Option<bool>,
+}
+
+/// Campaign fields, parameters of the destination's query (`utm_source` and so on).
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the JSON; the values are read field by field")]
+pub struct UtmBody {
+    /// Where visitors come from.
+    #[schema(example = "newsletter")]
+    source: Option<String>,
+    /// How they come.
+    #[schema(example = "email")]
+    medium: Option<String>,
+    /// What for.
+    #[schema(example = "spring")]
+    campaign: Option<String>,
+    /// The word that was paid for.
+    term: Option<String>,
+    /// Which of several links it was.
+    content: Option<String>,
 }
 
 /// A link that somebody wants.
@@ -92,6 +120,7 @@ impl NewLink {
     pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
         let update = fields.flag("upsert").then(|| Box::new(LinkPatch::parse(&mut fields.copy())));
         let url = fields.required("url");
+        let url = with_utm(fields, url);
         let alias = fields.optional("alias");
         service_domain(fields, service_host);
         let expiry = match expiry(fields) {
@@ -145,6 +174,12 @@ pub struct LinkPatchBody {
     expired_url: Option<String>,
     /// Whether lists leave it out; `null`: they don't.
     archived: Option<bool>,
+    /// `append`, `override`; `null`: the query of visitors is not forwarded.
+    forward_query: Option<String>,
+    /// Whether paths behind the code are forwarded; `null`: they aren't.
+    forward_path: Option<bool>,
+    /// Campaign fields to change in the destination; `null`: they are removed, one or all.
+    utm: Option<UtmBody>,
 }
 
 /// What somebody wants to change.
@@ -166,6 +201,8 @@ pub struct LinkPatch {
     pub external_id: Option<Option<ExternalId>>,
     /// What most links do without.
     pub extras: EditExtras,
+    /// The campaign fields of where it leads, or shall lead.
+    pub utm: EditUtm,
 }
 
 impl LinkPatch {
@@ -188,6 +225,7 @@ impl LinkPatch {
             note: fields.patch("note").nested(),
             external_id: fields.patch("externalId").nested(),
             extras: extras::of_patch(fields),
+            utm: extras::utm(fields),
         }
     }
 }
@@ -205,6 +243,7 @@ impl LinkPatch {
             note: self.note,
             external_id: self.external_id,
             extras: self.extras,
+            utm: self.utm,
         }
     }
 }
@@ -257,6 +296,18 @@ fn parse_expires_in(fields: &mut Fields, text: &str) -> Patch<ExpiresIn> {
         Err(error) => {
             fields.wrong("expiresIn", "invalid", format!("{error}"));
             Patch::Keep
+        }
+    }
+}
+
+/// The destination of a new link with its campaign fields.
+fn with_utm(fields: &mut Fields, url: Option<Destination>) -> Option<Destination> {
+    let utm = extras::utm(fields);
+    match utm.apply(&url?) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            fields.wrong("utm", "too_long", format!("the destination {error} with these fields"));
+            None
         }
     }
 }

@@ -1,13 +1,14 @@
 //! From when on a link is served, where it leads afterwards, and whether lists have it.
 
 use hoplog_events::link::{
-    LinkArchived, LinkExpiredUrlChanged, LinkUnarchived, LinkValidFromChanged,
+    LinkArchived, LinkExpiredUrlChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged,
+    LinkUnarchived, LinkValidFromChanged, QueryForwarding,
 };
 
 use super::*;
 
 fn create_with(extras: Extras, expires_at: Option<DateTime<Utc>>) -> LinkCommand {
-    LinkCommand::Create(Box::new(CreateLink { extras, expires_at, ..new_link() }))
+    LinkCommand::Create(Box::new(CreateLink { expires_at, extras, ..new_link() }))
 }
 
 fn valid_from(at: Option<DateTime<Utc>>) -> LinkEvent {
@@ -89,9 +90,57 @@ fn extras_are_set_and_cleared_each_by_an_event() {
     });
     let events = [created(), valid_from(Some(t(5))), to(Some(url.clone()))];
     given(events.clone()).when(cleared).then([valid_from(None), to(None)]);
-    let extras = Extras { valid_from: Some(t(5)), expired_url: Some(url), archived: false };
+    let extras = Extras { valid_from: Some(t(5)), expired_url: Some(url), ..Extras::default() };
     let link = replay(&key(), events.iter().map(|event| (event, t(0)))).unwrap();
     assert_eq!(link.extras, extras);
     let erased = replay(&key(), events.iter().chain([&deleted(), &erased()]).map(|e| (e, t(0))));
     assert!(erased.unwrap().extras.is_empty(), "what people wrote in it is gone");
+}
+
+#[test]
+fn forwarding_is_switched_on_and_off() {
+    let query = |forward_query| {
+        LinkEvent::QueryForwardingChanged(LinkQueryForwardingChanged { forward_query })
+    };
+    let path =
+        |forward_path| LinkEvent::PathForwardingChanged(LinkPathForwardingChanged { forward_path });
+    let to = |forward_query, forward_path| {
+        edit(|edit| {
+            edit.extras.forward_query = Some(forward_query);
+            edit.extras.forward_path = Some(forward_path);
+        })
+    };
+    let append = Some(QueryForwarding::Append);
+    given([created()]).when(to(append, true)).then([query(append), path(true)]);
+    given([created(), query(append), path(true)]).when(to(append, true)).then([]);
+    given([created(), query(append), path(true)])
+        .when(to(None, false))
+        .then([query(None), path(false)]);
+}
+
+/// Campaign fields are set in the destination that the link has, or gets with the same edit.
+#[test]
+fn campaign_fields_change_the_destination() {
+    let spring = || {
+        let mut utm = crate::domain::utm::EditUtm::default();
+        utm.0[2] = Some("spring".parse().ok());
+        utm
+    };
+    let to = |url: &str| {
+        let url = url.parse().unwrap();
+        LinkEvent::DestinationChanged(LinkDestinationChanged { url })
+    };
+    let there = "https://example.com/?utm_campaign=spring";
+    given([created()]).when(edit(|edit| edit.utm = spring())).then([to(there)]);
+    given([created(), to(there)]).when(edit(|edit| edit.utm = spring())).then([]);
+    let both = edit(|edit| {
+        edit.url = "https://example.org/?utm_campaign=x&a=1".parse().ok();
+        edit.utm = spring();
+    });
+    given([created()]).when(both).then([to("https://example.org/?utm_campaign=spring&a=1")]);
+    let long = edit(|edit| {
+        edit.url = format!("https://example.com/{}", "a".repeat(8_170)).parse().ok();
+        edit.utm = spring();
+    });
+    given([created()]).when(long).then_refused(LinkError::UtmTooLong);
 }
