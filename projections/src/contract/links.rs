@@ -80,8 +80,10 @@ pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
 /// cleared.
 pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     let over = "https://example.com/over";
-    let extras =
-        json!({ "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true });
+    let extras = json!({
+        "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true,
+        "forwardQuery": "append", "forwardPath": true,
+    });
     world.link("a", "2026-01-01T00:00:00Z", extras).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
     let all = Extras {
