@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use hoplog_events::envelope::rfc3339;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, NewLink, Server, Settings, now};
 
 const URL: &str = "https://example.com/";
+
+/// Somebody on the internet, behind a proxy.
+const VISITOR: &str = "203.0.113.7";
 
 /// How long something may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,6 +196,31 @@ async fn an_archived_link_is_listed_on_demand_and_redirects_all_the_same() {
     client.patch("/api/v1/links/a", &json!({ "archived": true })).await.expect(200);
     client.post("/api/v1/links", &reuse).await.expect(201);
     client.verify_read_models().await;
+}
+
+/// Trap 7: what is answered as nobody's costs what that costs, so guessing ends there as well.
+#[tokio::test]
+async fn trap_7_what_is_answered_as_nobodys_is_limited_as_such() {
+    for path in ["/nobodys", "/soon", "/plain/x"] {
+        let settings = Settings::new().limited().with("HOPLOG_TRUSTED_PROXIES", "127.0.0.1");
+        let server = settings.start();
+        let client = &server.client;
+        client.create(NewLink::to(URL).with("alias", "plain")).await;
+        let soon = NewLink::to(URL).with("alias", "soon");
+        client.create(soon.with("validFrom", "2099-01-01T00:00:00Z")).await;
+        // 60 a minute, and one more with each second that passes meanwhile.
+        let visit = async |path: &str| {
+            let request = client.request(Method::GET, path).header("x-forwarded-for", VISITOR);
+            client.send(request).await
+        };
+        let mut visits = 0;
+        while visit(path).await.status != 429 {
+            visits += 1;
+            assert!(visits < 300, "{path} is free");
+        }
+        assert!(visits >= 60, "{path} is refused after {visits}");
+        visit("/plain").await.expect(302);
+    }
 }
 
 /// In bulk and from a file it is the same, and the mistakes are told at their places.
