@@ -110,6 +110,7 @@ fn target() -> Result<Target, Failure> {
         redirect: RedirectStatus::Found,
         state: LinkState::Active,
         expires_at: None,
+        extras: None,
         created_at: DateTime::<Utc>::UNIX_EPOCH,
         version: Version(1),
     })

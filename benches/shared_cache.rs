@@ -191,6 +191,7 @@ async fn create(commands: &Commands, issuer: &Issuer) -> LinkKey {
         tags: Tags::default(),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     commands.create_link(issuer, None, None, wanted).await.expect("a link").link.key
 }

@@ -23,6 +23,7 @@ pub mod erase_clicks;
 pub mod erase_link;
 mod erasure;
 pub mod expire_links;
+pub mod external_id;
 pub mod worker;
 
 use code_secret::CodeSecret;

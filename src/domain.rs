@@ -4,6 +4,8 @@
 pub mod alias;
 pub mod base62;
 pub mod expiry;
+pub mod forward;
 pub mod link;
+pub mod utm;
 pub mod warnings;
 pub mod webhook;

@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 use crate::domain::link::{Link, LinkCommand, LinkError, Request, decide, evolve};
 
+pub mod external_ids;
+
 /// How often a command is decided again because somebody was faster.
 const ATTEMPTS_MAX: u32 = 8;
 

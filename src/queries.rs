@@ -6,6 +6,7 @@ use hoplog_projections::DatabaseError;
 use crate::execute::ExecuteError;
 
 pub mod get_link;
+pub mod link_as_of;
 pub mod resolve_link;
 pub mod shared_cache;
 pub mod shared_rankings;

@@ -63,6 +63,12 @@ async fn trap_8_urls_that_are_none_or_deceive_are_refused() {
     for url in urls() {
         let answer = client.patch("/api/v1/links/kept", &json!({ "url": url })).await;
         check(&url.to_string(), &answer, 422, "validation_failed", &["/url"]);
+        // And of wherever else it may lead.
+        let later = json!({ "expiredUrl": url });
+        let answer = client.patch("/api/v1/links/kept", &later).await;
+        check(&url.to_string(), &answer, 422, "validation_failed", &["/expiredUrl"]);
+        let answer = client.post("/api/v1/links", &link("expiredUrl", url.clone())).await;
+        check(&url.to_string(), &answer, 422, "validation_failed", &["/expiredUrl"]);
     }
     assert_eq!(client.heads().await, heads, "nothing is stored");
 }

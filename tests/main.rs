@@ -12,6 +12,7 @@ mod support;
 
 mod access;
 mod architecture;
+mod as_of;
 mod bad_input;
 mod broker;
 mod command_line;
@@ -22,12 +23,15 @@ mod events;
 #[cfg(feature = "eventstore-double")]
 mod eventstore;
 mod expiry;
+mod external_ids;
 mod faults;
+mod forwarding;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod idempotency;
 mod import;
 mod instructions;
+mod link_life;
 mod links;
 mod nodes;
 mod operations;

@@ -80,6 +80,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
         ("[::1]:80", "http://[0:0::1]/".to_owned()),
     ] {
         let body = json!({ "url": url });
+        // Wherever else it may lead.
+        let later = json!({ "url": URL, "expiredUrl": url });
+        let later_bulk = json!({ "links": [later] });
         let short = json!({ "longURL": url });
         let bulk = json!({ "links": [body] });
         for (method, path, body) in [
@@ -87,6 +90,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
             (Method::PATCH, "/api/v1/links/kept", &body),
             (Method::POST, "/api/shorten", &short),
             (Method::POST, "/api/v1/links/bulk", &bulk),
+            (Method::POST, "/api/v1/links", &later),
+            (Method::PATCH, "/api/v1/links/kept", &later),
+            (Method::POST, "/api/v1/links/bulk", &later_bulk),
         ] {
             let request = client.authorized(method.clone(), path).header("host", host).json(body);
             let answer = client.send(request).await;

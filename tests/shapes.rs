@@ -10,12 +10,16 @@ use crate::support::{Client, Manner, NewLink, Receiver, Server, Settings};
 
 /// A link, as the surface lists it, and two more: whose it is, and what its owner should know.
 const LINK: &[&str] = &[
+    "archived",
     "clicks",
     "code",
     "createdAt",
     "domain",
+    "expiredUrl",
     "expiresAt",
     "externalId",
+    "forwardPath",
+    "forwardQuery",
     "id",
     "note",
     "owner",
@@ -25,6 +29,8 @@ const LINK: &[&str] = &[
     "tags",
     "title",
     "url",
+    "utm",
+    "validFrom",
     "version",
     "warnings",
 ];
@@ -158,7 +164,9 @@ fn wanted() -> [Value; 2] {
     let full = json!({
         "url": "https://bücher.example/?utm_source=s", "alias": "full", "domain": "default",
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
-        "externalId": "e", "reuse": false,
+        "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
+        "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
+        "forwardPath": true, "utm": { "source": "s" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }
@@ -176,6 +184,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         let link = client.post("/api/v1/links", &wanted).await.expect(201).json();
         assert_eq!(keys(&link), LINK);
         assert_eq!(keys(&link["clicks"]), ["bots", "humans", "total"]);
+        assert_eq!(keys(&link["utm"]), UTM);
         let path = format!("/api/v1/links/{}", link["code"].as_str().unwrap());
         assert_eq!(keys(&client.get(&path).await.expect(200).json()), LINK);
         let disabled = client.post(&format!("{path}/disable"), &json!({})).await.expect(200);
@@ -184,7 +193,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         assert_eq!(keys(&patched.json()), LINK);
     }
     client.caught_up("link_directory").await;
-    let listed = list(client, "/api/v1/links").await;
+    let listed = list(client, "/api/v1/links?archived=include").await;
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|link| keys(link) == LINK), "{listed:?}");
     let page = client.get("/api/v1/links").await.json();

@@ -53,6 +53,7 @@ pub(crate) fn target(n: usize) -> Target {
         redirect: RedirectStatus::Found,
         state: LinkState::Active,
         expires_at: None,
+        extras: None,
         created_at: DateTime::UNIX_EPOCH,
         version: Version(1),
     }
@@ -164,6 +165,7 @@ pub(crate) fn create() -> Request {
         tags: Tags::default(),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     Request {
         requester: Requester::Admin,

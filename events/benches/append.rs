@@ -49,6 +49,7 @@ fn link(caller: usize, n: u64) -> Result<Append, Failure> {
         tags: Vec::new().try_into()?,
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     let stream = StreamId::new(Topic::Links, format!("default/{code}"));
     let time = DateTime::UNIX_EPOCH;

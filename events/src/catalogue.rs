@@ -7,9 +7,11 @@ use serde_json::value::RawValue;
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
-    LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
-    LinkRedirectChanged, LinkTagged, LinkTitled,
+    LinkArchived, LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
+    LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
+    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -109,11 +111,18 @@ catalogue! {
     "hoplog.link.tagged.v1", Links: Link(LinkEvent::Tagged(LinkTagged));
     "hoplog.link.noted.v1", Links: Link(LinkEvent::Noted(LinkNoted));
     "hoplog.link.external-id-changed.v1", Links: Link(LinkEvent::ExternalIdChanged(LinkExternalIdChanged));
+    "hoplog.link.valid-from-changed.v1", Links: Link(LinkEvent::ValidFromChanged(LinkValidFromChanged));
+    "hoplog.link.expired-url-changed.v1", Links: Link(LinkEvent::ExpiredUrlChanged(LinkExpiredUrlChanged));
+    "hoplog.link.archived.v1", Links: Link(LinkEvent::Archived(LinkArchived));
+    "hoplog.link.unarchived.v1", Links: Link(LinkEvent::Unarchived(LinkUnarchived));
+    "hoplog.link.query-forwarding-changed.v1", Links: Link(LinkEvent::QueryForwardingChanged(LinkQueryForwardingChanged));
+    "hoplog.link.path-forwarding-changed.v1", Links: Link(LinkEvent::PathForwardingChanged(LinkPathForwardingChanged));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));
     "hoplog.link.deleted.v1", Links: Link(LinkEvent::Deleted(LinkDeleted));
     "hoplog.link.code-forgone.v1", Links: Link(LinkEvent::CodeForgone(LinkCodeForgone));
+    "hoplog.link.external-id-claimed.v1", Links: Link(LinkEvent::ExternalIdClaimed(LinkExternalIdClaimed));
     "hoplog.link.erased.v1", Links: Link(LinkEvent::Erased(LinkErased));
     "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
     "hoplog.clicks.erased.v1", Clicks: Click(ClickEvent::Erased(ClicksErased));

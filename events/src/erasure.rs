@@ -37,7 +37,7 @@ pub fn is_erasure(event_type: &str) -> bool {
 }
 
 /// The body of an event of a link without what could name a person: the destination is
-/// [`ERASED_DESTINATION`]; title, note, tags and external id are gone, and of the envelope the
+/// [`ERASED_DESTINATION`]; title, note, tags, external id and the URL after its end are gone, and of the envelope the
 /// hash of the command and the id of the request. `None`: there is nothing in it to erase.
 ///
 /// # Errors
@@ -52,9 +52,13 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
     }
     // A creation does without these; a change says that there is none now.
     let is_creation = event.event_type.starts_with("hoplog.link.created.");
-    for (field, nothing) in
-        [("title", "null"), ("note", "null"), ("externalId", "null"), ("tags", "[]")]
-    {
+    for (field, nothing) in [
+        ("title", "null"),
+        ("note", "null"),
+        ("externalId", "null"),
+        ("expiredUrl", "null"),
+        ("tags", "[]"),
+    ] {
         if is_creation {
             data.remove(field);
         } else if data.has(field) {

@@ -8,11 +8,17 @@ use crate::position::{StreamId, Topic};
 
 mod code;
 mod destination;
+mod extras;
 mod labels;
 mod state;
 
 pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
 pub use destination::{Destination, DestinationError, ERASED_DESTINATION, URL_BYTES_MAX};
+pub use extras::{
+    Extras, LinkArchived, LinkExpiredUrlChanged, LinkExternalIdClaimed, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, QueryForwarding,
+    QueryForwardingError,
+};
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
 pub use state::{LinkState, UnknownState};
 
@@ -111,6 +117,18 @@ pub enum LinkEvent {
     Noted(LinkNoted),
     /// Its name in the owner's own system changed.
     ExternalIdChanged(LinkExternalIdChanged),
+    /// It is served from another instant on.
+    ValidFromChanged(LinkValidFromChanged),
+    /// It leads somewhere else once it has expired, or nowhere.
+    ExpiredUrlChanged(LinkExpiredUrlChanged),
+    /// Lists leave it out.
+    Archived(LinkArchived),
+    /// It is listed again.
+    Unarchived(LinkUnarchived),
+    /// The query of visitors is forwarded in another way, or not.
+    QueryForwardingChanged(LinkQueryForwardingChanged),
+    /// The path behind the code is forwarded, or no more.
+    PathForwardingChanged(LinkPathForwardingChanged),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.
@@ -121,6 +139,8 @@ pub enum LinkEvent {
     Deleted(LinkDeleted),
     /// There is no link: the request that could have made it chose another code.
     CodeForgone(LinkCodeForgone),
+    /// There is no link: the stream stands for an external id, and says which link may take it.
+    ExternalIdClaimed(LinkExternalIdClaimed),
     /// Nobody knows any more what it was about.
     Erased(LinkErased),
 }
@@ -154,6 +174,9 @@ pub struct LinkCreated {
     /// Its name in the owner's own system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    #[serde(flatten)]
+    pub extras: Extras,
 }
 
 /// The link leads somewhere else.

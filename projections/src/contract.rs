@@ -44,6 +44,7 @@ macro_rules! read_model_contract {
         read_model_contract!($factory,
             a_link_is_the_sum_of_its_events,
             a_state_is_what_the_last_events_made_of_it,
+            extras_of_a_link_are_the_sum_of_its_events,
             lists_are_filtered,
             every_sort_shows_every_link_once_page_by_page,
             links_by_clicks_come_once_while_clicks_come_in,

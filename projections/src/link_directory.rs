@@ -6,7 +6,7 @@ mod queries;
 mod row;
 
 pub use fold::LinkDirectoryProjection;
-pub use list::{LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX};
+pub use list::{Archived, LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX, Validity};
 pub use queries::{LINKS_PER_STATEMENT_MAX, LinkDirectory};
 pub use row::LinkRow;
 
@@ -14,4 +14,4 @@ pub use row::LinkRow;
 pub const NAME: &str = "link_directory";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;

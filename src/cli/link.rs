@@ -44,10 +44,13 @@ enum Action {
     )]
     Create(Box<Create>),
     /// Show a link
-    #[command(after_help = "Example:\n  hoplog link show launch")]
+    #[command(after_help = "Example:\n  hoplog link show launch --as-of 2030-01-01T00:00:00Z")]
     Show {
         /// The code of the link
         code: String,
+        /// As it was at this instant
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<String>,
     },
     /// List links
     #[command(after_help = "Example:\n  hoplog link list --tag mail --state active --limit 20")]
@@ -69,6 +72,18 @@ enum Action {
         /// The code of the link
         code: String,
     },
+    /// Put a link away: lists leave it out, it redirects all the same
+    #[command(after_help = "Example:\n  hoplog link archive launch")]
+    Archive {
+        /// The code of the link
+        code: String,
+    },
+    /// List a link again
+    #[command(after_help = "Example:\n  hoplog link unarchive launch")]
+    Unarchive {
+        /// The code of the link
+        code: String,
+    },
     /// Delete a link for ever; its code is never given out again
     #[command(after_help = "Example:\n  hoplog link delete launch")]
     Delete {
@@ -85,7 +100,10 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
     };
     match args.action {
         Action::Create(create) => create.run(&client, args.json, out).await?,
-        Action::Show { code } => show(&client.get(&["links", &code], &[]).await?, out)?,
+        Action::Show { code, as_of } => {
+            let query: Vec<_> = as_of.iter().map(|at| ("asOf", at.as_str())).collect();
+            show(&client.get(&["links", &code], &query).await?, out)?;
+        }
         Action::List(list) => list.print(&client, args.json, out).await?,
         Action::Edit(edit) => show(&edit.send(&client).await?, out)?,
         Action::Disable { code } => {
@@ -94,9 +112,16 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
         Action::Enable { code } => {
             show(&client.post(&["links", &code, "enable"], &json!({})).await?, out)?;
         }
+        Action::Archive { code } => show(&archive(&client, &code, true).await?, out)?,
+        Action::Unarchive { code } => show(&archive(&client, &code, false).await?, out)?,
         Action::Delete { code } => {
             json(client.request(Method::DELETE, &["links", &code])?).await?;
         }
     }
     Ok(())
+}
+
+async fn archive(client: &Client, code: &str, archived: bool) -> Result<Value, CliError> {
+    let request = client.request(Method::PATCH, &["links", code])?;
+    json(request.json(&json!({ "archived": archived }))).await
 }

@@ -22,7 +22,13 @@ impl Commands {
         expected: Option<Vec<Version>>,
         command: LinkCommand,
     ) -> Result<Outcome, ExecuteError> {
+        let origin = issuer.origin(idempotency);
         let request = self.request(issuer, host, expected, command);
-        self.execute(key, &request, &issuer.origin(idempotency)).await
+        if let LinkCommand::Edit(edit) = &request.command
+            && let Some(Some(external_id)) = edit.external_id.clone()
+        {
+            return self.change_external_id(issuer, (key, &external_id), request, &origin).await;
+        }
+        self.execute(key, &request, &origin).await
     }
 }

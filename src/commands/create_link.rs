@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, Domain, ExternalId, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
+    Destination, Domain, ExternalId, Extras, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
 };
 
+use super::external_id::Reserved;
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::alias::Alias;
 use crate::domain::link::{CreateLink, LinkCommand, LinkError, Request};
@@ -32,6 +33,8 @@ pub struct WantedLink {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
 }
 
 impl Commands {
@@ -55,21 +58,46 @@ impl Commands {
         for attempt in 0..tries {
             let code = self.code(issuer, idempotency, attempt, wanted.alias.as_ref());
             let Some(code) = code else { break };
-            let key = LinkKey { domain: Domain::service(), code };
-            let command = LinkCommand::Create(Box::new(new_link(issuer, &key, &wanted)));
-            let request = self.request(issuer, host, None, command);
-            if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
-                let repeated = self.bind(issuer, idempotency, &key, &request, &origin).await?;
-                if let Some(outcome) = repeated {
-                    return Ok(outcome);
-                }
-            }
-            match self.execute(&key, &request, &origin).await {
+            match self.create_as(issuer, host, idempotency, &wanted, code, &origin).await {
                 Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => taken = error,
                 other => return other,
             }
         }
         Err(taken)
+    }
+
+    /// Creates a link with a code; with another one where somebody who wanted the same external id was broken
+    /// off before.
+    async fn create_as(
+        &self,
+        issuer: &Issuer,
+        host: Option<&str>,
+        idempotency: Option<&IdempotencyKey>,
+        wanted: &WantedLink,
+        code: ShortCode,
+        origin: &Origin,
+    ) -> Result<Outcome, ExecuteError> {
+        let request = |key: &LinkKey| {
+            let command = LinkCommand::Create(Box::new(new_link(issuer, key, wanted)));
+            self.request(issuer, host, None, command)
+        };
+        let mut key = LinkKey { domain: Domain::service(), code };
+        if let Some(external_id) = &wanted.external_id {
+            let asked = (external_id, wanted.alias.is_some());
+            let request = request(&key);
+            match self.reserve(issuer, asked, key, &request, origin).await? {
+                Reserved::As(reserved) => key = reserved,
+                Reserved::Done(outcome) => return Ok(*outcome),
+            }
+        }
+        let request = request(&key);
+        if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
+            let repeated = self.bind(issuer, idempotency, &key, &request, origin).await?;
+            if let Some(outcome) = repeated {
+                return Ok(outcome);
+            }
+        }
+        self.execute(&key, &request, origin).await
     }
 
     /// What an earlier request under the same key created, with a code of our making. For those
@@ -139,5 +167,6 @@ fn new_link(issuer: &Issuer, key: &LinkKey, wanted: &WantedLink) -> CreateLink {
         tags: wanted.tags,
         note: wanted.note,
         external_id: wanted.external_id,
+        extras: wanted.extras,
     }
 }

@@ -2,18 +2,22 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, ExternalId, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus, Tags,
-    Title,
+    Destination, ExternalId, Extras, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus,
+    Tags, Title, URL_BYTES_MAX,
 };
 use hoplog_events::position::Version;
 
+use crate::domain::utm::EditUtm;
+
 mod decide;
 mod evolve;
+mod extras;
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub use evolve::evolve;
+pub use extras::EditExtras;
 
 /// A link: the sum of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct Link {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
     /// What became of it.
     pub state: LinkState,
     /// Whether what people wrote in it was erased, for good.
@@ -106,6 +112,8 @@ pub struct CreateLink {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
 }
 
 /// Properties to change; `None`: stays as it is, `Some(None)`: is cleared.
@@ -125,6 +133,10 @@ pub struct EditLink {
     pub note: Option<Option<Note>>,
     /// Its name in the owner's system.
     pub external_id: Option<Option<ExternalId>>,
+    /// What most links do without.
+    pub extras: EditExtras,
+    /// The campaign fields of where it leads, or shall lead.
+    pub utm: EditUtm,
 }
 
 /// A command with what its rules need to know.
@@ -168,7 +180,28 @@ pub enum LinkError {
     ExpiryTooFar,
     /// Choose another destination.
     #[error("the destination is on this service itself; a short link can't lead to short links")]
-    Loop,
+    Loop(DestinationField),
+    /// Choose an earlier instant.
+    #[error("the instant must lie within 100 years")]
+    ValidFromTooFar,
+    /// Choose an instant before the link's end, or move that.
+    #[error("the link would end before it is valid")]
+    ValidFromBehindEnd,
+    /// Choose shorter campaign fields.
+    #[error("the destination would be longer than {URL_BYTES_MAX} bytes with these fields")]
+    UtmTooLong,
+    /// Choose another external id, or change the link that has it.
+    #[error("the external id is that of the link {0}")]
+    ExternalIdTaken(LinkKey),
+}
+
+/// Which destination of a link is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestinationField {
+    /// Where it leads.
+    Url,
+    /// Where it leads once it has expired.
+    ExpiredUrl,
 }
 
 /// A link after some events; `None`: after none.

@@ -1,17 +1,22 @@
-//! What an owner should know about a destination that is allowed all the same.
+//! What an owner should know about a link that is allowed all the same.
 
 use std::fmt;
 
-use hoplog_events::link::Destination;
+use hoplog_events::link::{Destination, RedirectStatus};
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
-/// Something to know about a destination.
+/// Something to know about a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
     /// The host mixes alphabets or imitates Latin letters (Unicode TR 39).
     HomographHost {
         /// The host as a browser may show it.
         unicode: String,
+    },
+    /// Browsers keep the redirect for good.
+    PermanentRedirect {
+        /// The status.
+        status: u16,
     },
 }
 
@@ -21,6 +26,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Warning::HomographHost { .. } => "homograph_host",
+            Warning::PermanentRedirect { .. } => "permanent_redirect",
         }
     }
 }
@@ -31,24 +37,38 @@ impl fmt::Display for Warning {
             Warning::HomographHost { unicode } => {
                 write!(f, "the host may be shown as {unicode}, which looks like another name")
             }
+            Warning::PermanentRedirect { status } => write!(
+                f,
+                "browsers keep a {status} for good: they may never ask again, so later edits, an end \
+                 and clicks can be missed"
+            ),
         }
     }
 }
 
-/// What there is to know about a destination.
+/// What there is to know about a link to `url`, and to `expired_url` once it has expired.
 #[must_use]
-pub fn warnings(url: &Destination) -> Vec<Warning> {
+pub fn warnings(
+    url: &Destination,
+    expired_url: Option<&Destination>,
+    redirect: RedirectStatus,
+) -> Vec<Warning> {
+    let mut warnings: Vec<_> =
+        [Some(url), expired_url].into_iter().flatten().filter_map(homograph).collect();
+    if matches!(redirect, RedirectStatus::MovedPermanently | RedirectStatus::PermanentRedirect) {
+        warnings.push(Warning::PermanentRedirect { status: redirect.into() });
+    }
+    warnings
+}
+
+fn homograph(url: &Destination) -> Option<Warning> {
     // Only a host with a punycode label can deceive; everything else is plain ASCII.
     if !url.as_str().contains("xn--") {
-        return Vec::new();
+        return None;
     }
     let host = url.to_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     let (unicode, _) = idna::domain_to_unicode(&host);
-    if unicode.split('.').any(deceives) {
-        vec![Warning::HomographHost { unicode }]
-    } else {
-        Vec::new()
-    }
+    unicode.split('.').any(deceives).then_some(Warning::HomographHost { unicode })
 }
 
 /// A label that mixes scripts, or is written wholly in letters that look Latin but are not.
@@ -67,7 +87,10 @@ mod tests {
     use super::*;
 
     fn codes(url: &str) -> Vec<&'static str> {
-        warnings(&url.parse().unwrap()).iter().map(Warning::code).collect()
+        warnings(&url.parse().unwrap(), None, RedirectStatus::Found)
+            .iter()
+            .map(Warning::code)
+            .collect()
     }
 
     /// Trap 8 (U15).
@@ -79,6 +102,19 @@ mod tests {
             ["https://example.com/", "https://пример.рф/", "https://例え.jp/", "https://bücher.de/"]
         {
             assert!(codes(honest).is_empty(), "{honest}");
+        }
+    }
+
+    #[test]
+    fn every_destination_is_looked_at_and_what_is_kept_for_good_is_told() {
+        let [good, bad] =
+            ["https://example.com/", "https://аpple.com/"].map(|url| url.parse().unwrap());
+        let codes = |redirect| -> Vec<_> {
+            warnings(&good, Some(&bad), redirect).iter().map(Warning::code).collect()
+        };
+        assert_eq!(codes(RedirectStatus::TemporaryRedirect), ["homograph_host"]);
+        for permanent in [RedirectStatus::MovedPermanently, RedirectStatus::PermanentRedirect] {
+            assert_eq!(codes(permanent), ["homograph_host", "permanent_redirect"]);
         }
     }
 }

@@ -56,6 +56,7 @@ fn wanted(alias: Option<&str>) -> WantedLink {
         tags: hoplog_events::link::Tags::default(),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::app::erasure::ErasureError;
 use crate::clicks::import::ImportError;
 use crate::clicks::recorder::RecordError;
 use crate::commands::EraseError;
-use crate::domain::link::LinkError;
+use crate::domain::link::{DestinationField, LinkError};
 use crate::domain::webhook::WebhookError;
 use crate::execute::ExecuteError;
 use crate::queries::QueryFailure;
@@ -71,7 +71,20 @@ impl From<LinkError> for Problem {
             }
             LinkError::ExpiryPassed => Self::of_field("/expiresAt", "expiry_passed", detail),
             LinkError::ExpiryTooFar => Self::of_field("/expiresAt", "expiry_too_far", detail),
-            LinkError::Loop => Self::of_field("/url", "loop", detail),
+            LinkError::Loop(DestinationField::Url) => Self::of_field("/url", "loop", detail),
+            LinkError::Loop(DestinationField::ExpiredUrl) => {
+                Self::of_field("/expiredUrl", "loop", detail)
+            }
+            LinkError::ValidFromTooFar => {
+                Self::of_field("/validFrom", "valid_from_too_far", detail)
+            }
+            LinkError::ValidFromBehindEnd => {
+                Self::of_field("/validFrom", "valid_from_behind_end", detail)
+            }
+            LinkError::UtmTooLong => Self::of_field("/utm", "too_long", detail),
+            LinkError::ExternalIdTaken(_) => {
+                Self::new(StatusCode::CONFLICT, "external_id_taken", detail)
+            }
         }
     }
 }

@@ -50,6 +50,12 @@ impl Fields {
         Self { prefix, left: object, errors: Vec::new() }
     }
 
+    /// What has not been taken yet, to be read in another way; nothing is noted here of what is wrong with it.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::new(self.prefix.clone(), self.left.clone())
+    }
+
     /// Notes a mistake.
     pub fn wrong(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
         // What is not told is not kept: a body may be wrong a million times.
@@ -116,14 +122,41 @@ impl Fields {
 
     /// `true` or `false`; `false` when it is not there.
     pub fn flag(&mut self, field: &str) -> bool {
-        match self.raw(field) {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(flag)) => flag,
-            Some(other) => {
+        self.patch_flag(field).unwrap_or_default()
+    }
+
+    /// `true` or `false`, or nothing; `null` is `false`.
+    pub fn patch_flag(&mut self, field: &str) -> Option<bool> {
+        match self.raw(field)? {
+            Value::Null => Some(false),
+            Value::Bool(flag) => Some(flag),
+            other => {
                 self.wrong(field, "type", format!("must be true or false, not {}", kind(&other)));
-                false
+                None
             }
         }
+    }
+
+    /// An object, to be read field by field and given back to [`Fields::absorb`].
+    pub fn object(&mut self, field: &str) -> Patch<Fields> {
+        match self.raw(field) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(Value::Object(object)) => {
+                Patch::Set(Self::new(format!("{}/{field}", self.prefix), object))
+            }
+            Some(other) => {
+                self.wrong(field, "type", format!("must be an object, not {}", kind(&other)));
+                Patch::Keep
+            }
+        }
+    }
+
+    /// Notes what was wrong with an object in this one.
+    pub fn absorb(&mut self, object: Fields) {
+        let errors = object.finish().err().unwrap_or_default();
+        let room = ERRORS_MAX.saturating_sub(self.errors.len());
+        self.errors.extend(errors.into_iter().take(room));
     }
 
     /// A list of texts, each parsed; `null` is an empty list.
@@ -244,11 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_in_an_object_is_told_at_its_place() {
+        let mut body = fields(json!({ "in": { "port": "x", "more": 1 }, "other": 1 }));
+        let Patch::Set(mut object) = body.object("in") else { panic!("an object") };
+        assert_eq!(object.optional::<u16>("port"), None);
+        body.absorb(object);
+        assert_eq!(body.object("other").nested().map(|_| ()), None);
+        let errors = body.finish().unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|e| e.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/in/port", "/in/more", "/other"]);
+    }
+
+    #[test]
     fn a_patch_tells_null_from_nothing() {
         let mut body = fields(json!({ "a": null, "b": "1" }));
         assert_eq!(body.patch::<u8>("a"), Patch::Clear);
         assert_eq!(body.patch::<u8>("b"), Patch::Set(1));
         assert_eq!(body.patch::<u8>("c"), Patch::Keep);
+        let mut body = fields(json!({ "a": null, "b": true }));
+        let flags = ["a", "b", "c"].map(|field| body.patch_flag(field));
+        assert_eq!(flags, [Some(false), Some(true), None]);
         assert!(body.finish().is_ok());
     }
 }

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod bulk;
 pub mod change;
 pub mod create;
+mod extras;
 pub mod history;
 pub mod read;
 pub mod request;

@@ -6,10 +6,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub(super) mod forwarding;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
@@ -32,11 +34,12 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
     get, path = "/{code}", tag = "redirect",
     params(("code" = String, Path, description = "a link's code")),
     responses(
-        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so)", headers(
+        (status = 302, description = "where the link leads (301, 307 or 308 if the link says so), or where it leads once it has expired", headers(
             ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
         )),
-        (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
     ),
@@ -48,16 +51,22 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
     }
     match answer(app, address, request).await {
         Ok(response) => response,
+        Err(NotServed::Expired(_)) => page::problem_for_visitor(gone_by_expiry(), &request.headers),
         Err(NotServed::Problem(problem)) => page::problem_for_visitor(problem, &request.headers),
         Err(NotServed::Refused(refused)) => visitor_refused(refused),
     }
 }
+
+/// A link that is served at an instant.
+pub(super) type Served = (Resolved, DateTime<Utc>);
 
 /// Why a visitor does not get where the link leads.
 #[derive(Debug)]
 pub(super) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
+    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
+    Expired(Arc<Target>),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
@@ -76,9 +85,24 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let (found, now) = served(app, (&request.method, address), path).await?;
+    let served = served(app, (&request.method, address), path).await;
+    follow(app, address, request, (served, None)).await
+}
+
+/// Sends a visitor on to where a link leads, `rest` behind it.
+async fn follow(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    (served, rest): (Result<Served, NotServed>, Option<&str>),
+) -> Result<Response, NotServed> {
+    let (found, now) = match served {
+        Err(NotServed::Expired(target)) => return after_end(target),
+        served => served?,
+    };
+    let location = location(&found.target, (rest, request.uri.query()))?;
     record(app, (address, now), request, &found.target).await?;
-    Ok(redirect(app, &found)?)
+    Ok(redirect(app, &found, location)?)
 }
 
 /// The link, if it is served at an instant, and that instant: after it was looked for, which may take
@@ -87,20 +111,38 @@ pub(super) async fn served(
     app: &App,
     visitor: (&Method, IpAddr),
     code: &str,
-) -> Result<(Resolved, DateTime<Utc>), NotServed> {
+) -> Result<Served, NotServed> {
+    let found = find(app, visitor, code).await?;
+    admit(app, visitor, found).await
+}
+
+async fn find(app: &App, visitor: (&Method, IpAddr), code: &str) -> Result<Resolved, NotServed> {
     let path = LinkPath { domain: SERVICE_DOMAIN, code };
-    let found = match app.links.at_hand(path, app.clock.now()) {
-        AtHand::Value(target) => Resolved { target, is_stale: false },
-        AtHand::Absent => return Err(Box::pin(in_vain(app, visitor)).await),
-        AtHand::Nothing => Box::pin(look_for(app, visitor, path)).await?,
-    };
+    match app.links.at_hand(path, app.clock.now()) {
+        AtHand::Value(target) => Ok(Resolved { target, is_stale: false }),
+        AtHand::Absent => Err(Box::pin(in_vain(app, visitor)).await),
+        AtHand::Nothing => Box::pin(look_for(app, visitor, path)).await,
+    }
+}
+
+/// Whether a link is served at this instant.
+async fn admit(
+    app: &App,
+    visitor: (&Method, IpAddr),
+    found: Resolved,
+) -> Result<Served, NotServed> {
     let now = app.clock.now();
     let target = &found.target;
+    // Whatever else is to be said of it: nobody learns that it will be there.
+    if target.extras.as_ref().is_some_and(|extras| extras.is_before_validity(now)) {
+        return Err(Box::pin(in_vain(app, visitor)).await);
+    }
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted().into()),
-        LinkState::Expired => Err(gone_by_expiry().into()),
-        _ if expired => Err(gone_by_expiry().into()),
+        LinkState::Disabled if expired => Err(gone_by_expiry().into()),
+        LinkState::Expired => Err(NotServed::Expired(found.target)),
+        _ if expired => Err(NotServed::Expired(found.target)),
         LinkState::Disabled => Err(app.disabled_problem().into()),
         LinkState::Active => Ok((found, now)),
     }
@@ -144,6 +186,20 @@ fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
 }
 
+/// Where a link leads once it has expired. That is no click of the link, and nobody may keep it: the end
+/// can be moved.
+fn after_end(target: Arc<Target>) -> Result<Response, NotServed> {
+    let expired_url = target.extras.as_ref().and_then(|extras| extras.expired_url.as_ref());
+    let Some(expired_url) = expired_url else { return Err(NotServed::Expired(target)) };
+    let location = HeaderValue::from_str(expired_url.as_str());
+    let location = location.map_err(|_| Problem::internal())?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((StatusCode::FOUND, headers).into_response())
+}
+
 /// The redirect is answered when its click is as safe as the settings ask for.
 async fn record(
     app: &App,
@@ -157,10 +213,18 @@ async fn record(
     app.clicks.record(visit).await.map_err(Problem::from)
 }
 
-fn redirect(app: &App, found: &Resolved) -> Result<Response, Problem> {
+/// Where a visitor is sent; with what was asked for behind the code, if the owner wants it forwarded.
+fn location(target: &Target, asked: (Option<&str>, Option<&str>)) -> Result<HeaderValue, Problem> {
+    let forwarded = match &target.extras {
+        None => None,
+        Some(extras) => forwarding::forwarded_to(target, extras, asked)?,
+    };
+    let location = forwarded.unwrap_or_else(|| target.location.clone());
+    HeaderValue::from_maybe_shared(location).map_err(|_| Problem::internal())
+}
+
+fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Response, Problem> {
     let target = &*found.target;
-    let location = HeaderValue::from_maybe_shared(target.location.clone());
-    let location = location.map_err(|_| Problem::internal())?;
     let status = StatusCode::from_u16(target.redirect.into()).map_err(|_| Problem::internal())?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

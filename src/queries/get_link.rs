@@ -52,6 +52,7 @@ impl From<LinkRow> for Link {
             tags: row.tags,
             note: row.note,
             external_id: row.external_id,
+            extras: row.extras,
             state: row.state,
             version: row.version,
         }

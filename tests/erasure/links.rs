@@ -4,7 +4,7 @@ use super::*;
 use crate::support::{Manner, Received, Receiver};
 
 /// What is to be found nowhere.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "telltale-first",
     "telltale-second",
     "Telltale title",
@@ -13,6 +13,7 @@ const SECRETS: [&str; 8] = [
     "telltale-tag",
     "telltale-label",
     "telltale-external",
+    "telltale-later",
 ];
 
 const TYPES: [&str; 4] =
@@ -23,8 +24,12 @@ async fn telltale(client: &Client, code: &str) {
     let link =
         NewLink::to("https://telltale-first.example/?utm_campaign=counted").with("alias", code);
     let link = link.with("title", "Telltale title").with("note", "telltale note");
+    let link = link.with("expiredUrl", "https://telltale-later.example/");
     client
-        .create(link.with("tags", json!(["telltale-tag"])).with("externalId", "telltale-external"))
+        .create(
+            link.with("tags", json!(["telltale-tag"]))
+                .with("externalId", format!("telltale-external-{code}")),
+        )
         .await;
     let change = json!({
         "url": "https://telltale-second.example/", "title": "Another telltale", "tags": ["telltale-label"],

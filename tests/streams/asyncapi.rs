@@ -13,12 +13,15 @@ async fn do_all_sorts_of_things(server: &Server) {
     let full = json!({
         "url": "https://example.com/?utm_source=s", "alias": "a", "expiresIn": "1d",
         "redirect": 301, "title": "t", "tags": ["x"], "note": "n", "externalId": "e",
+        "validFrom": "2020-01-01T00:00:00Z", "expiredUrl": "https://example.com/over",
     });
     client.create(NewLink(full)).await;
     client.create(NewLink::to("https://example.com/").with("alias", "b")).await;
     for patch in [
         json!({ "url": "https://example.com/2", "title": null, "tags": ["y"], "note": "m" }),
-        json!({ "expiresAt": null, "redirect": 302, "externalId": "f" }),
+        json!({ "expiresAt": null, "redirect": 302, "externalId": "f", "archived": true }),
+        json!({ "validFrom": null, "expiredUrl": null, "archived": false, "forwardPath": true }),
+        json!({ "forwardQuery": "append" }),
     ] {
         client.patch("/api/v1/links/a", &patch).await.expect(200);
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use hoplog_events::link::{
-    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkExpired, LinkExpiryChanged,
-    LinkNoted, LinkState, LinkTagged, LinkTitled, Tags,
+    Extras, LinkArchived, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
+    LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged, LinkNoted,
+    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkState, LinkTagged, LinkTitled,
+    LinkUnarchived, LinkValidFromChanged, QueryForwarding, Tags,
 };
 use serde_json::json;
 
 use super::world::{World, at, click, key};
-use crate::link_directory::{LinkFilter, LinkQuery, LinkRow, LinkSort};
+use crate::link_directory::{Archived, LinkFilter, LinkQuery, LinkRow, LinkSort, Validity};
 
 impl World {
     async fn row(&self, code: &str) -> LinkRow {
@@ -74,6 +76,40 @@ pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
     world.verified().await;
 }
 
+/// What most links do without is in the row as the events have it, and nothing of it is left where it was
+/// cleared.
+pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
+    let over = "https://example.com/over";
+    let extras = json!({
+        "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true,
+        "forwardQuery": "append", "forwardPath": true,
+    });
+    world.link("a", "2026-01-01T00:00:00Z", extras).await;
+    world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
+    let all = Extras {
+        valid_from: Some(at("2026-04-01T00:00:00Z")),
+        expired_url: over.parse().ok(),
+        archived: true,
+        forward_query: Some(QueryForwarding::Append),
+        forward_path: true,
+    };
+    assert_eq!(world.row("a").await.extras, all);
+    assert!(world.row("b").await.extras.is_empty());
+    world.change("a", LinkValidFromChanged { valid_from: None }).await;
+    world.change("a", LinkUnarchived {}).await;
+    world.change("a", LinkQueryForwardingChanged { forward_query: None }).await;
+    world.change("a", LinkPathForwardingChanged { forward_path: false }).await;
+    world.change("b", LinkExpiredUrlChanged { expired_url: over.parse().ok() }).await;
+    world.change("b", LinkArchived {}).await;
+    let left = Extras { expired_url: over.parse().ok(), ..Extras::default() };
+    assert_eq!(world.row("a").await.extras, left);
+    assert_eq!(world.row("b").await.extras, Extras { archived: true, ..left });
+    world.change("b", LinkDeleted {}).await;
+    world.change("b", LinkErased {}).await;
+    assert!(world.row("b").await.extras.is_empty());
+    world.verified().await;
+}
+
 pub(crate) async fn lists_are_filtered(world: World) {
     world
         .link("a", "2026-01-01T00:00:00Z", json!({ "tags": ["x", "y"], "title": "Launch 100%_" }))
@@ -83,7 +119,14 @@ pub(crate) async fn lists_are_filtered(world: World) {
         .await;
     world.link("c", "2026-01-03T00:00:00Z", json!({ "tags": ["x"] })).await;
     world.change("c", LinkDeleted {}).await;
+    let later = json!({ "archived": true, "externalId": "e", "validFrom": "2026-02-01T00:00:00Z" });
+    world.link("d", "2026-01-03T12:00:00Z", later).await;
     let all = LinkFilter::default;
+    let (archived, only) = (Archived::Include, Archived::Only);
+    let validity = |begun: bool, instant: &str| {
+        Some(if begun { Validity::Begun(at(instant)) } else { Validity::ToCome(at(instant)) })
+    };
+    let (before, since) = ("2026-01-31T23:59:59Z", "2026-02-01T00:00:00Z");
     let cases = [
         (all(), vec!["a", "b"]),
         (LinkFilter { owner: "bob".parse().ok(), ..all() }, vec!["b"]),
@@ -95,6 +138,14 @@ pub(crate) async fn lists_are_filtered(world: World) {
         (LinkFilter { url: "https://b.example/".parse().ok(), ..all() }, vec!["b"]),
         (LinkFilter { created_after: Some(at("2026-01-02T00:00:00Z")), ..all() }, vec!["b"]),
         (LinkFilter { created_before: Some(at("2026-01-02T00:00:00Z")), ..all() }, vec!["a"]),
+        (LinkFilter { archived, ..all() }, vec!["a", "b", "d"]),
+        (LinkFilter { archived: only, ..all() }, vec!["d"]),
+        (LinkFilter { external_id: "e".parse().ok(), ..all() }, vec![]),
+        (LinkFilter { external_id: "e".parse().ok(), archived, ..all() }, vec!["d"]),
+        (LinkFilter { validity: validity(false, before), archived, ..all() }, vec!["d"]),
+        (LinkFilter { validity: validity(false, since), archived, ..all() }, vec![]),
+        (LinkFilter { validity: validity(true, before), archived, ..all() }, vec!["a", "b"]),
+        (LinkFilter { validity: validity(true, since), archived, ..all() }, vec!["a", "b", "d"]),
     ];
     for (filter, expected) in cases {
         let shown = format!("{filter:?}");

@@ -24,7 +24,8 @@ const UPSERT: &str = "insert into {link_directory.links} select * from {rows} wh
     on conflict (link) do update set url = excluded.url, expires_at = excluded.expires_at, \
     redirect = excluded.redirect, state = excluded.state, title = excluded.title, \
     note = excluded.note, external_id = excluded.external_id, tags = excluded.tags, \
-    version = excluded.version, sequence = excluded.sequence";
+    version = excluded.version, sequence = excluded.sequence, archived = excluded.archived, \
+    valid_from = excluded.valid_from, extras = excluded.extras";
 const CLEAR_TAGS: &str =
     "delete from {link_directory.tags} where link in (select link from {rows})";
 const INSERT_TAGS: &str =

@@ -1,10 +1,10 @@
 //! Lists of links: filters, three orders, pages by keyset (page 1,000 costs what page 1 does).
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, LinkState, OwnerId, Tag};
+use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
 
 use super::queries::{LinkDirectory, SAME_URL};
-use super::row::{LinkRow, SELECTED};
+use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
 use crate::click_statistics::ClickTotals;
 use crate::cursor::{QueryError, cut, decode, encode};
 use crate::database::{DatabaseError, Row, Value};
@@ -25,10 +25,37 @@ pub struct LinkFilter {
     pub text: Option<String>,
     /// Links to exactly this URL.
     pub url: Option<Destination>,
+    /// Links with this name in their owner's system.
+    pub external_id: Option<ExternalId>,
+    /// Links that are put away, too?
+    pub archived: Archived,
+    /// Links whose time has come or not; `None`: both.
+    pub validity: Option<Validity>,
     /// Created at this instant or later.
     pub created_after: Option<DateTime<Utc>>,
     /// Created before this instant.
     pub created_before: Option<DateTime<Utc>>,
+}
+
+/// Whether links that are put away are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Archived {
+    /// The others only.
+    #[default]
+    Exclude,
+    /// All links.
+    Include,
+    /// These only.
+    Only,
+}
+
+/// Whether the time of a link has come, at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// It is served.
+    Begun(DateTime<Utc>),
+    /// It is not served yet.
+    ToCome(DateTime<Utc>),
 }
 
 /// The order of a list.
@@ -116,6 +143,19 @@ impl Conditions {
         let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
         self.add_some("l.owner = ?", filter.owner.as_ref().map(OwnerId::as_str));
         self.add_some(SAME_URL, filter.url.as_ref().map(Destination::as_str));
+        self.add_some("l.external_id = ?", filter.external_id.as_ref().map(ExternalId::as_str));
+        match filter.archived {
+            Archived::Exclude => self.add("l.archived = ?", 0_i64),
+            Archived::Only => self.add("l.archived = ?", 1_i64),
+            Archived::Include => {}
+        }
+        match filter.validity {
+            Some(Validity::ToCome(now)) => self.add("l.valid_from > ?", now.timestamp_micros()),
+            Some(Validity::Begun(now)) => {
+                self.add("(l.valid_from is null or l.valid_from <= ?)", now.timestamp_micros());
+            }
+            None => {}
+        }
         self.add_some("l.created_at >= ?", micros(filter.created_after));
         self.add_some("l.created_at < ?", micros(filter.created_before));
         let tag = "l.link in (select link from {link_directory.tags} where tag = ?)";
@@ -195,6 +235,8 @@ fn page(mut rows: Vec<(LinkRow, ClickTotals, String)>, limit: usize, order: &Ord
 }
 
 fn read(row: &Row, numeric: bool) -> Result<(LinkRow, ClickTotals, String), DatabaseError> {
-    let sorted = if numeric { row.int(15)?.to_string() } else { row.text(15)?.to_owned() };
-    Ok((LinkRow::read(row)?, ClickTotals::new(row.count(13)?, row.count(14)?), sorted))
+    let (humans, bots) = (row.count(SELECTED_COLUMNS)?, row.count(SELECTED_COLUMNS + 1)?);
+    let last = SELECTED_COLUMNS + 2;
+    let sorted = if numeric { row.int(last)?.to_string() } else { row.text(last)?.to_owned() };
+    Ok((LinkRow::read(row)?, ClickTotals::new(humans, bots), sorted))
 }

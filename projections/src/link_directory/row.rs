@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, ExternalId, LinkCreated, LinkEvent, LinkKey, LinkState, Note, OwnerId,
+    Destination, ExternalId, Extras, LinkCreated, LinkEvent, LinkKey, LinkState, Note, OwnerId,
     RedirectStatus, Tag, Tags, Title,
 };
 use hoplog_events::position::{Sequence, Version};
@@ -34,6 +34,8 @@ pub struct LinkRow {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
     /// How many events it is the sum of.
     pub version: Version,
     /// The last of them in its topic.
@@ -59,6 +61,7 @@ impl LinkRow {
             tags: created.tags,
             note: created.note,
             external_id: created.external_id,
+            extras: created.extras,
             version,
             sequence,
         }
@@ -66,8 +69,17 @@ impl LinkRow {
 
     /// What one more event makes of the link.
     pub(super) fn apply(&mut self, event: LinkEvent, version: Version, sequence: Sequence) {
+        self.extras.apply(&event);
         match event {
-            LinkEvent::Created(_) | LinkEvent::CodeForgone(_) => {}
+            LinkEvent::Created(_)
+            | LinkEvent::CodeForgone(_)
+            | LinkEvent::ExternalIdClaimed(_)
+            | LinkEvent::ValidFromChanged(_)
+            | LinkEvent::ExpiredUrlChanged(_)
+            | LinkEvent::Archived(_)
+            | LinkEvent::Unarchived(_)
+            | LinkEvent::QueryForwardingChanged(_)
+            | LinkEvent::PathForwardingChanged(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;
@@ -116,8 +128,16 @@ impl LinkRow {
                 .optional_text(self.external_id.as_ref().map(ExternalId::as_str))
                 .text(&tags.join("\n"))
                 .count(self.version.0)
-                .count(self.sequence.0);
+                .count(self.sequence.0)
+                .int(self.extras.archived.into())
+                .optional_int(self.extras.valid_from.map(|at| at.timestamp_micros()))
+                .optional_text(self.extras_as_json().as_deref());
         });
+    }
+
+    /// `None`: there are none. It never is for want of a way to write them.
+    fn extras_as_json(&self) -> Option<String> {
+        if self.extras.is_empty() { None } else { serde_json::to_string(&self.extras).ok() }
     }
 
     /// Reads [`SELECTED`].
@@ -128,6 +148,7 @@ impl LinkRow {
         let tags = tags.and_then(Tags::try_from).map_err(|error| broken(&error.to_string()))?;
         let redirect = u16::try_from(row.int(5)?).ok().and_then(|code| code.try_into().ok());
         let expires_at = row.optional_int(4)?.and_then(DateTime::from_timestamp_micros);
+        let extras = row.optional_text(13)?.map_or(Ok(Extras::default()), serde_json::from_str);
         Ok(Self {
             key: row.parse(0)?,
             url: row.parse(1)?,
@@ -140,6 +161,7 @@ impl LinkRow {
             note: row.optional_parse(8)?,
             external_id: row.optional_parse(9)?,
             tags,
+            extras: extras.map_err(|error| broken(&error.to_string()))?,
             version: Version(row.count(11)?),
             sequence: Sequence(row.count(12)?),
         })
@@ -148,10 +170,11 @@ impl LinkRow {
 
 /// What [`LinkRow::read`] reads.
 pub(super) const SELECTED: &str = "l.link, l.url, l.owner, l.created_at, l.expires_at, \
-    l.redirect, l.state, l.title, l.note, l.external_id, l.tags, l.version, l.sequence";
+    l.redirect, l.state, l.title, l.note, l.external_id, l.tags, l.version, l.sequence, \
+    l.extras";
 
 /// How many columns that is.
-pub(super) const SELECTED_COLUMNS: usize = 13;
+pub(super) const SELECTED_COLUMNS: usize = 14;
 
 /// The columns of the table, in its order.
 pub(super) const COLUMNS: &[Column] = &[
@@ -170,4 +193,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::Text("tags"),
     Column::Int("version"),
     Column::Int("sequence"),
+    Column::Int("archived"),
+    Column::Int("valid_from"),
+    Column::Text("extras"),
 ];

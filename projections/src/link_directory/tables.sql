@@ -13,7 +13,10 @@ create table {link_directory.links} (
     external_id {text},
     tags {text} not null,
     version bigint not null,
-    sequence bigint not null
+    sequence bigint not null,
+    archived bigint not null,
+    valid_from bigint,
+    extras {text}
 ) {clustered};
 
 create table {link_directory.tags} (

@@ -180,6 +180,7 @@ impl World {
             tags: hoplog_events::link::Tags::default(),
             note: None,
             external_id: None,
+            extras: hoplog_events::link::Extras::default(),
         };
         let made = self.app.commands.create_link(&self.issuer(), None, idempotency, wanted).await;
         made.unwrap().link.key

@@ -17,15 +17,36 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content. With --upsert every row has an externalId, and what is changed in a row is changed in its link.";
 
 /// The columns there can be.
-const COLUMNS: [&str; 7] = ["url", "alias", "title", "tags", "expiresAt", "note", "externalId"];
+const COLUMNS: [&str; 17] = [
+    "url",
+    "alias",
+    "title",
+    "tags",
+    "expiresAt",
+    "note",
+    "externalId",
+    "validFrom",
+    "expiredUrl",
+    "archived",
+    "forwardQuery",
+    "forwardPath",
+    "utmSource",
+    "utmMedium",
+    "utmCampaign",
+    "utmTerm",
+    "utmContent",
+];
 
 #[derive(Debug, Args)]
 pub(super) struct LinksArgs {
     /// The CSV file (UTF-8)
     file: PathBuf,
+    /// Change the links of yours that have the external ids of the file; the others are created
+    #[arg(long)]
+    upsert: bool,
 }
 
 /// One row that is to become a link.
@@ -40,6 +61,7 @@ struct Row {
 struct Summary {
     rows: u64,
     created: u64,
+    updated: u64,
     known: u64,
     failed: u64,
 }
@@ -52,7 +74,7 @@ pub(super) async fn run(
     out: &mut Out,
 ) -> Result<(), CliError> {
     let file = std::fs::File::open(&args.file).map_err(|error| input(&args.file, &error))?;
-    let rows = read(file, &args.file)?;
+    let rows = read(file, &args.file, args.upsert)?;
     let bar = progress("rows", rows.len() as u64);
     let mut summary = Summary::default();
     for batch in rows.chunks(BATCH_LINKS) {
@@ -66,11 +88,16 @@ pub(super) async fn run(
     }
     bar.finish_and_clear();
     summary.print(json, out)?;
-    verdict("rows", summary.created + summary.known, summary.failed, LeavesOut::Nothing)
+    verdict(
+        "rows",
+        summary.created + summary.updated + summary.known,
+        summary.failed,
+        LeavesOut::Nothing,
+    )
 }
 
 /// Reads the rows; each with an idempotency key made of its content.
-fn read(file: impl Read, path: &Path) -> Result<Vec<Row>, CliError> {
+fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError> {
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
     let columns = reader.headers().map_err(|error| input(path, &error))?.clone();
     check_columns(&columns, path)?;
@@ -80,6 +107,9 @@ fn read(file: impl Read, path: &Path) -> Result<Vec<Row>, CliError> {
     for record in reader.records() {
         let record = record.map_err(|error| input(path, &error))?;
         let mut body = fields(&columns, &record);
+        if upsert {
+            body.insert("upsert".to_owned(), true.into());
+        }
         let line = record.position().map_or(0, csv::Position::line);
         let content = serde_json::to_vec(&body)?;
         // Two rows that say the same are two links; which of them it is, is their order.
@@ -107,11 +137,22 @@ fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
 /// The cells that are not empty, as the API names them.
 fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
     let cells = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
+    let (utm, cells): (Vec<_>, Vec<_>) = cells.partition(|(column, _)| column.starts_with("utm"));
     let field = |(column, cell): (&str, &str)| match column {
         "tags" => (column.to_owned(), tags(cell).into()),
+        // What is neither is for the server to refuse.
+        "archived" | "forwardPath" => {
+            (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from))
+        }
         _ => (column.to_owned(), cell.into()),
     };
-    cells.map(field).collect()
+    let mut fields: Map<String, Value> = cells.into_iter().map(field).collect();
+    if !utm.is_empty() {
+        let name = |column: &str| column["utm".len()..].to_ascii_lowercase();
+        let utm = utm.into_iter().map(|(column, cell)| (name(column), cell.into()));
+        fields.insert("utm".to_owned(), utm.collect::<Map<String, Value>>().into());
+    }
+    fields
 }
 
 fn tags(cell: &str) -> Vec<&str> {
@@ -123,7 +164,12 @@ impl Summary {
     fn count(&mut self, outcome: &Outcome) -> Option<String> {
         self.rows += 1;
         if outcome.link.is_some() && outcome.status < 300 {
-            *(if outcome.replayed { &mut self.known } else { &mut self.created }) += 1;
+            let counted = match outcome.status {
+                _ if outcome.replayed => &mut self.known,
+                200 => &mut self.updated,
+                _ => &mut self.created,
+            };
+            *counted += 1;
             return None;
         }
         self.failed += 1;
@@ -132,13 +178,18 @@ impl Summary {
     }
 
     fn print(&self, as_json: bool, out: &mut Out) -> Result<(), CliError> {
-        let Self { rows, created, known, failed } = self;
+        let Self { rows, created, updated, known, failed } = self;
         if as_json {
-            let summary =
-                json!({"rows": rows, "created": created, "known": known, "failed": failed});
+            let summary = json!({
+                "rows": rows, "created": created, "updated": updated, "known": known,
+                "failed": failed,
+            });
             table::print_json(&summary, out)?;
         } else {
-            writeln!(out, "{rows} rows: {created} links created, {known} known, {failed} failed")?;
+            writeln!(
+                out,
+                "{rows} rows: {created} links created, {updated} updated, {known} known, {failed} failed"
+            )?;
         }
         Ok(out.flush()?)
     }
@@ -149,18 +200,23 @@ mod tests {
     use super::*;
 
     fn rows(text: &str) -> Result<Vec<Row>, CliError> {
-        read(text.as_bytes(), Path::new("dir/links.csv"))
+        read(text.as_bytes(), Path::new("dir/links.csv"), false)
     }
 
     #[test]
     fn a_row_becomes_the_fields_it_has() {
-        let rows = rows("alias,url,tags,title\nlaunch,https://e.com/,\"a; b,c\",\n").unwrap();
+        let text = "alias,url,tags,title,utmSource,utmTerm,forwardPath\n\
+                    launch,https://e.com/,\"a; b,c\",,mail,,true\n";
+        let rows = rows(text).unwrap();
         let mut body = rows[0].body.clone();
         let key = body.as_object_mut().unwrap().remove("idempotencyKey");
         assert!(key.is_some_and(|key| key.is_string()));
         assert_eq!(
             body,
-            json!({"alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"]})
+            json!({
+                "alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"],
+                "utm": {"source": "mail"}, "forwardPath": true,
+            })
         );
         assert_eq!(rows[0].line, 2);
     }

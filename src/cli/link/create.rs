@@ -23,6 +23,12 @@ pub(super) struct Create {
     /// Answer with your own live link to the same URL, if there is one
     #[arg(long)]
     reuse: bool,
+    /// Change your own link with this external id, if there is one; what is not given stays as it is
+    #[arg(long, requires = "external_id", conflicts_with = "reuse")]
+    upsert: bool,
+    /// Leave it out of lists from the start
+    #[arg(long)]
+    archived: bool,
 }
 
 impl Create {
@@ -48,8 +54,12 @@ impl Create {
         if let Some(alias) = self.alias {
             body.insert("alias".to_owned(), alias.into());
         }
-        if self.reuse {
-            body.insert("reuse".to_owned(), true.into());
+        for (name, is_set) in
+            [("reuse", self.reuse), ("upsert", self.upsert), ("archived", self.archived)]
+        {
+            if is_set {
+                body.insert(name.to_owned(), true.into());
+            }
         }
         body.into()
     }

@@ -34,6 +34,10 @@ enum Clearable {
     Tags,
     Note,
     ExternalId,
+    ValidFrom,
+    ExpiredUrl,
+    ForwardQuery,
+    Utm,
 }
 
 impl Edit {
@@ -78,6 +82,10 @@ impl Clearable {
             Clearable::Tags => &["tags"],
             Clearable::Note => &["note"],
             Clearable::ExternalId => &["externalId"],
+            Clearable::ValidFrom => &["validFrom"],
+            Clearable::ExpiredUrl => &["expiredUrl"],
+            Clearable::ForwardQuery => &["forwardQuery"],
+            Clearable::Utm => &["utm"],
         }
     }
 }

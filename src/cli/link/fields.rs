@@ -27,6 +27,57 @@ pub(super) struct Fields {
     /// Its name in your own system
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
+    /// The instant before which it is answered as if there were no such link
+    #[arg(long, value_name = "TIME")]
+    valid_from: Option<String>,
+    /// Where it leads once it has expired
+    #[arg(long, value_name = "URL")]
+    expired_url: Option<String>,
+    /// What becomes of the query of visitors: append it to the destination's, or override
+    #[arg(long, value_name = "HOW")]
+    forward_query: Option<String>,
+    /// Whether paths behind the code go behind the destination: true or false
+    #[arg(long, value_name = "BOOL")]
+    forward_path: Option<bool>,
+    #[command(flatten)]
+    utm: Utm,
+}
+
+/// The campaign fields of the destination.
+#[derive(Debug, Args)]
+struct Utm {
+    /// Where visitors come from (a parameter of the destination)
+    #[arg(long = "utm-source", value_name = "TEXT")]
+    source: Option<String>,
+    /// How they come, such as email
+    #[arg(long = "utm-medium", value_name = "TEXT")]
+    medium: Option<String>,
+    /// What for
+    #[arg(long = "utm-campaign", value_name = "TEXT")]
+    campaign: Option<String>,
+    /// The word that was paid for
+    #[arg(long = "utm-term", value_name = "TEXT")]
+    term: Option<String>,
+    /// Which of several links it was
+    #[arg(long = "utm-content", value_name = "TEXT")]
+    content: Option<String>,
+}
+
+impl Utm {
+    /// The fields that were given; `None`: none of them.
+    fn body(self) -> Option<Value> {
+        let given = [
+            ("source", self.source),
+            ("medium", self.medium),
+            ("campaign", self.campaign),
+            ("term", self.term),
+            ("content", self.content),
+        ];
+        let given =
+            given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+        let given: Map<String, Value> = given.collect();
+        (!given.is_empty()).then(|| given.into())
+    }
 }
 
 impl Fields {
@@ -40,6 +91,11 @@ impl Fields {
             ("tags", Some(self.tags).filter(|tags| !tags.is_empty()).map(Value::from)),
             ("note", self.note.map(Value::from)),
             ("externalId", self.external_id.map(Value::from)),
+            ("validFrom", self.valid_from.map(Value::from)),
+            ("expiredUrl", self.expired_url.map(Value::from)),
+            ("forwardQuery", self.forward_query.map(Value::from)),
+            ("forwardPath", self.forward_path.map(Value::from)),
+            ("utm", self.utm.body()),
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         given.collect()

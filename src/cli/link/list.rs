@@ -12,9 +12,15 @@ pub(super) struct List {
     /// Only links with this tag
     #[arg(long)]
     tag: Option<String>,
-    /// Only links in this state: active, disabled, expired, deleted
+    /// Only links in this state: active, scheduled, disabled, expired, deleted
     #[arg(long)]
     state: Option<String>,
+    /// Links that are put away: exclude, include, only [default: exclude]
+    #[arg(long, value_name = "WHICH")]
+    archived: Option<String>,
+    /// Only links with this name in your own system
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
     /// Only links with this text in their code, URL or title
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
@@ -52,6 +58,8 @@ impl List {
         let given = [
             ("tag", self.tag.as_deref()),
             ("state", self.state.as_deref()),
+            ("archived", self.archived.as_deref()),
+            ("externalId", self.external_id.as_deref()),
             ("q", self.query.as_deref()),
             ("sort", self.sort.as_deref()),
         ];

@@ -9,7 +9,7 @@ use crate::cli::table::{cell, plain};
 
 /// Every field that has a value, on a line of its own.
 pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 14] = [
         "shortUrl",
         "url",
         "state",
@@ -20,6 +20,8 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         "tags",
         "note",
         "externalId",
+        "validFrom",
+        "expiredUrl",
         "owner",
         "version",
     ];
@@ -27,13 +29,24 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         let value = cell(&link[name]);
         if !value.is_empty() {
             // A destination is shown whole: what is cut off can't be checked.
-            let value = if name == "url" { value } else { plain(&value) };
+            let value = if matches!(name, "url" | "expiredUrl") { value } else { plain(&value) };
             writeln!(out, "{name:<10}  {value}")?;
         }
     }
-    let [total, humans, bots] =
-        ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
-    writeln!(out, "{:<10}  {total} ({humans} of people, {bots} of bots)", "clicks")?;
+    for (name, field) in [("archived", "archived"), ("forwards", "forwardPath")] {
+        if link[field] == true {
+            let value = if name == "archived" { "yes" } else { "paths behind the code" };
+            writeln!(out, "{name:<10}  {value}")?;
+        }
+    }
+    if let Some(how) = link["forwardQuery"].as_str() {
+        writeln!(out, "{:<10}  the query ({})", "forwards", plain(how))?;
+    }
+    if link["clicks"].is_object() {
+        let [total, humans, bots] =
+            ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
+        writeln!(out, "{:<10}  {total} ({humans} of people, {bots} of bots)", "clicks")?;
+    }
     for warning in link["warnings"].as_array().into_iter().flatten() {
         writeln!(out, "{:<10}  {}", "warning", plain(&cell(&warning["detail"])))?;
     }

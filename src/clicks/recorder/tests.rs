@@ -51,6 +51,7 @@ fn visit(marker: &str) -> Visit {
         redirect: hoplog_events::link::RedirectStatus::Found,
         state: LinkState::Active,
         expires_at: None,
+        extras: None,
         created_at: DateTime::UNIX_EPOCH,
         version: Version(1),
     };

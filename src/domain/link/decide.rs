@@ -7,8 +7,11 @@ use hoplog_events::link::{
     LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
 };
 
-use super::{CreateLink, EditLink, Link, LinkCommand, LinkError, Request};
+use super::{
+    CreateLink, DestinationField, EditLink, Link, LinkCommand, LinkError, Request, extras,
+};
 use crate::domain::expiry::is_too_far;
+use crate::domain::utm::EditUtm;
 
 /// The events that follow from a request; none if nothing would change.
 ///
@@ -68,8 +71,9 @@ fn check_version(link: &Link, request: &Request) -> Result<(), LinkError> {
 }
 
 fn decide_create(create: &CreateLink, request: &Request) -> Result<Vec<LinkEvent>, LinkError> {
-    check_destination(&create.url, request)?;
+    check_destination(&create.url, DestinationField::Url, request)?;
     check_expiry(create.expires_at, request.now)?;
+    extras::check(&create.extras, create.expires_at, request)?;
     Ok(vec![LinkEvent::Created(LinkCreated {
         domain: create.key.domain.clone(),
         code: create.key.code.clone(),
@@ -81,6 +85,7 @@ fn decide_create(create: &CreateLink, request: &Request) -> Result<Vec<LinkEvent
         tags: create.tags.clone(),
         note: create.note.clone(),
         external_id: create.external_id.clone(),
+        extras: create.extras.clone(),
     })])
 }
 
@@ -91,8 +96,9 @@ fn decide_edit(
     request: &Request,
 ) -> Result<Vec<LinkEvent>, LinkError> {
     let mut events = Vec::new();
-    if let Some(url) = changed(edit.url.as_ref(), &link.url) {
-        check_destination(url, request)?;
+    let url = destination_after(link, edit)?;
+    if let Some(url) = changed(url.as_ref(), &link.url) {
+        check_destination(url, DestinationField::Url, request)?;
         events.push(LinkEvent::DestinationChanged(LinkDestinationChanged { url: url.clone() }));
     }
     if let Some(expires_at) = changed(edit.expires_at.as_ref(), &link.expires_at) {
@@ -115,11 +121,22 @@ fn decide_edit(
         let external_id = external_id.clone();
         events.push(LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id }));
     }
+    let ends = (link.expires_at, edit.expires_at.unwrap_or(link.expires_at));
+    events.extend(extras::decide(&link.extras, &edit.extras, ends, request)?);
     Ok(events)
 }
 
+/// Where the link shall lead, with its campaign fields; `None`: where it does.
+fn destination_after(link: &Link, edit: &EditLink) -> Result<Option<Destination>, LinkError> {
+    if edit.utm == EditUtm::default() {
+        return Ok(edit.url.clone());
+    }
+    let url = edit.utm.apply(edit.url.as_ref().unwrap_or(&link.url));
+    url.map(Some).map_err(|_| LinkError::UtmTooLong)
+}
+
 /// The new value, if one is given and it is another.
-fn changed<'v, T: PartialEq>(new: Option<&'v T>, old: &T) -> Option<&'v T> {
+pub(super) fn changed<'v, T: PartialEq>(new: Option<&'v T>, old: &T) -> Option<&'v T> {
     new.filter(|new| *new != old)
 }
 
@@ -142,14 +159,19 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     }
 }
 
-fn check_destination(url: &Destination, request: &Request) -> Result<(), LinkError> {
+/// A link to the service itself would lead in a circle, whichever of its destinations it is.
+pub(super) fn check_destination(
+    url: &Destination,
+    field: DestinationField,
+    request: &Request,
+) -> Result<(), LinkError> {
     let url = url.to_url();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
     let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
     if request.own_hosts.iter().any(|own| is_host(own)) {
-        return Err(LinkError::Loop);
+        return Err(LinkError::Loop(field));
     }
     Ok(())
 }

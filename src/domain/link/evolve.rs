@@ -21,6 +21,7 @@ pub fn evolve(
         (Some(link), _) => link,
     };
     link.version = Version(link.version.0 + 1);
+    link.extras.apply(event);
     apply(&mut link, event);
     Some(link)
 }
@@ -37,6 +38,7 @@ fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link
         tags: created.tags.clone(),
         note: created.note.clone(),
         external_id: created.external_id.clone(),
+        extras: created.extras.clone(),
         state: LinkState::Active,
         is_erased: false,
         version: Version(1),
@@ -45,7 +47,15 @@ fn created_link(created: &LinkCreated, key: &LinkKey, at: DateTime<Utc>) -> Link
 
 fn apply(link: &mut Link, event: &LinkEvent) {
     match event {
-        LinkEvent::Created(_) | LinkEvent::CodeForgone(_) => {}
+        LinkEvent::Created(_)
+        | LinkEvent::CodeForgone(_)
+        | LinkEvent::ExternalIdClaimed(_)
+        | LinkEvent::ValidFromChanged(_)
+        | LinkEvent::ExpiredUrlChanged(_)
+        | LinkEvent::Archived(_)
+        | LinkEvent::Unarchived(_)
+        | LinkEvent::QueryForwardingChanged(_)
+        | LinkEvent::PathForwardingChanged(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;

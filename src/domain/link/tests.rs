@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hoplog_events::link::{
-    LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent,
+    Extras, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent,
     LinkExpired, LinkExpiryChanged, LinkTagged, LinkTitled, OwnerId,
 };
 use proptest::prelude::*;
 
 use super::*;
+
+mod life;
 
 fn t(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -32,6 +34,7 @@ fn new_link() -> CreateLink {
         tags: Tags::default(),
         note: None,
         external_id: None,
+        extras: Extras::default(),
     }
 }
 
@@ -166,12 +169,12 @@ fn trap_8_a_link_never_leads_back_to_the_service() {
     for url in
         ["https://go.example.com/x", "http://GO.example.com:8080/", "https://go.example.com./x"]
     {
-        given([]).when(create_to(url)).then_refused(LinkError::Loop);
+        given([]).when(create_to(url)).then_refused(LinkError::Loop(DestinationField::Url));
         let edited = edit(|edit| edit.url = Some(url.parse().unwrap()));
-        given([created()]).when(edited).then_refused(LinkError::Loop);
+        given([created()]).when(edited).then_refused(LinkError::Loop(DestinationField::Url));
         let own_hosts = vec!["go.example.com.".into()];
         let dotted = Request { own_hosts, ..request(create_to(url)) };
-        given([]).when_asked(&dotted).then_refused(LinkError::Loop);
+        given([]).when_asked(&dotted).then_refused(LinkError::Loop(DestinationField::Url));
     }
     assert!(decide(None, &request(create_to("https://go.example.com.evil.org/"))).is_ok());
 }

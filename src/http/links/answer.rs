@@ -5,13 +5,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{LinkState, Tag};
+use hoplog_events::link::{Destination, LinkState, QueryForwarding, Tag};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::domain::link::Link;
+use crate::domain::utm::utm_of;
 use crate::domain::warnings::warnings;
 use crate::http::headers::{HOPLOG_POSITION, ascii, etag};
 use crate::http::origin::Origin;
@@ -44,7 +45,7 @@ pub struct LinkAnswer {
     pub expires_at: Option<DateTime<Utc>>,
     /// The status of the redirect.
     pub redirect: u16,
-    /// active, disabled, expired or deleted.
+    /// active, scheduled (not valid yet), disabled, expired or deleted.
     #[schema(example = "active")]
     pub state: &'static str,
     /// A name for people.
@@ -55,14 +56,50 @@ pub struct LinkAnswer {
     pub note: Option<String>,
     /// Its name in the owner's system.
     pub external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link.
+    #[serde(serialize_with = "optional_instant")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub valid_from: Option<DateTime<Utc>>,
+    /// Where it leads once it has expired; hosts in punycode.
+    pub expired_url: Option<String>,
+    /// Lists leave it out unless they are asked for it.
+    pub archived: bool,
+    /// What becomes of the query of visitors: append or override; `null`: nothing.
+    pub forward_query: Option<&'static str>,
+    /// Whether paths behind the code are forwarded.
+    pub forward_path: bool,
+    /// The campaign fields of the destination.
+    pub utm: LinkUtm,
     /// Who it belongs to.
     pub owner: String,
-    /// Clicks so far.
-    pub clicks: ClickTotals,
+    /// Clicks so far; `null` of a link as it was.
+    pub clicks: Option<ClickTotals>,
     /// How many events it is the sum of; also the `ETag`.
     pub version: u64,
     /// What the owner should know about the destination.
     pub warnings: Vec<Warning>,
+}
+
+/// The campaign fields of a destination.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LinkUtm {
+    /// `utm_source`.
+    pub source: Option<String>,
+    /// `utm_medium`.
+    pub medium: Option<String>,
+    /// `utm_campaign`.
+    pub campaign: Option<String>,
+    /// `utm_term`.
+    pub term: Option<String>,
+    /// `utm_content`.
+    pub content: Option<String>,
+}
+
+impl From<&Destination> for LinkUtm {
+    fn from(url: &Destination) -> Self {
+        let [source, medium, campaign, term, content] = utm_of(url);
+        Self { source, medium, campaign, term, content }
+    }
 }
 
 /// Clicks so far.
@@ -111,37 +148,60 @@ impl LinkAnswer {
     /// A link with its clicks, as it is at `now`.
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
-        let state = state_at(link.state, link.expires_at, now);
+        let state = state_at(&link, now);
+        let warnings = warnings_of(&link);
         Self {
             id: link.key.to_string(),
             short_url: origin.short_url(&link.key.code),
             domain: origin.host().to_owned(),
             code: link.key.code.into(),
-            warnings: warnings_of(&link.url),
+            utm: LinkUtm::from(&link.url),
             url: link.url.into(),
             created_at: link.created_at,
             expires_at: link.expires_at,
             redirect: link.redirect.into(),
-            state: state.name(),
+            state,
             title: link.title.map(Into::into),
             tags: link.tags.iter().map(Tag::to_string).collect(),
             note: link.note.map(Into::into),
             external_id: link.external_id.map(Into::into),
+            valid_from: link.extras.valid_from,
+            expired_url: link.extras.expired_url.map(Into::into),
+            archived: link.extras.archived,
+            forward_query: link.extras.forward_query.map(QueryForwarding::name),
+            forward_path: link.extras.forward_path,
             owner: link.owner.into(),
-            clicks: totals.into(),
+            clicks: Some(totals.into()),
             version: link.version.0,
+            warnings,
         }
     }
 }
 
-fn warnings_of(url: &hoplog_events::link::Destination) -> Vec<Warning> {
-    warnings(url).into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
+impl LinkAnswer {
+    /// A link as it was at an instant. How often it had been clicked by then is for its statistics to say.
+    #[must_use]
+    pub fn as_of(link: Link, origin: &Origin, at: DateTime<Utc>) -> Self {
+        Self { clicks: None, ..Self::new(link, Totals::default(), origin, at) }
+    }
 }
 
+fn warnings_of(link: &Link) -> Vec<Warning> {
+    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.redirect);
+    all.into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
+}
+
+/// The state of a link that is active on the log and not valid yet.
+pub const SCHEDULED: &str = "scheduled";
+
 /// A link whose instant has passed is expired, whether the event is on the log yet or not.
-fn state_at(state: LinkState, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> LinkState {
-    let passed = expires_at.is_some_and(|expires_at| expires_at <= now);
-    if passed && matches!(state, LinkState::Active) { LinkState::Expired } else { state }
+fn state_at(link: &Link, now: DateTime<Utc>) -> &'static str {
+    let passed = link.expires_at.is_some_and(|expires_at| expires_at <= now);
+    match link.state {
+        LinkState::Active if passed => LinkState::Expired.name(),
+        LinkState::Active if link.extras.is_before_validity(now) => SCHEDULED,
+        state => state.name(),
+    }
 }
 
 /// A link with its `ETag` and, after a command, its position.

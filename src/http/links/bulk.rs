@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use hoplog_events::position::Position;
@@ -172,7 +171,7 @@ async fn try_create_one(
     let new = NewLink::parse(&mut fields, origin.host());
     fields.finish().map_err(Problem::validation)?;
     let made = make(app, issuer, origin, idempotency.as_ref(), new).await?;
-    let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
+    let status = made.status();
     let link = LinkAnswer::new(made.link, made.totals, origin, issuer.now);
     let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);
     Ok(BulkResult { status: status.as_u16(), link, problem: None, replayed, position })

@@ -16,7 +16,7 @@ use super::request::{LinkPatch, LinkPatchBody};
 use crate::accounts::Principal;
 use crate::app::{App, AppState};
 use crate::commands::{IdempotencyKey, Issuer};
-use crate::domain::link::{EditLink, LinkCommand};
+use crate::domain::link::LinkCommand;
 use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
@@ -136,15 +136,7 @@ pub async fn edit_link(
     let mut fields = body.into_fields();
     let patch = LinkPatch::parse(&mut fields);
     fields.finish().map_err(Problem::validation)?;
-    let edit = EditLink {
-        url: patch.url,
-        expires_at: patch.expiry.map(|expiry| expiry.map(|expiry| expiry.instant(app.clock.now()))),
-        redirect: patch.redirect,
-        title: patch.title,
-        tags: patch.tags,
-        note: patch.note,
-        external_id: patch.external_id,
-    };
+    let edit = patch.into_edit(app.clock.now());
     change.answer(&app, &code, &what, LinkCommand::Edit(Box::new(edit))).await
 }
 

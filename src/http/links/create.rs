@@ -8,10 +8,11 @@ use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde_json::Value;
 
 use super::answer::{LinkAnswer, respond};
-use super::request::{NewLink, NewLinkBody};
+use super::request::{LinkPatch, NewLink, NewLinkBody};
 use super::reuse::find_or_create;
 use crate::app::{App, AppState};
 use crate::commands::create_link::WantedLink;
+use crate::commands::external_id::Upserted;
 use crate::commands::{IdempotencyKey, Issuer};
 use crate::domain::link::Link;
 use crate::execute::Outcome;
@@ -20,18 +21,19 @@ use crate::http::body::JsonObject;
 use crate::http::headers::{Idempotency, RequestId};
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
+use crate::queries::resolve_link::Era;
 
 /// Creates a link.
 ///
-/// The answer is 201 when the link's event is on disk; 200 when `reuse` found one.
+/// The answer is 201 when the link's event is on disk; 200 when `reuse` found one, or `upsert` changed one.
 #[utoipa::path(
     post, path = "/api/v1/links", tag = "links",
     request_body = NewLinkBody,
     params(Idempotency),
     responses(
         (status = 201, description = "created", body = LinkAnswer),
-        (status = 200, description = "an existing link is reused", body = LinkAnswer),
-        (status = 409, description = "the alias is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "an existing link is reused, or changed by an upsert", body = LinkAnswer),
+        (status = 409, description = "the alias or the external id is taken", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "some fields are wrong", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -49,7 +51,7 @@ pub async fn create_link(
     fields.finish().map_err(Problem::validation)?;
     let issuer = app.issuer(&principal, request_id);
     let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await?;
-    let status = if made.reused { StatusCode::OK } else { StatusCode::CREATED };
+    let status = made.status();
     let answer = LinkAnswer::new(made.link, made.totals, &origin, issuer.now);
     Ok(respond(status, answer, made.position))
 }
@@ -71,8 +73,18 @@ pub struct Made {
     pub position: Option<Position>,
     /// It was there before.
     pub reused: bool,
+    /// It was there before, and an upsert changed it.
+    pub updated: bool,
     /// The same request was done before.
     pub repeated: bool,
+}
+
+impl Made {
+    /// How it is answered.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        if self.reused || self.updated { StatusCode::OK } else { StatusCode::CREATED }
+    }
 }
 
 /// Makes a link, or finds one where that will do. `None` for `new`: the mistakes are reported
@@ -102,12 +114,50 @@ pub async fn make(
         tags: new.tags,
         note: new.note,
         external_id: new.external_id,
+        extras: new.extras,
     };
     let host = Some(origin.asked_host());
     if may_reuse {
         return find_or_create(app, issuer, host, idempotency, wanted).await;
     }
-    create(app, issuer, host, idempotency, wanted).await
+    match new.update {
+        Some(update) => upsert(app, issuer, host, idempotency, (wanted, *update)).await,
+        None => create(app, issuer, host, idempotency, wanted).await,
+    }
+}
+
+/// Changes the link that has the external id, or makes it.
+async fn upsert(
+    app: &App,
+    issuer: &Issuer,
+    host: Option<&str>,
+    idempotency: Option<&IdempotencyKey>,
+    (wanted, update): (WantedLink, LinkPatch),
+) -> Result<Made, Problem> {
+    let external_id = wanted.external_id.clone();
+    let external_id = external_id.ok_or_else(|| Problem::validation(Vec::new()))?;
+    let (era, edit) = (app.links.era(), update.into_edit(issuer.now));
+    let upsert = app.commands.upsert_link(issuer, host, idempotency, (&external_id, wanted), edit);
+    let (outcome, updated) = match upsert.await? {
+        Upserted::Created(outcome) => (outcome, false),
+        Upserted::Updated(outcome) => (outcome, true),
+    };
+    remember(app, era, &outcome);
+    let Outcome { link, position, repeated } = outcome;
+    // The change is made: an answer without the number of clicks is better than an error.
+    let totals = if updated {
+        app.totals_of(&link.key).await.unwrap_or_default()
+    } else {
+        Totals::default()
+    };
+    Ok(Made { link, totals, position: Some(position), reused: false, updated, repeated })
+}
+
+/// A retry is answered as the command left the link; the cache must not go back to that.
+fn remember(app: &App, era: Era, outcome: &Outcome) {
+    if !outcome.repeated {
+        app.links.remember(era, outcome.link.clone(), outcome.position, app.clock.now());
+    }
 }
 
 /// Makes a link.
@@ -123,13 +173,10 @@ pub(super) async fn create(
 ) -> Result<Made, Problem> {
     let era = app.links.era();
     let outcome = app.commands.create_link(issuer, host, idempotency, wanted).await?;
-    // A retry is answered as the command left the link; the cache must not go back to that.
-    if !outcome.repeated {
-        app.links.remember(era, outcome.link.clone(), outcome.position, app.clock.now());
-    }
+    remember(app, era, &outcome);
     let (link, position) = (outcome.link, Some(outcome.position));
     let totals = Totals::default();
-    Ok(Made { link, totals, position, reused: false, repeated: outcome.repeated })
+    Ok(Made { link, totals, position, reused: false, updated: false, repeated: outcome.repeated })
 }
 
 /// What the first of several requests under one key made.
@@ -145,6 +192,7 @@ async fn made_before(
         totals: Totals::default(),
         position: Some(position),
         reused: false,
+        updated: false,
         repeated: true,
     }))
 }

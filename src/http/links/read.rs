@@ -4,22 +4,26 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, LinkState, Tag};
-use hoplog_projections::link_directory::{self, LinkFilter, LinkQuery, LinkSort};
+use hoplog_projections::link_directory::{
+    self, Archived, LinkFilter, LinkQuery, LinkSort, Validity,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{LinkAnswer, respond};
+use super::answer::{LinkAnswer, SCHEDULED, respond};
 use super::request::Rfc3339;
 use crate::app::AppState;
 use crate::domain::link::Link;
 use crate::http::auth::LinksReader;
-use crate::http::fields::{NoParameters, Parameters};
+use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
 use crate::queries::get_link::not_deleted;
+use crate::queries::link_as_of::link_as_of;
 
 /// Links on a page when the request does not say.
 const PAGE_LINKS: usize = 50;
@@ -40,15 +44,17 @@ pub struct LinkList {
     pub next_cursor: Option<String>,
 }
 
-/// One link.
+/// One link, as it is or as it was.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
         ("code" = String, Path, description = "the link's code"),
+        ("asOf" = Option<String>, Query, description = "as it was at this instant (RFC 3339), from its own events; without clicks"),
         AtLeast,
     ),
     responses(
         (status = 200, description = "the link", body = LinkAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "some parameters are wrong"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
         (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted"),
     ),
@@ -57,11 +63,16 @@ pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
     Segment(code): Segment,
-    _: NoParameters,
+    RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
     let key = link_key(&code)?;
+    if let Some(at) = instant_of(query.as_deref(), app.clock.now())? {
+        let link = link_as_of(app.log.as_ref(), &key, at, &principal.requester()).await?;
+        let answer = LinkAnswer::as_of(not_deleted(link)?, &origin, at);
+        return Ok(respond(StatusCode::OK, answer, None));
+    }
     app.wait_for(link_directory::NAME, position).await?;
     let link = not_deleted(app.find_link(&key, &principal.requester()).await?)?;
     let totals = app.totals_at(&key, position).await?;
@@ -69,12 +80,24 @@ pub async fn show_link(
     Ok(respond(StatusCode::OK, answer, None))
 }
 
+/// When a link is asked for as it was.
+fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let mut query = Parameters::new(query);
+    let at = query.optional("asOf").map(|Rfc3339(instant)| instant);
+    if at.is_some_and(|at| at > now) {
+        query.wrong("asOf", "in_the_future", "must not lie in the future");
+    }
+    query.finish().map(|()| at)
+}
+
 /// Your links; every owner's with the scope admin.
 #[utoipa::path(
     get, path = "/api/v1/links", tag = "links",
     params(
         ("tag" = Option<String>, Query, description = "only links with this tag"),
-        ("state" = Option<String>, Query, description = "active, disabled, expired or deleted; default: all but deleted"),
+        ("state" = Option<String>, Query, description = "active, scheduled (not valid yet), disabled, expired or deleted; default: all but deleted"),
+        ("archived" = Option<String>, Query, description = "exclude (default), include or only"),
+        ("externalId" = Option<String>, Query, description = "only links with this name in your own system"),
         ("q" = Option<String>, Query, description = "only links with this text in code, URL or title"),
         ("url" = Option<String>, Query, description = "only links to exactly this URL"),
         ("createdAfter" = Option<String>, Query, description = "created at this instant or later"),
@@ -96,7 +119,7 @@ pub async fn list_links(
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Json<LinkList>, Problem> {
-    let mut query = link_query(query.as_deref())?;
+    let mut query = link_query(query.as_deref(), app.clock.now())?;
     query.filter.owner = principal.only_owner();
     app.wait_for(link_directory::NAME, position).await?;
     let page = app.read_models.link_directory().list(&query).await?;
@@ -106,7 +129,7 @@ pub async fn list_links(
     Ok(Json(LinkList { data, next_cursor: page.next_cursor }))
 }
 
-fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
+fn link_query(query: Option<&str>, now: DateTime<Utc>) -> Result<LinkQuery, Problem> {
     let sorts = [
         ("-createdAt", LinkSort::NewestFirst),
         ("createdAt", LinkSort::OldestFirst),
@@ -118,10 +141,16 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
     if text.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
         query.wrong("q", "invalid", format!("must have at most {SEARCH_CHARS_MAX} characters"));
     }
+    let (state, validity) = listed_state(&mut query, now);
+    let archived =
+        [("exclude", Archived::Exclude), ("include", Archived::Include), ("only", Archived::Only)];
     let filter = LinkFilter {
         owner: None,
         tag: query.optional::<Tag>("tag"),
-        state: query.optional::<LinkState>("state"),
+        state,
+        validity,
+        archived: query.choice("archived", &archived, Archived::Exclude),
+        external_id: query.optional("externalId"),
         text,
         url: query.optional::<Destination>("url"),
         created_after: query.optional("createdAfter").map(|Rfc3339(instant)| instant),
@@ -132,4 +161,23 @@ fn link_query(query: Option<&str>) -> Result<LinkQuery, Problem> {
     let limit = query.limit(PAGE_LINKS, PAGE_LINKS_MAX);
     query.finish()?;
     Ok(LinkQuery { filter, sort, cursor, limit })
+}
+
+/// The states that answers tell: a link whose time has not come is active on the log.
+fn listed_state(
+    query: &mut Parameters,
+    now: DateTime<Utc>,
+) -> (Option<LinkState>, Option<Validity>) {
+    let Some(given) = query.raw("state") else { return (None, None) };
+    let state = if given == SCHEDULED { Some(LinkState::Active) } else { given.parse().ok() };
+    match state {
+        Some(LinkState::Active) if given == SCHEDULED => (state, Some(Validity::ToCome(now))),
+        Some(LinkState::Active) => (state, Some(Validity::Begun(now))),
+        Some(_) => (state, None),
+        None => {
+            let detail = "must be one of active, scheduled, disabled, expired, deleted";
+            query.wrong("state", "invalid", detail);
+            (None, None)
+        }
+    }
 }

@@ -3,13 +3,18 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, ExternalId, Note, RedirectStatus, Tag, Tags, Title};
+use hoplog_events::link::{
+    Destination, ExternalId, Extras, Note, RedirectStatus, Tag, Tags, Title,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::extras;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
+use crate::domain::link::{EditExtras, EditLink};
+use crate::domain::utm::EditUtm;
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -42,8 +47,45 @@ pub struct NewLinkBody {
     note: Option<String>,
     /// Its name in your own system.
     external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link (RFC 3339).
+    #[schema(example = "2029-12-24T00:00:00Z")]
+    valid_from: Option<String>,
+    /// Where it leads once it has expired; without it visitors are told that it is gone.
+    #[schema(example = "https://example.com/over")]
+    expired_url: Option<String>,
+    /// Lists leave it out unless they are asked for it; it redirects all the same.
+    archived: Option<bool>,
+    /// What becomes of the query of visitors: append it to the destination's, or override parameters of the same
+    /// names; without it nothing is forwarded.
+    #[schema(example = "append")]
+    forward_query: Option<String>,
+    /// Whether `/{code}/more` leads to what is at `more` behind the destination.
+    forward_path: Option<bool>,
+    /// Campaign fields to set in the destination.
+    utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
     reuse: Option<bool>,
+    /// Change your own link with this `externalId`, if there is one: fields that are not given stay as they are.
+    upsert: Option<bool>,
+}
+
+/// Campaign fields, parameters of the destination's query (`utm_source` and so on).
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the JSON; the values are read field by field")]
+pub struct UtmBody {
+    /// Where visitors come from.
+    #[schema(example = "newsletter")]
+    source: Option<String>,
+    /// How they come.
+    #[schema(example = "email")]
+    medium: Option<String>,
+    /// What for.
+    #[schema(example = "spring")]
+    campaign: Option<String>,
+    /// The word that was paid for.
+    term: Option<String>,
+    /// Which of several links it was.
+    content: Option<String>,
 }
 
 /// A link that somebody wants.
@@ -65,27 +107,39 @@ pub struct NewLink {
     pub note: Option<Note>,
     /// Its name in the owner's system.
     pub external_id: Option<ExternalId>,
+    /// What most links do without.
+    pub extras: Extras,
     /// Whether an existing link will do.
     pub reuse: bool,
+    /// What is wanted of the link that has the external id, if it is to be changed.
+    pub update: Option<Box<LinkPatch>>,
 }
 
 impl NewLink {
     /// Takes the fields of a new link. `None`: a mistake was noted in `fields`.
     pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
+        let update = fields.flag("upsert").then(|| Box::new(LinkPatch::parse(&mut fields.copy())));
         let url = fields.required("url");
+        let url = with_utm(fields, url);
         let alias = fields.optional("alias");
         service_domain(fields, service_host);
         let expiry = match expiry(fields) {
             Patch::Set(expiry) => Some(expiry),
             Patch::Keep | Patch::Clear => None,
         };
+        let (reuse, external_id) = (fields.flag("reuse"), external_id(fields, update.is_some()));
+        if reuse && update.is_some() {
+            fields.wrong("reuse", "conflict", "can't be given together with upsert");
+        }
         Some(Self {
             redirect: redirect(fields).unwrap_or_default(),
             title: fields.optional("title"),
             tags: tags(fields).unwrap_or_default(),
             note: fields.optional("note"),
-            external_id: fields.optional("externalId"),
-            reuse: fields.flag("reuse"),
+            external_id,
+            extras: extras::of_new(fields),
+            reuse,
+            update,
             alias,
             expiry,
             url: url?,
@@ -114,6 +168,18 @@ pub struct LinkPatchBody {
     note: Option<String>,
     /// Its name in your own system; `null`: none.
     external_id: Option<String>,
+    /// Before this instant it is answered as if there were no such link; `null`: it is always served.
+    valid_from: Option<String>,
+    /// Where it leads once it has expired; `null`: it is gone then.
+    expired_url: Option<String>,
+    /// Whether lists leave it out; `null`: they don't.
+    archived: Option<bool>,
+    /// `append`, `override`; `null`: the query of visitors is not forwarded.
+    forward_query: Option<String>,
+    /// Whether paths behind the code are forwarded; `null`: they aren't.
+    forward_path: Option<bool>,
+    /// Campaign fields to change in the destination; `null`: they are removed, one or all.
+    utm: Option<UtmBody>,
 }
 
 /// What somebody wants to change.
@@ -133,6 +199,10 @@ pub struct LinkPatch {
     pub note: Option<Option<Note>>,
     /// Its name in the owner's system; `Some(None)`: none.
     pub external_id: Option<Option<ExternalId>>,
+    /// What most links do without.
+    pub extras: EditExtras,
+    /// The campaign fields of where it leads, or shall lead.
+    pub utm: EditUtm,
 }
 
 impl LinkPatch {
@@ -154,6 +224,26 @@ impl LinkPatch {
             tags: tags(fields),
             note: fields.patch("note").nested(),
             external_id: fields.patch("externalId").nested(),
+            extras: extras::of_patch(fields),
+            utm: extras::utm(fields),
+        }
+    }
+}
+
+impl LinkPatch {
+    /// The edit that a command of `now` makes of it.
+    #[must_use]
+    pub fn into_edit(self, now: DateTime<Utc>) -> EditLink {
+        EditLink {
+            url: self.url,
+            expires_at: self.expiry.map(|expiry| expiry.map(|expiry| expiry.instant(now))),
+            redirect: self.redirect,
+            title: self.title,
+            tags: self.tags,
+            note: self.note,
+            external_id: self.external_id,
+            extras: self.extras,
+            utm: self.utm,
         }
     }
 }
@@ -208,6 +298,23 @@ fn parse_expires_in(fields: &mut Fields, text: &str) -> Patch<ExpiresIn> {
             Patch::Keep
         }
     }
+}
+
+/// The destination of a new link with its campaign fields.
+fn with_utm(fields: &mut Fields, url: Option<Destination>) -> Option<Destination> {
+    let utm = extras::utm(fields);
+    match utm.apply(&url?) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            fields.wrong("utm", "too_long", format!("the destination {error} with these fields"));
+            None
+        }
+    }
+}
+
+/// An upsert can't do without.
+fn external_id(fields: &mut Fields, is_upsert: bool) -> Option<ExternalId> {
+    if is_upsert { fields.required("externalId") } else { fields.optional("externalId") }
 }
 
 fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {

@@ -59,11 +59,19 @@ pub(super) async fn find_or_create(
 
 async fn found(app: &App, link: Link, position: Position) -> Result<Made, Problem> {
     let totals = app.totals_of(&link.key).await?;
-    Ok(Made { link, totals, position: Some(position), reused: true, repeated: false })
+    Ok(Made {
+        link,
+        totals,
+        position: Some(position),
+        reused: true,
+        updated: false,
+        repeated: false,
+    })
 }
 
 fn is_like(link: &Link, wanted: &WantedLink) -> bool {
-    (&link.url, link.expires_at, link.redirect) == (&wanted.url, wanted.expires_at, wanted.redirect)
+    (&link.url, link.expires_at, link.redirect, &link.extras)
+        == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
 }
 
 fn lives(link: &Link, issuer: &Issuer) -> bool {
@@ -75,6 +83,9 @@ fn lives(link: &Link, issuer: &Issuer) -> bool {
 fn key_of(wanted: &WantedLink, earlier: u32) -> IdempotencyKey {
     let end = wanted.expires_at.map(|end| end.timestamp_micros());
     let (url, redirect) = (wanted.url.as_str(), u16::from(wanted.redirect));
-    let key = format!("\nreuse {redirect} {end:?} {earlier} {url}");
+    // Nothing where there are none: a link of before they were is found again.
+    let extras = serde_json::to_string(&wanted.extras).unwrap_or_default();
+    let extras = if wanted.extras.is_empty() { "" } else { &extras };
+    let key = format!("\nreuse {redirect} {end:?} {earlier} {url}{extras}");
     IdempotencyKey { request: key.clone(), key }
 }

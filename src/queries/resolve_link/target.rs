@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, LinkKey, LinkState, OwnerId, RedirectStatus};
+use hoplog_events::link::{Destination, Extras, LinkKey, LinkState, OwnerId, RedirectStatus};
 use hoplog_events::position::Version;
 use hoplog_projections::link_directory::LinkRow;
 use quick_cache::Equivalent;
@@ -26,6 +26,8 @@ pub struct Target {
     pub state: LinkState,
     /// From this instant on it is not.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What few links have: most pay nothing for it but one look at this.
+    pub extras: Option<Box<Extras>>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// How many events it is the sum of.
@@ -42,6 +44,7 @@ impl From<Link> for Target {
             redirect: link.redirect,
             state: link.state,
             expires_at: link.expires_at,
+            extras: link.extras.of_redirects(),
             created_at: link.created_at,
             version: link.version,
         }

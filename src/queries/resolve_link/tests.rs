@@ -217,6 +217,7 @@ impl World {
                     tags: hoplog_events::link::Tags::default(),
                     note: None,
                     external_id: None,
+                    extras: hoplog_events::link::Extras::default(),
                 };
                 let created = self.commands.create_link(&issuer, None, None, wanted).await;
                 return self.answered(node, era, created);

@@ -2,14 +2,14 @@
 //! number, so that nodes of two versions don't misread each other.
 //!
 //! A link is a JSON object with one letter for each field: `u` URL, `o` owner, `r` redirect
-//! status, `s` state, `x` expiry and `c` creation in microseconds since 1970, `v` version. Clicks
-//! are two numbers of 8 bytes, highest first: of people, of bots.
+//! status, `s` state, `x` expiry and `c` creation in microseconds since 1970, `v` version, `e` what most
+//! links do without. Clicks are two numbers of 8 bytes, highest first: of people, of bots.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, LinkKey, OwnerId, RedirectStatus};
+use hoplog_events::link::{Destination, Extras, LinkKey, OwnerId, RedirectStatus};
 use hoplog_events::position::Version;
 use hoplog_projections::click_statistics::ClickTotals;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ struct StoredLink<'a> {
     created_at: i64,
     #[serde(rename = "v")]
     version: Version,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    extras: Option<Box<Extras>>,
 }
 
 /// `None` never happens: every part of a link can be written as JSON.
@@ -60,6 +62,7 @@ fn encode_link(target: &Target) -> Option<Vec<u8>> {
         expires_at: target.expires_at.map(|at| at.timestamp_micros()),
         created_at: target.created_at.timestamp_micros(),
         version: target.version,
+        extras: target.extras.clone(),
     };
     serde_json::to_vec(&stored).ok()
 }
@@ -79,6 +82,7 @@ fn decode_link(key: &LinkKey, value: &[u8]) -> Option<Target> {
         redirect: stored.redirect,
         state: stored.state.parse().ok()?,
         expires_at,
+        extras: stored.extras,
         created_at: DateTime::<Utc>::from_timestamp_micros(stored.created_at)?,
         version: stored.version,
     })
@@ -112,6 +116,7 @@ mod tests {
             redirect: RedirectStatus::PermanentRedirect,
             state: LinkState::Disabled,
             expires_at: DateTime::from_timestamp_micros(1_800_000_000_123_456),
+            extras: None,
             created_at: DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap(),
             version: Version(7),
         }
@@ -119,7 +124,7 @@ mod tests {
 
     /// The form that other nodes read: a change needs another number in the key.
     #[test]
-    fn a_link_is_written_in_the_form_of_version_1() {
+    fn a_link_is_written_in_the_form_of_version_3() {
         let value = encode_link(&target()).unwrap();
         let text = r#"{"u":"https://example.com/?q=%22","o":"ann","r":308,"s":"disabled","x":1800000000123456,"c":1700000000000001,"v":7}"#;
         assert_eq!(String::from_utf8(value).unwrap(), text);
@@ -127,6 +132,15 @@ mod tests {
         let endless = Target { expires_at: None, ..target() };
         let value = encode_link(&endless).unwrap();
         assert_eq!(decode_link(&endless.key, &value), Some(endless));
+        let extras = Extras { valid_from: target().expires_at, ..Extras::default() };
+        let scheduled = Target { extras: Some(Box::new(extras)), ..target() };
+        let value = encode_link(&scheduled).unwrap();
+        let text = String::from_utf8(value.clone()).unwrap();
+        assert!(
+            text.ends_with(r#","v":7,"e":{"validFrom":"2027-01-15T08:00:00.123456Z"}}"#),
+            "{text}"
+        );
+        assert_eq!(decode_link(&scheduled.key, &value), Some(scheduled));
     }
 
     #[test]

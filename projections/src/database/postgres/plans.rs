@@ -27,7 +27,7 @@ const FILL: &str = "
 insert into link_directory_1_links
     select 'default/c' || n, 'default', 'c' || n, 'https://example.com/' || n, 'owner' || n % 100,
         1700000000000000 + n * 600000000, case when n % 50 = 0 then 1764547200000000 + n end, 302,
-        'active', 'Title ' || n, null, null, '', 1, n + 100
+        'active', 'Title ' || n, null, null, '', 1, n + 100, 0, null, null
     from generate_series(0::bigint, 99999) n;
 insert into link_directory_1_tags select 'default/c' || n, 'tag' || n % 500 from generate_series(0::bigint, 99999) n;
 create temporary table visits as

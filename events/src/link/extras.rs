@@ -1,0 +1,157 @@
+//! What most links do without, in one place: a link that has none of it carries nothing for it.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Destination, LinkEvent, ShortCode};
+use crate::position::Version;
+
+/// What most links do without. What is not said is not written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Extras {
+    /// Before this instant it is answered as if there were no such link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<DateTime<Utc>>,
+    /// Where it leads once it has expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_url: Option<Destination>,
+    /// It is put away: not listed unless asked for; it redirects all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// What becomes of the query that a visitor's request has; nothing unless it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_query: Option<QueryForwarding>,
+    /// Whether the path behind the code goes behind that of the destination.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_path: bool,
+}
+
+/// How the query of a visitor's request is added to the destination's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueryForwarding {
+    /// Behind what is there.
+    Append,
+    /// In the place of parameters with the same names.
+    Override,
+}
+
+/// Write `append` or `override`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be append or override")]
+pub struct QueryForwardingError;
+
+impl QueryForwarding {
+    /// The name on the log and in answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Override => "override",
+        }
+    }
+}
+
+impl FromStr for QueryForwarding {
+    type Err = QueryForwardingError;
+
+    fn from_str(text: &str) -> Result<Self, QueryForwardingError> {
+        let all = [Self::Append, Self::Override];
+        all.into_iter().find(|one| one.name() == text).ok_or(QueryForwardingError)
+    }
+}
+
+impl Extras {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a redirect has to know of them; `None`: it goes as if there were none.
+    #[must_use]
+    pub fn of_redirects(mut self) -> Option<Box<Self>> {
+        self.archived = false;
+        if self.is_empty() { None } else { Some(Box::new(self)) }
+    }
+
+    /// Whether its time has not come yet.
+    #[must_use]
+    pub fn is_before_validity(&self, now: DateTime<Utc>) -> bool {
+        self.valid_from.is_some_and(|valid_from| now < valid_from)
+    }
+
+    /// What one more event of the link makes of them.
+    pub fn apply(&mut self, event: &LinkEvent) {
+        match event {
+            LinkEvent::ValidFromChanged(change) => self.valid_from = change.valid_from,
+            LinkEvent::ExpiredUrlChanged(change) => {
+                self.expired_url.clone_from(&change.expired_url);
+            }
+            LinkEvent::Archived(_) => self.archived = true,
+            LinkEvent::Unarchived(_) => self.archived = false,
+            LinkEvent::QueryForwardingChanged(change) => self.forward_query = change.forward_query,
+            LinkEvent::PathForwardingChanged(change) => self.forward_path = change.forward_path,
+            // What people wrote in it is gone; the rest is of no use any more.
+            LinkEvent::Erased(_) => *self = Self::default(),
+            _ => {}
+        }
+    }
+}
+
+/// The link is served from another instant on, or from its creation on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkValidFromChanged {
+    /// Before this instant it is answered as if there were no such link; `null`: always served.
+    pub valid_from: Option<DateTime<Utc>>,
+}
+
+/// The link leads somewhere else once it has expired, or nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExpiredUrlChanged {
+    /// Where it leads then; `null`: it is gone then.
+    pub expired_url: Option<Destination>,
+}
+
+/// The link is put away: lists leave it out unless they are asked for it. It redirects as before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkArchived {}
+
+/// The link is listed again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LinkUnarchived {}
+
+/// The query that a visitor's request has is forwarded in another way, or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkQueryForwardingChanged {
+    /// How it is added to the destination's; `null`: not at all.
+    pub forward_query: Option<QueryForwarding>,
+}
+
+/// The path behind the code is forwarded, or no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkPathForwardingChanged {
+    /// Whether it goes behind that of the destination.
+    pub forward_path: bool,
+}
+
+/// Whoever has an external id has it alone. This is on the stream that stands for the id of one owner, and says
+/// which link may take it next: with the event that follows on a version of that link. A claim whose link
+/// went on without it is void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExternalIdClaimed {
+    /// The link that may take it.
+    pub link: ShortCode,
+    /// The version of that link on which the taking follows; 0: its creation.
+    #[schemars(with = "u64")]
+    pub version: Version,
+}

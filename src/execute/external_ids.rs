@@ -1,0 +1,87 @@
+//! Who has an external id. One stream stands for the id of one owner; it holds claims, and the last of
+//! them counts: see [`LinkExternalIdClaimed`]. Of those who want the id at the same moment the log lets
+//! one append its claim, so no two links have it.
+//!
+//! A claim names a link and a version of it. Only the event behind that version may bring the id to the
+//! link, so a link that went on without it can never come back to the claim: then the next may be made.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use hoplog_events::catalogue::Event;
+use hoplog_events::envelope::Envelope;
+use hoplog_events::link::{
+    ExternalId, LinkEvent, LinkExternalIdClaimed, LinkKey, LinkState, OwnerId,
+};
+use hoplog_events::log::{AppendError, EventLog};
+use hoplog_events::position::Version;
+
+use super::{ExecuteError, Origin, append, load};
+use crate::domain::link::Link;
+
+/// Who has an external id of an owner.
+#[derive(Debug)]
+pub enum Holder {
+    /// Nobody. It can be claimed on this version of the stream that stands for it.
+    Nobody(Version),
+    /// This link.
+    Link(Box<Link>),
+    /// Nobody yet: this link may take it, with the event behind this version.
+    Next(LinkKey, Version),
+}
+
+/// Who has an external id. `stream`: stands for it.
+///
+/// # Errors
+/// When the log can't be read, or an event can't be understood.
+pub async fn holder(
+    log: &dyn EventLog,
+    stream: &LinkKey,
+    owner: &OwnerId,
+    external_id: &ExternalId,
+) -> Result<Holder, ExecuteError> {
+    let (mut last, mut version) = (None, Version::NONE);
+    for recorded in log.read(&stream.stream(), Version::NONE).await? {
+        version = recorded.version;
+        if let Some(Envelope { event: Event::Link(LinkEvent::ExternalIdClaimed(claim)), .. }) =
+            recorded.decode()?
+        {
+            last = Some(claim);
+        }
+    }
+    let Some(claim) = last else { return Ok(Holder::Nobody(version)) };
+    let key = LinkKey { domain: stream.domain.clone(), code: claim.link };
+    let loaded = load(log, &key, None).await?;
+    let has_it = |link: &Link| {
+        let is_there = link.state != LinkState::Deleted && link.owner == *owner;
+        is_there && link.external_id.as_ref() == Some(external_id)
+    };
+    Ok(match loaded.link {
+        Some(link) if has_it(&link) => Holder::Link(Box::new(link)),
+        _ if loaded.version == claim.version => Holder::Next(key, claim.version),
+        _ => Holder::Nobody(version),
+    })
+}
+
+/// Claims an external id for a link, which takes it with the event behind `version`. `at`: the version of
+/// the stream that was looked at. `false`: somebody was faster.
+///
+/// # Errors
+/// When the log is away.
+pub async fn claim(
+    log: &Arc<dyn EventLog>,
+    (stream, at): (&LinkKey, Version),
+    (link, version): (&LinkKey, Version),
+    now: DateTime<Utc>,
+    actor: &str,
+) -> Result<bool, ExecuteError> {
+    let claimed = LinkExternalIdClaimed { link: link.code.clone(), version };
+    // Nothing of the request: nobody finds this from the link, so it could not be erased.
+    let origin = Origin::once(actor, None);
+    let events = [LinkEvent::ExternalIdClaimed(claimed)];
+    match append(log, stream, at, &events, now, &origin).await {
+        Ok(_) => Ok(true),
+        Err(AppendError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
+    }
+}

@@ -1,0 +1,44 @@
+//! What most links do without, as clients send it.
+
+use hoplog_events::link::Extras;
+
+use super::request::Rfc3339;
+use crate::domain::link::EditExtras;
+use crate::domain::utm::{self, EditUtm};
+use crate::http::fields::{Fields, Patch};
+
+/// Takes the extras of a new link.
+pub(super) fn of_new(fields: &mut Fields) -> Extras {
+    Extras {
+        valid_from: fields.optional("validFrom").map(|Rfc3339(instant)| instant),
+        expired_url: fields.optional("expiredUrl"),
+        archived: fields.flag("archived"),
+        forward_query: fields.optional("forwardQuery"),
+        forward_path: fields.flag("forwardPath"),
+    }
+}
+
+/// Takes the extras of a patch.
+pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
+    let valid_from = fields.patch("validFrom").nested();
+    EditExtras {
+        valid_from: valid_from.map(|instant| instant.map(|Rfc3339(instant)| instant)),
+        expired_url: fields.patch("expiredUrl").nested(),
+        archived: fields.patch_flag("archived"),
+        forward_query: fields.patch("forwardQuery").nested(),
+        forward_path: fields.patch_flag("forwardPath"),
+    }
+}
+
+/// Takes the campaign fields; `null` for all of them removes them.
+pub(super) fn utm(fields: &mut Fields) -> EditUtm {
+    match fields.object("utm") {
+        Patch::Keep => EditUtm::default(),
+        Patch::Clear => EditUtm::clear(),
+        Patch::Set(mut utm) => {
+            let edit = EditUtm(utm::FIELDS.map(|field| utm.patch(field).nested()));
+            fields.absorb(utm);
+            edit
+        }
+    }
+}
