@@ -2,7 +2,7 @@
 //! million links, and as many clicks of one of them over a year, is rebuilt, started, asked and visited.
 //!
 //! `cargo bench --bench growth` prints the table; `-- --ten-million` goes on to ten million, which takes long and
-//! 15 GB in `TMPDIR`; with `-- --write` table and picture go into `docs/`. `SIZES=10000,50000` measures others.
+//! some 30 GB in `TMPDIR`; with `-- --write` table and picture go into `docs/`. `SIZES=10000,50000` measures others.
 //! Needs `wrk` and what `./test` installs.
 #![expect(
     clippy::print_stdout,
