@@ -70,6 +70,7 @@ fn creation() -> Append {
         tags: Tags::default(),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     let (stream, time) = (StreamId::new(Topic::Links, key.to_string()), DateTime::UNIX_EPOCH);
     let event = NewEvent::write(&stream, &created.into(), Uuid::nil(), time, time, &metadata);

@@ -76,6 +76,7 @@ fn creation(caller: usize, n: u64) -> Append {
         tags: Vec::new().try_into().expect("no tags"),
         note: None,
         external_id: None,
+        extras: hoplog_events::link::Extras::default(),
     };
     let stream = StreamId::new(Topic::Links, format!("default/{code}"));
     let time = DateTime::UNIX_EPOCH;

@@ -47,22 +47,6 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
             "HOPLOG_TRUSTED_PROXIES is",
         ),
         (
-            RawSettings { redirect_max_age: text("86401"), ..raw() },
-            "HOPLOG_REDIRECT_MAX_AGE is \"86401\"",
-        ),
-        (
-            RawSettings { drain_seconds: text("301"), ..raw() },
-            "HOPLOG_DRAIN_SECONDS is \"301\"; allowed: whole seconds from 0 to 300",
-        ),
-        (
-            RawSettings { stall_seconds: text("0"), ..raw() },
-            "HOPLOG_STALL_SECONDS is \"0\"; allowed: whole seconds from 1 to 3600",
-        ),
-        (
-            RawSettings { redirect_threads: text("0"), ..raw() },
-            "HOPLOG_REDIRECT_THREADS is \"0\"; allowed: whole numbers from 1 to 1024",
-        ),
-        (
             RawSettings { events_cache: text("public"), ..raw() },
             "HOPLOG_EVENTS_CACHE is \"public\"; allowed: private, shared",
         ),
@@ -79,9 +63,39 @@ fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed_on_one_line() {
         (RawSettings { cache_url: text("redis-sentinel://host"), ..raw() }, "HOPLOG_CACHE_URL is"),
     ];
     for (raw, expected) in cases {
-        let line = raw.resolve().unwrap_err().to_string();
-        assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
+        assert_refused(raw, expected);
     }
+}
+
+#[test]
+fn a_number_out_of_its_bounds_is_named_with_them() {
+    let text = |text: &str| Some(text.to_owned());
+    let cases = [
+        (
+            RawSettings { redirect_max_age: text("86401"), ..raw() },
+            "HOPLOG_REDIRECT_MAX_AGE is \"86401\"",
+        ),
+        (
+            RawSettings { drain_seconds: text("301"), ..raw() },
+            "HOPLOG_DRAIN_SECONDS is \"301\"; allowed: whole seconds from 0 to 300",
+        ),
+        (
+            RawSettings { stall_seconds: text("0"), ..raw() },
+            "HOPLOG_STALL_SECONDS is \"0\"; allowed: whole seconds from 1 to 3600",
+        ),
+        (
+            RawSettings { redirect_threads: text("0"), ..raw() },
+            "HOPLOG_REDIRECT_THREADS is \"0\"; allowed: whole numbers from 1 to 1024",
+        ),
+    ];
+    for (raw, expected) in cases {
+        assert_refused(raw, expected);
+    }
+}
+
+fn assert_refused(raw: RawSettings, expected: &str) {
+    let line = raw.resolve().unwrap_err().to_string();
+    assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
 }
 
 #[test]
