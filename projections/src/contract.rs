@@ -55,6 +55,7 @@ macro_rules! read_model_contract {
             a_range_holds_for_every_number_alike,
             buckets_and_single_clicks_give_the_same_numbers,
             few_clicks_and_many_have_the_same_numbers,
+            statistics_of_the_version_before_are_read,
             trap_20_a_page_of_numbers_counts_no_clicks,
             a_filter_counts_what_it_admits,
             the_answer_says_which_range_was_counted,

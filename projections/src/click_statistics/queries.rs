@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 use super::accumulate::Accumulator;
 use super::intervals::Interval;
 use super::quarter::Quarter;
-use super::{BUCKET_MICROS, all_links, of_all_links};
+use super::{BUCKET_MICROS, NAME, all_links, of_all_links};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
 use crate::sketch::{Place, Sketch};
-use crate::table_set::Tables;
+use crate::table_set::{Tables, active_set};
 
 /// Whose clicks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,9 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
+/// The first version with quarters.
+const QUARTERS_SINCE: i64 = 3;
+
 /// Stands for a dimension where a row is of the quarters.
 const IS_QUARTER: i64 = -1;
 
@@ -189,17 +192,32 @@ impl ClickStatistics {
         };
         // One statement: clicks that are moved from one table to the other are in one of them.
         let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
-        let sql = format!(
+        let buckets = format!(
             "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
-             where {scope} and {range} union all \
+             where {scope} and {range}"
+        );
+        let sql = format!(
+            "{buckets} union all \
              select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
              where {scope} and {range} and length(clicks) > 0"
         );
         let mut sum = Accumulator::default();
         let range = [query.first_bucket(), query.end_bucket()];
         let values = parameters(subject, range, query.bots);
-        self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await?;
+        let answer = self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await;
+        if !matches!(answer, Err(DatabaseError::Broken(_))) || !self.has_buckets_only().await? {
+            return answer.map(|()| sum);
+        }
+        let mut sum = Accumulator::default();
+        self.tables.for_each(&buckets, &values, |row| add_bucket(&mut sum, row)).await?;
         Ok(sum)
+    }
+
+    /// Whether the tables that are read are of a version before the quarters: they answer until those
+    /// of this one are built.
+    async fn has_buckets_only(&self) -> Result<bool, DatabaseError> {
+        let (_, version) = active_set(&self.tables.database, NAME).await?;
+        Ok(version.is_some_and(|version| version < QUARTERS_SINCE))
     }
 
     /// The same from the clicks themselves, one by one.

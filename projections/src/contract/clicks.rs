@@ -231,6 +231,25 @@ pub(crate) async fn few_clicks_and_many_have_the_same_numbers(world: World) {
     assert_eq!(empty.unwrap(), ["default/many"]);
 }
 
+/// Tables of a version before, which had no quarters, answer until those of this one are built.
+pub(crate) async fn statistics_of_the_version_before_are_read(world: World) {
+    let clicks = (0..300).map(|n| {
+        let visitor = format!("{:016x}", n + 1);
+        click("a", "2026-03-01T12:00:00Z", json!({ "visitor": visitor }))
+    });
+    world.clicks(clicks.collect()).await;
+    let query = query(Scope::Link(key("a")));
+    let before = world.statistics(&query).await;
+    assert_eq!(before.total_clicks, 300);
+    world.models.stop_projecting().await;
+    world.execute("drop table click_statistics_1_quarters", &[]).await;
+    let statistics = async || world.models.click_statistics().statistics(&query).await;
+    assert!(statistics().await.is_err(), "of this version there is no table too few");
+    let version = "update projections set version = 2 where name = 'click_statistics'";
+    world.execute(version, &[]).await;
+    assert_eq!(statistics().await.unwrap(), before);
+}
+
 pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
     world.some_clicks("a").await;
     let filter = |dimension, include: &[&str], exclude: &[&str]| DimensionFilter {

@@ -43,7 +43,7 @@ insert into clicks_1_clicks
 insert into click_statistics_1_buckets
     select v.link, v.at / 900000000, b.dimension, b.value, 0, count(*), b.visitors from visits v
     cross join (select dimension, value, visitors from click_statistics_1_buckets
-                where link = 'default/seed' and dimension < 3
+                where link = '' and dimension < 3
                 order by bucket limit 3) b
     group by 1, 2, 3, 4, b.visitors on conflict do nothing;
 insert into click_statistics_1_buckets
