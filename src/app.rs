@@ -149,6 +149,9 @@ pub enum StartError {
     /// See [`FoundError`].
     #[error("the state of webhooks can't be opened: {0}")]
     Deliveries(#[from] FoundError),
+    /// A mistake in the program; start it again.
+    #[error("connections are no longer accepted: {0}")]
+    Serving(tokio::task::JoinError),
     /// See [`WorkerLeaseError`].
     #[error("a number for HOPLOG_CODES=snowflake can't be leased: {0}")]
     Worker(#[from] WorkerLeaseError),

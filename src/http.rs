@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -59,7 +59,6 @@ use headers::{RequestId, X_REQUEST_ID, ascii};
 use problem::Problem;
 
 use crate::app::AppState;
-use crate::config::Role;
 use crate::ratelimit::RateLimitLayer;
 
 /// The contract's head.
@@ -192,17 +191,8 @@ pub fn method_not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-/// What no route is for: a link whose owner wants what is behind its code forwarded, or nothing.
-async fn unknown(State(app): State<AppState>, request: Request) -> Response {
-    let (request, _) = request.into_parts();
-    let peer = request.extensions.get::<limits::Peer>().map(|peer| peer.0);
-    let visits = matches!(request.method, Method::GET | Method::HEAD) && app.roles.has(Role::Query);
-    if let Some(peer) = peer.filter(|_| visits)
-        && let Some(response) = visit::forwarding::visit_below(&app, peer, &request).await
-    {
-        return response;
-    }
-    let headers = request.headers;
+/// What no route is for.
+async fn unknown(headers: HeaderMap) -> Response {
     let detail = "there is nothing here; see /docs";
     page::problem_for_visitor(Problem::new(StatusCode::NOT_FOUND, "not_found", detail), &headers)
 }

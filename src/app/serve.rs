@@ -67,11 +67,11 @@ pub async fn serve(settings: Settings, threads: Threads<'_>) -> Result<(), Start
     let patience = Patience { drain: settings.drain, stall: settings.stall };
     let shutdown = app.shutdown.clone().cancelled_owned();
     let serving = threads.redirects.spawn(http::server::serve(listener, edge, shutdown, patience));
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "connections are no longer accepted");
-    }
+    let served = serving.await.map_err(StartError::Serving);
+    // It ended by itself only if it broke: everything else is to end as well.
+    app.shutdown.cancel();
     stop(&app, jobs, courier).await;
-    Ok(())
+    served
 }
 
 /// What connections come to, on the threads that serve them.

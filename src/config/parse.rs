@@ -141,7 +141,7 @@ impl RawSettings {
     fn redis(&self) -> Result<(Option<RedisAddress>, Option<RedisAddress>), SettingsError> {
         let cache = redis("HOPLOG_CACHE_URL", self.cache_url.as_deref())?;
         let counts = match self.rate_limit_url.as_deref() {
-            None => cache.clone(),
+            None | Some("") => cache.clone(),
             given => redis("HOPLOG_RATE_LIMIT_URL", given)?,
         };
         Ok((cache, counts))

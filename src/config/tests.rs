@@ -167,6 +167,8 @@ fn limits_are_counted_in_the_redis_of_the_cache_unless_they_have_their_own() {
     assert_eq!(store(cache, own), address("counts"));
     assert_eq!(store(None, own), address("counts"));
     assert_eq!(store(cache, Some("none")), None);
+    // What a shell leaves of a variable that is not set says nothing.
+    assert_eq!(store(cache, Some("")), address("cache"));
     let wrong = Some("http://:hunter2@host".to_owned());
     let error = RawSettings { rate_limit_url: wrong, ..raw() }.resolve().unwrap_err().to_string();
     let expected = "HOPLOG_RATE_LIMIT_URL is \"http://…\"; allowed: none, or redis://";

@@ -1,9 +1,15 @@
 //! What a visitor's request adds to a link's destination, where its owner wants that. It is added to path and
 //! query, never to what stands before them: scheme, host and port are the owner's alone.
 
+use std::borrow::Cow;
+
 use hoplog_events::link::{Destination, Extras, QueryForwarding, URL_BYTES_MAX};
+use percent_encoding::percent_decode_str;
 use url::Url;
 use url::form_urlencoded::parse as pairs;
+
+/// How often a forwarded path may be escaped over itself.
+const DECODINGS_MAX: usize = 4;
 
 /// What a visitor's request has behind the code.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,9 +61,9 @@ pub fn forwarded(
 
 /// Behind the destination's own path, with one slash between them, and never above it.
 fn add_path(url: &mut Url, path: &str) -> Result<(), ForwardError> {
-    // The parser takes a back slash for a slash, and these segments for the way up.
+    // The parser takes a back slash for a slash.
     let is_odd = |c: char| c == '\\' || c.is_control();
-    if path.contains(is_odd) || path.split('/').any(is_dots) {
+    if path.contains(is_odd) || leads_upwards(path) {
         return Err(ForwardError::Path);
     }
     let path = format!("{}/{path}", url.path().trim_end_matches('/'));
@@ -65,10 +71,22 @@ fn add_path(url: &mut Url, path: &str) -> Result<(), ForwardError> {
     Ok(())
 }
 
-/// `.` and `..`, however they are written.
-fn is_dots(segment: &str) -> bool {
-    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-    plain == "." || plain == ".."
+/// Whether a path has a segment that leads up, for a server that reads escaped slashes and dots as such, or
+/// drops what stands behind a semicolon. What is escaped again and again is taken for such a path.
+fn leads_upwards(path: &str) -> bool {
+    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    let mut path = Cow::Borrowed(path);
+    for _ in 0..DECODINGS_MAX {
+        if path.split(['/', '\\']).any(is_dots) {
+            return true;
+        }
+        let decoded = percent_decode_str(&path).decode_utf8_lossy().into_owned();
+        if decoded == *path {
+            return false;
+        }
+        path = Cow::Owned(decoded);
+    }
+    true
 }
 
 /// The owner's parameters, then the visitor's, each as it was written.
@@ -170,7 +188,23 @@ mod tests {
         ] {
             assert_eq!(go(to, &extras(None, true), path, ""), Ok(expected.into()), "{to} {path}");
         }
-        for path in ["..", "a/../b", "./a", "%2e%2E/a", ".%2e", "a/%2e", "a\\b", "\\..", "a\tb"] {
+        for path in [
+            "..",
+            "a/../b",
+            "./a",
+            "%2e%2E/a",
+            ".%2e",
+            "a/%2e",
+            "a\\b",
+            "\\..",
+            "a\tb",
+            "..%2fadmin",
+            "a/%2e%2e%2Fadmin",
+            "..%5cadmin",
+            "..;x=1/admin",
+            "%252e%252e/admin",
+            "%25252525252e%25252525252e/admin",
+        ] {
             let refused = go("https://e.com/docs", &extras(None, true), path, "");
             assert_eq!(refused, Err(ForwardError::Path), "{path}");
         }

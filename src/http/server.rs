@@ -21,24 +21,24 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::task::JoinError;
-use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
+mod aside;
 mod deadline;
 mod places;
 mod stall;
 
 pub use stall::Cut;
 
+use aside::answered;
 use deadline::{Deadlines, look_now_and_then};
 use places::{Place, Places};
 use stall::Patient;
 
 use super::limits::Peer;
 use super::method_not_allowed;
-use super::problem::Problem;
 use super::roles::wrong_role;
+use super::visit::forwarding::visit_below;
 use super::visit::visit;
 use crate::app::AppState;
 use crate::config::Role;
@@ -97,15 +97,12 @@ impl Edge {
     async fn respond(
         self: Arc<Self>,
         (peer, cut): (IpAddr, Cut),
-        mut request: hyper::Request<Incoming>,
+        request: hyper::Request<Incoming>,
     ) -> Result<Response, Infallible> {
         if !is_code(request.uri().path()) {
-            request.extensions_mut().insert(cut);
-            request.extensions_mut().insert(Peer(peer));
-            // Who hangs up before the answer ends the work on it.
-            let answer = self.router.clone().oneshot(request.map(Body::new));
-            let answer = AbortOnDropHandle::new(self.aside.spawn(answer));
-            return Ok(answer.await.map_or_else(|error| lost(&error), |Ok(answer)| answer));
+            // Boxed, like every other way that is not a redirect's: what an answer is made in is
+            // moved with every request, and stays as small as the redirect needs it.
+            return Ok(Box::pin(self.respond_elsewhere((peer, cut), request)).await);
         }
         let (request, _) = request.into_parts();
         Ok(match request.method {
@@ -120,10 +117,23 @@ impl Edge {
     }
 }
 
-/// The task that was to answer is gone: a panic that nobody caught.
-fn lost(error: &JoinError) -> Response {
-    tracing::error!(%error, "a request was not answered");
-    Problem::internal().into_response()
+impl Edge {
+    /// The answer to what is not the bare code of a link: what is behind a code, or a request of the API.
+    async fn respond_elsewhere(
+        &self,
+        (peer, cut): (IpAddr, Cut),
+        request: hyper::Request<Incoming>,
+    ) -> Response {
+        let (mut request, body) = request.into_parts();
+        if let Some(answer) = visit_below(&self.app, peer, &request).await {
+            return answer;
+        }
+        request.extensions.insert(cut);
+        request.extensions.insert(Peer(peer));
+        let request = hyper::Request::from_parts(request, Body::new(body));
+        let answer = self.router.clone().oneshot(request);
+        answered(&self.aside, async { answer.await.unwrap_or_else(|never| match never {}) }).await
+    }
 }
 
 /// Whether a path is one segment that no route of the API has.

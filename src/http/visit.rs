@@ -66,7 +66,7 @@ pub(super) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
     /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
-    Expired(Arc<Target>),
+    Expired(Resolved),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
@@ -97,7 +97,7 @@ async fn follow(
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
     let (found, now) = match served {
-        Err(NotServed::Expired(target)) => return after_end(target),
+        Err(NotServed::Expired(found)) => return after_end(found),
         served => served?,
     };
     let location = location(&found.target, (rest, request.uri.query()))?;
@@ -141,8 +141,8 @@ async fn admit(
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted().into()),
         LinkState::Disabled if expired => Err(gone_by_expiry().into()),
-        LinkState::Expired => Err(NotServed::Expired(found.target)),
-        _ if expired => Err(NotServed::Expired(found.target)),
+        LinkState::Expired => Err(NotServed::Expired(found)),
+        _ if expired => Err(NotServed::Expired(found)),
         LinkState::Disabled => Err(app.disabled_problem().into()),
         LinkState::Active => Ok((found, now)),
     }
@@ -188,16 +188,21 @@ fn gone_by_expiry() -> Problem {
 
 /// Where a link leads once it has expired. That is no click of the link, and nobody may keep it: the end
 /// can be moved.
-fn after_end(target: Arc<Target>) -> Result<Response, NotServed> {
-    let expired_url = target.extras.as_ref().and_then(|extras| extras.expired_url.as_ref());
-    let Some(expired_url) = expired_url else { return Err(NotServed::Expired(target)) };
+fn after_end(found: Resolved) -> Result<Response, NotServed> {
+    let extras = found.target.extras.as_ref();
+    let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
+    let Some(expired_url) = expired_url else { return Err(NotServed::Expired(found)) };
     let location = HeaderValue::from_str(expired_url.as_str());
     let location = location.map_err(|_| Problem::internal())?;
     let headers = [
         (header::LOCATION, location),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((StatusCode::FOUND, headers).into_response())
+    let mut response = (StatusCode::FOUND, headers).into_response();
+    if found.is_stale {
+        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.

@@ -61,6 +61,7 @@ impl IntoResponses for Change {
     fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
         problems(&[
             ("404", "no such link of yours"),
+            ("409", "another link of the same owner has the external id"),
             ("410", "the link was deleted"),
             ("412", "the link has changed"),
             ("422", "some fields are wrong, or the idempotency key was used for another request"),

@@ -2,20 +2,22 @@
 
 use std::net::IpAddr;
 
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hoplog_events::link::{Extras, ShortCode};
 
 use super::{NotServed, admit, find, follow, in_vain};
 use crate::app::App;
 use crate::clicks::address::client_address;
+use crate::config::Role;
 use crate::domain::alias::is_reserved;
 use crate::domain::forward::{Addition, ForwardError, forwarded};
 use crate::http::limits::visitor_refused;
 use crate::http::page;
 use crate::http::problem::Problem;
+use crate::http::roles::wrong_role;
 use crate::queries::resolve_link::Target;
 
 /// The destination with what was asked for behind the code: path and query. `None`: as it is.
@@ -48,8 +50,12 @@ pub(in crate::http) async fn visit_below(
     request: &Parts,
 ) -> Option<Response> {
     let (code, rest) = request.uri.path().strip_prefix('/')?.split_once('/')?;
-    if is_reserved(code) || code.parse::<ShortCode>().is_err() {
+    let visits = matches!(request.method, Method::GET | Method::HEAD);
+    if !visits || is_reserved(code) || code.parse::<ShortCode>().is_err() {
         return None;
+    }
+    if !app.roles.has(Role::Query) {
+        return Some(wrong_role(app, Role::Query).into_response());
     }
     let address = client_address(peer, &request.headers, &app.trusted_proxies);
     if let Err(refused) = app.limits.redirect(&request.method, address) {
