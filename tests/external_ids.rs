@@ -133,7 +133,10 @@ async fn two_nodes_that_want_one_external_id_make_one_link() {
     let second = settings.another_node();
     let (one, two) = (settings.start(), second.start());
     for n in 0..20 {
-        let body = wanted(&format!("e{n}"));
+        let mut body = wanted(&format!("e{n}"));
+        if n % 2 == 0 {
+            body["alias"] = format!("chosen{n}").into();
+        }
         let (first, second) = tokio::join!(upsert(&one.client, &body), upsert(&two.client, &body));
         let mut statuses = [first.status.as_u16(), second.status.as_u16()];
         statuses.sort_unstable();

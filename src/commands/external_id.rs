@@ -59,6 +59,14 @@ impl Commands {
                 match self.create_link(issuer, host, idempotency, wanted.clone()).await {
                     // Somebody was faster.
                     Err(ExecuteError::Refused(LinkError::ExternalIdTaken(_))) => continue,
+                    // With the same alias, perhaps for the same external id: then this is an update.
+                    Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => {
+                        let link = self.link_with(&issuer.owner, external_id).await?;
+                        match (link, &alias) {
+                            (Some(link), Some(alias)) if link.key.code == *alias => continue,
+                            _ => return Err(error),
+                        }
+                    }
                     created => return created.map(Upserted::Created),
                 }
             };

@@ -80,7 +80,15 @@ impl World {
     }
 
     async fn upsert(&self, external_id: &str) -> Result<Upserted, ExecuteError> {
-        let wanted = (&id(external_id), wanted(None, Some(external_id)));
+        self.upsert_as(None, external_id).await
+    }
+
+    async fn upsert_as(
+        &self,
+        alias: Option<&str>,
+        external_id: &str,
+    ) -> Result<Upserted, ExecuteError> {
+        let wanted = (&id(external_id), wanted(alias, Some(external_id)));
         self.commands.upsert_link(&issuer("ann"), None, None, wanted, EditLink::default()).await
     }
 
@@ -139,8 +147,14 @@ async fn an_external_id_is_one_links_until_that_lets_it_go() {
 /// U14: an upsert that looks first and then makes is no race.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_who_want_one_external_id_one_creates_it() {
+    for alias in [None, Some("chosen")] {
+        of_64_one_creates_it(alias).await;
+    }
+}
+
+async fn of_64_one_creates_it(alias: Option<&str>) {
     let world = world().await;
-    let upserts = join_all((0..64).map(|_| world.upsert("e"))).await;
+    let upserts = join_all((0..64).map(|_| world.upsert_as(alias, "e"))).await;
     let keys: Vec<(LinkKey, bool)> = upserts
         .into_iter()
         .map(|upserted| match upserted.unwrap() {
@@ -151,6 +165,14 @@ async fn of_64_who_want_one_external_id_one_creates_it() {
     assert!(keys.iter().all(|(key, _)| *key == keys[0].0), "{keys:?}");
     assert_eq!(keys.iter().filter(|(_, is_created)| *is_created).count(), 1);
     assert_eq!(world.links().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_alias_that_is_of_a_link_without_the_external_id_is_taken() {
+    let world = world().await;
+    world.create(wanted(Some("chosen"), Some("other"))).await.unwrap();
+    let refused = world.upsert_as(Some("chosen"), "e").await;
+    assert!(matches!(refused, Err(ExecuteError::Refused(LinkError::CodeTaken(_)))), "{refused:?}");
 }
 
 /// Somebody was broken off between the claim and the link: the next one makes it.
