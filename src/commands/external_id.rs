@@ -73,10 +73,16 @@ impl Commands {
             if alias.as_ref().is_some_and(|alias| *alias != link.key.code) {
                 return Err(LinkError::ExternalIdTaken(link.key).into());
             }
-            let edit = edit.clone();
-            return match self.change_link(issuer, host, idempotency, &link.key, None, edit).await {
-                // It is gone, and its external id is free.
-                Err(ExecuteError::Refused(LinkError::Deleted)) => continue,
+            // Only while it has the external id: it may give it to another one meanwhile.
+            let request = Request {
+                named: Some(external_id.clone()),
+                ..self.request(issuer, host, None, edit.clone())
+            };
+            return match self.execute(&link.key, &request, &issuer.origin(idempotency)).await {
+                // It is gone, or has let the external id go, which is free.
+                Err(ExecuteError::Refused(
+                    LinkError::Deleted | LinkError::VersionMismatch { .. },
+                )) => continue,
                 // A retry of the command that created it.
                 Ok(outcome) if outcome.repeated && outcome.link.version == Version(1) => {
                     Ok(Upserted::Created(outcome))

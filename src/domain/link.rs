@@ -148,6 +148,8 @@ pub struct Request {
     pub now: DateTime<Utc>,
     /// Only if the link has one of these versions.
     pub expected: Option<Vec<Version>>,
+    /// Only while the link has this external id.
+    pub named: Option<ExternalId>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
     /// What.

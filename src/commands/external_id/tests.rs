@@ -175,6 +175,24 @@ async fn an_alias_that_is_of_a_link_without_the_external_id_is_taken() {
     assert!(matches!(refused, Err(ExecuteError::Refused(LinkError::CodeTaken(_)))), "{refused:?}");
 }
 
+/// An upsert that has found its link, which then gives the external id away, is none of that link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upsert_changes_no_link_that_has_another_external_id() {
+    let world = world().await;
+    for n in 0..50 {
+        let (from, to) = (format!("from{n}"), format!("to{n}"));
+        let link = world.create(wanted(None, Some(&from))).await.unwrap();
+        let edit = EditLink { title: Some(Some("t".parse().unwrap())), ..EditLink::default() };
+        let (ann, from) = (issuer("ann"), id(&from));
+        let new = (&from, wanted(None, Some(&format!("from{n}"))));
+        let upsert = world.commands.upsert_link(&ann, None, None, new, edit);
+        let (upserted, named) = tokio::join!(upsert, world.name(&link.key, Some(&to)));
+        named.unwrap();
+        let (Upserted::Created(outcome) | Upserted::Updated(outcome)) = upserted.unwrap();
+        assert_eq!(outcome.link.external_id, Some(from), "{outcome:?}");
+    }
+}
+
 /// Somebody was broken off between the claim and the link: the next one makes it.
 #[tokio::test]
 async fn a_creation_that_was_broken_off_is_finished_by_the_next() {
