@@ -184,9 +184,20 @@ async fn links_are_upserted_in_bulk_from_files_and_by_hand() {
     };
     let rows = format!("url,externalId,title\n{URL},e0,changed\n{URL},new,first\n");
     assert_eq!(import(&rows), [1, 1, 0, 0]);
-    assert_eq!(import(&rows), [0, 0, 2, 0], "a second run adds nothing");
-    assert_eq!(import(&rows.replace("first", "second")), [0, 1, 1, 0]);
+    let heads = client.heads().await;
+    assert_eq!(import(&rows), [0, 2, 0, 0]);
+    assert_eq!(client.heads().await, heads, "a second run adds nothing");
     let [new] = &having(client, "new").await[..] else { panic!("one link") };
+    // There and back, and over what was changed by hand.
+    let path = format!("/api/v1/links/{new}");
+    for title in ["second", "first", "by hand", "first", "second"] {
+        if title == "by hand" {
+            client.patch(&path, &json!({ "title": title })).await.expect(200);
+        } else {
+            assert_eq!(import(&rows.replace("first", title)), [0, 2, 0, 0]);
+        }
+        assert_eq!(client.get(&path).await.expect(200).json()["title"], title);
+    }
     let shown = client.get(&format!("/api/v1/links/{new}")).await.expect(200).json();
     assert_eq!(shown["title"], "second");
     let create = ["link", "create", URL, "--upsert", "--external-id", "new", "--title", "third"];
