@@ -82,6 +82,14 @@ impl Commands {
             self.request(issuer, host, None, command)
         };
         let mut key = LinkKey { domain: Domain::service(), code };
+        // First: a request that this refuses must not hold the external id.
+        if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
+            let request = request(&key);
+            let repeated = self.bind(issuer, idempotency, &key, &request, origin).await?;
+            if let Some(outcome) = repeated {
+                return Ok(outcome);
+            }
+        }
         if let Some(external_id) = &wanted.external_id {
             let asked = (external_id, wanted.alias.is_some());
             let request = request(&key);
@@ -90,14 +98,7 @@ impl Commands {
                 Reserved::Done(outcome) => return Ok(*outcome),
             }
         }
-        let request = request(&key);
-        if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
-            let repeated = self.bind(issuer, idempotency, &key, &request, origin).await?;
-            if let Some(outcome) = repeated {
-                return Ok(outcome);
-            }
-        }
-        self.execute(&key, &request, origin).await
+        self.execute(&key, &request(&key), origin).await
     }
 
     /// What an earlier request under the same key created, with a code of our making. For those

@@ -248,6 +248,22 @@ async fn an_idempotency_key_is_answered_with_what_it_made() {
     }
 }
 
+#[tokio::test]
+async fn a_creation_that_its_idempotency_key_refuses_holds_nothing() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let create = async |alias, external_id, request: &str| {
+        let key = IdempotencyKey { key: "k".into(), request: request.into() };
+        let wanted = wanted(alias, external_id);
+        world.commands.create_link(&ann, None, Some(&key), wanted).await
+    };
+    create(None, None, "1").await.unwrap();
+    let refused = create(Some("chosen"), Some("e"), "2").await;
+    assert!(matches!(refused, Err(ExecuteError::IdempotencyKeyReused)), "{refused:?}");
+    let link = world.create(wanted(None, Some("e"))).await.unwrap();
+    assert_ne!(link.key.code.to_string(), "chosen", "the refused request chose it");
+}
+
 /// Something that is done to a link or an external id.
 #[derive(Debug, Clone, Copy)]
 enum Step {
