@@ -19,6 +19,8 @@ use crate::commands::code_secret::CodeSecret;
 use crate::commands::worker::WorkerId;
 use crate::config::Codes;
 
+mod broken_off;
+
 struct World {
     _dir: TempDir,
     log: Arc<dyn EventLog>,
@@ -191,42 +193,6 @@ async fn an_upsert_changes_no_link_that_has_another_external_id() {
         let (Upserted::Created(outcome) | Upserted::Updated(outcome)) = upserted.unwrap();
         assert_eq!(outcome.link.external_id, Some(from), "{outcome:?}");
     }
-}
-
-/// Somebody was broken off between the claim and the link: the next one makes it.
-#[tokio::test]
-async fn a_creation_that_was_broken_off_is_finished_by_the_next() {
-    let world = world().await;
-    let (ann, e) = (issuer("ann"), id("e"));
-    let half: LinkKey = "default/half".parse().unwrap();
-    let claimed = world.commands.claim_for(&ann, (&ann.owner, &e), (&half, Version::NONE)).await;
-    assert!(claimed.unwrap().is_none());
-    assert_eq!(world.has("e").await, None);
-    taken(world.create(wanted(Some("chosen"), Some("e"))).await, &half);
-    let Upserted::Created(outcome) = world.upsert("e").await.unwrap() else { panic!("an update") };
-    assert_eq!(outcome.link.key, half);
-    // One whose code went to somebody else is void.
-    let lost: LinkKey = "default/lost".parse().unwrap();
-    let claimed =
-        world.commands.claim_for(&ann, (&ann.owner, &id("f")), (&lost, Version::NONE)).await;
-    assert!(claimed.unwrap().is_none());
-    world.create(wanted(Some("lost"), None)).await.unwrap();
-    let link = world.create(wanted(Some("found"), Some("f"))).await.unwrap();
-    assert_eq!(world.has("f").await, Some(link.key));
-}
-
-/// And between the claim and the change: whatever happens to the link makes room for the next.
-#[tokio::test]
-async fn a_change_that_was_broken_off_is_void_when_its_link_goes_on() {
-    let world = world().await;
-    let (ann, e) = (issuer("ann"), id("e"));
-    let link = world.create(wanted(Some("a"), None)).await.unwrap();
-    let claimed = world.commands.claim_for(&ann, (&ann.owner, &e), (&link.key, link.version)).await;
-    assert!(claimed.unwrap().is_none());
-    taken(world.create(wanted(None, Some("e"))).await, &link.key);
-    world.change(&link.key, LinkCommand::Disable).await.unwrap();
-    let other = world.create(wanted(None, Some("e"))).await.unwrap().key;
-    taken(world.name(&link.key, Some("e")).await, &other);
 }
 
 #[tokio::test]
