@@ -173,6 +173,20 @@ async fn links_are_upserted_in_bulk_from_files_and_by_hand() {
     assert_eq!(codes.len(), 3, "{codes:?}");
     assert_eq!(results.iter().filter(|result| result["status"] == 201).count(), 3);
     assert_eq!(results.iter().filter(|result| result["status"] == 200).count(), 27);
+    // Those with one external id in their order: the last one is what stays.
+    let links: Vec<Value> = (0..60)
+        .map(|n| {
+            let mut link = wanted(&format!("o{}", n % 2));
+            link["title"] = format!("t{n}").into();
+            link
+        })
+        .collect();
+    let answer = client.post("/api/v1/links/bulk", &json!({ "links": links })).await.expect(200);
+    for (n, result) in answer.json()["results"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(result["status"], if n < 2 { 201 } else { 200 }, "{result}");
+        assert_eq!(result["link"]["title"], format!("t{n}"), "{result}");
+        assert_eq!(result["link"]["version"], n / 2 + 1, "{result}");
+    }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("links.csv");
     let import = |rows: &str| {
