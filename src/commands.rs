@@ -90,7 +90,7 @@ impl Commands {
         let requester =
             if issuer.admin { Requester::Admin } else { Requester::Owner(issuer.owner.clone()) };
         let own_hosts = self.own_hosts.iter().cloned().chain(host.map(Into::into)).collect();
-        Request { requester, now: issuer.now, expected, own_hosts, command }
+        Request { requester, now: issuer.now, expected, named: None, own_hosts, command }
     }
 
     async fn execute(

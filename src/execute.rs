@@ -148,6 +148,7 @@ pub async fn execute(
         if let Some(outcome) = done(&mut loaded, origin)? {
             return Ok(outcome);
         }
+        check_place(&loaded, request)?;
         let events = decide(loaded.link.as_ref(), request)?;
         if events.is_empty() {
             return unchanged(loaded, key);
@@ -181,6 +182,15 @@ pub async fn recall(
     done(&mut load(log, key, Some(origin.command_id)).await?, origin)
 }
 
+/// What becomes of a command.
+#[derive(Debug)]
+pub enum Foreseen {
+    /// It was done before.
+    Done(Box<Outcome>),
+    /// The rules allow it now, at this version of the stream.
+    Allowed(Version),
+}
+
 /// What a command has led to, like [`recall`]; where it is new, whether the rules allow it now.
 ///
 /// # Errors
@@ -190,13 +200,13 @@ pub async fn foresee(
     key: &LinkKey,
     request: &Request,
     origin: &Origin,
-) -> Result<Option<Outcome>, ExecuteError> {
+) -> Result<Foreseen, ExecuteError> {
     let mut loaded = load(log, key, Some(origin.command_id)).await?;
-    let outcome = done(&mut loaded, origin)?;
-    if outcome.is_none() {
-        decide(loaded.link.as_ref(), request)?;
+    if let Some(outcome) = done(&mut loaded, origin)? {
+        return Ok(Foreseen::Done(Box::new(outcome)));
     }
-    Ok(outcome)
+    decide(loaded.link.as_ref(), request)?;
+    Ok(Foreseen::Allowed(loaded.version))
 }
 
 /// Binds an idempotency key to a request that chose its own code, where every other request under
@@ -249,7 +259,22 @@ fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, Execute
 /// A creation that is no retry expects that there is nothing to load; if there is, the version
 /// check of the append finds out.
 fn claims_a_new_stream(request: &Request, origin: &Origin) -> bool {
-    matches!(request.command, LinkCommand::Create(_)) && origin.command_hash.is_none()
+    let expected = request.expected.as_ref();
+    let is_at_start = expected.is_none_or(|expected| expected.contains(&Version::NONE));
+    let is_new = matches!(request.command, LinkCommand::Create(_)) && is_at_start;
+    is_new && origin.command_hash.is_none()
+}
+
+/// A link that is to be created at a version of its stream is created at no other: what it has claimed is
+/// void there.
+fn check_place(loaded: &Loaded, request: &Request) -> Result<(), LinkError> {
+    let is_new = matches!(request.command, LinkCommand::Create(_)) && loaded.link.is_none();
+    match &request.expected {
+        Some(expected) if is_new && !expected.contains(&loaded.version) => {
+            Err(LinkError::VersionMismatch { actual: loaded.version })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The link as its events make it; `None`: there is no such stream.

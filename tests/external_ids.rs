@@ -133,7 +133,10 @@ async fn two_nodes_that_want_one_external_id_make_one_link() {
     let second = settings.another_node();
     let (one, two) = (settings.start(), second.start());
     for n in 0..20 {
-        let body = wanted(&format!("e{n}"));
+        let mut body = wanted(&format!("e{n}"));
+        if n % 2 == 0 {
+            body["alias"] = format!("chosen{n}").into();
+        }
         let (first, second) = tokio::join!(upsert(&one.client, &body), upsert(&two.client, &body));
         let mut statuses = [first.status.as_u16(), second.status.as_u16()];
         statuses.sort_unstable();
@@ -170,6 +173,20 @@ async fn links_are_upserted_in_bulk_from_files_and_by_hand() {
     assert_eq!(codes.len(), 3, "{codes:?}");
     assert_eq!(results.iter().filter(|result| result["status"] == 201).count(), 3);
     assert_eq!(results.iter().filter(|result| result["status"] == 200).count(), 27);
+    // Those with one external id in their order: the last one is what stays.
+    let links: Vec<Value> = (0..60)
+        .map(|n| {
+            let mut link = wanted(&format!("o{}", n % 2));
+            link["title"] = format!("t{n}").into();
+            link
+        })
+        .collect();
+    let answer = client.post("/api/v1/links/bulk", &json!({ "links": links })).await.expect(200);
+    for (n, result) in answer.json()["results"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(result["status"], if n < 2 { 201 } else { 200 }, "{result}");
+        assert_eq!(result["link"]["title"], format!("t{n}"), "{result}");
+        assert_eq!(result["link"]["version"], n / 2 + 1, "{result}");
+    }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("links.csv");
     let import = |rows: &str| {
@@ -181,9 +198,20 @@ async fn links_are_upserted_in_bulk_from_files_and_by_hand() {
     };
     let rows = format!("url,externalId,title\n{URL},e0,changed\n{URL},new,first\n");
     assert_eq!(import(&rows), [1, 1, 0, 0]);
-    assert_eq!(import(&rows), [0, 0, 2, 0], "a second run adds nothing");
-    assert_eq!(import(&rows.replace("first", "second")), [0, 1, 1, 0]);
+    let heads = client.heads().await;
+    assert_eq!(import(&rows), [0, 2, 0, 0]);
+    assert_eq!(client.heads().await, heads, "a second run adds nothing");
     let [new] = &having(client, "new").await[..] else { panic!("one link") };
+    // There and back, and over what was changed by hand.
+    let path = format!("/api/v1/links/{new}");
+    for title in ["second", "first", "by hand", "first", "second"] {
+        if title == "by hand" {
+            client.patch(&path, &json!({ "title": title })).await.expect(200);
+        } else {
+            assert_eq!(import(&rows.replace("first", title)), [0, 2, 0, 0]);
+        }
+        assert_eq!(client.get(&path).await.expect(200).json()["title"], title);
+    }
     let shown = client.get(&format!("/api/v1/links/{new}")).await.expect(200).json();
     assert_eq!(shown["title"], "second");
     let create = ["link", "create", URL, "--upsert", "--external-id", "new", "--title", "third"];

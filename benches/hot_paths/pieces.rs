@@ -171,6 +171,7 @@ pub(crate) fn create() -> Request {
         requester: Requester::Admin,
         now: DateTime::UNIX_EPOCH,
         expected: None,
+        named: None,
         own_hosts: vec!["go.example.com".into()],
         command: LinkCommand::Create(Box::new(create)),
     }

@@ -5,11 +5,12 @@ use hoplog_events::link::{
     Destination, Domain, ExternalId, Extras, LinkKey, Note, RedirectStatus, ShortCode, Tags, Title,
 };
 
-use super::external_id::Reserved;
+use super::external_id::{ATTEMPTS_MAX, Reserved};
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::alias::Alias;
 use crate::domain::link::{CreateLink, LinkCommand, LinkError, Request};
-use crate::execute::{ExecuteError, Origin, Outcome, foresee, forgo, recall};
+use crate::execute::external_ids::leave_time;
+use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, forgo, recall};
 
 /// How many codes are tried before giving up; that two in a row are taken is already unlikely.
 const CODES_TRIED_MAX: u32 = 8;
@@ -81,23 +82,35 @@ impl Commands {
             let command = LinkCommand::Create(Box::new(new_link(issuer, key, wanted)));
             self.request(issuer, host, None, command)
         };
-        let mut key = LinkKey { domain: Domain::service(), code };
-        if let Some(external_id) = &wanted.external_id {
-            let asked = (external_id, wanted.alias.is_some());
-            let request = request(&key);
-            match self.reserve(issuer, asked, key, &request, origin).await? {
-                Reserved::As(reserved) => key = reserved,
-                Reserved::Done(outcome) => return Ok(*outcome),
-            }
-        }
-        let request = request(&key);
+        let key = LinkKey { domain: Domain::service(), code };
+        // First: a request that this refuses must not hold the external id.
         if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
+            let request = request(&key);
             let repeated = self.bind(issuer, idempotency, &key, &request, origin).await?;
             if let Some(outcome) = repeated {
                 return Ok(outcome);
             }
         }
-        self.execute(&key, &request, origin).await
+        let Some(external_id) = &wanted.external_id else {
+            return self.execute(&key, &request(&key), origin).await;
+        };
+        let asked = (external_id, wanted.alias.is_some());
+        for round in 0..ATTEMPTS_MAX {
+            let reserved = self.reserve(issuer, asked, key.clone(), &request(&key), origin).await?;
+            let (key, version) = match reserved {
+                Reserved::As(key, version) => (key, version),
+                Reserved::Done(outcome) => return Ok(*outcome),
+            };
+            let exactly = Request { expected: Some(vec![version]), ..request(&key) };
+            match self.execute(&key, &exactly, origin).await {
+                // We were slow, and the claim was made void.
+                Err(ExecuteError::Refused(LinkError::VersionMismatch { .. })) => {
+                    leave_time(round).await;
+                }
+                other => return other,
+            }
+        }
+        Err(ExecuteError::Contended)
     }
 
     /// What an earlier request under the same key created, with a code of our making. For those
@@ -126,14 +139,15 @@ impl Commands {
         request: &Request,
         origin: &Origin,
     ) -> Result<Option<Outcome>, ExecuteError> {
-        let outcome = foresee(self.log.as_ref(), chosen, request, origin).await?;
-        if outcome.is_none()
-            && let Some(code) = self.code(issuer, Some(idempotency), 0, None)
-        {
+        let foreseen = foresee(self.log.as_ref(), chosen, request, origin).await?;
+        if let Foreseen::Done(outcome) = foreseen {
+            return Ok(Some(*outcome));
+        }
+        if let Some(code) = self.code(issuer, Some(idempotency), 0, None) {
             let seeded = LinkKey { domain: Domain::service(), code };
             forgo(&self.log, &seeded, chosen.code.clone(), issuer.now, origin).await?;
         }
-        Ok(outcome)
+        Ok(None)
     }
 
     fn code(

@@ -29,6 +29,7 @@ impl Commands {
                 requester: Requester::Admin,
                 now: clock.now(),
                 expected: None,
+                named: None,
                 own_hosts: Vec::new(),
                 command: LinkCommand::Expire,
             };

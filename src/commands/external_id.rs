@@ -6,11 +6,11 @@ use hoplog_events::position::Version;
 use super::create_link::WantedLink;
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::link::{EditLink, Link, LinkCommand, LinkError, Request};
-use crate::execute::external_ids::{Holder, claim, holder};
-use crate::execute::{ExecuteError, Origin, Outcome, foresee, load_link, recall};
+use crate::execute::external_ids::{Holder, claim, holder, leave_time, make_void};
+use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, load_link, recall};
 
 /// How often it is looked again because somebody was faster.
-const ATTEMPTS_MAX: u32 = 8;
+pub(super) const ATTEMPTS_MAX: u32 = 8;
 
 /// What an upsert led to.
 #[derive(Debug)]
@@ -23,10 +23,21 @@ pub enum Upserted {
 
 /// What a link that is to be created may do about its external id.
 pub(super) enum Reserved {
-    /// Be created as this one.
-    As(LinkKey),
+    /// Be created as this one, at this version of its stream.
+    As(LinkKey, Version),
     /// Nothing: the same command created it before.
     Done(Box<Outcome>),
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+enum Claimed {
+    /// It is made, or was.
+    Own,
+    /// Somebody else's stands: this link is to be created, at this version of its stream.
+    ByNew(LinkKey, Version),
+    /// There is nothing to claim: a link has the external id.
+    By(Box<Link>),
 }
 
 impl Commands {
@@ -54,21 +65,38 @@ impl Commands {
     ) -> Result<Upserted, ExecuteError> {
         let edit = LinkCommand::Edit(Box::new(EditLink { external_id: None, ..edit }));
         let alias = wanted.alias.clone().map(crate::domain::alias::Alias::into_code);
-        for _ in 0..ATTEMPTS_MAX {
+        for round in 0..ATTEMPTS_MAX {
+            if round > 0 {
+                leave_time(round).await;
+            }
             let Some(link) = self.link_with(&issuer.owner, external_id).await? else {
                 match self.create_link(issuer, host, idempotency, wanted.clone()).await {
                     // Somebody was faster.
                     Err(ExecuteError::Refused(LinkError::ExternalIdTaken(_))) => continue,
+                    // With the same alias, perhaps for the same external id: then this is an update.
+                    Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => {
+                        let link = self.link_with(&issuer.owner, external_id).await?;
+                        match (link, &alias) {
+                            (Some(link), Some(alias)) if link.key.code == *alias => continue,
+                            _ => return Err(error),
+                        }
+                    }
                     created => return created.map(Upserted::Created),
                 }
             };
             if alias.as_ref().is_some_and(|alias| *alias != link.key.code) {
                 return Err(LinkError::ExternalIdTaken(link.key).into());
             }
-            let edit = edit.clone();
-            return match self.change_link(issuer, host, idempotency, &link.key, None, edit).await {
-                // It is gone, and its external id is free.
-                Err(ExecuteError::Refused(LinkError::Deleted)) => continue,
+            // Only while it has the external id: it may give it to another one meanwhile.
+            let request = Request {
+                named: Some(external_id.clone()),
+                ..self.request(issuer, host, None, edit.clone())
+            };
+            return match self.execute(&link.key, &request, &issuer.origin(idempotency)).await {
+                // It is gone, or has let the external id go, which is free.
+                Err(ExecuteError::Refused(
+                    LinkError::Deleted | LinkError::VersionMismatch { .. },
+                )) => continue,
                 // A retry of the command that created it.
                 Ok(outcome) if outcome.repeated && outcome.link.version == Version(1) => {
                     Ok(Upserted::Created(outcome))
@@ -87,7 +115,7 @@ impl Commands {
         let Some(stream) = self.stands_for(owner, external_id) else { return Ok(None) };
         Ok(match holder(self.log.as_ref(), &stream, owner, external_id).await? {
             Holder::Link(link) => Some(*link),
-            Holder::Nobody(_) | Holder::Next(..) => None,
+            Holder::Nobody(_) | Holder::Next(_) => None,
         })
     }
 
@@ -102,43 +130,58 @@ impl Commands {
         origin: &Origin,
     ) -> Result<Reserved, ExecuteError> {
         let log = self.log.as_ref();
-        if let Some(done) = foresee(log, &key, request, origin).await? {
-            return Ok(Reserved::Done(Box::new(done)));
-        }
-        let owner = &issuer.owner;
-        match self.claim_for(issuer, (owner, external_id), (&key, Version::NONE)).await? {
-            None => Ok(Reserved::As(key)),
-            Some(Holder::Next(next, Version::NONE)) if !has_alias => Ok(Reserved::As(next)),
-            Some(Holder::Link(link)) => match recall(log, &link.key, origin).await? {
+        let version = match foresee(log, &key, request, origin).await? {
+            Foreseen::Done(outcome) => return Ok(Reserved::Done(outcome)),
+            Foreseen::Allowed(version) => version,
+        };
+        let named = (&issuer.owner, external_id);
+        match self.claim_for(issuer, named, (&key, version), !has_alias).await? {
+            Claimed::Own => Ok(Reserved::As(key, version)),
+            Claimed::ByNew(next, version) => Ok(Reserved::As(next, version)),
+            Claimed::By(link) => match recall(log, &link.key, origin).await? {
                 Some(done) => Ok(Reserved::Done(Box::new(done))),
                 None => Err(LinkError::ExternalIdTaken(link.key).into()),
             },
-            Some(Holder::Next(next, _)) => Err(LinkError::ExternalIdTaken(next).into()),
-            Some(Holder::Nobody(_)) => Err(ExecuteError::Contended),
         }
     }
 
-    /// Claims an external id for a link, unless that has the claim already. Gives who has it otherwise;
-    /// nobody: too many wanted it at once.
+    /// Claims an external id for a link, unless that has the claim already. `helps`: where the claim of a new
+    /// link stands, that will do. Otherwise a claim that stands is waited for, and made void if nothing comes of
+    /// it: whoever made it was broken off, or claims again.
     async fn claim_for(
         &self,
         issuer: &Issuer,
         (owner, external_id): (&OwnerId, &ExternalId),
         (key, version): (&LinkKey, Version),
-    ) -> Result<Option<Holder>, ExecuteError> {
-        let Some(stream) = self.stands_for(owner, external_id) else { return Ok(None) };
-        for _ in 0..ATTEMPTS_MAX {
+        helps: bool,
+    ) -> Result<Claimed, ExecuteError> {
+        let Some(stream) = self.stands_for(owner, external_id) else { return Ok(Claimed::Own) };
+        // The last rounds are for claiming what was made void.
+        for round in 0..2 * ATTEMPTS_MAX {
             let at = match holder(self.log.as_ref(), &stream, owner, external_id).await? {
-                Holder::Next(next, behind) if (&next, behind) == (key, version) => return Ok(None),
+                Holder::Next(next) if (&next.key, next.version) == (key, version) => {
+                    return Ok(Claimed::Own);
+                }
+                Holder::Next(next) if helps && next.link.is_none() => {
+                    return Ok(Claimed::ByNew(next.key, next.version));
+                }
+                Holder::Next(_) if round < ATTEMPTS_MAX => {
+                    leave_time(round).await;
+                    continue;
+                }
+                Holder::Next(next) => {
+                    make_void(&self.log, &next, issuer.now, &issuer.actor).await?;
+                    continue;
+                }
+                Holder::Link(link) => return Ok(Claimed::By(link)),
                 Holder::Nobody(at) => at,
-                taken => return Ok(Some(taken)),
             };
             let place = (&stream, at);
             if claim(&self.log, place, (key, version), issuer.now, &issuer.actor).await? {
-                return Ok(None);
+                return Ok(Claimed::Own);
             }
         }
-        Ok(Some(Holder::Nobody(Version::NONE)))
+        Err(ExecuteError::Contended)
     }
 
     /// Gives a link another external id, with whatever else is to be changed.
@@ -150,8 +193,9 @@ impl Commands {
         origin: &Origin,
     ) -> Result<Outcome, ExecuteError> {
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(done) = foresee(self.log.as_ref(), key, &request, origin).await? {
-                return Ok(done);
+            let foreseen = foresee(self.log.as_ref(), key, &request, origin).await?;
+            if let Foreseen::Done(done) = foreseen {
+                return Ok(*done);
             }
             let link = load_link(self.log.as_ref(), key).await?.ok_or(LinkError::NotFound)?;
             let version = link.version;
@@ -159,19 +203,17 @@ impl Commands {
                 return Err(LinkError::VersionMismatch { actual: version }.into());
             }
             if link.external_id.as_ref() != Some(external_id) {
-                let taken =
-                    self.claim_for(issuer, (&link.owner, external_id), (key, version)).await?;
-                match taken {
-                    None => {}
+                let named = (&link.owner, external_id);
+                match self.claim_for(issuer, named, (key, version), false).await? {
+                    Claimed::Own => {}
                     // The same was asked for twice at once.
-                    Some(Holder::Link(other)) if other.key == *key => continue,
-                    Some(Holder::Link(other)) => {
+                    Claimed::By(other) if other.key == *key => continue,
+                    Claimed::By(other) => {
                         return Err(LinkError::ExternalIdTaken(other.key).into());
                     }
-                    Some(Holder::Next(other, _)) => {
+                    Claimed::ByNew(other, _) => {
                         return Err(LinkError::ExternalIdTaken(other).into());
                     }
-                    Some(Holder::Nobody(_)) => break,
                 }
             }
             let exactly = Request { expected: Some(vec![version]), ..request.clone() };

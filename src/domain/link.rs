@@ -146,8 +146,10 @@ pub struct Request {
     pub requester: Requester,
     /// When.
     pub now: DateTime<Utc>,
-    /// Only if the link has one of these versions.
+    /// Only if the link has one of these versions; a new one: only at one of these of its stream.
     pub expected: Option<Vec<Version>>,
+    /// Only while the link has this external id.
+    pub named: Option<ExternalId>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
     /// What.

@@ -4,20 +4,31 @@
 //!
 //! A claim names a link and a version of it. Only the event behind that version may bring the id to the
 //! link, so a link that went on without it can never come back to the claim: then the next may be made.
+//! Whoever waits for too long makes the link go on, and the claim void.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::Event;
 use hoplog_events::envelope::Envelope;
 use hoplog_events::link::{
-    ExternalId, LinkEvent, LinkExternalIdClaimed, LinkKey, LinkState, OwnerId,
+    ExternalId, LinkCodeForgone, LinkEvent, LinkExternalIdChanged, LinkExternalIdClaimed, LinkKey,
+    LinkState, OwnerId,
 };
 use hoplog_events::log::{AppendError, EventLog};
 use hoplog_events::position::Version;
 
+use rand::RngExt;
+
 use super::{ExecuteError, Origin, append, load};
 use crate::domain::link::Link;
+
+/// How long who waits for somebody else steps back at first, at most, in microseconds; twice as long each time.
+const PAUSE_US_MAX: u64 = 2_000;
+
+/// How often it is doubled at most.
+const DOUBLINGS_MAX: u32 = 8;
 
 /// Who has an external id of an owner.
 #[derive(Debug)]
@@ -26,8 +37,19 @@ pub enum Holder {
     Nobody(Version),
     /// This link.
     Link(Box<Link>),
-    /// Nobody yet: this link may take it, with the event behind this version.
-    Next(LinkKey, Version),
+    /// Nobody yet: this one may take it.
+    Next(Claimant),
+}
+
+/// A link that may take an external id, with the event behind a version.
+#[derive(Debug)]
+pub struct Claimant {
+    /// Its identity.
+    pub key: LinkKey,
+    /// The version it has.
+    pub version: Version,
+    /// As it is; `None`: it is to be created.
+    pub link: Option<Box<Link>>,
 }
 
 /// Who has an external id. `stream`: stands for it.
@@ -58,7 +80,11 @@ pub async fn holder(
     };
     Ok(match loaded.link {
         Some(link) if has_it(&link) => Holder::Link(Box::new(link)),
-        _ if loaded.version == claim.version => Holder::Next(key, claim.version),
+        // Nothing happens to it any more.
+        Some(link) if link.state == LinkState::Deleted => Holder::Nobody(version),
+        link if loaded.version == claim.version => {
+            Holder::Next(Claimant { key, version: claim.version, link: link.map(Box::new) })
+        }
         _ => Holder::Nobody(version),
     })
 }
@@ -84,4 +110,38 @@ pub async fn claim(
         Err(AppendError::Conflict { .. }) => Ok(false),
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
     }
+}
+
+/// Makes a claim void: its link goes on, with an event that says what is so anyway. Was its owner only slow,
+/// then one of the two is first.
+///
+/// # Errors
+/// When the log is away.
+pub async fn make_void(
+    log: &Arc<dyn EventLog>,
+    claimant: &Claimant,
+    now: DateTime<Utc>,
+    actor: &str,
+) -> Result<(), ExecuteError> {
+    let event = match &claimant.link {
+        Some(link) => {
+            let external_id = link.external_id.clone();
+            LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id })
+        }
+        // The code stays free.
+        None => LinkEvent::CodeForgone(LinkCodeForgone { chosen: claimant.key.code.clone() }),
+    };
+    let origin = Origin::once(actor, None);
+    match append(log, &claimant.key, claimant.version, &[event], now, &origin).await {
+        Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
+    }
+}
+
+/// Leaves somebody else time for what they have begun; longer in each round, because an append to a log on other
+/// machines takes its time.
+pub async fn leave_time(round: u32) {
+    let longest_us = PAUSE_US_MAX << round.min(DOUBLINGS_MAX);
+    let pause_us = rand::rng().random_range(longest_us / 2..longest_us);
+    tokio::time::sleep(Duration::from_micros(pause_us)).await;
 }

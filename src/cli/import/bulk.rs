@@ -4,6 +4,7 @@ use hoplog_events::hex::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, Problem};
@@ -34,8 +35,21 @@ pub(super) struct Created {
 
 /// Creates links; the outcomes stand in the order of the links.
 pub(super) async fn create(client: &Client, links: &[Value]) -> Result<Vec<Outcome>, CliError> {
-    let key = key(&[&serde_json::to_vec(links)?]);
-    let mut answer = client.post_once(&["links", "bulk"], &json!({ "links": links }), &key).await?;
+    create_under(&key(&[&serde_json::to_vec(links)?]), client, links).await
+}
+
+/// Creates links, or changes those that are there: what was done in an earlier run is done again.
+pub(super) async fn upsert(client: &Client, links: &[Value]) -> Result<Vec<Outcome>, CliError> {
+    // The same in all attempts of this request, and no other's.
+    create_under(&key(&[Uuid::now_v7().as_bytes()]), client, links).await
+}
+
+async fn create_under(
+    key: &str,
+    client: &Client,
+    links: &[Value],
+) -> Result<Vec<Outcome>, CliError> {
+    let mut answer = client.post_once(&["links", "bulk"], &json!({ "links": links }), key).await?;
     let outcomes: Vec<Outcome> = serde_json::from_value(answer["results"].take())?;
     if outcomes.len() == links.len() {
         Ok(outcomes)

@@ -17,7 +17,7 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content. With --upsert every row has an externalId, and what is changed in a row is changed in its link.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 /// The columns there can be.
 const COLUMNS: [&str; 17] = [
@@ -79,7 +79,12 @@ pub(super) async fn run(
     let mut summary = Summary::default();
     for batch in rows.chunks(BATCH_LINKS) {
         let links: Vec<Value> = batch.iter().map(|row| row.body.clone()).collect();
-        for (row, outcome) in batch.iter().zip(bulk::create(client, &links).await?) {
+        let outcomes = if args.upsert {
+            bulk::upsert(client, &links).await?
+        } else {
+            bulk::create(client, &links).await?
+        };
+        for (row, outcome) in batch.iter().zip(outcomes) {
             if let Some(reason) = summary.count(&outcome) {
                 bar.suspend(|| writeln!(std::io::stderr(), "line {}: {reason}", row.line))?;
             }
@@ -96,7 +101,8 @@ pub(super) async fn run(
     )
 }
 
-/// Reads the rows; each with an idempotency key made of its content.
+/// Reads the rows; each with an idempotency key made of its content. Not for upserts: under the key of a
+/// row that is back at its earlier content nothing would be done, because it was done before.
 fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError> {
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
     let columns = reader.headers().map_err(|error| input(path, &error))?.clone();
@@ -107,10 +113,12 @@ fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError
     for record in reader.records() {
         let record = record.map_err(|error| input(path, &error))?;
         let mut body = fields(&columns, &record);
+        let line = record.position().map_or(0, csv::Position::line);
         if upsert {
             body.insert("upsert".to_owned(), true.into());
+            rows.push(Row { line, body: body.into() });
+            continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
         let content = serde_json::to_vec(&body)?;
         // Two rows that say the same are two links; which of them it is, is their order.
         let occurrence = seen.get(&content).copied().unwrap_or(0);

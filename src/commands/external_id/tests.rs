@@ -19,6 +19,8 @@ use crate::commands::code_secret::CodeSecret;
 use crate::commands::worker::WorkerId;
 use crate::config::Codes;
 
+mod broken_off;
+
 struct World {
     _dir: TempDir,
     log: Arc<dyn EventLog>,
@@ -80,7 +82,15 @@ impl World {
     }
 
     async fn upsert(&self, external_id: &str) -> Result<Upserted, ExecuteError> {
-        let wanted = (&id(external_id), wanted(None, Some(external_id)));
+        self.upsert_as(None, external_id).await
+    }
+
+    async fn upsert_as(
+        &self,
+        alias: Option<&str>,
+        external_id: &str,
+    ) -> Result<Upserted, ExecuteError> {
+        let wanted = (&id(external_id), wanted(alias, Some(external_id)));
         self.commands.upsert_link(&issuer("ann"), None, None, wanted, EditLink::default()).await
     }
 
@@ -139,8 +149,14 @@ async fn an_external_id_is_one_links_until_that_lets_it_go() {
 /// U14: an upsert that looks first and then makes is no race.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_who_want_one_external_id_one_creates_it() {
+    for alias in [None, Some("chosen")] {
+        of_64_one_creates_it(alias).await;
+    }
+}
+
+async fn of_64_one_creates_it(alias: Option<&str>) {
     let world = world().await;
-    let upserts = join_all((0..64).map(|_| world.upsert("e"))).await;
+    let upserts = join_all((0..64).map(|_| world.upsert_as(alias, "e"))).await;
     let keys: Vec<(LinkKey, bool)> = upserts
         .into_iter()
         .map(|upserted| match upserted.unwrap() {
@@ -153,40 +169,30 @@ async fn of_64_who_want_one_external_id_one_creates_it() {
     assert_eq!(world.links().await.len(), 1);
 }
 
-/// Somebody was broken off between the claim and the link: the next one makes it.
 #[tokio::test]
-async fn a_creation_that_was_broken_off_is_finished_by_the_next() {
+async fn an_alias_that_is_of_a_link_without_the_external_id_is_taken() {
     let world = world().await;
-    let (ann, e) = (issuer("ann"), id("e"));
-    let half: LinkKey = "default/half".parse().unwrap();
-    let claimed = world.commands.claim_for(&ann, (&ann.owner, &e), (&half, Version::NONE)).await;
-    assert!(claimed.unwrap().is_none());
-    assert_eq!(world.has("e").await, None);
-    taken(world.create(wanted(Some("chosen"), Some("e"))).await, &half);
-    let Upserted::Created(outcome) = world.upsert("e").await.unwrap() else { panic!("an update") };
-    assert_eq!(outcome.link.key, half);
-    // One whose code went to somebody else is void.
-    let lost: LinkKey = "default/lost".parse().unwrap();
-    let claimed =
-        world.commands.claim_for(&ann, (&ann.owner, &id("f")), (&lost, Version::NONE)).await;
-    assert!(claimed.unwrap().is_none());
-    world.create(wanted(Some("lost"), None)).await.unwrap();
-    let link = world.create(wanted(Some("found"), Some("f"))).await.unwrap();
-    assert_eq!(world.has("f").await, Some(link.key));
+    world.create(wanted(Some("chosen"), Some("other"))).await.unwrap();
+    let refused = world.upsert_as(Some("chosen"), "e").await;
+    assert!(matches!(refused, Err(ExecuteError::Refused(LinkError::CodeTaken(_)))), "{refused:?}");
 }
 
-/// And between the claim and the change: whatever happens to the link makes room for the next.
-#[tokio::test]
-async fn a_change_that_was_broken_off_is_void_when_its_link_goes_on() {
+/// An upsert that has found its link, which then gives the external id away, is none of that link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upsert_changes_no_link_that_has_another_external_id() {
     let world = world().await;
-    let (ann, e) = (issuer("ann"), id("e"));
-    let link = world.create(wanted(Some("a"), None)).await.unwrap();
-    let claimed = world.commands.claim_for(&ann, (&ann.owner, &e), (&link.key, link.version)).await;
-    assert!(claimed.unwrap().is_none());
-    taken(world.create(wanted(None, Some("e"))).await, &link.key);
-    world.change(&link.key, LinkCommand::Disable).await.unwrap();
-    let other = world.create(wanted(None, Some("e"))).await.unwrap().key;
-    taken(world.name(&link.key, Some("e")).await, &other);
+    for n in 0..50 {
+        let (from, to) = (format!("from{n}"), format!("to{n}"));
+        let link = world.create(wanted(None, Some(&from))).await.unwrap();
+        let edit = EditLink { title: Some(Some("t".parse().unwrap())), ..EditLink::default() };
+        let (ann, from) = (issuer("ann"), id(&from));
+        let new = (&from, wanted(None, Some(&format!("from{n}"))));
+        let upsert = world.commands.upsert_link(&ann, None, None, new, edit);
+        let (upserted, named) = tokio::join!(upsert, world.name(&link.key, Some(&to)));
+        named.unwrap();
+        let (Upserted::Created(outcome) | Upserted::Updated(outcome)) = upserted.unwrap();
+        assert_eq!(outcome.link.external_id, Some(from), "{outcome:?}");
+    }
 }
 
 #[tokio::test]
@@ -206,6 +212,22 @@ async fn an_idempotency_key_is_answered_with_what_it_made() {
         assert_eq!((again.link, again.position), (first.link.clone(), first.position));
         world.name(&first.link.key, None).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_creation_that_its_idempotency_key_refuses_holds_nothing() {
+    let world = world().await;
+    let ann = issuer("ann");
+    let create = async |alias, external_id, request: &str| {
+        let key = IdempotencyKey { key: "k".into(), request: request.into() };
+        let wanted = wanted(alias, external_id);
+        world.commands.create_link(&ann, None, Some(&key), wanted).await
+    };
+    create(None, None, "1").await.unwrap();
+    let refused = create(Some("chosen"), Some("e"), "2").await;
+    assert!(matches!(refused, Err(ExecuteError::IdempotencyKeyReused)), "{refused:?}");
+    let link = world.create(wanted(None, Some("e"))).await.unwrap();
+    assert_ne!(link.key.code.to_string(), "chosen", "the refused request chose it");
 }
 
 /// Something that is done to a link or an external id.

@@ -61,12 +61,14 @@ fn decide_erase(link: &Link, request: &Request) -> Result<Vec<LinkEvent>, LinkEr
     Ok(is_there.then_some(deleted).into_iter().chain([erased]).collect())
 }
 
+/// A link that was found by its external id is another one without it.
 fn check_version(link: &Link, request: &Request) -> Result<(), LinkError> {
-    match &request.expected {
-        Some(expected) if !expected.contains(&link.version) => {
-            Err(LinkError::VersionMismatch { actual: link.version })
-        }
-        _ => Ok(()),
+    let is_expected =
+        request.expected.as_ref().is_none_or(|expected| expected.contains(&link.version));
+    if is_expected && (request.named.is_none() || request.named == link.external_id) {
+        Ok(())
+    } else {
+        Err(LinkError::VersionMismatch { actual: link.version })
     }
 }
 

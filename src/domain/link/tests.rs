@@ -71,7 +71,14 @@ fn erased() -> LinkEvent {
 
 fn request(command: LinkCommand) -> Request {
     let own_hosts = vec!["go.example.com".into()];
-    Request { requester: Requester::Owner(ann()), now: t(0), expected: None, own_hosts, command }
+    Request {
+        requester: Requester::Owner(ann()),
+        now: t(0),
+        expected: None,
+        named: None,
+        own_hosts,
+        command,
+    }
 }
 
 /// What happened before.
@@ -254,6 +261,22 @@ fn an_edit_of_a_version_that_is_no_more_is_refused() {
     for expected in [&[][..], &[Version(2)], &[Version(0), Version(2)]] {
         given([created()]).when_asked(&asked(expected)).then_refused(mismatch.clone());
     }
+}
+
+/// What is meant for the link with an external id is not for one that has given it away.
+#[test]
+fn an_edit_of_the_link_with_an_external_id_is_of_no_other() {
+    let name = |id: &str| edit(|edit| edit.external_id = Some(Some(id.parse().unwrap())));
+    let asked = Request { named: Some("e".parse().unwrap()), ..request(LinkCommand::Disable) };
+    let link = replay(&key(), [(&created(), t(0))]);
+    let named = decide(link.as_ref(), &request(name("e"))).unwrap().remove(0);
+    given([created(), named.clone()]).when_asked(&asked).then([disabled()]);
+    let link = replay(&key(), [(&created(), t(0)), (&named, t(0))]);
+    let renamed = decide(link.as_ref(), &request(name("f"))).unwrap().remove(0);
+    let mismatch = LinkError::VersionMismatch { actual: Version(3) };
+    given([created(), named, renamed]).when_asked(&asked).then_refused(mismatch);
+    let mismatch = LinkError::VersionMismatch { actual: Version(1) };
+    given([created()]).when_asked(&asked).then_refused(mismatch);
 }
 
 /// Trap 14 (U32): an expiry that was moved between the look and the deed.

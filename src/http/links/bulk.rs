@@ -1,5 +1,7 @@
 //! `POST /api/v1/links/bulk`: many links in one request, an answer for each.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -95,18 +97,58 @@ pub async fn create_links(
     let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
     let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
-    let results: Vec<BulkResult> = stream::iter(0..links.len())
-        .map(|place| async move {
-            let key = key.map(|key| format!("{key}#{place}"));
-            create_one(app, issuer, origin, key, place, links[place]).await
+    let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(in_turn(links))
+        .map(|places| async move {
+            let mut done = Vec::with_capacity(places.len());
+            for place in places {
+                let key = key.map(|key| format!("{key}#{place}"));
+                let made = create_one(app, issuer, origin, key, place, links[place]).await;
+                done.push((place, made));
+            }
+            done
         })
-        .buffered(CONCURRENCY)
+        .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
+    let results = in_order(turns);
     let outcome = outcome(&results);
     let mut response = respond(results);
     charged.ended(app, outcome, &mut response);
     Ok(response)
+}
+
+/// What tells that links have to do with each other.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    external_id: Option<String>,
+}
+
+/// The places of the links, those with the same external id together: they are made in their order, so that the
+/// last of them is what stays. All others can be made at the same time.
+fn in_turn(links: &[&RawValue]) -> Vec<Vec<usize>> {
+    let mut turns: Vec<Vec<usize>> = Vec::with_capacity(links.len());
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (place, link) in links.iter().enumerate() {
+        // What can't be read is refused when its turn comes.
+        let named = serde_json::from_str::<Named>(link.get()).ok();
+        let turn = match named.and_then(|named| named.external_id) {
+            Some(external_id) => *seen.entry(external_id).or_insert(turns.len()),
+            None => turns.len(),
+        };
+        match turns.get_mut(turn) {
+            Some(places) => places.push(place),
+            None => turns.push(vec![place]),
+        }
+    }
+    turns
+}
+
+/// The results in the order of the places.
+fn in_order(turns: Vec<Vec<(usize, BulkResult)>>) -> Vec<BulkResult> {
+    let mut results: Vec<(usize, BulkResult)> = turns.into_iter().flatten().collect();
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// How it ended for the limits: it succeeds if a link was made, and is void if all were made before, by a
