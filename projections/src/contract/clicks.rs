@@ -22,7 +22,7 @@ const INSTANTS: [&str; 8] = [
     "2026-03-01T18:30:00Z",
 ];
 
-fn query(scope: Scope) -> StatisticsQuery {
+pub(crate) fn query(scope: Scope) -> StatisticsQuery {
     StatisticsQuery {
         scope,
         from: None,
