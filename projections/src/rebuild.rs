@@ -65,7 +65,9 @@ struct Course {
     /// Whether it may do without what the log no longer has.
     history: History,
     begun: Instant,
-    reading: reads::Reading,
+    /// What it shares with other builds on its way to the head; `None`: it is there, and what is left is
+    /// little, may be waited for by live work, and is kept for nobody.
+    reading: Option<reads::Reading>,
     begun_at: Sequence,
     build: Build,
     trimmed_events: u64,
@@ -114,6 +116,7 @@ impl Builder {
             course.history = history;
             let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
+            course.reading = None;
             self.again(|| applier.index(new.set).boxed()).await?;
             self.swap(course).await
         });
@@ -145,6 +148,7 @@ impl Builder {
             let mut course = self.course(checkpoints.clone(), aside, purpose);
             let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
+            course.reading = None;
             self.swap(course).await
         });
         let outcome = self.claimed(build).await;
@@ -158,7 +162,8 @@ impl Builder {
             Build { purpose, events_done, events_total, facts, elapsed: Duration::default() };
         let begun = Instant::now();
         let begun_at = reached(&checkpoints);
-        let reading = self.applier.reads.begin(self.applier.projection.topic(), begun_at);
+        let topic = self.applier.projection.topic();
+        let reading = Some(self.applier.reads.begin(topic, begun_at));
         let (trimmed_events, history) = (0, History::Whole);
         let course = Course {
             set,

@@ -202,6 +202,15 @@ impl Tables {
         Box::pin(self.database.for_each(purpose, again, values, each)).await
     }
 
+    /// The set of a projection that is read where answers come from, and the version that made it; 0 and
+    /// none at first.
+    pub(crate) async fn answering_set(
+        &self,
+        projection: &'static str,
+    ) -> Result<(TableSet, Option<i64>), DatabaseError> {
+        set_for(&self.database, Purpose::Answer, projection).await
+    }
+
     /// The sets that are read where answers come from.
     async fn there(&self, purpose: Purpose) -> Result<ActiveSets, DatabaseError> {
         let sql = "select name, active_set from projections".to_owned();
@@ -220,9 +229,17 @@ pub(crate) async fn active_set(
     database: &Database,
     projection: &'static str,
 ) -> Result<(TableSet, Option<i64>), DatabaseError> {
+    set_for(database, Purpose::Projection, projection).await
+}
+
+async fn set_for(
+    database: &Database,
+    purpose: Purpose,
+    projection: &'static str,
+) -> Result<(TableSet, Option<i64>), DatabaseError> {
     let sql = "select active_set, version from projections where name = $1";
     let values = [projection.into()];
-    let rows = database.fetch(Purpose::Projection, sql.to_owned(), &values, |row| {
+    let rows = database.fetch(purpose, sql.to_owned(), &values, |row| {
         Ok((TableSet { projection, number: row.int(0)? }, Some(row.int(1)?)))
     });
     let none = (TableSet { projection, number: 0 }, None);

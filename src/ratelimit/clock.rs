@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use quanta::Clock;
+use std::time::{Duration, Instant};
 
 /// Where the time comes from. Only differences of it mean anything.
 #[derive(Debug, Clone)]
@@ -12,8 +10,9 @@ pub struct MonotonicClock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// Ticks of the processor, as of when the clock was made.
-    Since(Clock, u64),
+    /// The system's, as of when the clock was made. Not the processor's counter, which is read faster: it
+    /// may begin anew while the process lives (hibernation), and time would stand still.
+    Since(Instant),
     /// Microseconds.
     Set(Arc<AtomicU64>),
 }
@@ -22,9 +21,7 @@ impl MonotonicClock {
     /// The machine's.
     #[must_use]
     pub fn system() -> Self {
-        let clock = Clock::new();
-        let start = clock.raw();
-        Self(Source::Since(clock, start))
+        Self(Source::Since(Instant::now()))
     }
 
     /// One that stands still until it is moved.
@@ -53,7 +50,7 @@ impl MonotonicClock {
     #[inline]
     pub fn now(&self) -> u64 {
         match &self.0 {
-            Source::Since(clock, start) => clock.delta_as_nanos(*start, clock.raw()) / 1_000,
+            Source::Since(start) => micros_of(start.elapsed()),
             Source::Set(micros) => micros.load(Ordering::SeqCst),
         }
     }

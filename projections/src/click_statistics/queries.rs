@@ -21,7 +21,7 @@ use crate::database::{DatabaseError, Row, Value, bad_row};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
 use crate::sketch::{Place, Sketch};
-use crate::table_set::{Tables, active_set};
+use crate::table_set::Tables;
 
 /// Whose clicks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,19 +205,18 @@ impl ClickStatistics {
         let range = [query.first_bucket(), query.end_bucket()];
         let values = parameters(subject, range, query.bots);
         let answer = self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await;
-        if !matches!(answer, Err(DatabaseError::Broken(_))) || !self.has_buckets_only().await? {
+        if !matches!(answer, Err(DatabaseError::Broken(_))) {
             return answer.map(|()| sum);
         }
+        // Tables of a version before the quarters answer until those of this one are built. Their set is
+        // named: of one that is swapped in meanwhile the buckets are not all. If it was swapped in
+        // before, it has both.
+        let (set, version) = self.tables.answering_set(NAME).await?;
+        let has_buckets_only = version.is_some_and(|version| version < QUARTERS_SINCE);
+        let sql = if has_buckets_only { set.render(&buckets) } else { sql };
         let mut sum = Accumulator::default();
-        self.tables.for_each(&buckets, &values, |row| add_bucket(&mut sum, row)).await?;
+        self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await?;
         Ok(sum)
-    }
-
-    /// Whether the tables that are read are of a version before the quarters: they answer until those
-    /// of this one are built.
-    async fn has_buckets_only(&self) -> Result<bool, DatabaseError> {
-        let (_, version) = active_set(&self.tables.database, NAME).await?;
-        Ok(version.is_some_and(|version| version < QUARTERS_SINCE))
     }
 
     /// The same from the clicks themselves, one by one.

@@ -22,7 +22,7 @@ const INSTANTS: [&str; 8] = [
     "2026-03-01T18:30:00Z",
 ];
 
-fn query(scope: Scope) -> StatisticsQuery {
+pub(crate) fn query(scope: Scope) -> StatisticsQuery {
     StatisticsQuery {
         scope,
         from: None,
@@ -209,7 +209,7 @@ pub(crate) async fn few_clicks_and_many_have_the_same_numbers(world: World) {
                 "visitor": format!("{:016x}", n % 97 + 1), "country": country,
                 "referrer": format!("https://site{}.example/page", n % 13),
             });
-            let code = if n % 10 == 0 { "few" } else { "many" };
+            let code = if n % 50 == 0 { "few" } else { "many" };
             click(code, "2026-03-01T12:00:00Z", fields)
         });
         world.clicks(clicks.collect()).await;

@@ -146,7 +146,12 @@ impl Builder {
         }
         let bytes_wanted = self.applier.projection.build_batch_bytes();
         let begin = Begin { topic: from.topic, after, bytes_wanted };
-        let batch = match course.reading.batch(begin, self.read(begin)).await {
+        let read = self.read(begin);
+        let batch = match &course.reading {
+            Some(reading) => reading.batch(begin, read).await,
+            None => read.await.map(Batch::from),
+        };
+        let batch = match batch {
             Err(WorkerError::Log(ReadError::Trimmed { to, .. })) => {
                 return Ok(Read::Gone(to.min(up_to)));
             }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! No build needs another one: who finds nothing kept reads by itself, and nobody waits for one that
-//! stands still.
+//! stands still, or that is not about to take what he has left behind.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, OnceCell};
 
 use crate::runner::{Batch, WorkerError};
 
-/// How many batches are kept for those who are behind.
+/// How many batches of a topic are kept for those who are behind.
 const KEPT_MAX: usize = 2;
 
 /// How long a build waits for one that is behind and does not come nearer.
@@ -105,6 +105,11 @@ impl Kept {
     fn is_for(&self, standing: &Standing, from: Begin) -> bool {
         self.from == from && self.begun >= standing.begun
     }
+
+    /// Its last event; `None`: it is not read yet.
+    fn end(&self) -> Option<Sequence> {
+        self.batch.get()?.events().last().map(|event| event.position.sequence)
+    }
 }
 
 impl State {
@@ -122,28 +127,43 @@ impl State {
         }
         // What a build read before this one began is of no use to those that begin later.
         self.kept.retain(|kept| kept.from != from);
-        if self.kept.len() >= KEPT_MAX {
-            if self.is_followed(build, patience) {
+        let batch = Arc::default();
+        if self.kept.iter().filter(|kept| kept.from.topic == from.topic).count() >= KEPT_MAX {
+            let wanted = self.wanted(build, from.topic, patience);
+            if wanted.iter().any(|kept| kept.end() == Some(from.after)) {
                 return None;
             }
-            // Those who are behind stand still, or are further behind than anything that is kept.
-            self.kept.remove(0);
+            let wanted: Vec<Begin> = wanted.into_iter().map(|kept| kept.from).collect();
+            let is_left =
+                |kept: &Kept| kept.from.topic == from.topic && !wanted.contains(&kept.from);
+            // Who would take it stands still, or is further behind than anything that is kept.
+            let Some(left) = self.kept.iter().position(is_left) else {
+                // All places are for builds that are elsewhere: it is read for this one alone.
+                return Some(batch);
+            };
+            self.kept.remove(left);
         }
-        let batch = Arc::default();
         self.kept.push(Kept { from, begun: Instant::now(), batch: Arc::clone(&batch) });
         Some(batch)
     }
 
-    /// Whether another build than this one goes on with a batch that is kept.
-    fn is_followed(&self, by_others_than: u64, patience: Duration) -> bool {
-        let mut others = self.builds.iter().filter(|(build, _)| **build != by_others_than);
-        others.any(|(_, standing)| {
-            let is_next = |kept: &Kept| {
-                let from = Begin { topic: standing.topic, after: standing.after, ..kept.from };
-                kept.is_for(standing, from)
-            };
-            standing.moved.elapsed() < patience && self.kept.iter().any(is_next)
-        })
+    /// What is kept of a topic and is about to be taken by other builds than this one.
+    fn wanted(&self, by_others_than: u64, topic: Topic, patience: Duration) -> Vec<&Kept> {
+        let others = self.builds.iter().filter(|(build, standing)| {
+            **build != by_others_than
+                && standing.topic == topic
+                && standing.moved.elapsed() < patience
+        });
+        others.flat_map(|(_, standing)| self.way_of(standing)).collect()
+    }
+
+    /// The batches that are kept from where a build is on, one after the other.
+    fn way_of<'a>(&'a self, standing: &'a Standing) -> impl Iterator<Item = &'a Kept> {
+        let next = move |after| {
+            let from = |kept: &Kept| Begin { topic: standing.topic, after, ..kept.from };
+            self.kept.iter().find(|kept| kept.is_for(standing, from(kept)))
+        };
+        std::iter::successors(next(standing.after), move |kept| kept.end().and_then(next))
     }
 
     /// Notes how far a build is, and drops what nobody will take.

@@ -2,6 +2,8 @@ use hoplog_events::click::VisitorHash;
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::World;
+use crate::database::{Database, Purpose};
 use crate::sketch::Sketch;
 
 type Clicks = Vec<(Place, Vec<Value>)>;
@@ -77,4 +79,26 @@ proptest! {
             let _ = (quarter.to_bytes(), quarter.tallies());
         }
     }
+}
+
+/// Else each has pages of its own, which are read and written whenever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_rows_share_their_pages_on_sqlite() {
+    const ROWS: i64 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open_sqlite(&dir.path().join("read.db")).await.unwrap();
+    let world = World::new(database).await;
+    let pages = async || {
+        let sql = "select page_count from pragma_page_count()".to_owned();
+        world.database.fetch(Purpose::Projection, sql, &[], |row| row.int(0)).await.unwrap()[0]
+    };
+    let before = pages().await;
+    let rows = format!(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < {ROWS}) \
+         insert into click_statistics_1_quarters (link, bucket, bot, clicks) \
+         select printf('%080d', i), 1969000 + i, 1, zeroblob({BYTES_MAX}) from n"
+    );
+    world.execute(&rows, &[]).await;
+    let pages = pages().await - before;
+    assert!(pages < ROWS / 2, "{pages} pages");
 }

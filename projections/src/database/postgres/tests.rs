@@ -7,7 +7,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::PROJECTION_TIMEOUT;
-use crate::contract::{World, click, key};
+use crate::click_statistics::Scope;
+use crate::contract::{World, click, key, query};
 use crate::database::{Purpose, Row};
 use crate::postgres_server::PostgresServer;
 use crate::read_models::WaitError;
@@ -214,6 +215,46 @@ async fn a_position_is_waited_for_at_the_replica_too() {
     replaying("pg_wal_replay_resume").await;
     reached(Duration::from_secs(30)).await.unwrap();
     assert_eq!(total(&world).await.unwrap(), 5);
+}
+
+/// The primary has statistics of this version, the replica those of the one before, without quarters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statistics_of_the_version_before_are_read_at_a_replica_that_is_behind() {
+    let primary = PostgresServer::start();
+    let replica = PostgresServer::start_replica_of(&primary);
+    let options = PostgresOptions {
+        read_replica: Some(replica.url()),
+        ..PostgresOptions::new(primary.url())
+    };
+    let world = World::new(Database::open_postgres(options).await.unwrap()).await;
+    let clicks = (0..300).map(|n| {
+        let visitor = format!("{:016x}", n + 1);
+        click("a", "2026-03-01T12:00:00Z", json!({ "visitor": visitor }))
+    });
+    world.clicks(clicks.collect()).await;
+    world.caught_up().await;
+    world.models.stop_projecting().await;
+    let versions = async |version: i64| {
+        let sql = "update projections set version = $1 where name = 'click_statistics'";
+        world.execute(sql, &[version.into()]).await;
+    };
+    world.execute("drop table click_statistics_1_quarters", &[]).await;
+    versions(2).await;
+    let version = "select version from projections where name = 'click_statistics'";
+    let there = async || {
+        let rows = world.database.fetch(Purpose::Answer, version.to_owned(), &[], |row| row.int(0));
+        rows.await.unwrap()
+    };
+    while there().await != [2] {
+        tokio::task::yield_now().await;
+    }
+    let mut at_replica = sqlx::PgConnection::connect(&replica.url()).await.unwrap();
+    sqlx::query("select pg_wal_replay_pause()").execute(&mut at_replica).await.unwrap();
+    versions(3).await;
+    let statistics = world.models.click_statistics();
+    let statistics = statistics.statistics(&query(Scope::Link(key("a")))).await.unwrap();
+    assert_eq!(statistics.total_clicks, 300);
+    assert_eq!(there().await, [2], "the replica stood still");
 }
 
 #[tokio::test]

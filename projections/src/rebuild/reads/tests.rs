@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::FutureExt;
 use hoplog_events::envelope::CommandId;
 use hoplog_events::log::ReadError;
 use hoplog_events::position::{LogId, Position, StreamId, Version};
@@ -99,6 +100,29 @@ async fn who_is_ahead_waits_for_those_who_follow() {
     // Or when the other one is no more.
     let (one, ()) = tokio::join!(log.last(&ahead, 3), async { drop(behind) });
     assert_eq!((one, log.last(&ahead, 4).await), (4, 5));
+}
+
+/// Neither of another topic nor elsewhere in the same one; and what is kept stays for those it is for.
+#[tokio::test]
+async fn nobody_waits_for_those_who_are_elsewhere() {
+    let (log, shared) = (Log::new(6), Arc::new(SharedReads::new(Duration::from_hours(1))));
+    let [ahead, behind] = [(); 2].map(|()| begin(&shared));
+    for after in 0..2 {
+        assert_eq!(log.last(&ahead, after).await, after + 1);
+    }
+    let of_links = shared.begin(Topic::Links, Sequence::START);
+    let from = Begin { topic: Topic::Links, after: Sequence::START, bytes_wanted: 1 };
+    let read = of_links.batch(from, async { Ok(vec![event(1)]) }).now_or_never();
+    assert!(read.is_some_and(|read| read.is_ok()));
+    let at_the_head = shared.begin(Topic::Clicks, Sequence(4));
+    assert_eq!(log.last(&at_the_head, 4).now_or_never(), Some(5));
+    assert_eq!(log.last(&at_the_head, 5).now_or_never(), Some(6));
+    assert_eq!(log.reads(), 4);
+    // Nor does who is behind wait for one that is ahead and reads.
+    let further_back = begin(&shared);
+    assert_eq!(log.last(&further_back, 0).now_or_never(), Some(1));
+    assert_eq!((log.last(&behind, 0).await, log.last(&behind, 1).await), (1, 2));
+    assert_eq!(log.reads(), 5, "what was kept for it");
 }
 
 #[tokio::test]
