@@ -219,15 +219,19 @@ async fn a_creation_that_its_idempotency_key_refuses_holds_nothing() {
     let world = world().await;
     let ann = issuer("ann");
     let create = async |alias, external_id, request: &str| {
-        let key = IdempotencyKey { key: "k".into(), request: request.into() };
+        let (name, request) = request.split_at(1);
+        let key = IdempotencyKey { key: name.into(), request: request.into() };
         let wanted = wanted(alias, external_id);
         world.commands.create_link(&ann, None, Some(&key), wanted).await
     };
-    create(None, None, "1").await.unwrap();
-    let refused = create(Some("chosen"), Some("e"), "2").await;
+    create(None, None, "k1").await.unwrap();
+    let refused = create(Some("chosen"), Some("e"), "k2").await;
     assert!(matches!(refused, Err(ExecuteError::IdempotencyKeyReused)), "{refused:?}");
     let link = world.create(wanted(None, Some("e"))).await.unwrap();
     assert_ne!(link.key.code.to_string(), "chosen", "the refused request chose it");
+    // And what the external id refuses does not hold the key.
+    taken(create(Some("chosen"), Some("e"), "l1").await, &link.key);
+    create(Some("another"), Some("f"), "l2").await.unwrap();
 }
 
 /// Something that is done to a link or an external id.
