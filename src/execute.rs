@@ -229,17 +229,29 @@ pub async fn forgo(
         Ok((_, false)) => Ok(()),
         // Whoever holds the code without this command came upon it by chance: one in 62^10.
         Ok((_, true)) | Err(AppendError::Conflict { .. }) => {
-            let mut loaded = load(log.as_ref(), key, Some(origin.command_id)).await?;
-            let is_noted =
-                |done: &Done| done.hash.is_none() && done.forgone_for.as_ref() == Some(&chosen);
-            if loaded.done.as_ref().is_some_and(is_noted) {
-                return Ok(());
-            }
-            // Also of a version before, which noted a hash of the request.
-            done(&mut loaded, origin).map(drop)
+            may_forgo(log.as_ref(), key, &chosen, origin).await
         }
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
     }
+}
+
+/// Whether [`forgo`] would bind an idempotency key to a request, or has: nothing is noted yet.
+///
+/// # Errors
+/// As [`forgo`].
+pub async fn may_forgo(
+    log: &dyn EventLog,
+    key: &LinkKey,
+    chosen: &ShortCode,
+    origin: &Origin,
+) -> Result<(), ExecuteError> {
+    let mut loaded = load(log, key, Some(origin.command_id)).await?;
+    let is_noted = |done: &Done| done.hash.is_none() && done.forgone_for.as_ref() == Some(chosen);
+    if loaded.done.as_ref().is_some_and(is_noted) {
+        return Ok(());
+    }
+    // Also of a version before, which noted a hash of the request.
+    done(&mut loaded, origin).map(drop)
 }
 
 /// The answer to a command that was done before.

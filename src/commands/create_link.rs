@@ -10,7 +10,7 @@ use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::alias::Alias;
 use crate::domain::link::{CreateLink, LinkCommand, LinkError, Request};
 use crate::execute::external_ids::leave_time;
-use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, forgo, recall};
+use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, forgo, may_forgo, recall};
 
 /// How many codes are tried before giving up; that two in a row are taken is already unlikely.
 const CODES_TRIED_MAX: u32 = 8;
@@ -83,17 +83,14 @@ impl Commands {
             self.request(issuer, host, None, command)
         };
         let key = LinkKey { domain: Domain::service(), code };
-        // First: a request that this refuses must not hold the external id.
-        if let (Some(_), Some(idempotency)) = (&wanted.alias, idempotency) {
-            let request = request(&key);
-            let repeated = self.bind(issuer, idempotency, &key, &request, origin).await?;
-            if let Some(outcome) = repeated {
-                return Ok(outcome);
-            }
-        }
+        let binding = idempotency.filter(|_| wanted.alias.is_some());
         let Some(external_id) = &wanted.external_id else {
-            return self.execute(&key, &request(&key), origin).await;
+            return self.create_bound(issuer, binding, &key, &request(&key), origin).await;
         };
+        // First: a request that its key refuses must not hold the external id.
+        if let Some(seeded) = binding.and_then(|idempotency| self.seeded(issuer, idempotency)) {
+            may_forgo(self.log.as_ref(), &seeded, &key.code, origin).await?;
+        }
         let asked = (external_id, wanted.alias.is_some());
         for round in 0..ATTEMPTS_MAX {
             let reserved = self.reserve(issuer, asked, key.clone(), &request(&key), origin).await?;
@@ -102,7 +99,7 @@ impl Commands {
                 Reserved::Done(outcome) => return Ok(*outcome),
             };
             let exactly = Request { expected: Some(vec![version]), ..request(&key) };
-            match self.execute(&key, &exactly, origin).await {
+            match self.create_bound(issuer, binding, &key, &exactly, origin).await {
                 // We were slow, and the claim was made void.
                 Err(ExecuteError::Refused(LinkError::VersionMismatch { .. })) => {
                     leave_time(round).await;
@@ -111,6 +108,30 @@ impl Commands {
             }
         }
         Err(ExecuteError::Contended)
+    }
+
+    /// Creates a link; if it chose its code, for the only request of its idempotency key.
+    async fn create_bound(
+        &self,
+        issuer: &Issuer,
+        binding: Option<&IdempotencyKey>,
+        key: &LinkKey,
+        request: &Request,
+        origin: &Origin,
+    ) -> Result<Outcome, ExecuteError> {
+        if let Some(idempotency) = binding {
+            let repeated = self.bind(issuer, idempotency, key, request, origin).await?;
+            if let Some(outcome) = repeated {
+                return Ok(outcome);
+            }
+        }
+        self.execute(key, request, origin).await
+    }
+
+    /// The link whose code an idempotency key stands for.
+    fn seeded(&self, issuer: &Issuer, idempotency: &IdempotencyKey) -> Option<LinkKey> {
+        let code = self.code(issuer, Some(idempotency), 0, None)?;
+        Some(LinkKey { domain: Domain::service(), code })
     }
 
     /// What an earlier request under the same key created, with a code of our making. For those
@@ -123,8 +144,7 @@ impl Commands {
         issuer: &Issuer,
         idempotency: &IdempotencyKey,
     ) -> Result<Option<Outcome>, ExecuteError> {
-        let Some(code) = self.code(issuer, Some(idempotency), 0, None) else { return Ok(None) };
-        let key = LinkKey { domain: Domain::service(), code };
+        let Some(key) = self.seeded(issuer, idempotency) else { return Ok(None) };
         recall(self.log.as_ref(), &key, &issuer.origin(Some(idempotency))).await
     }
 
@@ -143,8 +163,7 @@ impl Commands {
         if let Foreseen::Done(outcome) = foreseen {
             return Ok(Some(*outcome));
         }
-        if let Some(code) = self.code(issuer, Some(idempotency), 0, None) {
-            let seeded = LinkKey { domain: Domain::service(), code };
+        if let Some(seeded) = self.seeded(issuer, idempotency) {
             forgo(&self.log, &seeded, chosen.code.clone(), issuer.now, origin).await?;
         }
         Ok(None)

@@ -87,12 +87,8 @@ impl Commands {
             if alias.as_ref().is_some_and(|alias| *alias != link.key.code) {
                 return Err(LinkError::ExternalIdTaken(link.key).into());
             }
-            // Only while it has the external id: it may give it to another one meanwhile.
-            let request = Request {
-                named: Some(external_id.clone()),
-                ..self.request(issuer, host, None, edit.clone())
-            };
-            return match self.execute(&link.key, &request, &issuer.origin(idempotency)).await {
+            let found = (&link.key, external_id);
+            return match self.change_named(issuer, host, idempotency, found, edit.clone()).await {
                 // It is gone, or has let the external id go, which is free.
                 Err(ExecuteError::Refused(
                     LinkError::Deleted | LinkError::VersionMismatch { .. },
@@ -105,6 +101,21 @@ impl Commands {
             };
         }
         Err(ExecuteError::Contended)
+    }
+
+    /// Changes a link that was found by its external id, only while it has that: it may give it to another one
+    /// meanwhile.
+    async fn change_named(
+        &self,
+        issuer: &Issuer,
+        host: Option<&str>,
+        idempotency: Option<&IdempotencyKey>,
+        (key, external_id): (&LinkKey, &ExternalId),
+        edit: LinkCommand,
+    ) -> Result<Outcome, ExecuteError> {
+        let named = Some(external_id.clone());
+        let request = Request { named, ..self.request(issuer, host, None, edit) };
+        self.execute(key, &request, &issuer.origin(idempotency)).await
     }
 
     async fn link_with(
