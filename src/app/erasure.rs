@@ -37,7 +37,7 @@ mod keeping;
 mod tests;
 mod unfinished;
 
-use unfinished::{Finished, Plan};
+use unfinished::{Finished, Left, Plan};
 
 /// What was erased.
 #[derive(Debug, Clone, Copy)]
@@ -175,39 +175,53 @@ impl App {
         no_builds: &NoBuilds,
     ) -> Result<Erasure, ErasureError> {
         let mut erasure = Erasure { events: 0, clicks: 0, position: head, scrubbed_at: None };
-        // What can't be finished is in nobody's way.
-        let Finished { told, .. } = self.finish_clicks(no_builds).await?;
+        // What can't be finished is in nobody's way but of whose clicks it is.
+        let Finished { told, left } = self.finish_clicks(no_builds).await?;
+        // Until then the clicks of what was finished are their visitor's still.
+        self.wait_for(clicks::NAME, told).await?;
         erasure.position = told.unwrap_or(head);
-        for id in self.note_clicks_of(asked, visitor, head).await? {
+        let (notes, of_his) = self.note_clicks_of(asked, visitor, head, left).await?;
+        for id in notes {
             let Some((_, clicks)) = self.noted_clicks(id).await? else { continue };
             let (events, told) = self.complete_clicks(id, asked, &clicks, no_builds).await?;
             erasure.events += events;
             erasure.clicks += clicks.len();
             erasure.position = told;
         }
+        if let Some(Left { error, .. }) = of_his {
+            return Err(error);
+        }
         self.wait_for(clicks::NAME, Some(erasure.position)).await?;
         Ok(erasure)
     }
 
     /// Notes all clicks of a visitor before the first is touched: whatever happens then, all of them
-    /// are brought to their end. Gives the ids of the notes.
+    /// are brought to their end. Those that a note has which could not be finished are his still, and are
+    /// not noted again: with each try there would be more. Gives the ids of the notes, and one that is left.
     async fn note_clicks_of(
         &self,
         asked: &Asked,
         visitor: &Visitor,
         head: Position,
-    ) -> Result<Vec<Uuid>, ErasureError> {
+        mut left: Vec<Left>,
+    ) -> Result<(Vec<Uuid>, Option<Left>), ErasureError> {
         let (agents, mut place) = (UserAgents::default(), Some(Place::START));
-        let (clicks, mut noted) = (self.read_models.clicks(), Vec::new());
+        let (clicks, mut of_his, mut noted) = (self.read_models.clicks(), None, Vec::new());
         while let Some(after) = place {
             let (visits, next) = clicks.of_visitor(visitor, after, head.sequence).await?;
             place = next;
-            let anonymous: Vec<_> = visits.iter().map(|visit| anonymous(visit, &agents)).collect();
+            let mut anonymous: Vec<_> =
+                visits.iter().map(|visit| anonymous(visit, &agents)).collect();
+            anonymous.retain(|click| {
+                let found = left.iter().position(|left| left.has(click));
+                of_his = of_his.or(found);
+                found.is_none()
+            });
             for some in anonymous.chunks(EVENT_CLICKS_MAX) {
                 noted.push(self.begin_erasure(&Plan::clicks(asked, some)).await?);
             }
         }
-        Ok(noted)
+        Ok((noted, of_his.map(|place| left.swap_remove(place))))
     }
 
     /// Waits until a read model has erased it, and drops its tables that nobody reads.

@@ -14,7 +14,8 @@ use crate::config::{RateLimits, Settings};
 use crate::limits::Limits;
 use crate::ratelimit::{Limiter, MonotonicClock, SharedOptions};
 
-/// Subjects that a process keeps counts of, each under one policy; about 80 bytes each.
+/// Subjects that a process keeps counts of, each under one policy; 64 bytes each, and up to
+/// 170 with the room that tables of subjects who come and go keep free.
 const SUBJECTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 
 /// How long the start waits for the store that is shared.

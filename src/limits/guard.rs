@@ -114,8 +114,9 @@ impl Limits {
         asker: &Asker<'_>,
         links: u32,
     ) -> Result<Option<Verdict>, ChargeError> {
-        let charges = self.book.load().rules.bulk(asker, links)?;
-        self.decide_if_any(charges).await
+        let book = self.book.load_full();
+        let charges = book.rules.bulk(asker, links)?;
+        self.decide_if_any(&book, charges).await
     }
 
     /// Charges a key that does not work; `None`: it costs nothing.
@@ -127,8 +128,9 @@ impl Limits {
         asked: (&Method, &Asker<'_>),
         prefix: &str,
     ) -> Result<Option<Verdict>, ChargeError> {
-        let charges = self.book.load().rules.auth_failure(asked, prefix)?;
-        self.decide_if_any(charges).await
+        let book = self.book.load_full();
+        let charges = book.rules.auth_failure(asked, prefix)?;
+        self.decide_if_any(&book, charges).await
     }
 
     /// Whether a key that works, but could be guessed, comes where too many did not work; nothing is
@@ -141,7 +143,9 @@ impl Limits {
         asked: (&Method, &Asker<'_>),
         prefix: &str,
     ) -> Result<Option<Verdict>, ChargeError> {
-        let charges = self.book.load().rules.auth_failure(asked, prefix)?;
+        // One book throughout: a policy that is replaced meanwhile has its meters in this one only.
+        let book = self.book.load_full();
+        let charges = book.rules.auth_failure(asked, prefix)?;
         if charges.is_empty() {
             return Ok(None);
         }
@@ -149,15 +153,19 @@ impl Limits {
         if decision.is_allowed() {
             return Ok(None);
         }
-        self.book.load().meters.decided(&charges, &decision);
+        book.meters.decided(&charges, &decision);
         Ok(Some(Verdict { charges, decision }))
     }
 
-    async fn decide_if_any(&self, charges: Vec<Charge>) -> Result<Option<Verdict>, ChargeError> {
+    async fn decide_if_any(
+        &self,
+        book: &Book,
+        charges: Vec<Charge>,
+    ) -> Result<Option<Verdict>, ChargeError> {
         if charges.is_empty() {
             return Ok(None);
         }
-        self.decide(charges).await.map(Some)
+        self.decide_by(book, charges).await.map(Some)
     }
 
     /// Decides, wherever it is counted.
@@ -165,17 +173,21 @@ impl Limits {
     /// # Errors
     /// When it can't be charged.
     pub async fn decide(&self, charges: Vec<Charge>) -> Result<Verdict, ChargeError> {
+        let book = self.book.load_full();
+        self.decide_by(&book, charges).await
+    }
+
+    /// Decides, and counts it in the book that the charges are of.
+    async fn decide_by(&self, book: &Book, charges: Vec<Charge>) -> Result<Verdict, ChargeError> {
         let began = Instant::now();
         let decision = self.limiter.decide(&charges).await?;
-        self.decided(&charges, &decision, began.elapsed());
+        book.decided(&charges, &decision, began.elapsed());
         Ok(Verdict { charges, decision })
     }
 
     /// Counts what was decided.
     pub fn decided(&self, charges: &[Charge], decision: &Decision, took: Duration) {
-        let book = self.book.load();
-        book.meters.decided(charges, decision);
-        book.meters.took(took);
+        self.book.load().decided(charges, decision, took);
     }
 
     /// Sets the gauges: subjects held, and whether the shared store can't be asked.
@@ -195,6 +207,11 @@ impl Limits {
 impl Book {
     fn new(rules: Rules) -> Self {
         Self { meters: Meters::new(&rules), rules }
+    }
+
+    fn decided(&self, charges: &[Charge], decision: &Decision, took: Duration) {
+        self.meters.decided(charges, decision);
+        self.meters.took(took);
     }
 }
 

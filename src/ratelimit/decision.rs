@@ -198,8 +198,8 @@ impl Decision {
         }
     }
 
-    #[inline]
     /// One more standing. `wait`: for so long it refuses; 0: it does not.
+    #[inline]
     pub(super) fn push(&mut self, standing: Standing, wait: u64) {
         let (bit, at) = (1 << standing.charge, self.standings.len());
         let matters = if standing.shadow {

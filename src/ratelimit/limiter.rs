@@ -75,8 +75,8 @@ impl Limiter {
     }
 
     /// Decides for a request: all its charges pass and are taken, or none is. One round trip; a second one
-    /// where Redis has lost the script, or in a cluster where some subjects refuse and others don't. It takes no longer than the
-    /// deadline, whatever the store does.
+    /// where Redis has lost the script, or in a cluster where some subjects refuse and others don't. It
+    /// takes no longer than the deadline, whatever the store does.
     ///
     /// # Errors
     /// When there are too many charges, or one twice. Never as the store is away.

@@ -104,9 +104,9 @@ impl Writing<'_> {
         sort(&mut writes.new_cells);
         sort(&mut writes.cells);
         let (quarters, buckets) = (self.set.table("quarters"), self.set.table("buckets"));
-        self.transaction.append(&quarters, quarter_rows(NEW_QUARTER, &writes.new_quarters)).await?;
+        self.transaction.append(&quarters, new_quarter_rows(&writes.new_quarters)).await?;
         self.transaction.append(&buckets, new_cell_rows(&writes.new_cells)).await?;
-        let rows = quarter_rows(QUARTER, &writes.quarters);
+        let rows = quarter_rows(&writes.quarters);
         self.transaction.write(&self.set.render(PUT_QUARTERS), rows).await?;
         self.add_cells(writes.cells).await
     }
@@ -168,7 +168,7 @@ impl Writing<'_> {
     ) -> Result<(), DatabaseError> {
         let mut rows = Rows::new(QUARTER);
         for (place, (group, _)) in known.iter().enumerate() {
-            push_quarter(&mut rows, place, group, &[]);
+            push_quarter(&mut rows, Some(place), group, &[]);
         }
         let mut there = BTreeMap::new();
         let read = |row: &Row| {
@@ -258,27 +258,29 @@ fn joined(before: Option<Vec<u8>>, count: Count) -> Result<Count, DatabaseError>
     Ok(Count::Many(all.into_iter().collect()))
 }
 
-fn quarter_rows(columns: &'static [Column], quarters: &[(Group, Vec<u8>)]) -> Rows {
-    let mut rows = Rows::new(columns);
+fn quarter_rows(quarters: &[(Group, Vec<u8>)]) -> Rows {
+    let mut rows = Rows::new(QUARTER);
     for (place, (group, bytes)) in quarters.iter().enumerate() {
-        if columns.len() == NEW_QUARTER.len() {
-            rows.push(|row| {
-                row.text(&group.link).int(group.bucket).int(group.bot.into()).bytes(bytes);
-            });
-        } else {
-            push_quarter(&mut rows, place, group, bytes);
-        }
+        push_quarter(&mut rows, Some(place), group, bytes);
     }
     rows
 }
 
-fn push_quarter(rows: &mut Rows, place: usize, group: &Group, bytes: &[u8]) {
+fn new_quarter_rows(quarters: &[(Group, Vec<u8>)]) -> Rows {
+    let mut rows = Rows::new(NEW_QUARTER);
+    for (group, bytes) in quarters {
+        push_quarter(&mut rows, None, group, bytes);
+    }
+    rows
+}
+
+fn push_quarter(rows: &mut Rows, place: Option<usize>, group: &Group, bytes: &[u8]) {
     rows.push(|row| {
-        row.count(place as u64)
-            .text(&group.link)
-            .int(group.bucket)
-            .int(group.bot.into())
-            .bytes(bytes);
+        let row = match place {
+            Some(place) => row.count(place as u64),
+            None => row,
+        };
+        row.text(&group.link).int(group.bucket).int(group.bot.into()).bytes(bytes);
     });
 }
 

@@ -9,6 +9,7 @@
 //! have no trace of who made them. So they are noted first. A note that can't be finished stays, and is in
 //! no other's way.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -54,8 +55,32 @@ enum Noted {
 pub(super) struct Finished {
     /// Where the last of it is told.
     pub(super) told: Option<Position>,
-    /// Why some of it is not finished.
-    failed: Option<ErasureError>,
+    /// What is not finished.
+    pub(super) left: Vec<Left>,
+}
+
+/// A note of clicks that could not be finished.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The place of each click's event in the log, the event, and its place in it.
+    clicks: BTreeSet<(Sequence, Uuid, u32)>,
+    /// Why.
+    pub(super) error: ErasureError,
+}
+
+impl Left {
+    fn new(clicks: &[AnonymousClick], error: ErasureError) -> Self {
+        Self { clicks: clicks.iter().map(key).collect(), error }
+    }
+
+    /// Whether a click is in it.
+    pub(super) fn has(&self, click: &AnonymousClick) -> bool {
+        self.clicks.contains(&key(click))
+    }
+}
+
+fn key(AnonymousClick { sequence, record }: &AnonymousClick) -> (Sequence, Uuid, u32) {
+    (*sequence, record.event, record.place)
 }
 
 impl Plan {
@@ -142,7 +167,11 @@ impl App {
             if let Err(error) = no_builds.end().await {
                 tracing::warn!(%error, "tables of clicks can't be built for some seconds");
             }
-            failed = finished?.failed.or(failed);
+            // Trying again soon is of no use where this log has another event.
+            let errors = finished?.left.into_iter().map(|left| left.error);
+            let is_to_be_tried =
+                |error: &ErasureError| !matches!(error, ErasureError::Log(EraseError::Moved));
+            failed = errors.filter(is_to_be_tried).last().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -171,10 +200,7 @@ impl App {
                 }
                 Err(error) => {
                     tracing::warn!(%id, %error, "an erasure is not finished");
-                    // Trying again soon is of no use where this log has another event.
-                    if !matches!(error, ErasureError::Log(EraseError::Moved)) {
-                        finished.failed = Some(error);
-                    }
+                    finished.left.push(Left::new(&clicks, error));
                 }
             }
         }

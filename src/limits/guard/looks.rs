@@ -2,10 +2,11 @@
 //! hit tells as much as a miss.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::Method;
 
-use super::{Limits, Refused, passed};
+use super::{Book, Limits, Refused, passed};
 use crate::limits::who::Asker;
 use crate::ratelimit::{Charge, Decision, Outcome};
 
@@ -14,7 +15,16 @@ use crate::ratelimit::{Charge, Decision, Outcome};
 #[must_use = "a code that is somebody's costs nothing"]
 #[derive(Debug, Default)]
 pub struct Look {
-    charged: Option<(Vec<Charge>, Decision)>,
+    charged: Option<Charged>,
+}
+
+/// What a look was charged, and the book that the charges are of: its meters know them also when other rules
+/// are in place by then.
+#[derive(Debug)]
+struct Charged {
+    book: Arc<Book>,
+    charges: Vec<Charge>,
+    decision: Decision,
 }
 
 impl Limits {
@@ -34,12 +44,12 @@ impl Limits {
             book.meters.decided(&charges, &decision);
             return Err(refused);
         }
-        Ok(Look { charged: Some((charges, decision)) })
+        Ok(Look { charged: Some(Charged { book: Arc::clone(&book), charges, decision }) })
     }
 
     /// The code is somebody's: it costs nothing.
     pub fn found(&self, look: Look) {
-        let receipt = look.charged.and_then(|(_, mut decision)| decision.take_receipt());
+        let receipt = look.charged.and_then(|mut charged| charged.decision.take_receipt());
         if let Some(receipt) = receipt {
             self.limiter.refund_soon(receipt, Outcome::Void);
         }
@@ -50,12 +60,12 @@ impl Limits {
     /// # Errors
     /// When there were too many before.
     pub async fn found_nobody(&self, look: Look) -> Result<(), Refused> {
-        let Some((charges, decision)) = look.charged else { return Ok(()) };
+        let Some(Charged { book, charges, decision }) = look.charged else { return Ok(()) };
         if self.limiter.is_shared() {
-            let verdict = self.decide(charges).await?;
+            let verdict = self.decide_by(&book, charges).await?;
             return passed(&verdict.decision);
         }
-        self.book.load().meters.decided(&charges, &decision);
+        book.meters.decided(&charges, &decision);
         Ok(())
     }
 }

@@ -130,3 +130,29 @@ async fn all_that_was_begun_of_a_visitor_is_finished_however_many_clicks_he_made
     assert!(!world.log_has("00000000000000aa").await && !world.begun().await);
     assert_eq!(world.told().await.len(), clicks);
 }
+
+/// Whoever asks again while nothing can be told finds what he noted, and notes no more than what is new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clicks_that_are_noted_are_not_noted_again() {
+    let mut world = World::new().await;
+    world.clicks(3).await;
+    world.mute().await;
+    for clicks in [3, 3, 4] {
+        if clicks == 4 {
+            world.clicks(1).await;
+        }
+        let failed = world.app.erase_visitor(&world.issuer(), &HIS).await.unwrap_err();
+        assert!(matches!(failed, ErasureError::Log(EraseError::Unavailable(_))), "{failed}");
+        let mut noted = 0;
+        for id in world.notes().await {
+            noted +=
+                world.app.noted_clicks(id).await.unwrap().map_or(0, |(_, clicks)| clicks.len());
+        }
+        assert_eq!(noted, clicks);
+    }
+    world.unmute().await;
+    let erasure = world.app.erase_visitor(&world.issuer(), &HIS).await.unwrap();
+    assert_eq!((erasure.events, erasure.clicks), (0, 0), "all were noted");
+    assert_eq!(world.told().await.len(), 4);
+    assert!(!world.begun().await && !world.log_has("00000000000000aa").await);
+}
