@@ -114,6 +114,21 @@ async fn finished(client: &Client, what: &str) -> Value {
     panic!("{what} is not erased");
 }
 
+/// Builds tables anew. An erasure that was first has those of clicks, and says so: then it is asked again.
+async fn built(client: &Client, projection: &str) {
+    for _ in 0..100 {
+        let path = format!("/api/v1/projections/{projection}/rebuild");
+        let answer = client.post(&path, &json!({})).await;
+        if answer.status != 409 {
+            answer.expect(200);
+            return;
+        }
+        assert_eq!(answer.json()["code"], "build_under_way");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{projection} is not built");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_erasures_at_once_are_one() {
     let server = settings().start();
@@ -160,12 +175,8 @@ async fn visitors_do_not_notice_an_erasure() {
     load.visits(50).await;
     let hash = any_visitor(client, &code).await;
     for projection in ["link_directory", "clicks"] {
-        let path = format!("/api/v1/projections/{projection}/rebuild");
-        let nothing = json!({});
         let visitor = format!("visitors/{hash}");
-        let (built, erased) =
-            tokio::join!(client.post(&path, &nothing), finished(client, &visitor));
-        built.expect(200);
+        let ((), erased) = tokio::join!(built(client, projection), finished(client, &visitor));
         assert!(erased["clicks"].as_u64().unwrap() > 0, "{erased}");
         load.visits(20).await;
     }
