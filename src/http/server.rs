@@ -115,9 +115,7 @@ impl Edge {
                 .into_response(),
         })
     }
-}
 
-impl Edge {
     /// The answer to what is not the bare code of a link: what is behind a code, or a request of the API.
     async fn respond_elsewhere(
         &self,

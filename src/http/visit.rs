@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(super) mod forwarding;
+mod not_served;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -16,15 +17,16 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
 use super::limits::visitor_refused;
-use super::page;
 use super::preview::preview;
 use super::problem::Problem;
 use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
-use crate::limits::{Look, Refused};
+use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
+pub(super) use not_served::NotServed;
+use not_served::gone_by_expiry;
 
 /// On a redirect that may have changed, as nobody could be asked.
 const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
@@ -49,33 +51,12 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
     if let Err(refused) = app.limits.redirect(&request.method, address) {
         return visitor_refused(refused);
     }
-    match answer(app, address, request).await {
-        Ok(response) => response,
-        Err(NotServed::Expired(_)) => page::problem_for_visitor(gone_by_expiry(), &request.headers),
-        Err(NotServed::Problem(problem)) => page::problem_for_visitor(problem, &request.headers),
-        Err(NotServed::Refused(refused)) => visitor_refused(refused),
-    }
+    let answer = answer(app, address, request).await;
+    answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers))
 }
 
 /// A link that is served at an instant.
 pub(super) type Served = (Resolved, DateTime<Utc>);
-
-/// Why a visitor does not get where the link leads.
-#[derive(Debug)]
-pub(super) enum NotServed {
-    /// There is something to say about it.
-    Problem(Problem),
-    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
-    Expired(Resolved),
-    /// They have looked for too many codes that nobody has.
-    Refused(Refused),
-}
-
-impl<P: Into<Problem>> From<P> for NotServed {
-    fn from(problem: P) -> Self {
-        Self::Problem(problem.into())
-    }
-}
 
 async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response, NotServed> {
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
@@ -180,10 +161,6 @@ async fn nobodys(app: &App, look: Look) -> NotServed {
         Ok(()) => Problem::link_not_found().into(),
         Err(refused) => NotServed::Refused(refused),
     }
-}
-
-fn gone_by_expiry() -> Problem {
-    Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
 }
 
 /// Where a link leads once it has expired. That is no click of the link, and nobody may keep it: the end

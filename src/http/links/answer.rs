@@ -176,9 +176,7 @@ impl LinkAnswer {
             warnings,
         }
     }
-}
 
-impl LinkAnswer {
     /// A link as it was at an instant. How often it had been clicked by then is for its statistics to say.
     #[must_use]
     pub fn as_of(link: Link, origin: &Origin, at: DateTime<Utc>) -> Self {

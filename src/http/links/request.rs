@@ -13,8 +13,7 @@ use utoipa::ToSchema;
 use super::extras;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
-use crate::domain::link::{EditExtras, EditLink};
-use crate::domain::utm::EditUtm;
+use crate::domain::link::EditLink;
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -185,24 +184,10 @@ pub struct LinkPatchBody {
 /// What somebody wants to change.
 #[derive(Debug, Clone)]
 pub struct LinkPatch {
-    /// Where it shall lead.
-    pub url: Option<Destination>,
-    /// When it shall end; `Some(None)`: never.
-    pub expiry: Option<Option<Expiry>>,
-    /// The status of the redirect.
-    pub redirect: Option<RedirectStatus>,
-    /// A name for people; `Some(None)`: none.
-    pub title: Option<Option<Title>>,
-    /// All tags.
-    pub tags: Option<Tags>,
-    /// Free text; `Some(None)`: none.
-    pub note: Option<Option<Note>>,
-    /// Its name in the owner's system; `Some(None)`: none.
-    pub external_id: Option<Option<ExternalId>>,
-    /// What most links do without.
-    pub extras: EditExtras,
-    /// The campaign fields of where it leads, or shall lead.
-    pub utm: EditUtm,
+    /// When it shall end.
+    expiry: Patch<Expiry>,
+    /// All else.
+    edit: EditLink,
 }
 
 impl LinkPatch {
@@ -216,9 +201,10 @@ impl LinkPatch {
                 None
             }
         };
-        Self {
+        let expiry = expiry(fields);
+        let edit = EditLink {
             url,
-            expiry: expiry(fields).nested(),
+            expires_at: None,
             redirect: redirect(fields),
             title: fields.patch("title").nested(),
             tags: tags(fields),
@@ -226,25 +212,16 @@ impl LinkPatch {
             external_id: fields.patch("externalId").nested(),
             extras: extras::of_patch(fields),
             utm: extras::utm(fields),
-        }
+        };
+        Self { expiry, edit }
     }
-}
 
-impl LinkPatch {
     /// The edit that a command of `now` makes of it.
     #[must_use]
     pub fn into_edit(self, now: DateTime<Utc>) -> EditLink {
-        EditLink {
-            url: self.url,
-            expires_at: self.expiry.map(|expiry| expiry.map(|expiry| expiry.instant(now))),
-            redirect: self.redirect,
-            title: self.title,
-            tags: self.tags,
-            note: self.note,
-            external_id: self.external_id,
-            extras: self.extras,
-            utm: self.utm,
-        }
+        let expires_at =
+            self.expiry.nested().map(|expiry| expiry.map(|expiry| expiry.instant(now)));
+        EditLink { expires_at, ..self.edit }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Error;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::{Body as _, Frame};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinError;
@@ -73,10 +73,6 @@ impl hyper::body::Body for Pieces {
         let ended = ready!(Pin::new(maker).poll(context));
         self.maker = None;
         Poll::Ready(ended.err().map(|error| Err(Error::new(error))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
 

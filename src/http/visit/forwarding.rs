@@ -15,7 +15,6 @@ use crate::config::Role;
 use crate::domain::alias::is_reserved;
 use crate::domain::forward::{Addition, ForwardError, forwarded};
 use crate::http::limits::visitor_refused;
-use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::roles::wrong_role;
 use crate::queries::resolve_link::Target;
@@ -62,15 +61,9 @@ pub(in crate::http) async fn visit_below(
         return Some(visitor_refused(refused));
     }
     match below(app, address, request, (code, rest)).await {
-        Ok(response) => response,
-        Err(NotServed::Refused(refused)) => Some(visitor_refused(refused)),
+        Ok(response) => Some(response),
         Err(NotServed::Problem(problem)) if problem.status() == StatusCode::NOT_FOUND => None,
-        Err(NotServed::Problem(problem)) => {
-            Some(page::problem_for_visitor(problem, &request.headers))
-        }
-        Err(NotServed::Expired(_)) => {
-            Some(page::problem_for_visitor(super::gone_by_expiry(), &request.headers))
-        }
+        Err(not_served) => Some(not_served.into_answer(&request.headers)),
     }
 }
 
@@ -79,7 +72,7 @@ async fn below(
     address: IpAddr,
     request: &Parts,
     (code, rest): (&str, &str),
-) -> Result<Option<Response>, NotServed> {
+) -> Result<Response, NotServed> {
     let visitor = (&request.method, address);
     let found = find(app, visitor, code).await?;
     let forwards = |extras: &Extras| extras.forward_path;
@@ -88,5 +81,5 @@ async fn below(
         return Err(in_vain(app, visitor).await);
     }
     let served = admit(app, visitor, found).await;
-    follow(app, address, request, (served, Some(rest))).await.map(Some)
+    follow(app, address, request, (served, Some(rest))).await
 }

@@ -1,0 +1,43 @@
+//! Visitors who do not get where a link leads.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use crate::http::limits::visitor_refused;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::limits::Refused;
+use crate::queries::resolve_link::Resolved;
+
+/// Why a visitor does not get where the link leads.
+#[derive(Debug)]
+pub(in crate::http) enum NotServed {
+    /// There is something to say about it.
+    Problem(Problem),
+    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
+    Expired(Resolved),
+    /// They have looked for too many codes that nobody has.
+    Refused(Refused),
+}
+
+impl NotServed {
+    /// What the visitor is told.
+    pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
+        match self {
+            Self::Expired(_) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Problem(problem) => page::problem_for_visitor(problem, headers),
+            Self::Refused(refused) => visitor_refused(refused),
+        }
+    }
+}
+
+impl<P: Into<Problem>> From<P> for NotServed {
+    fn from(problem: P) -> Self {
+        Self::Problem(problem.into())
+    }
+}
+
+/// What an expired link is answered with that leads nowhere else.
+pub(super) fn gone_by_expiry() -> Problem {
+    Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
+}
