@@ -24,6 +24,8 @@ pub mod erase_link;
 mod erasure;
 pub mod expire_links;
 pub mod external_id;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod worker;
 
 use code_secret::CodeSecret;

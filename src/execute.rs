@@ -187,8 +187,13 @@ pub async fn recall(
 pub enum Foreseen {
     /// It was done before.
     Done(Box<Outcome>),
-    /// The rules allow it now, at this version of the stream.
-    Allowed(Version),
+    /// The rules allow it now.
+    Allowed {
+        /// The version of the stream.
+        version: Version,
+        /// The link as it is; `None`: there is none yet.
+        link: Option<Box<Link>>,
+    },
 }
 
 /// What a command has led to, like [`recall`]; where it is new, whether the rules allow it now.
@@ -206,7 +211,7 @@ pub async fn foresee(
         return Ok(Foreseen::Done(Box::new(outcome)));
     }
     decide(loaded.link.as_ref(), request)?;
-    Ok(Foreseen::Allowed(loaded.version))
+    Ok(Foreseen::Allowed { version: loaded.version, link: loaded.link.map(Box::new) })
 }
 
 /// Binds an idempotency key to a request that chose its own code, where every other request under

@@ -7,7 +7,7 @@ use super::create_link::WantedLink;
 use super::{Commands, IdempotencyKey, Issuer, code};
 use crate::domain::link::{EditLink, Link, LinkCommand, LinkError, Request};
 use crate::execute::external_ids::{Holder, claim, holder, leave_time, make_void};
-use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, load_link, recall};
+use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, recall};
 
 /// How often it is looked again because somebody was faster.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
@@ -143,7 +143,7 @@ impl Commands {
         let log = self.log.as_ref();
         let version = match foresee(log, &key, request, origin).await? {
             Foreseen::Done(outcome) => return Ok(Reserved::Done(outcome)),
-            Foreseen::Allowed(version) => version,
+            Foreseen::Allowed { version, .. } => version,
         };
         let named = (&issuer.owner, external_id);
         match self.claim_for(issuer, named, (&key, version), !has_alias).await? {
@@ -204,15 +204,10 @@ impl Commands {
         origin: &Origin,
     ) -> Result<Outcome, ExecuteError> {
         for _ in 0..ATTEMPTS_MAX {
-            let foreseen = foresee(self.log.as_ref(), key, &request, origin).await?;
-            if let Foreseen::Done(done) = foreseen {
-                return Ok(*done);
-            }
-            let link = load_link(self.log.as_ref(), key).await?.ok_or(LinkError::NotFound)?;
-            let version = link.version;
-            if request.expected.as_ref().is_some_and(|expected| !expected.contains(&version)) {
-                return Err(LinkError::VersionMismatch { actual: version }.into());
-            }
+            let (version, link) = match foresee(self.log.as_ref(), key, &request, origin).await? {
+                Foreseen::Done(done) => return Ok(*done),
+                Foreseen::Allowed { version, link } => (version, link.ok_or(LinkError::NotFound)?),
+            };
             if link.external_id.as_ref() != Some(external_id) {
                 let named = (&link.owner, external_id);
                 match self.claim_for(issuer, named, (key, version), false).await? {

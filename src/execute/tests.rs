@@ -1,64 +1,19 @@
 //! The write path on a real log, with many at once.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use futures::future::join_all;
 use hoplog_events::link::{LinkDisabled, LinkState};
 use hoplog_events::log::ReadLimit;
-use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::position::{Sequence, Topic};
-use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::commands::code::CodeMaker;
-use crate::commands::code_secret::CodeSecret;
+use crate::commands::IdempotencyKey;
 use crate::commands::create_link::WantedLink;
-use crate::commands::worker::WorkerId;
-use crate::commands::{Commands, IdempotencyKey, Issuer};
-use crate::config::Codes;
+use crate::commands::tests::{World, issuer, wanted, world};
 use crate::domain::link::{EditLink, LinkCommand};
-
-struct World {
-    _dir: TempDir,
-    log: Arc<dyn EventLog>,
-    commands: Commands,
-}
-
-async fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let log = EmbeddedLog::open(&dir.path().join("log.db"), OpenOptions::default()).await.unwrap();
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    let codes = CodeMaker::new(Codes::Random, WorkerId::ONLY);
-    let secret = CodeSecret::of(&log, DateTime::UNIX_EPOCH).await.unwrap();
-    World { _dir: dir, commands: Commands::new(Arc::clone(&log), codes, secret, Vec::new()), log }
-}
-
-fn issuer(owner: &str) -> Issuer {
-    Issuer {
-        owner: owner.parse().unwrap(),
-        admin: false,
-        actor: "key:test".into(),
-        correlation_id: "r1".into(),
-        now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
-    }
-}
-
-fn wanted(alias: Option<&str>) -> WantedLink {
-    WantedLink {
-        alias: alias.map(|alias| alias.parse().unwrap()),
-        url: "https://example.com/".parse().unwrap(),
-        expires_at: None,
-        redirect: hoplog_events::link::RedirectStatus::Found,
-        title: None,
-        tags: hoplog_events::link::Tags::default(),
-        note: None,
-        external_id: None,
-        extras: hoplog_events::link::Extras::default(),
-    }
-}
 
 fn key(key: &str, request: &str) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), request: request.to_owned() }
