@@ -149,24 +149,15 @@ impl Decision {
         fits: bool,
         receipt: Option<Box<Receipt>>,
     ) -> Self {
-        let at = matters(charge, numbers, now, fits);
-        let (tier, numbers) = (charge.policy().tiers()[at], numbers[at]);
-        let shadow = charge.policy().is_shadow();
-        let wait = if fits { 0 } else { tier.wait(numbers, now, charge.cost().into()).max(1) };
+        let (standing, wait) = standing_of(0, charge, numbers, now, fits);
+        let shadow = standing.shadow;
         Self {
             way,
             refused: u8::from(!fits && !shadow),
             shadowed: u8::from(!fits && shadow),
             unavailable: false,
             matters: 0,
-            standings: SmallVec::from_buf([Standing {
-                charge: 0,
-                tier,
-                numbers,
-                now,
-                ahead: 0,
-                shadow,
-            }]),
+            standings: SmallVec::from_buf([standing]),
             retry_after_us: if shadow { 0 } else { wait },
             receipt,
         }
@@ -181,12 +172,9 @@ impl Decision {
         now: u64,
         fits: bool,
     ) {
-        let at = matters(charge, numbers, now, fits);
-        let (tier, numbers) = (charge.policy().tiers()[at], numbers[at]);
-        let shadow = charge.policy().is_shadow();
-        let wait = if fits { 0 } else { tier.wait(numbers, now, charge.cost().into()).max(1) };
-        let charge = u8::try_from(place).unwrap_or(u8::MAX);
-        self.push(Standing { charge, tier, numbers, now, ahead: 0, shadow }, wait);
+        let place = u8::try_from(place).unwrap_or(u8::MAX);
+        let (standing, wait) = standing_of(place, charge, numbers, now, fits);
+        self.push(standing, wait);
     }
 
     /// Charges have other places than they were decided at.
@@ -219,6 +207,22 @@ impl Decision {
         }
         self.standings.push(standing);
     }
+}
+
+/// How things stand for the charge at a place, in the tier that matters, and how long it is refused; 0: it is not.
+#[inline]
+fn standing_of(
+    place: u8,
+    charge: &ChargeRef<'_>,
+    numbers: &[Numbers],
+    now: u64,
+    fits: bool,
+) -> (Standing, u64) {
+    let at = matters(charge, numbers, now, fits);
+    let (tier, numbers) = (charge.policy().tiers()[at], numbers[at]);
+    let shadow = charge.policy().is_shadow();
+    let wait = if fits { 0 } else { tier.wait(numbers, now, charge.cost().into()).max(1) };
+    (Standing { charge: place, tier, numbers, now, ahead: 0, shadow }, wait)
 }
 
 /// The place of the tier that matters.

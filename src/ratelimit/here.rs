@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use super::arithmetic::Numbers;
 use super::charge::{CHARGES_MAX, ChargeRef, Key};
 use super::decision::{Decision, Way};
-use super::policy::{Refund, TIERS_MAX};
+use super::policy::TIERS_MAX;
 use super::receipt::{Place, Receipt, Taken};
 use hashed::{Hashed, Hashing};
 use shard::Shard;
@@ -137,8 +137,9 @@ impl Here {
         let turn = Turn { request, now: now(), take };
         let fits = shard.decide(key, charge, turn, numbers);
         drop(shard);
-        let gives = fits && take && gives_back(charge);
-        let receipt = if gives { receipt(turn, vec![taken(charge, numbers)]) } else { None };
+        let gives = fits && take && charge.policy().gives_back();
+        let back = if gives { vec![taken(charge, numbers)] } else { Vec::new() };
+        let receipt = Receipt::of(Place::Here, request, back);
         Decision::one(way, charge, numbers, turn.now, fits, receipt)
     }
 
@@ -170,11 +171,11 @@ impl Here {
                 shard_of(&mut locked, spot.shard).take(&spot.key, charge, turn, numbers);
             }
             decision.add(place, charge, numbers, turn.now, *fits);
-            if takes && gives_back(charge) {
+            if takes && charge.policy().gives_back() {
                 back.push(taken(charge, numbers));
             }
         }
-        decision.set_receipt(receipt(turn, back));
+        decision.set_receipt(Receipt::of(Place::Here, turn.request, back));
         decision
     }
 
@@ -206,17 +207,8 @@ impl Here {
     }
 }
 
-fn gives_back(charge: &ChargeRef<'_>) -> bool {
-    charge.policy().refund() != Refund::Never
-}
-
 fn taken(charge: &ChargeRef<'_>, numbers: &[Numbers]) -> Taken {
     Taken { charge: charge.to_charge(), marks: numbers[..charge.policy().tiers().len()].into() }
-}
-
-fn receipt(turn: Turn, taken: Vec<Taken>) -> Option<Box<Receipt>> {
-    let is_due = !taken.is_empty();
-    is_due.then(|| Box::new(Receipt { place: Place::Here, request: turn.request, taken }))
 }
 
 /// What a panic elsewhere left is still a count.

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::charge::{Charge, Key};
 use super::decision::{Decision, Way};
-use super::policy::Refund;
 use super::receipt::Taken;
 use super::standing::Standing;
 
@@ -173,7 +172,7 @@ impl Leases {
 /// Not where it must be known of every request when it was, nor where it may be given back.
 fn may_be_leased(charge: &Charge) -> bool {
     let policy = charge.policy();
-    !policy.is_shadow() && policy.refund() == Refund::Never && !policy.has_log()
+    !policy.is_shadow() && !policy.gives_back() && !policy.has_log()
 }
 
 impl Asking<'_> {

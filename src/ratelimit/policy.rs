@@ -173,7 +173,12 @@ impl Policy {
 
     /// Whether its requests need names: what they took is taken out again by name.
     pub(super) fn names_requests(&self) -> bool {
-        self.refund != Refund::Never || self.has_log
+        self.gives_back() || self.has_log
+    }
+
+    /// Whether anything is given back after some end of a request.
+    pub(super) fn gives_back(&self) -> bool {
+        self.refund != Refund::Never
     }
 
     /// Whether a tier keeps an entry for every unit.

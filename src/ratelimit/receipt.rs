@@ -42,6 +42,11 @@ pub(super) struct Taken {
 }
 
 impl Receipt {
+    /// In a box, as most requests have none; `None`: nothing that was taken is ever given back.
+    pub(super) fn of(place: Place, request: u64, taken: Vec<Taken>) -> Option<Box<Self>> {
+        (!taken.is_empty()).then(|| Box::new(Self { place, request, taken }))
+    }
+
     /// Only what is to be given back after such an end; `None`: nothing is.
     pub(super) fn due(mut self, outcome: Outcome) -> Option<Self> {
         let is_due = |refund| match outcome {

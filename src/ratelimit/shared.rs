@@ -14,7 +14,7 @@ use super::decision::{Decision, Way};
 use super::denied::Denied;
 use super::here::Here;
 use super::leases::{LIFE_US, Leases};
-use super::policy::{Outage, Policy, Refund};
+use super::policy::{Outage, Policy};
 use super::receipt::{Place, Receipt, Taken};
 use super::store::{Answer, Asked, Mode, PAUSE, Store, StoreError};
 use crate::redis_connection::RedisAddress;
@@ -217,12 +217,11 @@ impl Shared {
 fn receipt(answer: Answer, charges: &[Charge], request: u64) -> Option<Box<Receipt>> {
     let mut taken = Vec::new();
     for (answered, charge) in answer.charges.into_iter().zip(charges) {
-        if answered.fits && charge.policy().refund() != Refund::Never {
+        if answered.fits && charge.policy().gives_back() {
             taken.push(Taken { charge: charge.clone(), marks: answered.numbers });
         }
     }
-    let is_due = !taken.is_empty();
-    is_due.then(|| Box::new(Receipt { place: Place::Store, request, taken }))
+    Receipt::of(Place::Store, request, taken)
 }
 
 fn micros(duration: Duration) -> u64 {
