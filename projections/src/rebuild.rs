@@ -116,7 +116,6 @@ impl Builder {
             course.history = history;
             let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
-            course.reading = None;
             self.again(|| applier.index(new.set).boxed()).await?;
             self.swap(course).await
         });
@@ -148,7 +147,6 @@ impl Builder {
             let mut course = self.course(checkpoints.clone(), aside, purpose);
             let head = self.again(|| self.head().boxed()).await?;
             self.bring_all(&mut course, head).await?;
-            course.reading = None;
             self.swap(course).await
         });
         let outcome = self.claimed(build).await;

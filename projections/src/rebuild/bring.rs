@@ -27,6 +27,7 @@ impl Builder {
         for place in 0..course.checkpoints.len() {
             self.bring(course, place, up_to).await?;
         }
+        course.reading = None;
         Ok(())
     }
 

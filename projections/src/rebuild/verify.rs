@@ -96,7 +96,6 @@ impl Builder {
         // For all partitions in one pass, then each to where its own rows are.
         let live = self.read_checkpoints(new).await?;
         self.bring_all(&mut course, furthest_behind(&live)).await?;
-        course.reading = None;
         course.checkpoints = course.checkpoints.drain(..).flat_map(split).collect();
         for attempt in 0..CHASE_MAX {
             let held = self.hold_after(attempt).await;

@@ -14,6 +14,7 @@ use super::span::{SPANS_OF_A_CLICK, Span, spans_of};
 use super::{NAME, VERSION};
 use crate::clicks::BUILD_BATCH_BYTES;
 use crate::clicks::batch::ClickPlace;
+use crate::clicks::decoded::Decoded;
 use crate::database::{Column, DatabaseError, Rows, TextId, Transaction};
 use crate::partition::{Partitions, Share};
 use crate::projection::{Changes, Projection, Table};
@@ -83,7 +84,7 @@ impl Projection for TopLinksProjection {
     }
 
     fn fold(&self, batch: &Batch, share: Share) -> Result<Box<dyn Changes>, DecodeError> {
-        Ok(Box::new(Counted::of(batch, share, &self.agents)?))
+        Ok(Box::new(Counted::of(&*batch.clicks(share, &self.agents)?)))
     }
 }
 
@@ -106,8 +107,8 @@ pub struct Scored {
 /// # Errors
 /// When an event can't be read.
 pub fn scores(events: &[RecordedEvent], agents: &UserAgents) -> Result<Vec<Scored>, DecodeError> {
-    let batch = Batch::from(events.to_vec());
-    Ok(Counted::of(&batch, Share::All(Partitions::ONE), agents)?.scores)
+    let decoded = Decoded::of(events, Share::All(Partitions::ONE), agents)?;
+    Ok(Counted::of(&decoded).scores)
 }
 
 /// Score and earliness.
@@ -166,8 +167,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(batch: &Batch, share: Share, agents: &UserAgents) -> Result<Self, DecodeError> {
-        let decoded = batch.clicks(share, agents)?;
+    fn of(decoded: &Decoded) -> Self {
         let mut links: HashMap<TextId, Scores> = HashMap::new();
         for click in decoded.clicks.iter().filter(|click| !click.class.is_bot()) {
             let earliness = earliness(click.place);
@@ -187,7 +187,7 @@ impl Counted {
             }));
         }
         scores.sort_unstable_by(|a, b| (a.span, &a.link).cmp(&(b.span, &b.link)));
-        Ok(Self { scores, clicks: decoded.clicks.len() as u64 })
+        Self { scores, clicks: decoded.clicks.len() as u64 }
     }
 }
 
