@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 mod ask;
 mod plot;
 mod seed;
+#[path = "../harness.rs"]
 mod support;
 mod table;
 #[path = "../load/wrk.rs"]

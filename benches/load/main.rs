@@ -20,6 +20,7 @@ mod nginx;
 mod node;
 mod redirects;
 mod report;
+#[path = "../harness.rs"]
 mod support;
 #[path = "../backends/load.rs"]
 mod visitors;
