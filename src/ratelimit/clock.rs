@@ -1,8 +1,12 @@
-//! The clock of this process: it only goes forward.
+//! The clock of this process. It goes forward, but for microseconds by which it is set right.
+
+mod counter;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use counter::Counter;
 
 /// Where the time comes from. Only differences of it mean anything.
 #[derive(Debug, Clone)]
@@ -10,9 +14,7 @@ pub struct MonotonicClock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    /// The system's, as of when the clock was made. Not the processor's counter, which is read faster: it
-    /// may begin anew while the process lives (hibernation), and time would stand still.
-    Since(Instant),
+    Counted(Arc<Counter>),
     /// Microseconds.
     Set(Arc<AtomicU64>),
 }
@@ -21,7 +23,7 @@ impl MonotonicClock {
     /// The machine's.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::Since(Instant::now()))
+        Self(Source::Counted(Arc::new(Counter::new())))
     }
 
     /// One that stands still until it is moved.
@@ -50,7 +52,7 @@ impl MonotonicClock {
     #[inline]
     pub fn now(&self) -> u64 {
         match &self.0 {
-            Source::Since(start) => micros_of(start.elapsed()),
+            Source::Counted(counter) => counter.now() / 1_000,
             Source::Set(micros) => micros.load(Ordering::SeqCst),
         }
     }
