@@ -29,6 +29,10 @@ mod made;
 mod plain;
 mod span;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The read models of clicks.
 const NAMES: [&str; 3] = ["clicks", "click_statistics", "top_links"];
 

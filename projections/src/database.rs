@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use postgres::PostgresOptions;
 use postgres::{Opening, PostgresDatabase};
 pub(crate) use row::{Row, bad_row};
-pub(crate) use rows::{Column, Rows};
+pub(crate) use rows::{Column, PART_ROWS, Rows};
 pub(crate) use snapshot::Snapshot;
 use sqlite::SqliteDatabase;
 pub(crate) use texts::{TextId, Texts};
@@ -224,6 +224,23 @@ impl Database {
         match self {
             Self::Sqlite(database) => database.begin_durable().await.map(Transaction::Sqlite),
             Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
+        }
+    }
+
+    /// A transaction of many that fill tables which nobody reads yet.
+    pub(crate) async fn begin_bulk(&self) -> Result<Transaction, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.begin_bulk().await.map(Transaction::Sqlite),
+            Self::Postgres(database) => database.begin().await.map(Transaction::Postgres),
+        }
+    }
+
+    /// Settles what such transactions have left for later, while the next one is written. A server does
+    /// that itself.
+    pub(crate) async fn settle_bulk(&self) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.move_wal().await,
+            Self::Postgres(_) => Ok(()),
         }
     }
 

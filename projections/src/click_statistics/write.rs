@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::all_links;
 use super::cells::{Cell, Count, Counted, Group, Tally, cells, sort};
 use super::quarter::Quarter;
-use crate::database::{Column, DatabaseError, Row, Rows, Transaction, bad_row};
+use crate::database::{Column, DatabaseError, PART_ROWS, Row, Rows, Transaction, bad_row};
 use crate::partition::Partitions;
 use crate::sketch::Sketch;
 use crate::table_set::TableSet;
@@ -104,8 +104,10 @@ impl Writing<'_> {
         sort(&mut writes.new_cells);
         sort(&mut writes.cells);
         let (quarters, buckets) = (self.set.table("quarters"), self.set.table("buckets"));
-        self.transaction.append(&quarters, new_quarter_rows(&writes.new_quarters)).await?;
-        self.transaction.append(&buckets, new_cell_rows(&writes.new_cells)).await?;
+        let new_quarters = writes.new_quarters.chunks(PART_ROWS).map(new_quarter_rows);
+        self.transaction.append(&quarters, new_quarters).await?;
+        let new_cells = writes.new_cells.chunks(PART_ROWS).map(new_cell_rows);
+        self.transaction.append(&buckets, new_cells).await?;
         let rows = quarter_rows(&writes.quarters);
         self.transaction.write(&self.set.render(PUT_QUARTERS), rows).await?;
         self.add_cells(writes.cells).await

@@ -11,7 +11,7 @@ use hoplog_events::position::Topic;
 use super::decoded::{Decoded, DecodedClick};
 use super::erased::ErasedVisitors;
 use super::{BUILD_BATCH_BYTES, NAME};
-use crate::database::{Column, DatabaseError, Rows, Texts, Transaction};
+use crate::database::{Column, DatabaseError, PART_ROWS, Rows, Texts, Transaction};
 use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
 use crate::runner::Batch;
@@ -46,9 +46,6 @@ const COLUMNS: &[Column] = &[
     Column::Text("address"),
     Column::Text("import_id"),
 ];
-
-/// How many rows are made at once: a small part of a batch, and many statements.
-const PART_ROWS: usize = 2_048;
 
 /// Keeps every click.
 #[derive(Debug)]

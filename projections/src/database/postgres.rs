@@ -101,7 +101,9 @@ impl PostgresDatabase {
             long_answers_max: (options.query_connections_max as usize / 2).max(1),
         };
         let Opening(mut connection) = database.definition_turn().await?;
-        within(PROJECTION_TIMEOUT, options.prepare(&mut connection)).await?;
+        let abilities = within(PROJECTION_TIMEOUT, options.prepare(&mut connection)).await?;
+        let plain = options.primary(Use::Projecting)?;
+        database.projectors.set_connect_options(abilities.used(plain));
         Ok(database)
     }
 

@@ -12,7 +12,14 @@ use std::sync::Arc;
 use super::texts::{TextId, Texts};
 
 /// Rows in one statement: a few fixed sizes, so that the prepared statements are reused.
-const ROWS_PER_STATEMENT: [usize; 4] = [256, 32, 4, 1];
+pub(super) const ROWS_PER_STATEMENT: [usize; 4] = [256, 32, 4, 1];
+
+/// The same where rows are only added. SQLite takes 32,766 values, which are 31 of each row.
+pub(super) const ROWS_PER_APPEND: [usize; 4] = [1_024, 128, 16, 1];
+
+/// How many rows are made at once for [`Transaction::append`](super::Transaction::append): a small part of a
+/// batch.
+pub(crate) const PART_ROWS: usize = 2 * ROWS_PER_APPEND[0];
 
 /// A column of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +156,7 @@ impl Rows {
     /// The rows cut into statements: what `{rows}` stands for in SQLite, and its values.
     pub(super) fn sqlite_statements(
         &self,
+        sizes: &'static [usize],
     ) -> impl Iterator<Item = (String, impl Iterator<Item = CellRef<'_>>)> {
         let (width, shape) = (self.columns.len(), self.shape());
         let constant: Vec<Cell> = match self.cells.get(..width) {
@@ -163,7 +171,7 @@ impl Rows {
         let (mut rest, columns) = (&self.cells[..], self.columns);
         std::iter::from_fn(move || {
             let rows = rest.len() / width;
-            let size = ROWS_PER_STATEMENT.into_iter().find(|size| *size <= rows)?;
+            let size = sizes.iter().copied().find(|size| *size <= rows)?;
             let (part, after) = rest.split_at(size * width);
             rest = after;
             let (constant, shape) = (constant.clone(), shape.clone());
@@ -276,7 +284,7 @@ mod tests {
                 rows.push(|row| { row.text(text).int(7).bytes(text.as_bytes()).int(n); });
             }
             let (mut written, same) = (Vec::new(), texts.windows(2).all(|pair| pair[0] == pair[1]));
-            for (sql, cells) in rows.sqlite_statements() {
+            for (sql, cells) in rows.sqlite_statements(&ROWS_PER_STATEMENT) {
                 let mut cells: Vec<_> = cells.collect();
                 prop_assert_eq!(sql.matches('?').count(), cells.len());
                 if same {
@@ -305,7 +313,7 @@ mod tests {
                 row.text("x").int(1).optional_int(None).int(2);
             });
         }
-        let statements: Vec<_> = rows.sqlite_statements().collect();
+        let statements: Vec<_> = rows.sqlite_statements(&ROWS_PER_STATEMENT).collect();
         assert_eq!(statements.len(), 3);
         for (sql, cells) in statements {
             assert_eq!(

@@ -4,27 +4,30 @@
 //! redirects, commands   ──► lookups' pool   the next one is answered in microseconds
 //! lists, statistics     ──► answers' pool   interrupted after a time, or when nobody waits
 //! projectors, operators ──► workers' pool   their threads yield to the others
+//! builds                ──► writer, and the mover: what one batch left in the write-ahead log goes
+//!                           into the file while the next one is written
 //! ```
 
 mod scrub;
 mod snapshot;
+mod transaction;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode,
-    SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Executor, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::CellRef;
-use super::{DatabaseError, Purpose, Row, Rows, Value};
+use super::{DatabaseError, Purpose, Row, Value};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use transaction::Transaction;
 
 /// Connections of each pool of readers; each is a thread.
 const READERS_MAX: u32 = 4;
@@ -52,9 +55,20 @@ const TURN_TIMEOUT: Duration = Duration::from_mins(1);
 /// rarely enough that the log on the same disk is not held up.
 const WAL_PAGES: u32 = 8_192;
 
+/// The same while tables are built, which write as much every second: what is moved beside them is never
+/// all, so the writer moves the rest when there is this much.
+const BULK_WAL_PAGES: u32 = 4 * WAL_PAGES;
+
 /// What the writer keeps of the file in memory, in KiB. A batch looks thousands of rows up in trees of
 /// all buckets and links; what does not fit into SQLite's own 2 MiB is read anew for each.
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
+
+/// The same while tables are built: what a batch of a build changes, which else is written before its time
+/// and read back.
+const BULK_CACHE_KIB: u32 = 64 * 1024;
+
+/// How long the mover's connection is kept when no tables are built.
+const MOVER_IDLE: Duration = Duration::from_secs(10);
 
 /// How many prepared statements a connection keeps; every question of every projection fits.
 const STATEMENTS_MAX: usize = 256;
@@ -66,6 +80,9 @@ pub struct SqliteDatabase {
     lookups: SqlitePool,
     answers: SqlitePool,
     workers: SqlitePool,
+    /// Moves pages from the write-ahead log into the file.
+    mover: SqlitePool,
+    moving: Arc<Mutex<()>>,
     answer_timeout: Duration,
     defining: Arc<Mutex<()>>,
     /// When the file is written anew: by one at a time.
@@ -109,13 +126,24 @@ impl SqliteDatabase {
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
         let cache = format!("-{WRITER_CACHE_KIB}");
         let writer = writer.connect_with(options.clone().pragma("cache_size", cache)).await?;
+        let mover = pool.clone().max_connections(1).idle_timeout(MOVER_IDLE);
+        let mover = mover.connect_lazy_with(options.clone().create_if_missing(false));
         // Opened by whoever asks first, on a thread of their priority.
         let options = options.create_if_missing(false).read_only(true);
         let pool = pool.max_connections(READERS_MAX);
         let readers = || pool.clone().connect_lazy_with(options.clone());
         let (lookups, answers, workers) = (readers(), readers(), readers());
-        let (answer_timeout, defining, pace) = (ANSWER_TIMEOUT, Arc::default(), Arc::default());
-        Ok(Self { writer, lookups, answers, workers, answer_timeout, defining, pace })
+        Ok(Self {
+            writer,
+            lookups,
+            answers,
+            workers,
+            mover,
+            moving: Arc::default(),
+            answer_timeout: ANSWER_TIMEOUT,
+            defining: Arc::default(),
+            pace: Arc::default(),
+        })
     }
 
     pub(super) async fn for_each<F>(
@@ -158,20 +186,12 @@ impl SqliteDatabase {
         }
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        let mut transaction =
-            Transaction { connection: Some(self.writer.acquire().await?), is_durable: false };
-        transaction.run("begin immediate").await?;
-        Ok(transaction)
-    }
-
-    /// A transaction whose end is synced to the disk, with all that were before it.
-    pub(super) async fn begin_durable(&self) -> Result<Transaction, DatabaseError> {
-        let mut transaction =
-            Transaction { connection: Some(self.writer.acquire().await?), is_durable: true };
-        transaction.run("pragma synchronous = full").await?;
-        transaction.run("begin immediate").await?;
-        Ok(transaction)
+    /// Moves into the file what has been committed to the write-ahead log. Nobody waits for that but who asks
+    /// for it: neither who writes nor who reads. One is at it at a time; who comes meanwhile does nothing.
+    pub(super) async fn move_wal(&self) -> Result<(), DatabaseError> {
+        let Ok(_turn) = self.moving.try_lock() else { return Ok(()) };
+        self.mover.acquire().await?.execute("pragma wal_checkpoint(passive)").await?;
+        Ok(())
     }
 
     /// Waits while somebody else opens read models: only this process writes the file.
@@ -183,6 +203,7 @@ impl SqliteDatabase {
         for readers in [&self.lookups, &self.answers, &self.workers] {
             readers.close().await;
         }
+        self.mover.close().await;
         self.writer.close().await;
     }
 }
@@ -200,96 +221,6 @@ where
         each(&Row::Sqlite(row))?;
     }
     Ok(())
-}
-
-/// A transaction on the one writer connection. Dropped without `commit`, it changed nothing, and
-/// its connection is closed: SQLite ends a transaction that meets a full disk by itself, and what
-/// state a connection is in after a failure is not worth finding out.
-#[derive(Debug)]
-pub(crate) struct Transaction {
-    /// It is there until the transaction is committed.
-    connection: Option<PoolConnection<Sqlite>>,
-    /// Whether the connection syncs what it commits.
-    is_durable: bool,
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.close_on_drop();
-        }
-    }
-}
-
-impl Transaction {
-    fn connection(&mut self) -> Result<&mut SqliteConnection, DatabaseError> {
-        let connection = self.connection.as_deref_mut();
-        connection.ok_or(DatabaseError::Unavailable(sqlx::Error::PoolClosed))
-    }
-
-    async fn run(&mut self, sql: &'static str) -> Result<(), DatabaseError> {
-        sqlx::raw_sql(sql).execute(self.connection()?).await?;
-        Ok(())
-    }
-
-    /// Runs a statement; the number of rows it changed.
-    pub(crate) async fn execute(
-        &mut self,
-        sql: String,
-        values: &[Value],
-    ) -> Result<u64, DatabaseError> {
-        let done = query(render(&sql), values).execute(self.connection()?).await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Runs a statement with a batch of rows in the place of `{rows}`, as often as the batch is
-    /// cut; none: does nothing.
-    pub(crate) async fn write(&mut self, sql: &str, rows: &Rows) -> Result<(), DatabaseError> {
-        let sql = render(sql);
-        for (source, cells) in rows.sqlite_statements() {
-            let statement = batch(sql.replace("{rows}", &source), cells);
-            statement.execute(self.connection()?).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads what matches a batch of rows in the place of `{rows}`.
-    pub(crate) async fn read<F>(
-        &mut self,
-        sql: &str,
-        rows: &Rows,
-        mut each: F,
-    ) -> Result<(), DatabaseError>
-    where
-        F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
-    {
-        let sql = render(sql);
-        for (source, cells) in rows.sqlite_statements() {
-            let statement = batch(sql.replace("{rows}", &source), cells);
-            let mut answer = statement.fetch(self.connection()?);
-            while let Some(row) = answer.try_next().await? {
-                each(&Row::Sqlite(row))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs several statements without parameters: the definition of tables.
-    pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(self.connection()?).await?;
-        Ok(())
-    }
-
-    /// Makes everything done so far last.
-    pub(crate) async fn commit(mut self) -> Result<(), DatabaseError> {
-        self.run("commit").await?;
-        if self.is_durable {
-            self.run("pragma synchronous = normal").await?;
-        }
-        // Back to the pool.
-        self.connection = None;
-        Ok(())
-    }
 }
 
 /// Writes the few words that differ between databases.

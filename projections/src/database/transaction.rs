@@ -32,26 +32,15 @@ impl Transaction {
         }
     }
 
-    /// Adds new rows to a table that has the rows' columns in their order.
-    pub(crate) async fn append(&mut self, table: &str, rows: Rows) -> Result<(), DatabaseError> {
-        self.append_parts(table, std::iter::once(rows)).await
-    }
-
-    /// The same for rows that are made as they are written: there are never more than a part of them
-    /// in memory.
-    async fn append_parts(
+    /// Adds new rows to a table that has the rows' columns in their order. They are made while those before
+    /// are written: there are two parts in memory at most, of [`PART_ROWS`](super::PART_ROWS) rows each.
+    pub(crate) async fn append(
         &mut self,
         table: &str,
         parts: impl Iterator<Item = Rows> + Send,
     ) -> Result<(), DatabaseError> {
         match self {
-            Self::Sqlite(transaction) => {
-                let sql = format!("insert into {table} select * from {{rows}}");
-                for rows in parts {
-                    transaction.write(&sql, &rows).await?;
-                }
-                Ok(())
-            }
+            Self::Sqlite(transaction) => transaction.append(table, parts).await,
             Self::Postgres(transaction) => transaction.copy(table, parts).await,
         }
     }
@@ -66,7 +55,7 @@ impl Transaction {
         if let Self::Postgres(transaction) = self {
             transaction.make_months(table, micros).await?;
         }
-        self.append_parts(table, rows).await
+        self.append(table, rows).await
     }
 
     /// Reads what matches a batch of rows in the place of `{rows}`.

@@ -118,7 +118,12 @@ impl Builder {
         if let Some(changes) = changes {
             let aside = &course.aside;
             let write = self.applier.write(from, to, changes, aside, &waiting);
-            let (written, next) = tokio::join!(write, self.read_ahead(to, up_to, course));
+            let read = self.read_ahead(to, up_to, course);
+            let (written, next, settled) =
+                tokio::join!(write, read, self.applier.database.settle_bulk());
+            if let Err(error) = settled {
+                tracing::warn!(%error, "what a build has written is settled later");
+            }
             match written {
                 Err(error) if error.is_about_an_event() => {}
                 written => {

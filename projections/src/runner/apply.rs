@@ -204,7 +204,10 @@ impl Applier {
         from: Checkpoint,
         to: Checkpoint,
     ) -> Result<Transaction, WorkerError> {
-        let mut transaction = self.database.begin().await?;
+        let is_read = from.set == self.active();
+        let begin =
+            if is_read { self.database.begin().await } else { self.database.begin_bulk().await };
+        let mut transaction = begin?;
         if from.advance(&mut transaction, to).await? {
             return Ok(transaction);
         }

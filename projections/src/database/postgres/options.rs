@@ -113,26 +113,48 @@ impl PostgresOptions {
         Ok(options)
     }
 
-    /// Checks the server, and makes the schema if there is none.
-    pub(super) async fn prepare(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    /// Checks the server, and makes the schema if there is none. Tells what the server can do.
+    pub(super) async fn prepare(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Abilities, DatabaseError> {
         let sql = "select pg_encoding_to_char(encoding)::text, \
-                   current_setting('server_version_num')::int from pg_database \
-                   where datname = current_database()";
+                   current_setting('server_version_num')::int, \
+                   (select 'lz4' = any(enumvals) from pg_settings \
+                   where name = 'default_toast_compression') \
+                   from pg_database where datname = current_database()";
         let server = sqlx::query(sql).fetch_one(&mut *connection).await?;
         let (encoding, version): (String, i32) = (server.try_get(0)?, server.try_get(1)?);
+        let has_lz4: Option<bool> = server.try_get(2)?;
         if version < SERVER_VERSION_MIN {
             return Err(refused(format!("PostgreSQL 14 or newer is needed, not {version}")));
         }
         if encoding != "UTF8" {
             return Err(refused(format!("the database's encoding has to be UTF8, not {encoding}")));
         }
-        let Some(schema) = &self.schema else { return Ok(()) };
+        let abilities = Abilities { has_lz4: has_lz4 == Some(true) };
+        let Some(schema) = &self.schema else { return Ok(abilities) };
         let sql = "select 1 from pg_namespace where nspname = $1";
         if sqlx::query(sql).bind(schema).fetch_optional(&mut *connection).await?.is_none() {
             let sql = format!("create schema {}", check_schema(schema)?);
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
         }
-        Ok(())
+        Ok(abilities)
+    }
+}
+
+/// What not every server can do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Abilities {
+    /// Whether it was built with LZ4.
+    has_lz4: bool,
+}
+
+impl Abilities {
+    /// Options of projectors that make use of them. Sketches of visitors are rows of more than 2 KB, which
+    /// the server compresses: with its own method that is a twentieth of what a rebuild costs it.
+    pub(super) fn used(self, options: PgConnectOptions) -> PgConnectOptions {
+        if self.has_lz4 { options.options([("default_toast_compression", "lz4")]) } else { options }
     }
 }
 
