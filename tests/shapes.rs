@@ -20,6 +20,7 @@ const LINK: &[&str] = &[
     "externalId",
     "forwardPath",
     "forwardQuery",
+    "hasPassword",
     "id",
     "note",
     "owner",
@@ -166,7 +167,7 @@ fn wanted() -> [Value; 2] {
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
         "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
-        "forwardPath": true, "utm": { "source": "s" },
+        "forwardPath": true, "password": "sesame", "utm": { "source": "s" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -39,6 +40,7 @@ use super::limits::Peer;
 use super::method_not_allowed;
 use super::roles::wrong_role;
 use super::visit::forwarding::visit_below;
+use super::visit::password::{Knock, knock, knock_below, open};
 use super::visit::visit;
 use crate::app::AppState;
 use crate::config::Role;
@@ -104,6 +106,9 @@ impl Edge {
             // moved with every request, and stays as small as the redirect needs it.
             return Ok(Box::pin(self.respond_elsewhere((peer, cut), request)).await);
         }
+        if request.method() == Method::POST {
+            return Ok(Box::pin(self.knock(peer, request)).await);
+        }
         let (request, _) = request.into_parts();
         Ok(match request.method {
             _ if !self.app.roles.has(Role::Query) => {
@@ -116,6 +121,25 @@ impl Edge {
         })
     }
 
+    /// The answer to a form for the bare code of a link.
+    async fn knock(&self, peer: IpAddr, request: hyper::Request<Incoming>) -> Response {
+        if !self.app.roles.has(Role::Query) {
+            return wrong_role(&self.app, Role::Query).into_response();
+        }
+        let (request, body) = request.into_parts();
+        match knock(&self.app, peer, &request).await {
+            Ok(knock) => self.open(knock, request, body).await,
+            Err(answer) => answer,
+        }
+    }
+
+    /// A password takes a while to check, and a form to arrive: not on the threads of redirects.
+    async fn open(&self, knock: Knock, request: Parts, body: Incoming) -> Response {
+        let app = AppState::clone(&self.app);
+        let opened = async move { open(&app, knock, &request, Body::new(body)).await };
+        answered(&self.aside, opened).await
+    }
+
     /// The answer to what is not the bare code of a link: what is behind a code, or a request of the API.
     async fn respond_elsewhere(
         &self,
@@ -125,6 +149,11 @@ impl Edge {
         let (mut request, body) = request.into_parts();
         if let Some(answer) = visit_below(&self.app, peer, &request).await {
             return answer;
+        }
+        match knock_below(&self.app, peer, &request).await {
+            None => {}
+            Some(Ok(knock)) => return self.open(knock, request, body).await,
+            Some(Err(answer)) => return answer,
         }
         request.extensions.insert(cut);
         request.extensions.insert(Peer(peer));
