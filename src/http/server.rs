@@ -13,7 +13,6 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -26,6 +25,7 @@ use tower::ServiceExt;
 
 mod aside;
 mod deadline;
+mod forms;
 mod places;
 mod stall;
 
@@ -40,7 +40,7 @@ use super::limits::Peer;
 use super::method_not_allowed;
 use super::roles::wrong_role;
 use super::visit::forwarding::visit_below;
-use super::visit::password::{Knock, knock, knock_below, open};
+use super::visit::password::knock_below;
 use super::visit::visit;
 use crate::app::AppState;
 use crate::config::Role;
@@ -119,25 +119,6 @@ impl Edge {
                 .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
                 .into_response(),
         })
-    }
-
-    /// The answer to a form for the bare code of a link.
-    async fn knock(&self, peer: IpAddr, request: hyper::Request<Incoming>) -> Response {
-        if !self.app.roles.has(Role::Query) {
-            return wrong_role(&self.app, Role::Query).into_response();
-        }
-        let (request, body) = request.into_parts();
-        match knock(&self.app, peer, &request).await {
-            Ok(knock) => self.open(knock, request, body).await,
-            Err(answer) => answer,
-        }
-    }
-
-    /// A password takes a while to check, and a form to arrive: not on the threads of redirects.
-    async fn open(&self, knock: Knock, request: Parts, body: Incoming) -> Response {
-        let app = AppState::clone(&self.app);
-        let opened = async move { open(&app, knock, &request, Body::new(body)).await };
-        answered(&self.aside, opened).await
     }
 
     /// The answer to what is not the bare code of a link: what is behind a code, or a request of the API.

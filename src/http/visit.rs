@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+mod asked;
 pub(super) mod forwarding;
 mod not_served;
 mod pass;

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::password;
+use super::asked::asked;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
 use crate::http::problem::Problem;
@@ -28,7 +28,7 @@ impl NotServed {
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
             Self::Expired(_) => page::problem_for_visitor(gone_by_expiry(), headers),
-            Self::Asked(problem) => password::asked(problem, headers),
+            Self::Asked(problem) => asked(problem, headers),
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hoplog_events::link::ShortCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::asked::{nothing_asked, refused, required, wrong};
 use super::pass::Lock;
 use super::{NotServed, Served, admit, after_end, find, in_vain, location, record, redirect};
 use crate::app::App;
@@ -20,12 +21,10 @@ use crate::config::Role;
 use crate::domain::alias::is_reserved;
 use crate::domain::password::Password;
 use crate::http::body::form_field;
-use crate::http::limits::{quota_exceeded, visitor_refused};
+use crate::http::limits::visitor_refused;
 use crate::http::origin::Origin;
-use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::roles::wrong_role;
-use crate::limits::Refused;
 use crate::passwords::{HashingError, Lane};
 use crate::queries::resolve_link::{Resolved, Target};
 
@@ -58,21 +57,6 @@ pub(super) fn check(request: &Parts, (found, now): &Served) -> Result<(), NotSer
         return Ok(());
     }
     Err(NotServed::Asked(required()))
-}
-
-fn required() -> Problem {
-    let detail = "the link asks for a password; send it as the field password of a form, by POST";
-    Problem::new(StatusCode::FORBIDDEN, "password_required", detail)
-}
-
-fn wrong() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "wrong_password", "that is not the password of the link")
-}
-
-/// Whoever sends something to a link that asks for nothing.
-fn nothing_asked() -> Problem {
-    crate::http::method_not_allowed()
-        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
 /// A form that is sent to the bare code of a link.
@@ -209,15 +193,6 @@ async fn guess(
     Ok(())
 }
 
-fn refused(refused: Refused) -> NotServed {
-    match refused {
-        Refused::Until(after) => {
-            NotServed::Asked(quota_exceeded("too many wrong passwords", after))
-        }
-        Refused::Uncharged => Problem::internal().into(),
-    }
-}
-
 /// The click, and the way on: by GET, whatever the link's own status is, so that nobody sends the password on.
 async fn let_in(
     app: &App,
@@ -237,23 +212,4 @@ async fn let_in(
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     Ok(response)
-}
-
-/// The page that asks, or what programs are told. A browser that has not tried anything yet gets what it
-/// asked for: a page.
-pub(super) fn asked(problem: Problem, headers: &HeaderMap) -> Response {
-    if !page::wants_html(headers) {
-        let mut response = problem.into_response();
-        response
-            .headers_mut()
-            .insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        return response;
-    }
-    let mut response = match problem.code() {
-        "password_required" => page::password(StatusCode::OK, None),
-        "wrong_password" => page::password(problem.status(), Some("That is not the password.")),
-        _ => page::password(problem.status(), Some("Too many wrong passwords; try again later.")),
-    };
-    response.headers_mut().extend(problem.into_headers());
-    response
 }
