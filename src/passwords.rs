@@ -1,6 +1,6 @@
 //! Passwords of links, hashed and checked with argon2id: off the threads that answer, and a few at a time.
 //!
-//! One hash takes 19 MiB and some ten milliseconds of a core, which is the point of it. So whoever can ask for
+//! One hash takes 19 MiB and about 15 ms of a core, which is the point of it. So whoever can ask for
 //! many must not get many at once: visitors and owners have lanes of their own, each with a bound on how many
 //! are worked on and how many wait, and bulk requests stand in the owners' lane with one password at a time.
 

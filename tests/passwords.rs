@@ -128,6 +128,15 @@ async fn a_pass_is_for_one_link_and_one_password() {
     try_password(client, "/a", "other").await.expect(405);
 }
 
+/// Over https only, where that is how the service is reached.
+#[tokio::test]
+async fn a_pass_goes_over_https_where_links_do() {
+    let server = Settings::new().with("HOPLOG_BASE_URL", "https://go.example.com").start();
+    locked(&server.client, "a", &[]).await;
+    let right = try_password(&server.client, "/a", PASSWORD).await.expect(303);
+    assert!(right.header("set-cookie").ends_with("; SameSite=Lax; Secure"), "{right:?}");
+}
+
 #[tokio::test]
 async fn a_password_and_a_pass_outlive_the_process() {
     let server = Server::start();
@@ -200,9 +209,9 @@ async fn what_became_of_a_link_comes_before_its_password() {
     while client.visit("/over").await.status == 403 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    for tried in [client.visit("/over").await, try_password(client, "/over", PASSWORD).await] {
-        assert_eq!(tried.expect(302).header("location"), over);
-    }
+    assert_eq!(client.visit("/over").await.expect(302).header("location"), over);
+    let tried = try_password(client, "/over", PASSWORD).await.expect(303);
+    assert_eq!(tried.header("location"), over);
 }
 
 /// What a visitor adds goes on, and nothing of the form does: neither in the query, nor by a status that sends

@@ -38,8 +38,7 @@ pub const BULK_LINKS_MAX: usize = 10_000;
 /// The list in the body.
 const LINKS: ListField = ListField { name: "links", items_max: BULK_LINKS_MAX };
 
-/// Links with a password in one request at most: they are hashed one after the other, at some ten milliseconds
-/// each.
+/// Links with a password in one request at most: they are hashed one after the other, at about 15 ms each.
 pub const BULK_PASSWORDS_MAX: usize = 1_000;
 
 /// Links that are made at the same time: enough to fill the log's groups.

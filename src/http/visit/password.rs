@@ -70,11 +70,17 @@ pub(in crate::http) async fn knock(
     match locked(app, address, request).await {
         Ok(found) => Ok(Knock { address, found }),
         Err(NotServed::Expired(found)) => {
-            Err(after_end(found)
-                .unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
+            let answer = after_end(found).map(by_get);
+            Err(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
         }
         Err(not_served) => Err(not_served.into_answer(&request.headers)),
     }
+}
+
+/// A redirect that is followed by GET, whatever it was: nobody sends the form on.
+fn by_get(mut redirect: Response) -> Response {
+    *redirect.status_mut() = StatusCode::SEE_OTHER;
+    redirect
 }
 
 /// The same below a code. `None`: there is nothing of the kind, and nobody learns whether there is a link.
@@ -124,12 +130,14 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
     params(("code" = String, Path, description = "a link's code")),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 303, description = "where the link leads", headers(
+        (status = 303, description = "where the link leads, or where it leads once it has expired", headers(
             ("Set-Cookie" = String, description = "for ten minutes the link asks for no password"),
         )),
+        (status = 400, description = "the form did not arrive whole", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "the password is wrong; a page for browsers", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 405, description = "the link asks for no password", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "the form did not arrive in time", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "no such form has more than 4,096 bytes", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
@@ -193,7 +201,7 @@ async fn guess(
     Ok(())
 }
 
-/// The click, and the way on: by GET, whatever the link's own status is, so that nobody sends the password on.
+/// The click, and the way on.
 async fn let_in(
     app: &App,
     address: IpAddr,
@@ -204,8 +212,7 @@ async fn let_in(
     let rest = code_and_rest(request).map(|(_, rest)| rest);
     let location = location(target, (rest, request.uri.query()))?;
     record(app, (address, now), (&Method::GET, request), target).await?;
-    let mut response = redirect(app, found, location)?;
-    *response.status_mut() = StatusCode::SEE_OTHER;
+    let mut response = by_get(redirect(app, found, location)?);
     let is_secure = Origin::of(app, request).scheme_and_authority().0 == "https";
     let lock = target.password().map(|password| Lock { link: &target.key, password });
     if let Some(cookie) = lock.and_then(|lock| lock.cookie(now, is_secure)) {
