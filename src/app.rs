@@ -41,6 +41,7 @@ use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
 use crate::limits::Limits;
+use crate::passwords::Passwords;
 use crate::queries::QueryFailure;
 use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::LinkResolver;
@@ -108,6 +109,8 @@ pub struct App {
     erasing: Arc<RwLock<()>>,
     /// Who may ask how much.
     pub limits: Limits,
+    /// Hashes and checks the passwords of links.
+    pub passwords: Passwords,
     rate_limits: RateLimits,
     shared: Option<Shared>,
     disabled_is_forbidden: bool,
@@ -208,7 +211,6 @@ impl App {
             bounds: Bounds::default(),
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
-        let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
         let codes = codes(settings, log.as_ref(), &outlet.node).await?;
         let secret = CodeSecret::of(&log, clock.now()).await?;
         let shared = settings.cache.as_ref();
@@ -221,7 +223,7 @@ impl App {
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
-            commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts),
+            commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts(origin.as_ref())),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
             node: outlet.node,
             spool: outlet.spool,
@@ -238,6 +240,7 @@ impl App {
             metrics,
             shutdown: CancellationToken::new(),
             limits: limits::open(settings, log.id()),
+            passwords: Passwords::default(),
             rate_limits: settings.limits.source.clone(),
             shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,
@@ -346,6 +349,11 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     }
     let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
+}
+
+/// Where no link may lead.
+fn own_hosts(origin: Option<&Origin>) -> Vec<Box<str>> {
+    origin.into_iter().map(|origin| origin.host().into()).collect()
 }
 
 /// Only numbered codes need a number of the node.

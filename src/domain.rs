@@ -6,6 +6,7 @@ pub mod base62;
 pub mod expiry;
 pub mod forward;
 pub mod link;
+pub mod password;
 pub mod utm;
 pub mod warnings;
 pub mod webhook;

@@ -66,6 +66,7 @@ use crate::ratelimit::RateLimitLayer;
 #[openapi(
     paths(
         visit::visit,
+        visit::password::open,
         preview::preview,
         qr::qr_code,
         docs::page,

@@ -26,6 +26,7 @@ pub mod domain;
 pub mod execute;
 pub mod http;
 pub mod limits;
+pub mod passwords;
 pub mod queries;
 pub mod ratelimit;
 pub mod redis_connection;

@@ -21,7 +21,7 @@ mod tests;
 mod who;
 
 pub use file::PolicyFileError;
-pub use guard::{Limits, Look, Refused, Verdict};
+pub use guard::{Guess, Limits, Look, Refused, Verdict};
 pub use parse::POLICIES_MAX;
 pub use places::{Place, ROUTES, WORDS};
 pub use rules::{ApiRequest, Cost, Rule, Rules};

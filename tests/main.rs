@@ -36,6 +36,7 @@ mod links;
 mod nodes;
 mod operations;
 mod own_ground;
+mod passwords;
 mod poison;
 mod ratelimit;
 mod rebuild;

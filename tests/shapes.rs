@@ -20,6 +20,7 @@ const LINK: &[&str] = &[
     "externalId",
     "forwardPath",
     "forwardQuery",
+    "hasPassword",
     "id",
     "note",
     "owner",
@@ -166,7 +167,7 @@ fn wanted() -> [Value; 2] {
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
         "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
-        "forwardPath": true, "utm": { "source": "s" },
+        "forwardPath": true, "password": "sesame", "utm": { "source": "s" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }
@@ -320,7 +321,7 @@ async fn limits_say_how_things_stand() {
         assert_eq!(keys(&answer), CHECK);
     }
     let policies = list(client, "/api/v1/ratelimit/policies").await;
-    assert_eq!(policies.len(), 9);
+    assert_eq!(policies.len(), 11);
     assert!(policies.iter().all(|policy| keys(policy) == POLICY), "{policies:?}");
     let tier = ["algorithm", "burst", "limit", "windowSeconds"];
     assert_eq!(keys(&policies[0]["tiers"][0]), tier);

@@ -9,9 +9,9 @@ use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
     LinkArchived, LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
     LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
-    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged, LinkTitled, LinkUnarchived,
-    LinkValidFromChanged,
+    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkPasswordChanged,
+    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged,
+    LinkTitled, LinkUnarchived, LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -117,6 +117,7 @@ catalogue! {
     "hoplog.link.unarchived.v1", Links: Link(LinkEvent::Unarchived(LinkUnarchived));
     "hoplog.link.query-forwarding-changed.v1", Links: Link(LinkEvent::QueryForwardingChanged(LinkQueryForwardingChanged));
     "hoplog.link.path-forwarding-changed.v1", Links: Link(LinkEvent::PathForwardingChanged(LinkPathForwardingChanged));
+    "hoplog.link.password-changed.v1", Links: Link(LinkEvent::PasswordChanged(LinkPasswordChanged));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

@@ -14,6 +14,10 @@ use crate::catalogue::{CLICKS_RECORDED, DecodeError, Event};
 use crate::click::ClicksData;
 use crate::position::{Position, StreamId, Version};
 
+mod secrets;
+
+pub(crate) use secrets::{may_lack_hash, may_lack_secret};
+
 /// The identity of a command: the same command sent twice has the same id and is done once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -205,10 +209,11 @@ impl RecordedEvent {
     /// The event as a reader of the stream sees it: the envelope as it was written, followed by
     /// `sequence` (CloudEvents extension, 20 digits so that text order is log order),
     /// `position` (the opaque token to resume from) and `streamversion`. The secrets of webhooks and
-    /// codes are for nobody who reads the stream: they are left out.
+    /// codes are for nobody who reads the stream: they are left out, and of a password it says whether there is
+    /// one.
     #[must_use]
     pub fn to_cloud_event(&self) -> String {
-        if SECRETIVE.iter().any(|kind| self.event_type.starts_with(kind)) {
+        if self.has_secret() {
             return self.placed(&self.without_secret().unwrap_or_default());
         }
         self.placed(&String::from_utf8_lossy(&self.body))
@@ -232,27 +237,7 @@ impl RecordedEvent {
             self.position.sequence.0, self.position, self.version
         )
     }
-
-    fn without_secret(&self) -> Result<String, serde_json::Error> {
-        let mut wire: Wire<'_> = serde_json::from_slice(&self.body)?;
-        let mut data: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(wire.data.get())?;
-        data.remove("secret");
-        wire.data = std::borrow::Cow::Owned(serde_json::value::to_raw_value(&data)?);
-        serde_json::to_string(&wire)
-    }
 }
-
-/// Changes the schema of data with a secret: who reads the stream sees it without.
-pub(crate) fn may_lack_secret(schema: &mut schemars::Schema) {
-    if let Some(required) = schema.get_mut("required").and_then(|required| required.as_array_mut())
-    {
-        required.retain(|field| field != "secret");
-    }
-}
-
-/// How the types begin of events with a secret.
-const SECRETIVE: [&str; 2] = ["hoplog.webhook.", "hoplog.code-secret."];
 
 /// An instant as every JSON of ours writes it: RFC 3339, UTC, `Z`, as many decimals as it needs.
 #[must_use]

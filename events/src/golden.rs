@@ -82,6 +82,31 @@ fn every_golden_event_is_read_and_written_again_with_the_same_bytes() {
     }
 }
 
+/// Fault 6 of passwords in the field: whoever reads the stream sees that there is one, and no hash to guess at.
+#[test]
+fn readers_see_that_there_is_a_password_and_no_hash() {
+    for (name, before, after) in [
+        ("hoplog.link.created.v2.password", "", Some(true)),
+        ("hoplog.link.password-changed.v1", "", Some(true)),
+        ("hoplog.link.password-changed.v1", "\"passwordHash\":null", Some(false)),
+        ("hoplog.link.created.v2.extras", "", None),
+    ] {
+        let mut golden = read(name);
+        if !before.is_empty() {
+            let at = golden.find("\"passwordHash\"").unwrap();
+            let end = at + golden[at..].find('}').unwrap();
+            golden.replace_range(at..end, before);
+        }
+        let shown = recorded(&golden).to_cloud_event();
+        let data = &serde_json::from_str::<serde_json::Value>(&shown).unwrap()["data"];
+        assert_eq!(data.get("hasPassword").map(|has| has.as_bool().unwrap()), after, "{name}");
+        assert!(!shown.contains("argon2") && !shown.contains("passwordHash"), "{shown}");
+    }
+    // A text of somebody's that looks like one stays as it is.
+    let quoted = read("hoplog.link.created.v2").replace("Launch", "a \\\"passwordHash\\\"");
+    assert!(recorded(&quoted).to_cloud_event().starts_with(quoted.strip_suffix('}').unwrap()));
+}
+
 #[test]
 fn an_event_of_an_unknown_type_is_skipped() {
     let golden = read("hoplog.link.titled.v1");

@@ -10,16 +10,18 @@ mod code;
 mod destination;
 mod extras;
 mod labels;
+mod password;
 mod state;
 
 pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
 pub use destination::{Destination, DestinationError, ERASED_DESTINATION, URL_BYTES_MAX};
 pub use extras::{
-    Extras, LinkArchived, LinkExpiredUrlChanged, LinkExternalIdClaimed, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, QueryForwarding,
-    QueryForwardingError,
+    Extras, LinkArchived, LinkExpiredUrlChanged, LinkExternalIdClaimed, LinkPasswordChanged,
+    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged,
+    QueryForwarding, QueryForwardingError,
 };
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
+pub use password::{PasswordHash, PasswordHashError};
 pub use state::{LinkState, UnknownState};
 
 /// The identity of a link: a code is unique per domain and is never given out twice.
@@ -129,6 +131,8 @@ pub enum LinkEvent {
     QueryForwardingChanged(LinkQueryForwardingChanged),
     /// The path behind the code is forwarded, or no more.
     PathForwardingChanged(LinkPathForwardingChanged),
+    /// Visitors have to know another password, or none.
+    PasswordChanged(LinkPasswordChanged),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

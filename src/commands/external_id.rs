@@ -118,7 +118,11 @@ impl Commands {
         self.execute(key, &request, &issuer.origin(idempotency)).await
     }
 
-    async fn link_with(
+    /// The link of an owner that has an external id.
+    ///
+    /// # Errors
+    /// When the log can't be read or an event can't be understood.
+    pub async fn link_with(
         &self,
         owner: &OwnerId,
         external_id: &ExternalId,

@@ -10,9 +10,11 @@ use super::problem::Problem;
 use crate::app::AppState;
 
 mod arrival;
+mod form;
 mod list;
 
 use arrival::Patience;
+pub use form::form_field;
 pub use list::{List, ListField, object_of};
 
 /// The largest body of a request that is about one thing, in bytes.

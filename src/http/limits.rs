@@ -185,6 +185,16 @@ pub fn visitor_refused(refused: Refused) -> Response {
     response
 }
 
+/// The same with a reason, for those who are told more.
+#[must_use]
+pub fn quota_exceeded(reason: &str, after: Duration) -> Problem {
+    let after = seconds_up(after);
+    let detail = format!("{reason}; try again in {after} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+        .with_type(QUOTA_EXCEEDED)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(after))
+}
+
 /// Where a request to the API comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(IpAddr);

@@ -6,6 +6,7 @@ pub mod change;
 pub mod create;
 mod extras;
 pub mod history;
+mod password;
 pub mod read;
 pub mod request;
 pub mod reuse;

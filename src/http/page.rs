@@ -1,13 +1,17 @@
 //! The few pages that visitors (not API clients) see: a link that leads nowhere, and the
 //! preview of where a link leads. No scripts, no cookies, nothing from elsewhere.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::problem::Problem;
 
 /// Pages may show themselves and nothing more.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The one page with a form. What the form is answered with leads elsewhere, and browsers hold that against where
+/// forms may lead; to name the destination would tell it.
+const CONTENT_SECURITY_POLICY_OF_FORM: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self' https: http:; frame-ancestors 'none'";
 
 /// A problem as a page for browsers, as problem+json for everybody else.
 #[must_use]
@@ -25,6 +29,31 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
     let mut response = page(status, title, "");
     response.headers_mut().extend(problem.into_headers());
     response
+}
+
+/// Asks for the password of a link. The form goes to the address of the page, with whatever is behind the code.
+#[must_use]
+pub fn password(status: StatusCode, wrong: Option<&str>) -> Response {
+    let wrong = wrong.map(|wrong| format!("<p role=\"alert\">{wrong}</p>")).unwrap_or_default();
+    let body = format!(
+        "{wrong}<form method=\"post\"><p><label>Password <input type=\"password\" name=\"password\" \
+         required autofocus></label> <button>Go on</button></p></form>"
+    );
+    let mut response = page(status, "This short link asks for a password", &body);
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_FORM);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// Where a link leads that asks for a password, for `/{code}+`: that is told to nobody.
+#[must_use]
+pub fn preview_locked(short_url: &str, created: &str) -> Response {
+    let body = format!(
+        "<p>{}</p><p>asks for a password before it says where it leads, since {}.</p>",
+        escape(short_url),
+        escape(created)
+    );
+    page(StatusCode::OK, "This short link asks for a password", &body)
 }
 
 /// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
@@ -84,7 +113,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     #[test]
     fn a_page_keeps_what_its_problem_says_to_programs() {

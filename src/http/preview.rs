@@ -23,8 +23,10 @@ use crate::queries::resolve_link::Resolved;
 pub struct Preview {
     /// The short link.
     short_url: String,
-    /// Where it leads.
-    url: String,
+    /// Where it leads; `null`: it asks for a password first.
+    url: Option<String>,
+    /// Whether it does.
+    has_password: bool,
     /// Since when there is such a link (RFC 3339, UTC).
     created_at: String,
     /// When it ends (RFC 3339, UTC); `null`: it does not.
@@ -52,12 +54,17 @@ pub(super) async fn preview(
 ) -> Result<Response, NotServed> {
     let (Resolved { target, .. }, _) = served(app, (&request.method, address), code).await?;
     let short_url = Origin::of(app, request).short_url(&target.key.code);
+    let has_password = target.password().is_some();
     if page::wants_html(&request.headers) {
+        if has_password {
+            return Ok(page::preview_locked(&short_url, &rfc3339(target.created_at)));
+        }
         return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));
     }
     let answer = Preview {
         short_url,
-        url: target.url.as_str().to_owned(),
+        url: (!has_password).then(|| target.url.as_str().to_owned()),
+        has_password,
         created_at: rfc3339(target.created_at),
         expires_at: target.expires_at.map(rfc3339),
         redirect: target.redirect.into(),

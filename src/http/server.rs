@@ -25,6 +25,7 @@ use tower::ServiceExt;
 
 mod aside;
 mod deadline;
+mod forms;
 mod places;
 mod stall;
 
@@ -39,6 +40,7 @@ use super::limits::Peer;
 use super::method_not_allowed;
 use super::roles::wrong_role;
 use super::visit::forwarding::visit_below;
+use super::visit::password::knock_below;
 use super::visit::visit;
 use crate::app::AppState;
 use crate::config::Role;
@@ -104,6 +106,9 @@ impl Edge {
             // moved with every request, and stays as small as the redirect needs it.
             return Ok(Box::pin(self.respond_elsewhere((peer, cut), request)).await);
         }
+        if request.method() == Method::POST {
+            return Ok(Box::pin(self.knock(peer, request)).await);
+        }
         let (request, _) = request.into_parts();
         Ok(match request.method {
             _ if !self.app.roles.has(Role::Query) => {
@@ -125,6 +130,11 @@ impl Edge {
         let (mut request, body) = request.into_parts();
         if let Some(answer) = visit_below(&self.app, peer, &request).await {
             return answer;
+        }
+        match knock_below(&self.app, peer, &request).await {
+            None => {}
+            Some(Ok(knock)) => return self.open(knock, request, body).await,
+            Some(Err(answer)) => return answer,
         }
         request.extensions.insert(cut);
         request.extensions.insert(Peer(peer));

@@ -20,6 +20,7 @@ use super::path::Segment;
 use super::problem::{FieldError, Problem};
 use super::stats::{PointAnswer, SliceAnswer, StatisticsParameters, link_statistics};
 use crate::app::AppState;
+use crate::passwords::Lane;
 
 /// The body of `POST /api/shorten`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -81,7 +82,7 @@ pub async fn shorten(
     let idempotency = key.map(|key| of_request(key, &body));
     let new = parse(body, origin.host())?;
     let issuer = app.issuer(&principal, request_id);
-    let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await;
+    let made = make(&app, &issuer, &origin, idempotency.as_ref(), (new, Lane::Owner)).await;
     let made = made.map_err(|problem| problem.with_pointers(short_pointer))?;
     let answer = ShortenAnswer {
         short_url: origin.short_url(&made.link.key.code),

@@ -6,8 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+mod asked;
 pub(super) mod forwarding;
 mod not_served;
+mod pass;
+pub(super) mod password;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -39,6 +42,8 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         (status = 302, description = "where the link leads (301, 307 or 308 if the link says so), or where it leads once it has expired", headers(
             ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
         )),
+        (status = 200, description = "for browsers: the page that asks for the link's password, and sends it back by POST", body = String, content_type = "text/html"),
+        (status = 403, description = "the link asks for a password", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
@@ -77,12 +82,14 @@ async fn follow(
     request: &Parts,
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
-    let (found, now) = match served {
+    let served = match served {
         Err(NotServed::Expired(found)) => return after_end(found),
         served => served?,
     };
+    password::check(request, &served)?;
+    let (found, now) = served;
     let location = location(&found.target, (rest, request.uri.query()))?;
-    record(app, (address, now), request, &found.target).await?;
+    record(app, (address, now), (&request.method, request), &found.target).await?;
     Ok(redirect(app, &found, location)?)
 }
 
@@ -186,11 +193,11 @@ fn after_end(found: Resolved) -> Result<Response, NotServed> {
 async fn record(
     app: &App,
     (address, now): (IpAddr, DateTime<Utc>),
-    request: &Parts,
+    (method, request): (&Method, &Parts),
     target: &Arc<Target>,
 ) -> Result<(), Problem> {
     let headers = &request.headers;
-    let raw = (&request.method, request.uri.query(), headers);
+    let raw = (method, request.uri.query(), headers);
     let visit = Visit::new(Arc::clone(target), now, Some(address), raw);
     app.clicks.record(visit).await.map_err(Problem::from)
 }
@@ -212,11 +219,16 @@ fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Respon
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
+    if target.password().is_some() {
+        // Whoever has the browser next is asked again, and the destination is not told where visitors come from.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     if found.is_stale {
         // Nobody may keep for longer what may have changed already.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(STALE, HeaderValue::from_static("true"));
-    } else {
+    } else if target.password().is_none() {
         headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     }
     Ok(response)

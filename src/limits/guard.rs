@@ -1,5 +1,6 @@
 //! The limits of this process: which rules hold now, and what they decide.
 
+mod guesses;
 mod looks;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use super::meters::Meters;
 use super::rules::{ApiRequest, Rules};
 use super::who::Asker;
 use crate::ratelimit::{Charge, ChargeError, ChargeRef, Decision, Limiter};
+pub use guesses::Guess;
 pub use looks::Look;
 
 /// What is limited, and what has been counted.

@@ -16,6 +16,8 @@ pub enum Place {
     Bulk,
     /// A request with a key that does not work.
     AuthFailure,
+    /// A guess at the password of a link that is wrong.
+    WrongPassword,
     /// What other services ask about.
     Service,
     /// One route of the API.
@@ -23,13 +25,14 @@ pub enum Place {
 }
 
 /// The words for the parts, as they stand in a policy file.
-pub const WORDS: [(&str, Place); 7] = [
+pub const WORDS: [(&str, Place); 8] = [
     ("redirect", Place::Redirect),
     ("unknown-code", Place::UnknownCode),
     ("api", Place::Api),
     ("create", Place::Create),
     ("bulk", Place::Bulk),
     ("auth-failure", Place::AuthFailure),
+    ("wrong-password", Place::WrongPassword),
     ("service", Place::Service),
 ];
 

@@ -42,6 +42,7 @@ pub struct Rules {
     api: Vec<Rule>,
     bulk: Vec<Rule>,
     auth_failure: Vec<Rule>,
+    wrong_password: Vec<Rule>,
     service: Vec<Rule>,
 }
 
@@ -118,7 +119,7 @@ impl Rule {
             By::KeyOrAddress => Some(key().unwrap_or_else(address)),
             By::Owner => asker.principal.map(|one| Subject::new("owner", one.owner.as_str())),
             By::Everyone => Some(Subject::everybody("everyone")),
-            By::KeyPrefix | By::Subject => None,
+            By::KeyPrefix | By::Link | By::Subject => None,
         }
     }
 
@@ -144,6 +145,7 @@ impl Rules {
             api: at(&Place::is_of_the_api),
             bulk: voided(at(&|place| place == Place::Bulk)),
             auth_failure: at(&|place| place == Place::AuthFailure),
+            wrong_password: voided(at(&|place| place == Place::WrongPassword)),
             service: at(&|place| place == Place::Service),
             all,
         }
@@ -200,6 +202,20 @@ impl Rules {
         let rules = self.auth_failure.iter().filter(|rule| rule.is_for(method, asker));
         let subject = |rule: &Rule| match rule.by {
             By::KeyPrefix => Some(Subject::new("key-prefix", prefix)),
+            _ => rule.subject(asker),
+        };
+        owned(rules.filter_map(|rule| Some(rule.charge(subject(rule)?, 1))))
+    }
+
+    /// What a guess at the password of a link costs. It is given back if it was right.
+    pub(super) fn wrong_password(
+        &self,
+        (method, asker): (&Method, &Asker<'_>),
+        link: &str,
+    ) -> Result<Vec<Charge>, ChargeError> {
+        let rules = self.wrong_password.iter().filter(|rule| rule.is_for(method, asker));
+        let subject = |rule: &Rule| match rule.by {
+            By::Link => Some(Subject::new("link", link)),
             _ => rule.subject(asker),
         };
         owned(rules.filter_map(|rule| Some(rule.charge(subject(rule)?, 1))))

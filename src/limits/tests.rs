@@ -176,6 +176,8 @@ fn what_is_built_in_can_be_read() {
         "unknown-code",
         "auth-failure",
         "auth-failure-key",
+        "wrong-password",
+        "wrong-password-link",
     ];
     assert_eq!(names(&rules), expected);
 }

@@ -30,6 +30,8 @@ pub enum By {
     KeyOrAddress,
     /// How a key begins that does not work.
     KeyPrefix,
+    /// The link.
+    Link,
     /// What another service asks about.
     Subject,
     /// All of them together.
@@ -37,12 +39,13 @@ pub enum By {
 }
 
 /// The words, as they stand in a policy file.
-pub(super) const WORDS: [(&str, By); 7] = [
+pub(super) const WORDS: [(&str, By); 8] = [
     ("address", By::Address),
     ("key", By::Key),
     ("owner", By::Owner),
     ("key-or-address", By::KeyOrAddress),
     ("key-prefix", By::KeyPrefix),
+    ("link", By::Link),
     ("subject", By::Subject),
     ("everyone", By::Everyone),
 ];

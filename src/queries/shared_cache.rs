@@ -4,7 +4,7 @@
 //!
 //! | key | value | version |
 //! |---|---|---|
-//! | `hoplog:<log>:l3.3:<domain>/<code>` | a link, see [`entry`] and the cache's `shared` | the last event of topic LINKS that it accounts for |
+//! | `hoplog:<log>:l3.4:<domain>/<code>` | a link, see [`entry`] and the cache's `shared` | the last event of topic LINKS that it accounts for |
 //! | `hoplog:<log>:c1.1:<domain>/<code>` | its clicks so far | the last event of topic CLICKS that they account for |
 //!
 //! A position means nothing in another log, so a log's entries are its own. The numbers behind the

@@ -10,6 +10,7 @@ use crate::support::{NewLink, Server};
 /// Every operation that other programs were promised.
 const PROMISED: &[(&str, &str)] = &[
     ("get", "/{code}"),
+    ("post", "/{code}"),
     ("get", "/{code}+"),
     ("get", "/{code}.qr"),
     ("post", "/api/v1/links"),

@@ -7,7 +7,7 @@ use super::*;
 use crate::golden;
 
 /// What the golden events say that could name a person.
-const PERSONAL: [&str; 9] = [
+const PERSONAL: [&str; 10] = [
     "example.com",
     "utm_source",
     "Launch",
@@ -17,6 +17,7 @@ const PERSONAL: [&str; 9] = [
     "crm:",
     "9f86d081884c7d65",
     "req-7Hq2",
+    "argon2id",
 ];
 
 /// What of an envelope is never touched.

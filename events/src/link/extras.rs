@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, ShortCode};
+use super::{Destination, LinkEvent, PasswordHash, ShortCode};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::envelope::may_lack_hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Extras {
     /// Before this instant it is answered as if there were no such link.
@@ -28,6 +29,9 @@ pub struct Extras {
     /// Whether the path behind the code goes behind that of the destination.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forward_path: bool,
+    /// The hash of what visitors have to know. Only the log itself has it.
+    #[serde(default, rename = "passwordHash", skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordHash>,
 }
 
 /// How the query of a visitor's request is added to the destination's.
@@ -96,6 +100,7 @@ impl Extras {
             LinkEvent::Unarchived(_) => self.archived = false,
             LinkEvent::QueryForwardingChanged(change) => self.forward_query = change.forward_query,
             LinkEvent::PathForwardingChanged(change) => self.forward_path = change.forward_path,
+            LinkEvent::PasswordChanged(change) => self.password.clone_from(&change.password),
             // What people wrote in it is gone; the rest is of no use any more.
             LinkEvent::Erased(_) => *self = Self::default(),
             _ => {}
@@ -141,6 +146,16 @@ pub struct LinkQueryForwardingChanged {
 pub struct LinkPathForwardingChanged {
     /// Whether it goes behind that of the destination.
     pub forward_path: bool,
+}
+
+/// Visitors have to know another password, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::envelope::may_lack_hash)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkPasswordChanged {
+    /// The hash of the one that they have to know now; `null`: none. Only the log itself has it.
+    #[serde(rename = "passwordHash")]
+    pub password: Option<PasswordHash>,
 }
 
 /// Whoever has an external id has it alone. This is on the stream that stands for the id of one owner, and says

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use hoplog_events::link::{
     Extras, LinkArchived, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
     LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged, LinkNoted,
-    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkState, LinkTagged, LinkTitled,
-    LinkUnarchived, LinkValidFromChanged, QueryForwarding, Tags,
+    LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkState,
+    LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged, QueryForwarding, Tags,
 };
 use serde_json::json;
 
@@ -80,9 +80,10 @@ pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
 /// cleared.
 pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     let over = "https://example.com/over";
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNo";
     let extras = json!({
         "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true,
-        "forwardQuery": "append", "forwardPath": true,
+        "forwardQuery": "append", "forwardPath": true, "passwordHash": hash,
     });
     world.link("a", "2026-01-01T00:00:00Z", extras).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
@@ -92,6 +93,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         archived: true,
         forward_query: Some(QueryForwarding::Append),
         forward_path: true,
+        password: hash.parse().ok(),
     };
     assert_eq!(world.row("a").await.extras, all);
     assert!(world.row("b").await.extras.is_empty());
@@ -99,11 +101,14 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     world.change("a", LinkUnarchived {}).await;
     world.change("a", LinkQueryForwardingChanged { forward_query: None }).await;
     world.change("a", LinkPathForwardingChanged { forward_path: false }).await;
+    world.change("a", LinkPasswordChanged { password: None }).await;
+    world.change("b", LinkPasswordChanged { password: hash.parse().ok() }).await;
     world.change("b", LinkExpiredUrlChanged { expired_url: over.parse().ok() }).await;
     world.change("b", LinkArchived {}).await;
     let left = Extras { expired_url: over.parse().ok(), ..Extras::default() };
     assert_eq!(world.row("a").await.extras, left);
-    assert_eq!(world.row("b").await.extras, Extras { archived: true, ..left });
+    let (archived, password) = (true, hash.parse().ok());
+    assert_eq!(world.row("b").await.extras, Extras { archived, password, ..left });
     world.change("b", LinkDeleted {}).await;
     world.change("b", LinkErased {}).await;
     assert!(world.row("b").await.extras.is_empty());

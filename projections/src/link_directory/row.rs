@@ -79,7 +79,8 @@ impl LinkRow {
             | LinkEvent::Archived(_)
             | LinkEvent::Unarchived(_)
             | LinkEvent::QueryForwardingChanged(_)
-            | LinkEvent::PathForwardingChanged(_) => {}
+            | LinkEvent::PathForwardingChanged(_)
+            | LinkEvent::PasswordChanged(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

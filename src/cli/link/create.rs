@@ -40,7 +40,7 @@ impl Create {
         json: bool,
         out: &mut Out,
     ) -> Result<(), CliError> {
-        let link = client.post(&["links"], &self.body()).await?;
+        let link = client.post(&["links"], &self.body()?).await?;
         if json {
             return Ok(print_json(&link, out)?);
         }
@@ -48,8 +48,8 @@ impl Create {
         warn(&link, &mut io::stderr())
     }
 
-    pub(super) fn body(self) -> Value {
-        let mut body = self.fields.body();
+    pub(super) fn body(self) -> Result<Value, CliError> {
+        let mut body = self.fields.body()?;
         body.insert("url".to_owned(), self.url.into());
         if let Some(alias) = self.alias {
             body.insert("alias".to_owned(), alias.into());
@@ -61,7 +61,7 @@ impl Create {
                 body.insert(name.to_owned(), true.into());
             }
         }
-        body.into()
+        Ok(body.into())
     }
 }
 

@@ -37,13 +37,14 @@ enum Clearable {
     ValidFrom,
     ExpiredUrl,
     ForwardQuery,
+    Password,
     Utm,
 }
 
 impl Edit {
     /// A merge patch: `null` clears a field.
     pub(super) fn patch(self) -> Result<Value, CliError> {
-        let (mut patch, mut cleared) = (self.fields.body(), Map::new());
+        let (mut patch, mut cleared) = (self.fields.body()?, Map::new());
         if let Some(url) = self.url {
             patch.insert("url".to_owned(), url.into());
         }
@@ -85,6 +86,7 @@ impl Clearable {
             Clearable::ValidFrom => &["validFrom"],
             Clearable::ExpiredUrl => &["expiredUrl"],
             Clearable::ForwardQuery => &["forwardQuery"],
+            Clearable::Password => &["password"],
             Clearable::Utm => &["utm"],
         }
     }

@@ -1,7 +1,16 @@
 //! What both a new and an old link can be given.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::{Map, Value};
+
+use crate::cli::error::{CliError, input};
+
+/// What is read of a file with a password, in bytes: more than any has.
+const LINE_BYTES_MAX: u64 = 4 * 1024;
 
 /// What both a new and an old link can be given.
 #[derive(Debug, Args)]
@@ -39,6 +48,10 @@ pub(super) struct Fields {
     /// Whether paths behind the code go behind the destination: true or false
     #[arg(long, value_name = "BOOL")]
     forward_path: Option<bool>,
+    /// The file with the password that visitors have to know, in its first line; - reads standard input. Never an argument: those are
+    /// seen by others
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
     #[command(flatten)]
     utm: Utm,
 }
@@ -82,7 +95,8 @@ impl Utm {
 
 impl Fields {
     /// The fields that were given.
-    pub(super) fn body(self) -> Map<String, Value> {
+    pub(super) fn body(self) -> Result<Map<String, Value>, CliError> {
+        let password = self.password_file.map(|file| password(&file)).transpose()?;
         let given = [
             ("expiresIn", self.expires_in.map(Value::from)),
             ("expiresAt", self.expires_at.map(Value::from)),
@@ -95,9 +109,24 @@ impl Fields {
             ("expiredUrl", self.expired_url.map(Value::from)),
             ("forwardQuery", self.forward_query.map(Value::from)),
             ("forwardPath", self.forward_path.map(Value::from)),
+            ("password", password.map(Value::from)),
             ("utm", self.utm.body()),
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        given.collect()
+        Ok(given.collect())
     }
+}
+
+/// The first line of a file, or of standard input. Whether it can be a password is for the server to say.
+fn password(file: &Path) -> Result<String, CliError> {
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| input(file, &error))?)
+    };
+    let mut line = String::new();
+    let mut lines = BufReader::new(source.take(LINE_BYTES_MAX));
+    lines.read_line(&mut line).map_err(|error| input(file, &error))?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

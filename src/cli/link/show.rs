@@ -33,9 +33,12 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
             writeln!(out, "{name:<10}  {value}")?;
         }
     }
-    for (name, field) in [("archived", "archived"), ("forwards", "forwardPath")] {
+    for (name, field, value) in [
+        ("archived", "archived", "yes"),
+        ("password", "hasPassword", "asked for"),
+        ("forwards", "forwardPath", "paths behind the code"),
+    ] {
         if link[field] == true {
-            let value = if name == "archived" { "yes" } else { "paths behind the code" };
             writeln!(out, "{name:<10}  {value}")?;
         }
     }

@@ -20,7 +20,24 @@ fn a_new_link_has_the_fields_that_were_given_and_no_others() {
         "archived": true, "validFrom": "2030-01-01T00:00:00Z", "expiredUrl": "https://e.com/over",
         "forwardQuery": "append", "forwardPath": true, "utm": {"source": "s", "term": "t"},
     });
-    assert_eq!(create.body(), body);
+    assert_eq!(create.body().unwrap(), body);
+}
+
+#[test]
+fn a_password_is_the_first_line_of_a_file_and_no_argument() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = format!("link create https://e.com/ --password-file {}", file.path().display());
+    for text in [" open sesame \r\nmore\n", " open sesame \n", " open sesame "] {
+        std::fs::write(file.path(), text).unwrap();
+        let Action::Create(create) = action(&line) else { panic!("not a create") };
+        assert_eq!(create.body().unwrap()["password"], " open sesame ");
+    }
+    let Action::Edit(edit) = action("link edit a --password-file /no/such/file") else {
+        panic!("not an edit")
+    };
+    assert!(edit.patch().unwrap_err().to_string().contains("/no/such/file"));
+    let Action::Edit(edit) = action("link edit a --clear password") else { panic!("not an edit") };
+    assert_eq!(edit.patch().unwrap(), json!({ "password": null }));
 }
 
 #[test]

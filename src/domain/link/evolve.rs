@@ -55,7 +55,8 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::Archived(_)
         | LinkEvent::Unarchived(_)
         | LinkEvent::QueryForwardingChanged(_)
-        | LinkEvent::PathForwardingChanged(_) => {}
+        | LinkEvent::PathForwardingChanged(_)
+        | LinkEvent::PasswordChanged(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;

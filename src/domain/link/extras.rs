@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, QueryForwarding,
+    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkPasswordChanged,
+    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged,
+    PasswordHash, QueryForwarding,
 };
 
 use super::decide::{changed, check_destination};
@@ -23,6 +24,8 @@ pub struct EditExtras {
     pub forward_query: Option<Option<QueryForwarding>>,
     /// Whether paths behind the code shall be forwarded.
     pub forward_path: Option<bool>,
+    /// What visitors shall have to know.
+    pub password: Option<Option<PasswordHash>>,
 }
 
 /// Whether a new link may have these.
@@ -68,6 +71,10 @@ pub(super) fn decide(
     if let Some(forward_path) = changed(edit.forward_path.as_ref(), &extras.forward_path) {
         let change = LinkPathForwardingChanged { forward_path: *forward_path };
         events.push(LinkEvent::PathForwardingChanged(change));
+    }
+    if let Some(password) = changed(edit.password.as_ref(), &extras.password) {
+        let password = password.clone();
+        events.push(LinkEvent::PasswordChanged(LinkPasswordChanged { password }));
     }
     Ok(events)
 }

@@ -68,6 +68,8 @@ pub struct LinkAnswer {
     pub forward_query: Option<&'static str>,
     /// Whether paths behind the code are forwarded.
     pub forward_path: bool,
+    /// Whether visitors have to know a password. Nobody is told which.
+    pub has_password: bool,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -170,6 +172,7 @@ impl LinkAnswer {
             archived: link.extras.archived,
             forward_query: link.extras.forward_query.map(QueryForwarding::name),
             forward_path: link.extras.forward_path,
+            has_password: link.extras.password.is_some(),
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use hoplog_events::position::Position;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,7 +28,8 @@ use crate::http::headers::{
 use crate::http::limits::ClientAddress;
 use crate::http::limits::links::charge_links;
 use crate::http::origin::Origin;
-use crate::http::problem::Problem;
+use crate::http::problem::{FieldError, Problem};
+use crate::passwords::Lane;
 use crate::ratelimit::Outcome;
 
 /// Links in one request at most.
@@ -35,6 +37,9 @@ pub const BULK_LINKS_MAX: usize = 10_000;
 
 /// The list in the body.
 const LINKS: ListField = ListField { name: "links", items_max: BULK_LINKS_MAX };
+
+/// Links with a password in one request at most: they are hashed one after the other, at about 15 ms each.
+pub const BULK_PASSWORDS_MAX: usize = 1_000;
 
 /// Links that are made at the same time: enough to fill the log's groups.
 const CONCURRENCY: usize = 512;
@@ -94,10 +99,11 @@ pub async fn create_links(
 ) -> Result<Response, Response> {
     let List { items: links, fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
     fields.finish().map_err(|errors| Problem::validation(errors).into_response())?;
+    let turns = in_turn(&links).map_err(IntoResponse::into_response)?;
     let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
     let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
-    let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(in_turn(links))
+    let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(turns)
         .map(|places| async move {
             let mut done = Vec::with_capacity(places.len());
             for place in places {
@@ -122,16 +128,23 @@ pub async fn create_links(
 #[serde(rename_all = "camelCase")]
 struct Named {
     external_id: Option<String>,
+    password: Option<IgnoredAny>,
 }
 
 /// The places of the links, those with the same external id together: they are made in their order, so that the
 /// last of them is what stays. All others can be made at the same time.
-fn in_turn(links: &[&RawValue]) -> Vec<Vec<usize>> {
+fn in_turn(links: &[&RawValue]) -> Result<Vec<Vec<usize>>, Problem> {
+    let mut passwords = 0;
     let mut turns: Vec<Vec<usize>> = Vec::with_capacity(links.len());
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (place, link) in links.iter().enumerate() {
         // What can't be read is refused when its turn comes.
         let named = serde_json::from_str::<Named>(link.get()).ok();
+        // Where a field stands twice, or something else is wrong, it may yet have one.
+        passwords += usize::from(match &named {
+            Some(named) => named.password.is_some(),
+            None => link.get().contains("\"password\""),
+        });
         let turn = match named.and_then(|named| named.external_id) {
             Some(external_id) => *seen.entry(external_id).or_insert(turns.len()),
             None => turns.len(),
@@ -141,7 +154,14 @@ fn in_turn(links: &[&RawValue]) -> Vec<Vec<usize>> {
             None => turns.push(vec![place]),
         }
     }
-    turns
+    if passwords > BULK_PASSWORDS_MAX {
+        let detail = format!(
+            "{passwords} links have a password; allowed are {BULK_PASSWORDS_MAX} in one request"
+        );
+        let (pointer, code) = ("/links".to_owned(), "too_many_passwords");
+        return Err(Problem::validation(vec![FieldError { pointer, code, detail }]));
+    }
+    Ok(turns)
 }
 
 /// The results in the order of the places.
@@ -212,7 +232,7 @@ async fn try_create_one(
     }
     let new = NewLink::parse(&mut fields, origin.host());
     fields.finish().map_err(Problem::validation)?;
-    let made = make(app, issuer, origin, idempotency.as_ref(), new).await?;
+    let made = make(app, issuer, origin, idempotency.as_ref(), (new, Lane::Bulk)).await?;
     let status = made.status();
     let link = LinkAnswer::new(made.link, made.totals, origin, issuer.now);
     let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);

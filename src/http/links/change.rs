@@ -6,17 +6,20 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use hoplog_events::link::PasswordHash;
 use hoplog_events::position::Version;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{self, RefOr};
 use utoipa::{IntoParams, IntoResponses};
 
 use super::answer::{LinkAnswer, respond};
+use super::password;
 use super::request::{LinkPatch, LinkPatchBody};
 use crate::accounts::Principal;
 use crate::app::{App, AppState};
 use crate::commands::{IdempotencyKey, Issuer};
 use crate::domain::link::LinkCommand;
+use crate::domain::password::Password;
 use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
@@ -25,6 +28,8 @@ use crate::http::headers::{HOPLOG_POSITION, Idempotency, IfMatch, RequestId, asc
 use crate::http::origin::Origin;
 use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
+use crate::passwords::Lane;
+use crate::queries::QueryFailure;
 
 /// Who changes something, in which request, and on what condition.
 pub struct Change {
@@ -113,11 +118,32 @@ impl Change {
         command: LinkCommand,
     ) -> Result<Response, Problem> {
         let (outcome, origin) = self.execute(app, code, what, command).await?;
-        // The change is made: an answer without the number of clicks is better than an error.
-        let totals = app.totals_of(&outcome.link.key).await.unwrap_or_default();
-        let answer = LinkAnswer::new(outcome.link, totals, &origin, app.clock.now());
-        Ok(respond(StatusCode::OK, answer, Some(outcome.position)))
+        Ok(tell(app, outcome, &origin).await)
     }
+
+    /// The hash of a password that a link is to have. What it has now is asked for to change nothing where it
+    /// is the same: who can't be asked is done without.
+    async fn hash(
+        &self,
+        app: &App,
+        code: &str,
+        password: &Password,
+    ) -> Result<PasswordHash, Problem> {
+        let link = app.find_link(&link_key(code)?, &self.principal.requester()).await;
+        let before = match link {
+            Ok(link) => link.extras.password,
+            Err(QueryFailure::NotFound) => return Err(Problem::link_not_found()),
+            Err(_) => None,
+        };
+        password::hash(app, Lane::Owner, password, before).await
+    }
+}
+
+/// The change is made: an answer without the number of clicks is better than an error.
+async fn tell(app: &App, outcome: Outcome, origin: &Origin) -> Response {
+    let totals = app.totals_of(&outcome.link.key).await.unwrap_or_default();
+    let answer = LinkAnswer::new(outcome.link, totals, origin, app.clock.now());
+    respond(StatusCode::OK, answer, Some(outcome.position))
 }
 
 /// Changes some properties of a link (merge patch; `null` clears).
@@ -133,12 +159,21 @@ pub async fn edit_link(
     Segment(code): Segment,
     body: JsonObject,
 ) -> Result<Response, Problem> {
-    let what = serde_json::to_string(&body.0).unwrap_or_default();
+    let what = password::spelled(&body.0);
     let mut fields = body.into_fields();
     let patch = LinkPatch::parse(&mut fields);
     fields.finish().map_err(Problem::validation)?;
-    let edit = patch.into_edit(app.clock.now());
-    change.answer(&app, &code, &what, LinkCommand::Edit(Box::new(edit))).await
+    let Some(password) = patch.password().cloned() else {
+        let edit = patch.into_edit(app.clock.now(), None);
+        return change.answer(&app, &code, &what, LinkCommand::Edit(Box::new(edit))).await;
+    };
+    let hash = change.hash(&app, &code, &password).await?;
+    let edit = LinkCommand::Edit(Box::new(patch.into_edit(app.clock.now(), Some(hash))));
+    let (outcome, origin) = change.execute(&app, &code, &what, edit).await?;
+    if outcome.repeated {
+        password::check_repeated(&app, Lane::Owner, &password, &outcome.link).await?;
+    }
+    Ok(tell(&app, outcome, &origin).await)
 }
 
 /// Deletes a link. Its code stays taken for ever.

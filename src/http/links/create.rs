@@ -8,6 +8,7 @@ use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde_json::Value;
 
 use super::answer::{LinkAnswer, respond};
+use super::password;
 use super::request::{LinkPatch, NewLink, NewLinkBody};
 use super::reuse::find_or_create;
 use crate::app::{App, AppState};
@@ -21,6 +22,7 @@ use crate::http::body::JsonObject;
 use crate::http::headers::{Idempotency, RequestId};
 use crate::http::origin::Origin;
 use crate::http::problem::Problem;
+use crate::passwords::Lane;
 use crate::queries::resolve_link::Era;
 
 /// Creates a link.
@@ -50,16 +52,16 @@ pub async fn create_link(
     let new = NewLink::parse(&mut fields, origin.host());
     fields.finish().map_err(Problem::validation)?;
     let issuer = app.issuer(&principal, request_id);
-    let made = make(&app, &issuer, &origin, idempotency.as_ref(), new).await?;
+    let made = make(&app, &issuer, &origin, idempotency.as_ref(), (new, Lane::Owner)).await?;
     let status = made.status();
     let answer = LinkAnswer::new(made.link, made.totals, &origin, issuer.now);
     Ok(respond(status, answer, made.position))
 }
 
-/// The request under its key, in one fixed spelling (the fields of a JSON object are sorted).
+/// The request under its key.
 #[must_use]
 pub fn of_request(key: String, body: &serde_json::Map<String, Value>) -> IdempotencyKey {
-    IdempotencyKey { key, request: serde_json::to_string(body).unwrap_or_default() }
+    IdempotencyKey { key, request: password::spelled(body) }
 }
 
 /// A link that was made or found.
@@ -88,7 +90,7 @@ impl Made {
 }
 
 /// Makes a link, or finds one where that will do. `None` for `new`: the mistakes are reported
-/// already.
+/// already. `lane`: where its password is hashed.
 ///
 /// # Errors
 /// What the client has to know.
@@ -97,9 +99,32 @@ pub async fn make(
     issuer: &Issuer,
     origin: &Origin,
     idempotency: Option<&IdempotencyKey>,
-    new: Option<NewLink>,
+    (new, lane): (Option<NewLink>, Lane),
 ) -> Result<Made, Problem> {
-    let new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
+    let mut new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
+    let Some(password) = new.password.take() else {
+        return make_hashed(app, issuer, origin, idempotency, new).await;
+    };
+    let before = match (&new.update, &new.external_id) {
+        (Some(_), Some(id)) => app.commands.link_with(&issuer.owner, id).await?,
+        _ => None,
+    };
+    let before = before.and_then(|link| link.extras.password);
+    new.extras.password = Some(password::hash(app, lane, &password, before).await?);
+    let made = make_hashed(app, issuer, origin, idempotency, new).await?;
+    if made.repeated {
+        password::check_repeated(app, lane, &password, &made.link).await?;
+    }
+    Ok(made)
+}
+
+async fn make_hashed(
+    app: &App,
+    issuer: &Issuer,
+    origin: &Origin,
+    idempotency: Option<&IdempotencyKey>,
+    new: NewLink,
+) -> Result<Made, Problem> {
     let may_reuse = new.reuse && new.alias.is_none();
     if may_reuse && let Some(made) = made_before(app, issuer, idempotency).await? {
         return Ok(made);
@@ -136,7 +161,8 @@ async fn upsert(
 ) -> Result<Made, Problem> {
     let external_id = wanted.external_id.clone();
     let external_id = external_id.ok_or_else(|| Problem::validation(Vec::new()))?;
-    let (era, edit) = (app.links.era(), update.into_edit(issuer.now));
+    let edit = update.into_edit(issuer.now, wanted.extras.password.clone());
+    let era = app.links.era();
     let upsert = app.commands.upsert_link(issuer, host, idempotency, (&external_id, wanted), edit);
     let (outcome, updated) = match upsert.await? {
         Upserted::Created(outcome) => (outcome, false),

@@ -15,6 +15,8 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         archived: fields.flag("archived"),
         forward_query: fields.optional("forwardQuery"),
         forward_path: fields.flag("forwardPath"),
+        // It is hashed when all else is known to be right.
+        password: None,
     }
 }
 
@@ -27,6 +29,7 @@ pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
         archived: fields.patch_flag("archived"),
         forward_query: fields.patch("forwardQuery").nested(),
         forward_path: fields.patch_flag("forwardPath"),
+        password: None,
     }
 }
 

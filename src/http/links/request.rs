@@ -4,16 +4,18 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, ExternalId, Extras, Note, RedirectStatus, Tag, Tags, Title,
+    Destination, ExternalId, Extras, Note, PasswordHash, RedirectStatus, Tag, Tags, Title,
 };
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::extras;
+use super::password::PASSWORD;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
-use crate::domain::link::EditLink;
+use crate::domain::link::{EditExtras, EditLink};
+use crate::domain::password::Password;
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -60,6 +62,9 @@ pub struct NewLinkBody {
     forward_query: Option<String>,
     /// Whether `/{code}/more` leads to what is at `more` behind the destination.
     forward_path: Option<bool>,
+    /// What visitors have to know: 1 to 128 characters. It is kept as a hash, and in no answer.
+    #[schema(format = Password, min_length = 1, max_length = 128)]
+    password: Option<String>,
     /// Campaign fields to set in the destination.
     utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
@@ -108,6 +113,8 @@ pub struct NewLink {
     pub external_id: Option<ExternalId>,
     /// What most links do without.
     pub extras: Extras,
+    /// What visitors shall have to know.
+    pub password: Option<Password>,
     /// Whether an existing link will do.
     pub reuse: bool,
     /// What is wanted of the link that has the external id, if it is to be changed.
@@ -130,6 +137,10 @@ impl NewLink {
         if reuse && update.is_some() {
             fields.wrong("reuse", "conflict", "can't be given together with upsert");
         }
+        let password = fields.optional(PASSWORD);
+        if reuse && password.is_some() {
+            fields.wrong("reuse", "conflict", "can't be given together with password");
+        }
         Some(Self {
             redirect: redirect(fields).unwrap_or_default(),
             title: fields.optional("title"),
@@ -137,6 +148,7 @@ impl NewLink {
             note: fields.optional("note"),
             external_id,
             extras: extras::of_new(fields),
+            password,
             reuse,
             update,
             alias,
@@ -177,6 +189,9 @@ pub struct LinkPatchBody {
     forward_query: Option<String>,
     /// Whether paths behind the code are forwarded; `null`: they aren't.
     forward_path: Option<bool>,
+    /// What visitors have to know from now on; `null`: nothing.
+    #[schema(format = Password, min_length = 1, max_length = 128)]
+    password: Option<String>,
     /// Campaign fields to change in the destination; `null`: they are removed, one or all.
     utm: Option<UtmBody>,
 }
@@ -186,6 +201,8 @@ pub struct LinkPatchBody {
 pub struct LinkPatch {
     /// When it shall end.
     expiry: Patch<Expiry>,
+    /// What visitors shall have to know.
+    password: Patch<Password>,
     /// All else.
     edit: EditLink,
 }
@@ -213,15 +230,26 @@ impl LinkPatch {
             extras: extras::of_patch(fields),
             utm: extras::utm(fields),
         };
-        Self { expiry, edit }
+        Self { expiry, password: fields.patch(PASSWORD), edit }
     }
 
-    /// The edit that a command of `now` makes of it.
+    /// The password that is to be set, if there is one.
     #[must_use]
-    pub fn into_edit(self, now: DateTime<Utc>) -> EditLink {
+    pub fn password(&self) -> Option<&Password> {
+        if let Patch::Set(password) = &self.password { Some(password) } else { None }
+    }
+
+    /// The edit that a command of `now` makes of it. `password`: the hash of the one that is to be set.
+    #[must_use]
+    pub fn into_edit(self, now: DateTime<Utc>, password: Option<PasswordHash>) -> EditLink {
         let expires_at =
             self.expiry.nested().map(|expiry| expiry.map(|expiry| expiry.instant(now)));
-        EditLink { expires_at, ..self.edit }
+        let password = match self.password {
+            Patch::Clear => Some(None),
+            Patch::Keep | Patch::Set(_) => password.map(Some),
+        };
+        let extras = EditExtras { password, ..self.edit.extras };
+        EditLink { expires_at, extras, ..self.edit }
     }
 }
 

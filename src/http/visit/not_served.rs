@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use super::asked::asked;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
 use crate::http::problem::Problem;
@@ -16,6 +17,8 @@ pub(in crate::http) enum NotServed {
     Problem(Problem),
     /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
     Expired(Resolved),
+    /// They have to know a password: nothing was said yet, or nothing right.
+    Asked(Problem),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
@@ -25,6 +28,7 @@ impl NotServed {
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
             Self::Expired(_) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Asked(problem) => asked(problem, headers),
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }

@@ -32,6 +32,7 @@ impl Rules {
             (Place::UnknownCode, &self.unknown_code),
             (Place::Bulk, &self.bulk),
             (Place::AuthFailure, &self.auth_failure),
+            (Place::WrongPassword, &self.wrong_password),
         ];
         for (place, rules) in parts {
             let rules: Vec<&Rule> = rules.iter().collect();

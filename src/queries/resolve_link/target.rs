@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, Extras, LinkKey, LinkState, OwnerId, RedirectStatus};
+use hoplog_events::link::{
+    Destination, Extras, LinkKey, LinkState, OwnerId, PasswordHash, RedirectStatus,
+};
 use hoplog_events::position::Version;
 use hoplog_projections::link_directory::LinkRow;
 use quick_cache::Equivalent;
@@ -32,6 +34,14 @@ pub struct Target {
     pub created_at: DateTime<Utc>,
     /// How many events it is the sum of.
     pub version: Version,
+}
+
+impl Target {
+    /// The hash of what visitors have to know.
+    #[must_use]
+    pub fn password(&self) -> Option<&PasswordHash> {
+        self.extras.as_ref()?.password.as_ref()
+    }
 }
 
 impl From<Link> for Target {

@@ -1,8 +1,9 @@
 //! From when on a link is served, where it leads afterwards, and whether lists have it.
 
 use hoplog_events::link::{
-    LinkArchived, LinkExpiredUrlChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged,
-    LinkUnarchived, LinkValidFromChanged, QueryForwarding,
+    LinkArchived, LinkExpiredUrlChanged, LinkPasswordChanged, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged, PasswordHash,
+    QueryForwarding,
 };
 
 use super::*;
@@ -116,6 +117,27 @@ fn forwarding_is_switched_on_and_off() {
     given([created(), query(append), path(true)])
         .when(to(None, false))
         .then([query(None), path(false)]);
+}
+
+#[test]
+fn a_password_is_set_changed_and_removed() {
+    let hash = |salt: &str| -> PasswordHash { format!("$argon2id${salt}$aGFzaA").parse().unwrap() };
+    let changed = |password: Option<PasswordHash>| {
+        LinkEvent::PasswordChanged(LinkPasswordChanged { password })
+    };
+    let to = |password| edit(|edit| edit.extras.password = Some(password));
+    let (one, other) = (Some(hash("one")), Some(hash("other")));
+    given([created()]).when(to(one.clone())).then([changed(one.clone())]);
+    given([created(), changed(one.clone())]).when(to(one.clone())).then([]);
+    given([created(), changed(one.clone())]).when(to(other.clone())).then([changed(other)]);
+    given([created(), changed(one.clone())]).when(to(None)).then([changed(None)]);
+    given([created()]).when(to(None)).then([]);
+    let extras = Extras { password: one.clone(), ..Extras::default() };
+    let create = LinkCommand::Create(Box::new(CreateLink { extras, ..new_link() }));
+    let with_one = decide(None, &request(create)).unwrap().remove(0);
+    given([with_one.clone()]).when(to(one)).then([]);
+    let link = replay(&key(), [(&with_one, t(0)), (&deleted(), t(0)), (&erased(), t(0))]);
+    assert_eq!(link.unwrap().extras.password, None, "what people chose is gone");
 }
 
 /// Campaign fields are set in the destination that the link has, or gets with the same edit.
