@@ -23,7 +23,7 @@ use sqlx::{AssertSqlSafe, Executor, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::CellRef;
-use super::{DatabaseError, Purpose, Row, Rows, Value};
+use super::{DatabaseError, Purpose, Row, Rows, Value, text_index};
 pub(crate) use snapshot::Snapshot;
 
 /// Connections of each pool of readers; each is a thread.
@@ -276,7 +276,8 @@ impl Transaction {
 
     /// Runs several statements without parameters: the definition of tables.
     pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(self.connection()?).await?;
+        let sql = text_index::for_sqlite(&render(sql));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await?;
         Ok(())
     }
 
@@ -295,6 +296,12 @@ impl Transaction {
 /// Writes the few words that differ between databases.
 fn render(sql: &str) -> String {
     sql.replace("{clustered}", "without rowid")
+        .replace("{numbered}", "integer primary key")
+        .replace("{filled}", "")
+        .replace(
+            "{numbers in $1}",
+            "(select cast(value as integer) as number from json_each('[' || $1 || ']'))",
+        )
         .replace("{by_month}", "without rowid")
         .replace("{, month}", "")
         .replace("{bytes}", "blob")

@@ -6,6 +6,7 @@ use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
 use super::NAME;
+use super::list::FEW;
 use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
 use crate::checkpoint::{AsOf, as_of};
 use crate::database::{DatabaseError, Row, Value};
@@ -21,11 +22,19 @@ pub(super) const SAME_URL: &str = "(substr(l.url, 1, 500) = substr(?, 1, 500) an
 pub struct LinkDirectory {
     pub(super) tables: Tables,
     progress: watch::Receiver<Progress>,
+    /// How many links are few.
+    pub(super) few: i64,
 }
 
 impl LinkDirectory {
     pub(crate) fn new(tables: Tables, progress: watch::Receiver<Progress>) -> Self {
-        Self { tables, progress }
+        Self { tables, progress, few: FEW }
+    }
+
+    /// The same for so few that a test has more.
+    #[cfg(test)]
+    pub(crate) fn with_few(self, few: i64) -> Self {
+        Self { few, ..self }
     }
 
     /// The last event of topic LINKS that the tables of every partition account for. A link that is not found

@@ -126,6 +126,7 @@ impl PostgresOptions {
         if encoding != "UTF8" {
             return Err(refused(format!("the database's encoding has to be UTF8, not {encoding}")));
         }
+        extend(connection).await;
         let Some(schema) = &self.schema else { return Ok(()) };
         let sql = "select 1 from pg_namespace where nspname = $1";
         if sqlx::query(sql).bind(schema).fetch_optional(&mut *connection).await?.is_none() {
@@ -133,6 +134,19 @@ impl PostgresOptions {
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
         }
         Ok(())
+    }
+}
+
+/// The extension that parts of texts are found with. Not every user may make it; then searches look
+/// at all links, and are as right.
+async fn extend(connection: &mut PgConnection) {
+    let sql = "create extension if not exists pg_trgm schema public";
+    if let Err(error) = sqlx::query(sql).execute(connection).await {
+        tracing::warn!(
+            %error,
+            "searches of links are slow without the extension pg_trgm: let an administrator create it \
+             in this database, then start again"
+        );
     }
 }
 

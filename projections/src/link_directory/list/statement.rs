@@ -1,0 +1,264 @@
+//! The statements that read a page.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
+
+use super::order::{Order, Place};
+use super::{Archived, LinkFilter, LinkSort, Listed, Validity};
+use crate::click_statistics::ClickTotals;
+use crate::database::{DatabaseError, Row, Value};
+use crate::link_directory::queries::SAME_URL;
+use crate::link_directory::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
+
+const LINKS: &str = "{link_directory.links} l";
+const TOTALS: &str = "left join {click_statistics.totals} t on t.link = l.link";
+
+/// The links that were clicked: in the order of an index.
+const CLICKS: &str = "t.humans + t.bots";
+
+/// Those that were not.
+const UNCLICKED: &str = "not exists (select 1 from {click_statistics.totals} c \
+    where c.link = l.link and c.humans + c.bots > 0)";
+
+const TAGGED: &str = "l.link in (select link from {link_directory.tags} where tag = ?)";
+const TAGGED_ROW: &str =
+    "(select count(*) from {link_directory.tags} x where x.link = l.link and x.tag = ?) > 0";
+
+const TEXT: &str = "(lower(l.code) like ? escape '!' or lower(l.url) like ? escape '!' \
+    or lower(l.title) like ? escape '!')";
+
+/// A statement for a page, or a part of it. Parameters are numbered as they are added.
+pub(super) struct Statement {
+    from: String,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+    /// What is sorted by: a value and the link.
+    by: (&'static str, &'static str),
+    /// Whether that value is the same in all rows.
+    is_one_value: bool,
+    direction: &'static str,
+    pub(super) is_numeric: bool,
+    /// Whether the database may choose an index for a condition. Else rows are looked at one by one, in
+    /// the order that was chosen here.
+    is_free: bool,
+}
+
+impl Statement {
+    fn new(from: String, by: (&'static str, &'static str), order: &Order) -> Self {
+        Self {
+            from,
+            conditions: Vec::new(),
+            values: Vec::new(),
+            by,
+            is_one_value: false,
+            direction: order.direction(),
+            is_numeric: order.numeric,
+            is_free: false,
+        }
+    }
+
+    /// The database finds its own way, as it did for tables of versions before.
+    pub(super) fn plain(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Self {
+        let mut statement = Self::new(format!("{LINKS} {TOTALS}"), (order.column, "l.link"), order);
+        statement.is_free = true;
+        statement.filter(filter);
+        statement.after(order, after);
+        statement
+    }
+
+    /// Few links are looked at, and sorted.
+    pub(super) fn gather(
+        numbers: &[i64],
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+    ) -> Self {
+        let from = format!("{{numbers in $1}} f cross join {LINKS} {TOTALS}");
+        let mut statement = Self::new(from, (order.column, "l.link"), order);
+        let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        statement.values.push(numbers.join(",").into());
+        statement.conditions.push("l.number = f.number".to_owned());
+        statement.filter(filter);
+        statement.after(order, after);
+        statement
+    }
+
+    /// The links in their order, one part after the other.
+    pub(super) fn walks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<Self> {
+        match order.sort {
+            LinkSort::MostClicked => by_clicks(filter, order, after),
+            LinkSort::Code => vec![Self::walk(filter, order, after, LINKS, "l.code", "l.link")],
+            LinkSort::NewestFirst | LinkSort::OldestFirst => match &filter.tag {
+                None => {
+                    vec![Self::walk(filter, order, after, LINKS, "l.created_at", "l.link")]
+                }
+                Some(tag) => vec![Self::walk_tag(tag, filter, order, after)],
+            },
+        }
+    }
+
+    fn walk(
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        links: &str,
+        column: &'static str,
+        link: &'static str,
+    ) -> Self {
+        let mut statement = Self::new(format!("{links} {TOTALS}"), (column, link), order);
+        let mut rest = filter.clone();
+        if order.is_by_creation() {
+            statement.add_some("l.owner = ?", rest.owner.take().as_ref().map(OwnerId::as_str));
+            statement.created(&mut rest, "l");
+        }
+        statement.filter(&rest);
+        statement.after(order, after);
+        statement
+    }
+
+    /// In the order of their creation, as the tags are as well.
+    fn walk_tag(tag: &Tag, filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Self {
+        let from = format!("{{link_directory.tags}} g cross join {LINKS} {TOTALS}");
+        let mut statement = Self::new(from, ("g.created_at", "g.link"), order);
+        let mut rest = LinkFilter { tag: None, ..filter.clone() };
+        statement.add("g.tag = ?", tag.as_str());
+        statement.conditions.push("l.number = g.number".to_owned());
+        statement.add_some("g.owner = ?", rest.owner.take().as_ref().map(OwnerId::as_str));
+        statement.created(&mut rest, "g");
+        statement.filter(&rest);
+        statement.after(order, after);
+        statement
+    }
+
+    /// Adds a condition; `?` is the place of the value, any number of times.
+    fn add(&mut self, sql: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        self.conditions.push(sql.replace('?', &format!("${}", self.values.len())));
+    }
+
+    fn add_some(&mut self, sql: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.add(sql, value);
+        }
+    }
+
+    /// The same for a condition that no index is chosen for, here or by the database.
+    fn check(&mut self, sql: &str, value: Option<impl Into<Value>>) {
+        if self.is_free {
+            self.add_some(sql, value);
+        } else {
+            self.add_some(&format!("case when {sql} then true else false end"), value);
+        }
+    }
+
+    /// Takes the range of creation out of a filter, for the table whose index is walked.
+    fn created(&mut self, filter: &mut LinkFilter, table: &str) {
+        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
+        let after = micros(filter.created_after.take());
+        self.add_some(&format!("{table}.created_at >= ?"), after);
+        let before = micros(filter.created_before.take());
+        self.add_some(&format!("{table}.created_at < ?"), before);
+    }
+
+    fn filter(&mut self, filter: &LinkFilter) {
+        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
+        self.check("l.owner = ?", filter.owner.as_ref().map(OwnerId::as_str));
+        self.check(SAME_URL, filter.url.as_ref().map(Destination::as_str));
+        self.check("l.external_id = ?", filter.external_id.as_ref().map(ExternalId::as_str));
+        match filter.archived {
+            Archived::Exclude => self.add("l.archived = ?", 0_i64),
+            Archived::Only => self.add("l.archived = ?", 1_i64),
+            Archived::Include => {}
+        }
+        match filter.validity {
+            Some(Validity::ToCome(now)) => self.add("l.valid_from > ?", now.timestamp_micros()),
+            Some(Validity::Begun(now)) => {
+                self.add("(l.valid_from is null or l.valid_from <= ?)", now.timestamp_micros());
+            }
+            None => {}
+        }
+        self.check("l.created_at >= ?", micros(filter.created_after));
+        self.check("l.created_at < ?", micros(filter.created_before));
+        let tagged = if self.is_free { TAGGED } else { TAGGED_ROW };
+        self.check(tagged, filter.tag.as_ref().map(Tag::as_str));
+        self.check(TEXT, filter.text.as_deref().map(pattern));
+        match filter.state {
+            Some(state) => self.add("l.state = ?", state.name()),
+            None => self.add("l.state <> ?", LinkState::Deleted.name()),
+        }
+    }
+
+    fn after(&mut self, order: &Order, after: Option<&Place>) {
+        let Some(Place { value, link }) = after else { return };
+        self.values.extend([value.clone(), link.as_str().into()]);
+        let (value, link) = (self.values.len() - 1, self.values.len());
+        let (by, further) = (self.by, order.further());
+        self.conditions.push(format!("({}, {}) {further} (${value}, ${link})", by.0, by.1));
+    }
+
+    /// The statement for so many rows, and its parameters.
+    pub(super) fn finish(mut self, limit: usize) -> (String, Vec<Value>) {
+        self.values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+        let Self { from, direction, by: (column, link), .. } = &self;
+        let by = if self.is_one_value { String::new() } else { format!("{column} {direction}, ") };
+        let sql = format!(
+            "select {SELECTED}, coalesce(t.humans, 0), coalesce(t.bots, 0), {column} \
+             from {from} where {} order by {by}{link} {direction} limit ${}",
+            self.conditions.join(" and "),
+            self.values.len()
+        );
+        (sql, self.values)
+    }
+}
+
+/// Those with as many clicks as the last one, those with fewer, those with none: an index of
+/// each, which none of the databases would make of one condition.
+fn by_clicks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<Statement> {
+    let clicked = |condition: &str, place: Option<&Place>| {
+        let from = "{click_statistics.totals} t cross join {link_directory.links} l".to_owned();
+        let mut statement = Statement::new(from, (CLICKS, "t.link"), order);
+        statement.conditions.push("l.link = t.link".to_owned());
+        statement.conditions.push(format!("{CLICKS} > 0"));
+        statement.add_some(condition, place.map(|place| place.value.clone()));
+        statement.filter(filter);
+        statement
+    };
+    let mut unclicked =
+        Statement::new(format!("{LINKS} {TOTALS}"), (order.column, "l.link"), order);
+    (unclicked.by.0, unclicked.is_one_value) = ("cast(0 as bigint)", true);
+    unclicked.conditions.push(UNCLICKED.to_owned());
+    unclicked.filter(filter);
+    match after {
+        None => vec![clicked("", None), unclicked],
+        Some(Place { value, link }) if *value == Value::from(0) => {
+            unclicked.add("l.link < ?", link.as_str());
+            vec![unclicked]
+        }
+        Some(place) => {
+            let mut same = clicked("t.humans + t.bots = ?", Some(place));
+            same.is_one_value = true;
+            same.add("t.link < ?", place.link.as_str());
+            vec![same, clicked("t.humans + t.bots < ?", Some(place)), unclicked]
+        }
+    }
+}
+
+/// A pattern for `like` that finds a text anywhere.
+pub(super) fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.to_ascii_lowercase().chars() {
+        if matches!(c, '!' | '%' | '_') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+pub(super) fn read(row: &Row, is_numeric: bool) -> Result<Listed, DatabaseError> {
+    let (humans, bots) = (row.count(SELECTED_COLUMNS)?, row.count(SELECTED_COLUMNS + 1)?);
+    let last = SELECTED_COLUMNS + 2;
+    let sorted = if is_numeric { row.int(last)?.to_string() } else { row.text(last)?.to_owned() };
+    Ok((LinkRow::read(row)?, ClickTotals::new(humans, bots), sorted))
+}
