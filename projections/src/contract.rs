@@ -37,7 +37,7 @@ pub(crate) use texts::*;
 pub(crate) use top_links::*;
 pub(crate) use turns::*;
 pub(crate) use verification::*;
-pub(crate) use world::{NAMES, World, at, click, key};
+pub(crate) use world::{NAMES, PATIENCE, World, at, click, key};
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
 /// expression that gives something to keep alive and a `Database`).

@@ -37,6 +37,8 @@ pub(super) struct Statement {
     /// Whether that value is the same in all rows.
     is_one_value: bool,
     direction: &'static str,
+    /// Whether the clicks are among what is read. Else they are joined to the page.
+    has_totals: bool,
     pub(super) is_numeric: bool,
     /// Whether the database may choose an index for a condition. Else rows are looked at one by one, in
     /// the order that was chosen here.
@@ -52,6 +54,7 @@ impl Statement {
             by,
             is_one_value: false,
             direction: order.direction(),
+            has_totals: true,
             is_numeric: order.numeric,
             is_free: false,
         }
@@ -66,15 +69,19 @@ impl Statement {
         statement
     }
 
-    /// Few links are looked at, and sorted.
+    /// Few links are looked at, and sorted; clicks are read of those on the page, unless they are what is
+    /// sorted by.
     pub(super) fn gather(
         numbers: &[i64],
         filter: &LinkFilter,
         order: &Order,
         after: Option<&Place>,
     ) -> Self {
-        let from = format!("{{numbers in $1}} f cross join {LINKS} {TOTALS}");
+        let is_by_clicks = order.sort == LinkSort::MostClicked;
+        let totals = if is_by_clicks { TOTALS } else { "" };
+        let from = format!("{{numbers in $1}} f cross join {LINKS} {totals}");
         let mut statement = Self::new(from, (order.column, "l.link"), order);
+        statement.has_totals = is_by_clicks;
         let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
         statement.values.push(numbers.join(",").into());
         statement.conditions.push("l.number = f.number".to_owned());
@@ -201,12 +208,18 @@ impl Statement {
         self.values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let Self { from, direction, by: (column, link), .. } = &self;
         let by = if self.is_one_value { String::new() } else { format!("{column} {direction}, ") };
-        let sql = format!(
-            "select {SELECTED}, coalesce(t.humans, 0), coalesce(t.bots, 0), {column} \
-             from {from} where {} order by {by}{link} {direction} limit ${}",
-            self.conditions.join(" and "),
-            self.values.len()
-        );
+        let (order, place) = (format!("order by {by}{link} {direction}"), self.values.len());
+        let (conditions, read) = (self.conditions.join(" and "), format!("select {SELECTED}"));
+        let columns = format!("coalesce(t.humans, 0), coalesce(t.bots, 0), {column}");
+        let sql = if self.has_totals {
+            format!("{read}, {columns} from {from} where {conditions} {order} limit ${place}")
+        } else {
+            format!(
+                "{read}, {columns} from (select l.number as number from {from} where {conditions} \
+                 {order} limit ${place}) page cross join {LINKS} {TOTALS} \
+                 where l.number = page.number {order}"
+            )
+        };
         (sql, self.values)
     }
 }
