@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use super::world::{World, at, click, key};
-use crate::link_directory::{LinkFilter, LinkQuery, LinkRow, LinkSort};
+use crate::link_directory::{Limits, LinkFilter, LinkQuery, LinkRow, LinkSort};
 
 /// Letters that mean something in patterns, quotes, upper and lower case, and of one to four bytes.
 const TITLES: &str = "[aAbBxX%_!\\\\'\"/:* äÄÖß😀👍1]{1,12}";
@@ -20,8 +20,17 @@ const TEXTS: &str = "[aAbBxX%_!\\\\'\"/:* äÄÖß😀👍1]{1,4}";
 const SORTS: [LinkSort; 4] =
     [LinkSort::NewestFirst, LinkSort::OldestFirst, LinkSort::Code, LinkSort::MostClicked];
 
-/// Few enough for every way of reading: no filter admits few links, some do, all do.
-const FEWS: [i64; 3] = [0, 4, 5_000];
+/// Low enough for every way of reading: walks, walks that end and links that are gathered then, links that are
+/// gathered at once.
+const LIMITS: [Limits; 5] = [
+    Limits { few: 0, reach: 1_000, many: 0 },
+    Limits { few: 0, reach: 2, many: 0 },
+    Limits { few: 0, reach: 3, many: 5_000 },
+    Limits { few: 4, reach: 10, many: 5_000 },
+    Limits { few: 5_000, reach: 0, many: 0 },
+];
+const WALKED: Limits = LIMITS[0];
+const GATHERED: Limits = LIMITS[4];
 
 /// A sample of a strategy, the same at every run.
 fn samples<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
@@ -32,12 +41,12 @@ fn samples<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize)
 impl World {
     async fn pages(
         &self,
-        few: i64,
+        limits: Limits,
         filter: &LinkFilter,
         sort: LinkSort,
         limit: usize,
     ) -> Vec<String> {
-        let directory = self.models.link_directory().with_few(few);
+        let directory = self.models.link_directory().limited(limits);
         let mut query = LinkQuery { filter: filter.clone(), sort, limit, cursor: None };
         let mut codes = Vec::new();
         loop {
@@ -52,8 +61,8 @@ impl World {
 
     pub(crate) async fn codes_with(&self, text: &str) -> Vec<String> {
         let filter = LinkFilter { text: Some(text.to_owned()), ..LinkFilter::default() };
-        let gathered = self.pages(5_000, &filter, LinkSort::Code, 10).await;
-        assert_eq!(self.pages(0, &filter, LinkSort::Code, 10).await, gathered, "{text:?}");
+        let gathered = self.pages(GATHERED, &filter, LinkSort::Code, 10).await;
+        assert_eq!(self.pages(WALKED, &filter, LinkSort::Code, 10).await, gathered, "{text:?}");
         gathered
     }
 
@@ -162,10 +171,10 @@ pub(crate) async fn lists_are_what_a_look_at_every_link_gives(world: World) {
     for (n, filter) in filters().into_iter().enumerate() {
         let sort = SORTS[n % SORTS.len()];
         let expected = expected(&filter, sort, &rows, &clicks);
-        for few in FEWS {
+        for limits in LIMITS {
             let limit = [1, 3, 100][(n / SORTS.len()) % 3];
-            let codes = world.pages(few, &filter, sort, limit).await;
-            assert_eq!(codes, expected, "{filter:?} {sort:?} by {limit}, {few} are few");
+            let codes = world.pages(limits, &filter, sort, limit).await;
+            assert_eq!(codes, expected, "{filter:?} {sort:?} by {limit}, {limits:?}");
         }
         found += expected.len();
     }
@@ -248,7 +257,7 @@ pub(crate) async fn lists_of_the_version_before_are_read(world: World) {
     assert!(world.models.link_directory().list(&query).await.is_err(), "they are of this version");
     world.execute("update projections set version = 3 where name = 'link_directory'", &[]).await;
     for sort in SORTS {
-        let codes = world.pages(5_000, &filter, sort, 4).await;
+        let codes = world.pages(GATHERED, &filter, sort, 4).await;
         assert_eq!(codes, expected(&filter, sort, &rows, &clicks), "{sort:?}");
     }
 }

@@ -20,7 +20,8 @@ use super::row::LinkRow;
 use crate::click_statistics::ClickTotals;
 use crate::cursor::{QueryError, cut, encode};
 use crate::database::DatabaseError;
-pub(super) use gather::FEW;
+pub(crate) use gather::Limits;
+use gather::Source;
 use order::{Order, Place};
 use statement::Statement;
 
@@ -141,13 +142,19 @@ impl LinkDirectory {
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<Listed>, DatabaseError> {
-        match self.few(filter, order).await? {
+        let sources = self.sources(filter, order).await?;
+        match self.few(&sources).await? {
             Some(numbers) if numbers.is_empty() => return Ok(Vec::new()),
             Some(numbers) => {
                 let statement = Statement::gather(&numbers, filter, order, after);
                 return self.fetch(statement, limit).await;
             }
             None => {}
+        }
+        if !sources.is_empty()
+            && let Some(rows) = self.near_or_gathered(&sources, filter, order, after, limit).await?
+        {
+            return Ok(rows);
         }
         let mut rows = Vec::new();
         for statement in Statement::walks(filter, order, after) {
@@ -157,6 +164,31 @@ impl LinkDirectory {
             }
         }
         Ok(rows)
+    }
+
+    /// A page that the first rows of the order fill, or else, if they are not too many, that of all links of
+    /// a source. `None`: it takes a walk.
+    async fn near_or_gathered(
+        &self,
+        sources: &[Source],
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Option<Vec<Listed>>, DatabaseError> {
+        if order.sort == LinkSort::MostClicked {
+            return Ok(None);
+        }
+        let Some(end) = self.end(filter, order, after).await? else { return Ok(None) };
+        for statement in Statement::walks(filter, order, after) {
+            let rows = self.fetch(statement.up_to(order, &end), limit).await?;
+            if rows.len() == limit {
+                return Ok(Some(rows));
+            }
+        }
+        let Some(source) = self.some(sources).await? else { return Ok(None) };
+        let statement = Statement::gather_all(source, filter, order, after);
+        self.fetch(statement, limit).await.map(Some)
     }
 
     async fn fetch(

@@ -4,14 +4,28 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, ExternalId, OwnerId, Tag};
 
 use super::LinkFilter;
-use super::order::Order;
-use super::statement::pattern;
+use super::order::{Order, Place};
+use super::statement::{Statement, pattern};
 use crate::database::{DatabaseError, PIECE_CHARS, Rarity, Row, Value};
 use crate::link_directory::queries::{LinkDirectory, SAME_URL};
 
-/// So many links are few: they are gathered in some milliseconds. If a filter admits more, and they are
-/// spread evenly over `n` links, a page of 50 is full after `n` / 100 of them.
-pub(in crate::link_directory) const FEW: i64 = 5_000;
+/// How many links are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// So many are gathered before the order's index is walked: it takes some milliseconds. If a filter
+    /// admits more, and they are spread evenly over `n` links, a page of 50 is full after `n` / 100 rows.
+    pub(crate) few: i64,
+    /// After so many rows it is clear that they are not spread evenly, ...
+    pub(crate) reach: i64,
+    /// ... and so many are gathered all the same.
+    pub(crate) many: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { few: 5_000, reach: 10_000, many: 200_000 }
+    }
+}
 
 /// The columns that texts are looked for in.
 const TEXTS: [&str; 3] = ["code", "url", "title"];
@@ -70,30 +84,60 @@ pub(super) fn sources(filter: &LinkFilter, order: &Order) -> Vec<Source> {
 }
 
 impl LinkDirectory {
-    /// The numbers of the links that one of the filters admits, if one admits few.
-    pub(super) async fn few(
+    /// The sources of a filter.
+    pub(super) async fn sources(
         &self,
         filter: &LinkFilter,
         order: &Order,
-    ) -> Result<Option<Vec<i64>>, DatabaseError> {
-        for source in sources(filter, order) {
-            if let Some(numbers) = self.if_few(&source).await? {
+    ) -> Result<Vec<Source>, DatabaseError> {
+        let mut sources = sources(filter, order);
+        if let Some(text) = &filter.text {
+            sources.extend(self.with_text(text).await?);
+        }
+        Ok(sources)
+    }
+
+    /// The numbers of the links of one of the sources, if one has few.
+    pub(super) async fn few(&self, sources: &[Source]) -> Result<Option<Vec<i64>>, DatabaseError> {
+        for Source { sql, values } in sources {
+            let sql = format!("{sql} limit {}", self.limits.few + 1);
+            let numbers = self.tables.fetch(&sql, values, |row| row.int(0)).await?;
+            if i64::try_from(numbers.len()).is_ok_and(|count| count <= self.limits.few) {
                 return Ok(Some(numbers));
             }
         }
-        let Some(text) = &filter.text else { return Ok(None) };
-        let Some(source) = self.with_text(text).await? else { return Ok(None) };
-        self.if_few(&source).await
+        Ok(None)
     }
 
-    async fn if_few(
+    /// A source that has not too many links to be gathered.
+    pub(super) async fn some<'a>(
         &self,
-        Source { sql, values }: &Source,
-    ) -> Result<Option<Vec<i64>>, DatabaseError> {
-        let sql = format!("{sql} limit {}", self.few + 1);
-        let numbers = self.tables.fetch(&sql, values, |row| row.int(0)).await?;
-        let are_few = i64::try_from(numbers.len()).is_ok_and(|count| count <= self.few);
-        Ok(are_few.then_some(numbers))
+        sources: &'a [Source],
+    ) -> Result<Option<&'a Source>, DatabaseError> {
+        let limit = self.limits.many + 1;
+        for source in sources {
+            let sql = format!("select count(*) from ({} limit {limit}) s", source.sql);
+            let counted = self.tables.fetch(&sql, &source.values, |row| row.int(0)).await?;
+            if counted.into_iter().all(|count| count < limit) {
+                return Ok(Some(source));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the rows end that are looked at before links are gathered; `None`: there are not so many.
+    pub(super) async fn end(
+        &self,
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+    ) -> Result<Option<Place>, DatabaseError> {
+        let (sql, values) = Statement::reach(filter, order, after, self.limits.reach);
+        let read = |row: &Row| {
+            let value = if order.numeric { row.int(0)?.into() } else { row.text(0)?.into() };
+            Ok(Place { value, link: row.text(1)?.to_owned() })
+        };
+        Ok(self.tables.fetch(&sql, &values, read).await?.pop())
     }
 
     /// The links that may have a text; `None`: it is too short to be looked for.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
 
+use super::gather::Source;
 use super::order::{Order, Place};
 use super::{Archived, LinkFilter, LinkSort, Listed, Validity};
 use crate::click_statistics::ClickTotals;
@@ -34,8 +35,8 @@ pub(super) struct Statement {
     values: Vec<Value>,
     /// What is sorted by: a value and the link.
     by: (&'static str, &'static str),
-    /// Whether that value is the same in all rows.
-    is_one_value: bool,
+    /// The same, without a value that all rows share.
+    order_by: Vec<&'static str>,
     direction: &'static str,
     /// Whether the clicks are among what is read. Else they are joined to the page.
     has_totals: bool,
@@ -52,7 +53,7 @@ impl Statement {
             conditions: Vec::new(),
             values: Vec::new(),
             by,
-            is_one_value: false,
+            order_by: vec![by.0, by.1],
             direction: order.direction(),
             has_totals: true,
             is_numeric: order.numeric,
@@ -90,51 +91,80 @@ impl Statement {
         statement
     }
 
-    /// The links in their order, one part after the other.
-    pub(super) fn walks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<Self> {
-        match order.sort {
-            LinkSort::MostClicked => by_clicks(filter, order, after),
-            LinkSort::Code => vec![Self::walk(filter, order, after, LINKS, "l.code", "l.link")],
-            LinkSort::NewestFirst | LinkSort::OldestFirst => match &filter.tag {
-                None => {
-                    vec![Self::walk(filter, order, after, LINKS, "l.created_at", "l.link")]
-                }
-                Some(tag) => vec![Self::walk_tag(tag, filter, order, after)],
-            },
-        }
-    }
-
-    fn walk(
+    /// The same for more, which the statement finds as well.
+    pub(super) fn gather_all(
+        source: &Source,
         filter: &LinkFilter,
         order: &Order,
         after: Option<&Place>,
-        links: &str,
-        column: &'static str,
-        link: &'static str,
     ) -> Self {
-        let mut statement = Self::new(format!("{links} {TOTALS}"), (column, link), order);
-        let mut rest = filter.clone();
-        if order.is_by_creation() {
-            statement.add_some("l.owner = ?", rest.owner.take().as_ref().map(OwnerId::as_str));
-            statement.created(&mut rest, "l");
-        }
-        statement.filter(&rest);
+        let mut statement = Self::gather(&[], &LinkFilter::default(), order, None);
+        statement.from = statement.from.replace("{numbers in $1}", &format!("({})", source.sql));
+        statement.values.clone_from(&source.values);
+        statement.conditions = vec!["l.number = f.number".to_owned()];
+        statement.filter(filter);
         statement.after(order, after);
         statement
     }
 
-    /// In the order of their creation, as the tags are as well.
-    fn walk_tag(tag: &Tag, filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Self {
-        let from = format!("{{link_directory.tags}} g cross join {LINKS} {TOTALS}");
-        let mut statement = Self::new(from, ("g.created_at", "g.link"), order);
-        let mut rest = LinkFilter { tag: None, ..filter.clone() };
-        statement.add("g.tag = ?", tag.as_str());
-        statement.conditions.push("l.number = g.number".to_owned());
-        statement.add_some("g.owner = ?", rest.owner.take().as_ref().map(OwnerId::as_str));
-        statement.created(&mut rest, "g");
+    /// The links in their order, one part after the other.
+    pub(super) fn walks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<Self> {
+        if order.sort == LinkSort::MostClicked {
+            return by_clicks(filter, order, after);
+        }
+        let (mut statement, rest) = Self::driven(filter, order, after);
+        let is_of_tag = statement.by.1 == "g.link";
+        if is_of_tag {
+            statement.from.extend([" cross join ", LINKS]);
+            statement.conditions.push("l.number = g.number".to_owned());
+        }
+        statement.from.extend([" ", TOTALS]);
         statement.filter(&rest);
+        vec![statement]
+    }
+
+    /// What an index gives in its order, and what is left of the filter then.
+    fn driven(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> (Self, LinkFilter) {
+        let mut rest = filter.clone();
+        let tag = rest.tag.take_if(|_| order.is_by_creation());
+        let (table, by, name) = match &tag {
+            Some(_) => ("{link_directory.tags} g", ("g.created_at", "g.link"), "g"),
+            None => (LINKS, (order.column, "l.link"), "l"),
+        };
+        let mut statement = Self::new(table.to_owned(), by, order);
+        if order.is_by_creation() {
+            statement.add_some("g.tag = ?", tag.as_ref().map(Tag::as_str));
+            let owner = rest.owner.take();
+            statement.add_some(&format!("{name}.owner = ?"), owner.as_ref().map(OwnerId::as_str));
+            statement.created(&mut rest, name);
+        }
         statement.after(order, after);
-        statement
+        (statement, rest)
+    }
+
+    /// Asks for the place that so many rows of the index lead to.
+    pub(super) fn reach(
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        rows: i64,
+    ) -> (String, Vec<Value>) {
+        let (statement, _) = Self::driven(filter, order, after);
+        let Self { from, conditions, by: (column, link), direction, values, .. } = statement;
+        let conditions =
+            if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
+        let sql = format!(
+            "select {column}, {link} from {from} where {conditions} \
+             order by {column} {direction}, {link} {direction} limit 1 offset {rows}"
+        );
+        (sql, values)
+    }
+
+    /// Not further than to a place.
+    pub(super) fn up_to(mut self, order: &Order, end: &Place) -> Self {
+        let until = if order.descending { ">=" } else { "<=" };
+        self.compare(until, end);
+        self
     }
 
     /// Adds a condition; `?` is the place of the value, any number of times.
@@ -196,19 +226,25 @@ impl Statement {
     }
 
     fn after(&mut self, order: &Order, after: Option<&Place>) {
-        let Some(Place { value, link }) = after else { return };
+        if let Some(place) = after {
+            self.compare(order.further(), place);
+        }
+    }
+
+    fn compare(&mut self, how: &str, Place { value, link }: &Place) {
         self.values.extend([value.clone(), link.as_str().into()]);
         let (value, link) = (self.values.len() - 1, self.values.len());
-        let (by, further) = (self.by, order.further());
-        self.conditions.push(format!("({}, {}) {further} (${value}, ${link})", by.0, by.1));
+        let by = self.by;
+        self.conditions.push(format!("({}, {}) {how} (${value}, ${link})", by.0, by.1));
     }
 
     /// The statement for so many rows, and its parameters.
     pub(super) fn finish(mut self, limit: usize) -> (String, Vec<Value>) {
         self.values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
-        let Self { from, direction, by: (column, link), .. } = &self;
-        let by = if self.is_one_value { String::new() } else { format!("{column} {direction}, ") };
-        let (order, place) = (format!("order by {by}{link} {direction}"), self.values.len());
+        let Self { from, direction, by: (column, _), .. } = &self;
+        let order_by: Vec<String> =
+            self.order_by.iter().map(|by| format!("{by} {direction}")).collect();
+        let (order, place) = (format!("order by {}", order_by.join(", ")), self.values.len());
         let (conditions, read) = (self.conditions.join(" and "), format!("select {SELECTED}"));
         let columns = format!("coalesce(t.humans, 0), coalesce(t.bots, 0), {column}");
         let sql = if self.has_totals {
@@ -238,7 +274,8 @@ fn by_clicks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<S
     };
     let mut unclicked =
         Statement::new(format!("{LINKS} {TOTALS}"), (order.column, "l.link"), order);
-    (unclicked.by.0, unclicked.is_one_value) = ("cast(0 as bigint)", true);
+    unclicked.by.0 = "cast(0 as bigint)";
+    unclicked.order_by = vec![unclicked.by.1];
     unclicked.conditions.push(UNCLICKED.to_owned());
     unclicked.filter(filter);
     match after {
@@ -249,7 +286,7 @@ fn by_clicks(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Vec<S
         }
         Some(place) => {
             let mut same = clicked("t.humans + t.bots = ?", Some(place));
-            same.is_one_value = true;
+            same.order_by = vec![same.by.1];
             same.add("t.link < ?", place.link.as_str());
             vec![same, clicked("t.humans + t.bots < ?", Some(place)), unclicked]
         }
