@@ -26,10 +26,16 @@ pub struct Answered {
 type Path = fn(usize, usize) -> String;
 
 /// The kinds.
-pub const KINDS: [(&str, Path); 9] = [
+pub const KINDS: [(&str, Path); 11] = [
     ("list: a page, newest first", |_, _| "/api/v1/links?limit=50".to_owned()),
     ("list: of one tag", |n, _| format!("/api/v1/links?limit=50&tag=tag{}", n % 50)),
     ("list: most clicked first", |_, _| "/api/v1/links?limit=50&sort=-clicks".to_owned()),
+    ("list: of one tag, most clicked first", |n, _| {
+        format!("/api/v1/links?limit=50&sort=-clicks&tag=tag{}", n % 50)
+    }),
+    ("search: a text and a tag, by code", |n, _| {
+        format!("/api/v1/links?limit=50&sort=code&q=shop{}&tag=tag{}", n % 100, n % 50)
+    }),
     ("search: a text that one link has", |n, links| {
         format!("/api/v1/links?limit=50&q=products/{}%3F", n * 7_919 % links)
     }),

@@ -13,6 +13,7 @@ mod partitions;
 mod rebuilds;
 mod retention;
 mod runner;
+mod searches;
 mod sharing;
 mod texts;
 mod top_links;
@@ -30,12 +31,13 @@ pub(crate) use partitions::*;
 pub(crate) use rebuilds::*;
 pub(crate) use retention::*;
 pub(crate) use runner::*;
+pub(crate) use searches::*;
 pub(crate) use sharing::*;
 pub(crate) use texts::*;
 pub(crate) use top_links::*;
 pub(crate) use turns::*;
 pub(crate) use verification::*;
-pub(crate) use world::{NAMES, World, at, click, key};
+pub(crate) use world::{NAMES, PATIENCE, World, at, click, key};
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
 /// expression that gives something to keep alive and a `Database`).
@@ -48,6 +50,10 @@ macro_rules! read_model_contract {
             lists_are_filtered,
             every_sort_shows_every_link_once_page_by_page,
             links_by_clicks_come_once_while_clicks_come_in,
+            lists_are_what_a_look_at_every_link_gives,
+            a_text_is_found_wherever_it_is_and_as_it_is_now,
+            an_erased_link_leaves_no_text_to_find,
+            lists_of_the_version_before_are_read,
             a_link_is_reused_only_by_its_owner_while_it_lives,
             due_links_are_those_whose_end_has_come,
             clicks_are_listed_newest_first_page_by_page,

@@ -10,6 +10,10 @@
 //! | `{text}` | the type of a text that is compared byte by byte |
 //! | `{bytes}` | the type of a byte string |
 //! | `{clustered}` | a table kept in the order of its primary key, where there is such a thing |
+//! | `{numbered}` | a primary key of whole numbers, in whose order rows are kept where there is such an order |
+//! | `{filled}` | how full the pages of such a table are |
+//! | `{numbers in $1}` | a table of the numbers in a text, which commas separate: its column is `number` |
+//! | `{texts of table: number, columns}`, `{index of texts of table: columns}` | what finds its rows by any part of their texts: beside the tables, or beside the indexes |
 //! | `{by_month}`, `{, month}` | the same, or a table in parts by the month of its column `at`, and what its primary key needs for that |
 
 mod postgres;
@@ -17,6 +21,7 @@ mod row;
 mod rows;
 mod snapshot;
 mod sqlite;
+mod text_index;
 mod texts;
 mod transaction;
 
@@ -29,6 +34,7 @@ pub(crate) use row::{Row, bad_row};
 pub(crate) use rows::{Column, PART_ROWS, Rows};
 pub(crate) use snapshot::Snapshot;
 use sqlite::SqliteDatabase;
+pub(crate) use text_index::{PIECE_CHARS, Rarity};
 pub(crate) use texts::{TextId, Texts};
 pub(crate) use transaction::Transaction;
 

@@ -6,6 +6,8 @@ mod queries;
 mod row;
 
 pub use fold::LinkDirectoryProjection;
+#[cfg(test)]
+pub(crate) use list::Limits;
 pub use list::{Archived, LinkFilter, LinkPage, LinkQuery, LinkSort, PAGE_MAX, Validity};
 pub use queries::{LINKS_PER_STATEMENT_MAX, LinkDirectory};
 pub use row::LinkRow;

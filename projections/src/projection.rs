@@ -46,7 +46,8 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
     /// The definition of its tables; they are called `{name.table}` in it.
     fn definition(&self) -> &'static str;
 
-    /// Indexes that its questions need and its writes don't: made when the tables are full.
+    /// Indexes that its questions need and its writes don't, each made `if not exists`: when the tables
+    /// are full, and at a start with tables that lack one.
     fn indexes(&self) -> &'static str {
         ""
     }

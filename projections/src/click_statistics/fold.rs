@@ -51,6 +51,10 @@ impl Projection for ClickStatisticsProjection {
         include_str!("tables.sql")
     }
 
+    fn indexes(&self) -> &'static str {
+        include_str!("indexes.sql")
+    }
+
     fn keeps_order(&self) -> bool {
         false
     }

@@ -170,7 +170,7 @@ pub(crate) async fn many_that_open_at_once_agree_on_the_tables(world: World) {
     for projection in every_projection() {
         let set = TableSet { projection: projection.name(), number: 1 };
         for table in projection.tables() {
-            transaction.define(&format!("drop table {}", set.table(table.name))).await.unwrap();
+            transaction.drop_table(&set.table(table.name)).await.unwrap();
         }
     }
     transaction.commit().await.unwrap();

@@ -226,6 +226,12 @@ where
 /// Writes the few words that differ between databases.
 fn render(sql: &str) -> String {
     sql.replace("{clustered}", "without rowid")
+        .replace("{numbered}", "integer primary key")
+        .replace("{filled}", "")
+        .replace(
+            "{numbers in $1}",
+            "(select cast(value as integer) as number from json_each('[' || $1 || ']'))",
+        )
         .replace("{by_month}", "without rowid")
         .replace("{, month}", "")
         .replace("{bytes}", "blob")

@@ -1,5 +1,6 @@
 //! A transaction on either database.
 
+use super::text_index::dropped_with;
 use super::{DatabaseError, Row, Rows, Value, postgres, sqlite};
 
 /// A transaction that writes. Dropped without `commit`, it changed nothing.
@@ -79,6 +80,15 @@ impl Transaction {
         match self {
             Self::Sqlite(transaction) => transaction.define(sql).await,
             Self::Postgres(transaction) => transaction.define(sql).await,
+        }
+    }
+
+    /// Drops a table, and what finds its rows by their texts.
+    pub(crate) async fn drop_table(&mut self, table: &str) -> Result<(), DatabaseError> {
+        self.define(&format!("drop table if exists {table}")).await?;
+        match self {
+            Self::Sqlite(transaction) => transaction.define(&dropped_with(table)).await,
+            Self::Postgres(_) => Ok(()),
         }
     }
 

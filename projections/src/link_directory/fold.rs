@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::link::{LinkEvent, LinkKey};
+use hoplog_events::link::{LinkEvent, LinkKey, Tags};
 use hoplog_events::position::{Sequence, Topic, Version};
 
-use super::row::{COLUMNS, LinkRow, SELECTED};
+use super::row::{COLUMNS, LinkRow, SELECTED, SELECTED_COLUMNS};
 use super::{NAME, VERSION};
 use crate::database::{Column, DatabaseError, Rows, Transaction};
 use crate::partition::Share;
@@ -18,18 +18,25 @@ use crate::runner::Batch;
 use crate::table_set::TableSet;
 
 const KEY: &[Column] = &[Column::Text("link")];
-const TAG: &[Column] = &[Column::Text("link"), Column::Text("tag")];
+const TAG: &[Column] = &[
+    Column::Text("link"),
+    Column::Text("tag"),
+    Column::Text("owner"),
+    Column::Int("created_at"),
+    Column::Int("number"),
+];
 
 const UPSERT: &str = "insert into {link_directory.links} select * from {rows} where true \
-    on conflict (link) do update set url = excluded.url, expires_at = excluded.expires_at, \
+    on conflict (number) do update set url = excluded.url, expires_at = excluded.expires_at, \
     redirect = excluded.redirect, state = excluded.state, title = excluded.title, \
     note = excluded.note, external_id = excluded.external_id, tags = excluded.tags, \
     version = excluded.version, sequence = excluded.sequence, archived = excluded.archived, \
     valid_from = excluded.valid_from, extras = excluded.extras";
-const CLEAR_TAGS: &str =
-    "delete from {link_directory.tags} where link in (select link from {rows})";
-const INSERT_TAGS: &str =
-    "insert into {link_directory.tags} (link, tag) select link, tag from {rows}";
+const CLEAR_TAGS: &str = "delete from {link_directory.tags} \
+    where (owner, tag, created_at, link) \
+    in (select owner, tag, created_at, link from {rows})";
+const INSERT_TAGS: &str = "insert into {link_directory.tags} \
+    (link, tag, owner, created_at, number) select link, tag, owner, created_at, number from {rows}";
 
 /// Keeps the links as they are now.
 #[derive(Debug, Default)]
@@ -107,21 +114,20 @@ impl Changes for LinkChanges {
         let mut before = self.load(transaction, set).await?;
         let erases = |change: &LinkChange| matches!(change.event, LinkEvent::Erased(_));
         let has_erased = self.0.values().flatten().any(erases);
-        let (mut links, mut keys, mut tags) = (Rows::new(COLUMNS), Rows::new(KEY), Rows::new(TAG));
+        let mut links = Rows::new(COLUMNS);
+        let (mut tags_before, mut tags) = (Rows::new(TAG), Rows::new(TAG));
         for (key, changes) in self.0 {
-            let Some(row) = evolve(before.remove(&key), changes) else { continue };
-            row.push_to(&mut links);
-            keys.push(|cells| {
-                cells.text(&key);
-            });
-            for tag in row.tags.iter() {
-                tags.push(|cells| {
-                    cells.text(&key).text(tag.as_str());
-                });
+            let before = before.remove(&key);
+            let had = before.as_ref().map(|kept| kept.row.tags.clone()).unwrap_or_default();
+            let Some(kept) = evolve(before, changes) else { continue };
+            kept.row.push_to(kept.number, &mut links);
+            if had != kept.row.tags {
+                kept.push_tags(&had, &mut tags_before);
+                kept.push_tags(&kept.row.tags, &mut tags);
             }
         }
         transaction.write(&set.render(UPSERT), links).await?;
-        transaction.write(&set.render(CLEAR_TAGS), keys).await?;
+        transaction.write(&set.render(CLEAR_TAGS), tags_before).await?;
         transaction.write(&set.render(INSERT_TAGS), tags).await?;
         if has_erased {
             transaction.mark_unscrubbed(&set.table("erased")).await?;
@@ -136,7 +142,7 @@ impl LinkChanges {
         &self,
         transaction: &mut Transaction,
         set: TableSet,
-    ) -> Result<BTreeMap<Box<str>, LinkRow>, DatabaseError> {
+    ) -> Result<BTreeMap<Box<str>, Kept>, DatabaseError> {
         let mut keys = Rows::new(KEY);
         let begins = |changes: &[LinkChange]| {
             changes.first().is_some_and(|first| matches!(first.event, LinkEvent::Created(_)))
@@ -151,11 +157,13 @@ impl LinkChanges {
             return Ok(rows);
         }
         let sql = format!(
-            "select {SELECTED} from {{link_directory.links}} l where link in (select link from {{rows}})"
+            "select {SELECTED}, l.number from {{link_directory.links}} l \
+             where link in (select link from {{rows}})"
         );
         transaction
             .read(&set.render(&sql), keys, |row| {
-                rows.insert(row.text(0)?.into(), LinkRow::read(row)?);
+                let number = Sequence(row.count(SELECTED_COLUMNS)?);
+                rows.insert(row.text(0)?.into(), Kept { row: LinkRow::read(row)?, number });
                 Ok(())
             })
             .await?;
@@ -163,15 +171,35 @@ impl LinkChanges {
     }
 }
 
-/// The link after its changes; `None`: nothing that began with its creation.
-fn evolve(before: Option<LinkRow>, changes: Vec<LinkChange>) -> Option<LinkRow> {
-    changes.into_iter().fold(before, |row, change| match (row, change.event) {
-        (None, LinkEvent::Created(created)) => {
-            Some(LinkRow::new(created, change.time, change.version, change.sequence))
+/// A link and its number.
+struct Kept {
+    row: LinkRow,
+    number: Sequence,
+}
+
+impl Kept {
+    fn push_tags(&self, tags: &Tags, rows: &mut Rows) {
+        let Self { row, number } = self;
+        let (key, created_at) = (row.key.to_string(), row.created_at.timestamp_micros());
+        for tag in tags.iter() {
+            rows.push(|cells| {
+                let cells = cells.text(&key).text(tag.as_str()).text(row.owner.as_str());
+                cells.int(created_at).count(number.0);
+            });
         }
-        (Some(mut row), event) => {
-            row.apply(event, change.version, change.sequence);
-            Some(row)
+    }
+}
+
+/// The link after its changes; `None`: nothing that began with its creation.
+fn evolve(before: Option<Kept>, changes: Vec<LinkChange>) -> Option<Kept> {
+    changes.into_iter().fold(before, |kept, change| match (kept, change.event) {
+        (None, LinkEvent::Created(created)) => {
+            let row = LinkRow::new(created, change.time, change.version, change.sequence);
+            Some(Kept { row, number: change.sequence })
+        }
+        (Some(mut kept), event) => {
+            kept.row.apply(event, change.version, change.sequence);
+            Some(kept)
         }
         (None, _) => None,
     })

@@ -1,13 +1,32 @@
-//! Lists of links: filters, three orders, pages by keyset (page 1,000 costs what page 1 does).
+//! Lists of links: filters, four orders, pages by keyset (page 1,000 costs what page 1 does).
+//!
+//! ```text
+//! few links that a filter admits ──► they are gathered by the filter's index, and sorted
+//! many                           ──► the order's index is walked until the page is full
+//! ```
+//!
+//! Either way few rows are looked at: what few links have is gathered, and of what many have a page
+//! is full soon.
+
+mod gather;
+mod order;
+mod statement;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
 
-use super::queries::{LinkDirectory, SAME_URL};
-use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
+use super::queries::LinkDirectory;
+use super::row::LinkRow;
 use crate::click_statistics::ClickTotals;
-use crate::cursor::{QueryError, cut, decode, encode};
-use crate::database::{DatabaseError, Row, Value};
+use crate::cursor::{QueryError, cut, encode};
+use crate::database::DatabaseError;
+pub(crate) use gather::Limits;
+use gather::Source;
+use order::{Order, Place};
+use statement::Statement;
+
+/// Since this version tables have what lists are read by.
+const INDEXED_SINCE: i64 = 4;
 
 /// The most links one page holds.
 pub const PAGE_MAX: usize = 1_000;
@@ -94,107 +113,8 @@ pub struct LinkPage {
     pub next_cursor: Option<String>,
 }
 
-/// How one order is written: the sorted column, its direction, and how a cursor goes on.
-struct Order {
-    name: &'static str,
-    column: &'static str,
-    descending: bool,
-    numeric: bool,
-}
-
-impl LinkSort {
-    fn order(self) -> Order {
-        let (name, column, descending, numeric) = match self {
-            Self::NewestFirst => ("newest", "l.created_at", true, true),
-            Self::OldestFirst => ("oldest", "l.created_at", false, true),
-            Self::Code => ("code", "l.code", false, false),
-            Self::MostClicked => ("clicks", "coalesce(t.humans + t.bots, 0)", true, true),
-        };
-        Order { name, column, descending, numeric }
-    }
-}
-
-/// Conditions and their parameters, numbered as they are added.
-#[derive(Default)]
-struct Conditions {
-    sql: Vec<String>,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// Adds a condition; `?` is the place of the value, any number of times.
-    fn add(&mut self, sql: &str, value: impl Into<Value>) {
-        let parameter = self.parameter(value);
-        self.sql.push(sql.replace('?', &parameter));
-    }
-
-    fn add_some(&mut self, sql: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.add(sql, value);
-        }
-    }
-
-    fn parameter(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    fn filter(&mut self, filter: &LinkFilter) {
-        let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
-        self.add_some("l.owner = ?", filter.owner.as_ref().map(OwnerId::as_str));
-        self.add_some(SAME_URL, filter.url.as_ref().map(Destination::as_str));
-        self.add_some("l.external_id = ?", filter.external_id.as_ref().map(ExternalId::as_str));
-        match filter.archived {
-            Archived::Exclude => self.add("l.archived = ?", 0_i64),
-            Archived::Only => self.add("l.archived = ?", 1_i64),
-            Archived::Include => {}
-        }
-        match filter.validity {
-            Some(Validity::ToCome(now)) => self.add("l.valid_from > ?", now.timestamp_micros()),
-            Some(Validity::Begun(now)) => {
-                self.add("(l.valid_from is null or l.valid_from <= ?)", now.timestamp_micros());
-            }
-            None => {}
-        }
-        self.add_some("l.created_at >= ?", micros(filter.created_after));
-        self.add_some("l.created_at < ?", micros(filter.created_before));
-        let tag = "l.link in (select link from {link_directory.tags} where tag = ?)";
-        self.add_some(tag, filter.tag.as_ref().map(Tag::as_str));
-        let text = "(lower(l.code) like ? escape '!' or lower(l.url) like ? escape '!' \
-                    or lower(l.title) like ? escape '!')";
-        self.add_some(text, filter.text.as_deref().map(pattern));
-        match filter.state {
-            Some(state) => self.add("l.state = ?", state.name()),
-            None => self.add("l.state <> ?", LinkState::Deleted.name()),
-        }
-    }
-
-    fn after(&mut self, order: &Order, cursor: &str) -> Result<(), QueryError> {
-        let [value, link] = decode::<2>(order.name, cursor)?;
-        let value = if order.numeric {
-            Value::from(value.parse::<i64>().map_err(|_| QueryError::Cursor)?)
-        } else {
-            Value::from(value)
-        };
-        let (value, link) = (self.parameter(value), self.parameter(link));
-        let further = if order.descending { "<" } else { ">" };
-        self.sql.push(format!("({}, l.link) {further} ({value}, {link})", order.column));
-        Ok(())
-    }
-}
-
-/// A pattern for `like` that finds a text anywhere.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_ascii_lowercase().chars() {
-        if matches!(c, '!' | '%' | '_') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
+/// A link, its clicks, and what the cursor says of it.
+type Listed = (LinkRow, ClickTotals, String);
 
 impl LinkDirectory {
     /// One page of a list.
@@ -202,29 +122,96 @@ impl LinkDirectory {
     /// # Errors
     /// For a cursor of another order, or when the database can't answer.
     pub async fn list(&self, query: &LinkQuery) -> Result<LinkPage, QueryError> {
-        let order = query.sort.order();
         let limit = query.limit.clamp(1, PAGE_MAX);
-        let mut conditions = Conditions::default();
-        conditions.filter(&query.filter);
-        if let Some(cursor) = &query.cursor {
-            conditions.after(&order, cursor)?;
-        }
-        let limit_place = conditions.parameter(i64::try_from(limit + 1).unwrap_or(i64::MAX));
-        let (column, direction) = (order.column, if order.descending { "desc" } else { "asc" });
-        let sql = format!(
-            "select {SELECTED}, coalesce(t.humans, 0), coalesce(t.bots, 0), {column} \
-             from {{link_directory.links}} l \
-             left join {{click_statistics.totals}} t on t.link = l.link where {} \
-             order by {column} {direction}, l.link {direction} limit {limit_place}",
-            conditions.sql.join(" and ")
-        );
-        let read = |row: &Row| read(row, order.numeric);
-        let rows = self.tables.fetch(&sql, &conditions.values, read).await?;
+        let order = query.sort.order();
+        let after = query.cursor.as_deref().map(|cursor| order.place(cursor)).transpose()?;
+        let rows = match self.by_index(&query.filter, &order, after.as_ref(), limit + 1).await {
+            Err(DatabaseError::Broken(_)) if self.is_of_a_version_before().await? => {
+                let statement = Statement::plain(&query.filter, &order, after.as_ref());
+                self.fetch(statement, limit + 1).await?
+            }
+            rows => rows?,
+        };
         Ok(page(rows, limit, &order))
+    }
+
+    async fn by_index(
+        &self,
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, DatabaseError> {
+        let sources = self.sources(filter, order).await?;
+        match self.few(&sources).await? {
+            Some(numbers) if numbers.is_empty() => return Ok(Vec::new()),
+            Some(numbers) => {
+                let statement = Statement::gather(&numbers, filter, order, after);
+                return self.fetch(statement, limit).await;
+            }
+            None => {}
+        }
+        if !sources.is_empty()
+            && let Some(rows) = self.near_or_gathered(&sources, filter, order, after, limit).await?
+        {
+            return Ok(rows);
+        }
+        let mut rows = Vec::new();
+        for statement in Statement::walks(filter, order, after) {
+            rows.extend(self.fetch(statement, limit - rows.len()).await?);
+            if rows.len() == limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// A page that the first rows of the order fill, or else, if they are not too many, that of all links of
+    /// a source. `None`: it takes a walk.
+    async fn near_or_gathered(
+        &self,
+        sources: &[Source],
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Option<Vec<Listed>>, DatabaseError> {
+        if order.sort == LinkSort::MostClicked {
+            return Ok(None);
+        }
+        let Some(end) = self.end(filter, order, after).await? else { return Ok(None) };
+        for statement in Statement::walks(filter, order, after) {
+            let rows = self.fetch(statement.up_to(order, &end), limit).await?;
+            if rows.len() == limit {
+                return Ok(Some(rows));
+            }
+        }
+        let Some(source) = self.some(sources).await? else { return Ok(None) };
+        let statement = Statement::gather_all(source, filter, order, after);
+        self.fetch(statement, limit).await.map(Some)
+    }
+
+    async fn fetch(
+        &self,
+        statement: Statement,
+        limit: usize,
+    ) -> Result<Vec<Listed>, DatabaseError> {
+        let is_numeric = statement.is_numeric;
+        let (sql, values) = statement.finish(limit);
+        self.tables.fetch(&sql, &values, |row| statement::read(row, is_numeric)).await
+    }
+
+    /// Tables of a version before answer until those of this one are built.
+    async fn is_of_a_version_before(&self) -> Result<bool, DatabaseError> {
+        let (_, version) = self.tables.answering_set(super::NAME).await?;
+        Ok(version.is_some_and(|version| version < INDEXED_SINCE))
     }
 }
 
-fn page(mut rows: Vec<(LinkRow, ClickTotals, String)>, limit: usize, order: &Order) -> LinkPage {
+#[cfg(test)]
+mod tests;
+
+fn page(mut rows: Vec<Listed>, limit: usize, order: &Order) -> LinkPage {
     let last = cut(&mut rows, limit);
     let next_cursor =
         last.map(|(link, _, value)| encode(order.name, &[value, &link.key.to_string()]));
@@ -232,11 +219,4 @@ fn page(mut rows: Vec<(LinkRow, ClickTotals, String)>, limit: usize, order: &Ord
         links: rows.into_iter().map(|(link, clicks, _)| (link, clicks)).collect(),
         next_cursor,
     }
-}
-
-fn read(row: &Row, numeric: bool) -> Result<(LinkRow, ClickTotals, String), DatabaseError> {
-    let (humans, bots) = (row.count(SELECTED_COLUMNS)?, row.count(SELECTED_COLUMNS + 1)?);
-    let last = SELECTED_COLUMNS + 2;
-    let sorted = if numeric { row.int(last)?.to_string() } else { row.text(last)?.to_owned() };
-    Ok((LinkRow::read(row)?, ClickTotals::new(humans, bots), sorted))
 }

@@ -6,6 +6,7 @@ use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
 use super::NAME;
+use super::list::Limits;
 use super::row::{LinkRow, SELECTED, SELECTED_COLUMNS};
 use crate::checkpoint::{AsOf, as_of};
 use crate::database::{DatabaseError, Row, Value};
@@ -21,11 +22,18 @@ pub(super) const SAME_URL: &str = "(substr(l.url, 1, 500) = substr(?, 1, 500) an
 pub struct LinkDirectory {
     pub(super) tables: Tables,
     progress: watch::Receiver<Progress>,
+    pub(super) limits: Limits,
 }
 
 impl LinkDirectory {
     pub(crate) fn new(tables: Tables, progress: watch::Receiver<Progress>) -> Self {
-        Self { tables, progress }
+        Self { tables, progress, limits: Limits::default() }
+    }
+
+    /// The same for so few links that a test has more.
+    #[cfg(test)]
+    pub(crate) fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The last event of topic LINKS that the tables of every partition account for. A link that is not found

@@ -111,8 +111,9 @@ impl LinkRow {
         self.tags = Tags::default();
     }
 
-    /// The columns in the order of [`COLUMNS`].
-    pub(super) fn push_to(&self, rows: &mut Rows) {
+    /// The columns in the order of [`COLUMNS`]. The number is the place of the link's first event in its
+    /// topic: links are told apart by it, and it grows as they are created.
+    pub(super) fn push_to(&self, number: Sequence, rows: &mut Rows) {
         let tags: Vec<&str> = self.tags.iter().map(Tag::as_str).collect();
         rows.push(|row| {
             row.text(&self.key.to_string())
@@ -132,7 +133,8 @@ impl LinkRow {
                 .count(self.sequence.0)
                 .int(self.extras.archived.into())
                 .optional_int(self.extras.valid_from.map(|at| at.timestamp_micros()))
-                .optional_text(self.extras_as_json().as_deref());
+                .optional_text(self.extras_as_json().as_deref())
+                .count(number.0);
         });
     }
 
@@ -197,4 +199,5 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::Int("archived"),
     Column::Int("valid_from"),
     Column::Text("extras"),
+    Column::Int("number"),
 ];

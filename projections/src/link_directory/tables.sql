@@ -1,5 +1,5 @@
 create table {link_directory.links} (
-    link {text} primary key,
+    link {text} not null unique,
     domain {text} not null,
     code {text} not null,
     url {text} not null,
@@ -16,11 +16,17 @@ create table {link_directory.links} (
     sequence bigint not null,
     archived bigint not null,
     valid_from bigint,
-    extras {text}
-) {clustered};
+    extras {text},
+    number {numbered}
+) {filled};
 
 create table {link_directory.tags} (
     link {text} not null,
     tag {text} not null,
-    primary key (tag, link)
+    owner {text} not null,
+    created_at bigint not null,
+    number bigint not null,
+    primary key (owner, tag, created_at, link)
 ) {clustered};
+
+{texts of {link_directory.links}: number, code, url, title};

@@ -276,8 +276,7 @@ impl Applier {
         transaction.execute(sql.to_owned(), &values).await?;
         parking::forget(transaction, set).await?;
         for table in self.projection.tables() {
-            let sql = format!("drop table if exists {}", set.table(table.name));
-            transaction.define(&sql).await?;
+            transaction.drop_table(&set.table(table.name)).await?;
         }
         // They may have had what was erased since.
         Ok(transaction.mark_unscrubbed(&set.table("dropped")).await?)

@@ -49,6 +49,7 @@ enum Next {
 impl Worker {
     pub(crate) async fn run(mut self) {
         self.enter(State::CatchingUp);
+        self.make_missing_indexes().await;
         let stopping = Arc::new(AtomicBool::new(false));
         let mut job = self.first.take().map(|job| self.begin(job, &stopping));
         loop {
@@ -83,6 +84,18 @@ impl Worker {
             let _ = tokio::time::timeout(HAND_OVER, job.ended()).await;
         }
         self.hand_over().await;
+    }
+
+    /// Tables of this version may have been made by code that knew fewer indexes. Questions are
+    /// answered without them, only slower.
+    async fn make_missing_indexes(&self) {
+        if self.first.is_some() || self.applier.part == Part::Reader {
+            return;
+        }
+        if let Err(error) = self.applier.index(self.applier.active()).await {
+            let projection = self.applier.projection.name();
+            tracing::warn!(projection, %error, "indexes may be missing; the next start makes them");
+        }
     }
 
     fn begin(&self, job: Job, stopping: &Arc<AtomicBool>) -> Running {

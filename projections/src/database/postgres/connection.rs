@@ -88,6 +88,12 @@ pub(super) fn batch<'q>(sql: &str, rows: &'q Rows) -> Query<'q> {
 /// stays in its page, and its index entries stay as they are.
 pub(super) fn render(sql: &str) -> String {
     sql.replace("{clustered}", "with (fillfactor = 85)")
+        .replace("{numbered}", "bigint primary key")
+        .replace("{filled}", "with (fillfactor = 85)")
+        .replace(
+            "{numbers in $1}",
+            "(select cast(n as bigint) as number from unnest(string_to_array($1, ',')) as n)",
+        )
         .replace("{by_month}", "partition by range (at)")
         .replace("{, month}", ", at")
         .replace("{bytes}", "bytea")

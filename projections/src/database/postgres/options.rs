@@ -132,6 +132,7 @@ impl PostgresOptions {
         if encoding != "UTF8" {
             return Err(refused(format!("the database's encoding has to be UTF8, not {encoding}")));
         }
+        extend(connection).await;
         let abilities = Abilities { has_lz4: has_lz4 == Some(true) };
         let Some(schema) = &self.schema else { return Ok(abilities) };
         let sql = "select 1 from pg_namespace where nspname = $1";
@@ -155,6 +156,19 @@ impl Abilities {
     /// the server compresses: with its own method that is a twentieth of what a rebuild costs it.
     pub(super) fn used(self, options: PgConnectOptions) -> PgConnectOptions {
         if self.has_lz4 { options.options([("default_toast_compression", "lz4")]) } else { options }
+    }
+}
+
+/// The extension that parts of texts are found with. Not every user may make it; then searches look
+/// at all links, and are as right.
+async fn extend(connection: &mut PgConnection) {
+    let sql = "create extension if not exists pg_trgm schema public";
+    if let Err(error) = sqlx::query(sql).execute(connection).await {
+        tracing::warn!(
+            %error,
+            "searches of links are slow without the extension pg_trgm: let an administrator create it \
+             in this database, then start again"
+        );
     }
 }
 

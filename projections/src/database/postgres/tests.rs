@@ -276,3 +276,39 @@ async fn options_that_can_not_be_used_are_refused() {
     let no_tables = database.fetch(Purpose::Answer, "select 1 from t".to_owned(), &[], |_| Ok(()));
     assert!(matches!(no_tables.await, Err(DatabaseError::Broken(_))));
 }
+
+/// Who may not make the extension finds the same, and has the index once an administrator made it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_extension_for_texts_they_are_found_as_well() {
+    let server = PostgresServer::start();
+    let mut administrator = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    for sql in ["create role plain login", "create schema plain authorization plain"] {
+        sqlx::query(sql).execute(&mut administrator).await.unwrap();
+    }
+    let options = PostgresOptions {
+        schema: Some("plain".into()),
+        ..PostgresOptions::new(server.url().replace("hoplog@", "plain@"))
+    };
+    let world = World::new(Database::open_postgres(options.clone()).await.unwrap()).await;
+    world.link("a", "2026-01-01T00:00:00Z", json!({ "title": "A Needle" })).await;
+    world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
+    world.caught_up().await;
+    let indexes = async || {
+        let sql =
+            "select count(*) from pg_indexes where indexname = 'link_directory_1_links_texts'";
+        let rows = world.database.fetch(Purpose::Lookup, sql.to_owned(), &[], |row| row.int(0));
+        rows.await.unwrap()
+    };
+    assert_eq!(
+        (world.codes_with("needle").await, indexes().await),
+        (vec!["a".to_owned()], vec![0])
+    );
+    world.models.stop_projecting().await;
+    let sql = "create extension pg_trgm schema public";
+    sqlx::query(sql).execute(&mut administrator).await.unwrap();
+    let models = world.opened_again().await;
+    let position = world.link("c", "2026-01-01T00:00:00Z", json!({ "title": "needles" })).await;
+    models.wait_for_all(position, crate::contract::PATIENCE).await.unwrap();
+    let found = (world.codes_with("needle").await, indexes().await);
+    assert_eq!(found, (vec!["a".to_owned(), "c".to_owned()], vec![1]));
+}

@@ -3,6 +3,7 @@
 use futures::TryStreamExt;
 use sqlx::PgPool;
 
+use super::super::text_index::for_postgres;
 use super::super::{DatabaseError, Row, Rows, Value};
 use super::connection::{Held, batch, query, render, within};
 use super::options::PROJECTION_TIMEOUT;
@@ -75,7 +76,7 @@ impl Transaction {
     }
 
     pub(in crate::database) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        within(LIMIT, self.0.run(&render(sql))).await
+        within(LIMIT, self.0.run(&for_postgres(&render(sql)))).await
     }
 
     /// The time-out is this transaction's alone.
@@ -87,7 +88,7 @@ impl Transaction {
         let settings = "set local statement_timeout = 0; \
                         set local client_connection_check_interval = '5s'";
         within(LIMIT, self.0.run(settings)).await?;
-        within(COMPARISON_TIMEOUT, self.0.run(&render(sql))).await
+        within(COMPARISON_TIMEOUT, self.0.run(&for_postgres(&render(sql)))).await
     }
 
     pub(in crate::database) async fn commit(mut self) -> Result<(), DatabaseError> {

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Sqlite};
 
 use super::super::rows::{CellRef, ROWS_PER_APPEND, ROWS_PER_STATEMENT};
-use super::super::{DatabaseError, Row, Rows, Value};
+use super::super::{DatabaseError, Row, Rows, Value, text_index};
 use super::{
     BULK_CACHE_KIB, BULK_WAL_PAGES, SqliteDatabase, WAL_PAGES, WRITER_CACHE_KIB, batch, query,
     render,
@@ -182,7 +182,8 @@ impl Transaction {
 
     /// Runs several statements without parameters: the definition of tables.
     pub(crate) async fn define(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        sqlx::raw_sql(AssertSqlSafe(render(sql))).execute(self.connection()?).await?;
+        let sql = text_index::for_sqlite(&render(sql));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await?;
         Ok(())
     }
 
