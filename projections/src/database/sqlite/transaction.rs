@@ -8,8 +8,8 @@ use sqlx::{AssertSqlSafe, Sqlite};
 use super::super::rows::{CellRef, ROWS_PER_APPEND, ROWS_PER_STATEMENT};
 use super::super::{DatabaseError, Row, Rows, Value, text_index};
 use super::{
-    BULK_CACHE_KIB, BULK_WAL_PAGES, SqliteDatabase, WAL_PAGES, WRITER_CACHE_KIB, batch, query,
-    render,
+    BULK_CACHE_KIB, BULK_WAL_PAGES, SqliteDatabase, WAL_PAGES, WRITER_CACHE_KIB, batch, bytes_of,
+    query, render,
 };
 
 impl SqliteDatabase {
@@ -53,7 +53,11 @@ impl Kind {
     /// What differs from the usual; `None`: nothing.
     fn settings(self) -> Option<Settings> {
         let bulk = |pages: u32, kib: u32| {
-            format!("pragma wal_autocheckpoint = {pages}; pragma cache_size = -{kib}")
+            format!(
+                "pragma wal_autocheckpoint = {pages}; pragma cache_size = -{kib}; \
+                 pragma journal_size_limit = {}",
+                bytes_of(pages)
+            )
         };
         match self {
             Self::Usual => None,

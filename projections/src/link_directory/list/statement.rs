@@ -142,6 +142,29 @@ impl Statement {
         (statement, rest)
     }
 
+    /// Among so many of the most clicked links.
+    pub(super) fn near_by_clicks(
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        rows: i64,
+    ) -> Self {
+        let mut statement = Self::new(String::new(), (CLICKS, "t.link"), order);
+        statement.conditions.push(format!("{CLICKS} > 0"));
+        if let Some(Place { value, link }) = after {
+            statement.values.extend([value.clone(), link.as_str().into()]);
+            statement.conditions.push(format!("{CLICKS} <= $1 and ({CLICKS} < $1 or t.link < $2)"));
+        }
+        statement.from = format!(
+            "(select t.link, t.humans, t.bots from {{click_statistics.totals}} t where {} \
+             order by {CLICKS} desc, t.link desc limit {rows}) t cross join {LINKS}",
+            statement.conditions.join(" and ")
+        );
+        statement.conditions = vec!["l.link = t.link".to_owned()];
+        statement.filter(filter);
+        statement
+    }
+
     /// Asks for the place that so many rows of the index lead to.
     pub(super) fn reach(
         filter: &LinkFilter,
