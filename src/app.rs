@@ -13,6 +13,7 @@ use hoplog_projections::deliveries::FoundError;
 use hoplog_projections::erasures::Erasures;
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
+use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
@@ -33,6 +34,7 @@ use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
+use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
 use crate::config::{Codes, LogSettings, RateLimits, Roles, Settings};
@@ -79,6 +81,10 @@ pub struct App {
     pub links: LinkResolver,
     /// What people can ask for.
     pub commands: Commands,
+    /// Gives the clicks of links that are good for so many.
+    pub budgets: ClickBudgets,
+    /// Tells people from programs.
+    pub agents: UserAgents,
     /// Records redirects.
     pub clicks: ClickRecorder,
     /// Who writes.
@@ -224,6 +230,8 @@ impl App {
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
             commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts(origin.as_ref())),
+            budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
+            agents: UserAgents::default(),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
             node: outlet.node,
             spool: outlet.spool,

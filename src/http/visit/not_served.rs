@@ -15,19 +15,29 @@ use crate::queries::resolve_link::Resolved;
 pub(in crate::http) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
-    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
-    Expired(Resolved),
+    /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
+    Ended(Resolved, End),
     /// They have to know a password: nothing was said yet, or nothing right.
     Asked(Problem),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
 
+/// How a link has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum End {
+    /// Its instant has passed.
+    Expired,
+    /// It was followed as often as it may be.
+    Spent,
+}
+
 impl NotServed {
     /// What the visitor is told.
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
-            Self::Expired(_) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Ended(_, End::Expired) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Ended(_, End::Spent) => page::problem_for_visitor(Problem::link_spent(), headers),
             Self::Asked(problem) => asked(problem, headers),
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),

@@ -44,6 +44,21 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether it is good for so many clicks only.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.max_clicks.is_some())
+    }
+
+    /// Whether its destination is not for everybody: who asks has to do something for it, or is one of few.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        let guards = |extras: &Extras| extras.password.is_some() || extras.max_clicks.is_some();
+        self.extras.as_deref().is_some_and(guards)
+    }
+}
+
 impl From<Link> for Target {
     fn from(link: Link) -> Self {
         Target {
