@@ -24,7 +24,7 @@ async fn do_all_sorts_of_things(server: &Server) {
         json!({ "expiresAt": null, "redirect": 302, "externalId": "f", "archived": true }),
         json!({ "validFrom": null, "expiredUrl": null, "archived": false, "forwardPath": true }),
         json!({ "forwardQuery": "append", "password": "sesame" }),
-        json!({ "password": null }),
+        json!({ "password": null, "maxClicks": 9 }),
     ] {
         client.patch("/api/v1/links/a", &patch).await.expect(200);
     }
