@@ -217,19 +217,17 @@ impl App {
             bounds: Bounds::default(),
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
-        let codes = codes(settings, log.as_ref(), &outlet.node).await?;
-        let secret = CodeSecret::of(&log, clock.now()).await?;
-        let shared = settings.cache.as_ref();
-        let shared = shared.map(|address| Shared::open(address, log.id(), &read_models));
+        let commands = commands(settings, &log, &outlet.node, origin.as_ref(), &clock).await?;
+        let share = |address| Shared::open(address, log.id(), &read_models);
+        let shared = settings.cache.as_ref().map(share);
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
         let (directory, targets) = (read_models.link_directory(), settings.webhook_targets.clone());
-        let heads = manage::heads(log.as_ref()).await?;
-        let webhooks =
-            Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
+        let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
+        let webhooks = Webhooks::new(&log, heads, &keys, deliveries, links_of, targets, &clock);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
-            commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts(origin.as_ref())),
+            commands,
             budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
             agents: UserAgents::default(),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
@@ -362,6 +360,18 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
 /// Where no link may lead.
 fn own_hosts(origin: Option<&Origin>) -> Vec<Box<str>> {
     origin.into_iter().map(|origin| origin.host().into()).collect()
+}
+
+async fn commands(
+    settings: &Settings,
+    log: &Arc<dyn EventLog>,
+    node: &NodeId,
+    origin: Option<&Origin>,
+    clock: &Clock,
+) -> Result<Commands, StartError> {
+    let codes = codes(settings, log.as_ref(), node).await?;
+    let secret = CodeSecret::of(log, clock.now()).await?;
+    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)))
 }
 
 /// Only numbered codes need a number of the node.

@@ -79,6 +79,17 @@ pub enum RedirectStatus {
     PermanentRedirect,
 }
 
+impl RedirectStatus {
+    /// The status that nobody keeps for good.
+    #[must_use]
+    pub fn temporary(self) -> Self {
+        match self {
+            Self::MovedPermanently | Self::Found => Self::Found,
+            Self::TemporaryRedirect | Self::PermanentRedirect => Self::TemporaryRedirect,
+        }
+    }
+}
+
 impl From<RedirectStatus> for u16 {
     fn from(status: RedirectStatus) -> u16 {
         match status {

@@ -54,6 +54,21 @@ pub struct Link {
     pub version: Version,
 }
 
+impl Link {
+    /// The status that redirects are answered with: nobody may keep for good where a link leads that is good for so
+    /// many clicks.
+    #[must_use]
+    pub fn answered_redirect(&self) -> RedirectStatus {
+        answered_redirect(self.redirect, &self.extras)
+    }
+}
+
+/// The same of a link of which only this is known.
+#[must_use]
+pub fn answered_redirect(redirect: RedirectStatus, extras: &Extras) -> RedirectStatus {
+    if extras.max_clicks.is_some() { redirect.temporary() } else { redirect }
+}
+
 /// Who wants something of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requester {

@@ -71,9 +71,11 @@ pub async fn grant(
         }
         match append_surely(log, &link, &events, now).await {
             Ok(position) => {
-                let link =
-                    events.iter().fold(Some(link), |link, event| evolve(link, key, event, now));
-                let link = link.ok_or(LinkError::NotFound)?;
+                let mut changed = Some(link);
+                for event in &events {
+                    changed = evolve(changed, key, event, now);
+                }
+                let link = changed.ok_or(LinkError::NotFound)?;
                 return Ok(Granted { count: count.get(), link, position: Some(position) });
             }
             Err(AppendError::Conflict { .. }) => {

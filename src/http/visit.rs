@@ -16,9 +16,9 @@ pub(super) mod password;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkState, RedirectStatus, SERVICE_DOMAIN};
+use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
 use super::limits::visitor_refused;
 use super::preview::{Preview, preview};
@@ -30,7 +30,7 @@ use crate::clicks::visit::Visit;
 use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
 pub(super) use not_served::NotServed;
-use not_served::{End, gone_by_expiry};
+use not_served::{End, after_end, gone_by_expiry};
 
 /// On a redirect that may have changed, as nobody could be asked.
 const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
@@ -186,25 +186,6 @@ async fn nobodys(app: &App, look: Look) -> NotServed {
     }
 }
 
-/// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
-/// can be moved.
-fn after_end(found: Resolved, end: End) -> Result<Response, NotServed> {
-    let extras = found.target.extras.as_ref();
-    let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
-    let Some(expired_url) = expired_url else { return Err(NotServed::Ended(found, end)) };
-    let location = HeaderValue::from_str(expired_url.as_str());
-    let location = location.map_err(|_| Problem::internal())?;
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let mut response = (StatusCode::FOUND, headers).into_response();
-    if found.is_stale {
-        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
 /// The redirect is answered when its click is as safe as the settings ask for.
 async fn record(
     app: &App,
@@ -230,9 +211,9 @@ fn location(target: &Target, asked: (Option<&str>, Option<&str>)) -> Result<Head
 
 fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Response, Problem> {
     let target = &*found.target;
-    let status = status(target).into();
-    let status = StatusCode::from_u16(status).map_err(|_| Problem::internal())?;
     let is_guarded = target.is_guarded();
+    let status = target.answered_redirect();
+    let status = StatusCode::from_u16(status.into()).map_err(|_| Problem::internal())?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -250,15 +231,4 @@ fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Respon
         headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     }
     Ok(response)
-}
-
-/// Nobody may keep for good where a link leads that is good for so many clicks.
-fn status(target: &Target) -> RedirectStatus {
-    match target.redirect {
-        RedirectStatus::MovedPermanently if target.is_limited() => RedirectStatus::Found,
-        RedirectStatus::PermanentRedirect if target.is_limited() => {
-            RedirectStatus::TemporaryRedirect
-        }
-        status => status,
-    }
 }

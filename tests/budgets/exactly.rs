@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::support::Settings;
 
 /// How many visitors there are at the same time.
 const VISITORS: usize = 200;

@@ -1,6 +1,7 @@
 //! Budgets in every way that owners have to set them.
 
 use super::*;
+use crate::support::Settings;
 
 const LINK: &str = "/api/v1/links/a";
 

@@ -47,13 +47,13 @@ fn key() -> LinkKey {
     "default/a".parse().unwrap()
 }
 
-fn max(clicks: u32) -> Option<MaxClicks> {
-    Some(clicks.try_into().unwrap())
+fn max(clicks: u32) -> MaxClicks {
+    clicks.try_into().unwrap()
 }
 
 async fn limited_to(clicks: u32) -> World {
     let world = world().await;
-    let extras = Extras { max_clicks: max(clicks), ..Extras::default() };
+    let extras = Extras { max_clicks: Some(max(clicks)), ..Extras::default() };
     let link = WantedLink { extras, ..wanted(Some("a")) };
     world.commands.create_link(&issuer("ann"), None, None, link).await.unwrap();
     world
@@ -110,16 +110,16 @@ async fn a_change_elsewhere_is_noticed() {
     let world = limited_to(5).await;
     let node = Node::start(&world.log);
     assert!(node.is_given().await);
-    world.set(max(1)).await;
+    world.set(Some(max(1))).await;
     assert!(!node.is_given().await, "lowered");
-    world.set(max(2)).await;
+    world.set(Some(max(2))).await;
     assert!(!node.is_given().await, "of a link that was shown as it was before, it is spent");
     assert!(matches!(node.ask(4).await, Ok(Grant::Last(_))), "raised");
     world.set(None).await;
     for _ in 0..3 {
         assert!(matches!(node.ask(6).await, Ok(Grant::Given)), "any number");
     }
-    world.set(max(1)).await;
+    world.set(Some(max(1))).await;
     assert!(node.is_given().await && !node.is_given().await, "a new budget begins anew");
     assert_eq!(world.grants().await, [1, 1, 1]);
     let delete = LinkCommand::Delete;

@@ -194,7 +194,7 @@ impl LinkAnswer {
 }
 
 fn warnings_of(link: &Link) -> Vec<Warning> {
-    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.redirect);
+    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.answered_redirect());
     all.into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
 }
 

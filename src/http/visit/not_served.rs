@@ -1,8 +1,9 @@
 //! Visitors who do not get where a link leads.
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
+use super::STALE;
 use super::asked::asked;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
@@ -54,4 +55,23 @@ impl<P: Into<Problem>> From<P> for NotServed {
 /// What an expired link is answered with that leads nowhere else.
 pub(super) fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
+}
+
+/// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
+/// can be moved.
+pub(super) fn after_end(found: Resolved, end: End) -> Result<Response, NotServed> {
+    let extras = found.target.extras.as_ref();
+    let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
+    let Some(expired_url) = expired_url else { return Err(NotServed::Ended(found, end)) };
+    let location = HeaderValue::from_str(expired_url.as_str());
+    let location = location.map_err(|_| Problem::internal())?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let mut response = (StatusCode::FOUND, headers).into_response();
+    if found.is_stale {
+        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }

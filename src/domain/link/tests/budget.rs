@@ -6,8 +6,8 @@ use hoplog_events::link::{LinkClicksGranted, LinkMaxClicksChanged, MaxClicks};
 
 use super::*;
 
-fn max(clicks: u32) -> Option<MaxClicks> {
-    Some(clicks.try_into().unwrap())
+fn max(clicks: u32) -> MaxClicks {
+    clicks.try_into().unwrap()
 }
 
 fn count(clicks: u32) -> NonZeroU32 {
@@ -15,7 +15,7 @@ fn count(clicks: u32) -> NonZeroU32 {
 }
 
 fn limited_to(clicks: u32) -> LinkEvent {
-    let extras = Extras { max_clicks: max(clicks), ..Extras::default() };
+    let extras = Extras { max_clicks: Some(max(clicks)), ..Extras::default() };
     let create = LinkCommand::Create(Box::new(CreateLink { extras, ..new_link() }));
     decide(None, &request(create)).unwrap().remove(0)
 }
@@ -53,21 +53,21 @@ fn clicks_are_given_as_long_as_there_are_any() {
 
 #[test]
 fn a_budget_is_raised_lowered_and_removed() {
-    given([created()]).when(set(max(2))).then([changed(max(2))]);
-    given([limited_to(2)]).when(set(max(2))).then([]);
+    given([created()]).when(set(Some(max(2)))).then([changed(Some(max(2)))]);
+    given([limited_to(2)]).when(set(Some(max(2)))).then([]);
     given([created()]).when(set(None)).then([]);
     let spent = [limited_to(2), granted(2, 0)];
     let then = |more: &[LinkEvent]| Given([&spent[..], more].concat());
-    then(&[]).when(set(max(3))).then([changed(max(3))]);
-    then(&[changed(max(3))]).when(ask(1)).then([granted(1, 0)]);
-    then(&[changed(max(3))]).when(ask(2)).then_refused(LinkError::ClicksSpent { left: 1 });
+    then(&[]).when(set(Some(max(3)))).then([changed(Some(max(3)))]);
+    then(&[changed(Some(max(3)))]).when(ask(1)).then([granted(1, 0)]);
+    then(&[changed(Some(max(3)))]).when(ask(2)).then_refused(LinkError::ClicksSpent { left: 1 });
     // Below what was given: nothing is left, and nothing was given too much at the time.
-    then(&[]).when(set(max(1))).then([changed(max(1))]);
-    then(&[changed(max(1))]).when(ask(1)).then_refused(LinkError::ClicksSpent { left: 0 });
+    then(&[]).when(set(Some(max(1)))).then([changed(Some(max(1)))]);
+    then(&[changed(Some(max(1)))]).when(ask(1)).then_refused(LinkError::ClicksSpent { left: 0 });
     // A budget that is set after one was removed begins anew.
     then(&[]).when(set(None)).then([changed(None)]);
     then(&[changed(None)]).when(ask(5)).then([]);
-    then(&[changed(None), changed(max(2))]).when(ask(2)).then([granted(2, 0)]);
+    then(&[changed(None), changed(Some(max(2)))]).when(ask(2)).then([granted(2, 0)]);
 }
 
 #[test]
@@ -78,10 +78,10 @@ fn what_is_left_of_a_budget_is_told_and_goes_with_what_people_wrote() {
     let extras = link(&[limited_to(3), granted(2, 1)]);
     assert_eq!(
         (extras.max_clicks, extras.clicks_left(), extras.is_spent()),
-        (max(3), Some(1), false)
+        (Some(max(3)), Some(1), false)
     );
     assert!(link(&[limited_to(3), granted(3, 0)]).is_spent());
-    assert!(link(&[limited_to(3), granted(2, 1), changed(max(1))]).is_spent());
+    assert!(link(&[limited_to(3), granted(2, 1), changed(Some(max(1)))]).is_spent());
     assert_eq!(link(&[created()]).clicks_left(), None);
     assert!(link(&[limited_to(3), granted(2, 1), deleted(), erased()]).is_empty());
 }
@@ -108,7 +108,7 @@ proptest! {
         for step in steps {
             let command = match step {
                 Step::Ask(clicks) => ask(clicks),
-                Step::Set(clicks) => set(clicks.and_then(max)),
+                Step::Set(clicks) => set(clicks.map(max)),
             };
             let decided = decide(link.as_ref(), &request(command));
             match (step, budget) {
