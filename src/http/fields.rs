@@ -106,6 +106,29 @@ impl Fields {
         }
     }
 
+    /// A number that is parsed, or `null`, or nothing.
+    pub fn patch_number<T>(&mut self, field: &str) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.raw(field) {
+            None => Patch::Keep,
+            Some(Value::Null) => Patch::Clear,
+            Some(Value::Number(number)) => match number.to_string().parse() {
+                Ok(value) => Patch::Set(value),
+                Err(error) => {
+                    self.wrong(field, "invalid", error.to_string());
+                    Patch::Keep
+                }
+            },
+            Some(other) => {
+                self.wrong(field, "type", format!("must be a number, not {}", kind(&other)));
+                Patch::Keep
+            }
+        }
+    }
+
     /// A text that must be there.
     pub fn required<T>(&mut self, field: &str) -> Option<T>
     where
@@ -274,6 +297,17 @@ mod tests {
                 ("/b~1c", "unknown_field"),
             ]
         );
+    }
+
+    #[test]
+    fn a_number_is_a_number() {
+        let mut body = fields(json!({ "a": 7, "b": null, "c": "7", "d": 7.5, "e": -1 }));
+        let taken = ["a", "b", "c", "d", "e", "f"].map(|field| body.patch_number::<u8>(field));
+        let keep = || Patch::Keep;
+        assert_eq!(taken, [Patch::Set(7), Patch::Clear, keep(), keep(), keep(), keep()]);
+        let errors = body.finish().unwrap_err();
+        let codes: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect();
+        assert_eq!(codes, [("/c", "type"), ("/d", "invalid"), ("/e", "invalid")]);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 
 use super::asked::{nothing_asked, refused, required, wrong};
 use super::pass::Lock;
-use super::{NotServed, Served, admit, after_end, find, in_vain, location, record, redirect};
+use super::{
+    NotServed, Served, admit, after_end, budget, find, in_vain, location, record, redirect,
+};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::config::Role;
@@ -23,6 +25,7 @@ use crate::domain::password::Password;
 use crate::http::body::form_field;
 use crate::http::limits::visitor_refused;
 use crate::http::origin::Origin;
+use crate::http::preview::Preview;
 use crate::http::problem::Problem;
 use crate::http::roles::wrong_role;
 use crate::passwords::{HashingError, Lane};
@@ -69,8 +72,8 @@ pub(in crate::http) async fn knock(
     app.limits.redirect(&request.method, address).map_err(visitor_refused)?;
     match locked(app, address, request).await {
         Ok(found) => Ok(Knock { address, found }),
-        Err(NotServed::Expired(found)) => {
-            let answer = after_end(found).map(by_get);
+        Err(NotServed::Ended(found, end)) => {
+            let answer = after_end(found, end).map(by_get);
             Err(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
         }
         Err(not_served) => Err(not_served.into_answer(&request.headers)),
@@ -79,7 +82,9 @@ pub(in crate::http) async fn knock(
 
 /// A redirect that is followed by GET, whatever it was: nobody sends the form on.
 fn by_get(mut redirect: Response) -> Response {
-    *redirect.status_mut() = StatusCode::SEE_OTHER;
+    if redirect.status().is_redirection() {
+        *redirect.status_mut() = StatusCode::SEE_OTHER;
+    }
     redirect
 }
 
@@ -130,6 +135,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
     params(("code" = String, Path, description = "a link's code")),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses(
+        (status = 200, description = "no click, of a link that is good for so many: what `/{code}+` says", body = Preview),
         (status = 303, description = "where the link leads, or where it leads once it has expired", headers(
             ("Set-Cookie" = String, description = "for ten minutes the link asks for no password"),
         )),
@@ -138,7 +144,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 405, description = "the link asks for no password", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "the form did not arrive in time", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "no such form has more than 4,096 bytes", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "not a form", body = Problem, content_type = "application/problem+json"),
@@ -211,6 +217,12 @@ async fn let_in(
     let (target, now) = (&found.target, app.clock.now());
     let rest = code_and_rest(request).map(|(_, rest)| rest);
     let location = location(target, (rest, request.uri.query()))?;
+    if target.is_limited() {
+        let spent = budget::spend(app, (&Method::GET, request), found);
+        if let Some(instead) = Box::pin(spent).await? {
+            return Ok(by_get(instead));
+        }
+    }
     record(app, (address, now), (&Method::GET, request), target).await?;
     let mut response = by_get(redirect(app, found, location)?);
     let is_secure = Origin::of(app, request).scheme_and_authority().0 == "https";
