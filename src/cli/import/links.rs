@@ -259,6 +259,7 @@ mod tests {
         let (one, other) = (row("sesame"), row("other"));
         assert_eq!((&one["password"], &other["password"]), (&json!("sesame"), &json!("other")));
         assert_eq!(one["idempotencyKey"], other["idempotencyKey"]);
+        assert_eq!(bulk::key_of(&[one]), bulk::key_of(&[other]), "nor in a header");
     }
 
     #[test]
