@@ -77,21 +77,48 @@ impl Fields {
         T: FromStr,
         T::Err: Display,
     {
-        match self.raw(field) {
-            None => Patch::Keep,
-            Some(Value::Null) => Patch::Clear,
-            Some(Value::String(text)) => match text.parse() {
-                Ok(value) => Patch::Set(value),
-                Err(error) => {
-                    self.wrong(field, "invalid", error.to_string());
-                    Patch::Keep
-                }
-            },
-            Some(other) => {
-                self.wrong(field, "type", format!("must be a string, not {}", kind(&other)));
-                Patch::Keep
+        self.parsed(field, "a string", |value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(other),
+        })
+    }
+
+    /// A number that is parsed, or `null`, or nothing.
+    pub fn patch_number<T>(&mut self, field: &str) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.parsed(field, "a number", |value| match value {
+            Value::Number(number) => Ok(number.to_string()),
+            other => Err(other),
+        })
+    }
+
+    /// `text`: how a value of the kind that is wanted is spelled; others are given back.
+    fn parsed<T>(
+        &mut self,
+        field: &str,
+        wanted: &str,
+        text: impl FnOnce(Value) -> Result<String, Value>,
+    ) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let value = match self.raw(field) {
+            None => return Patch::Keep,
+            Some(Value::Null) => return Patch::Clear,
+            Some(value) => value,
+        };
+        match text(value).map(|text| text.parse()) {
+            Ok(Ok(value)) => return Patch::Set(value),
+            Ok(Err(error)) => self.wrong(field, "invalid", error.to_string()),
+            Err(other) => {
+                self.wrong(field, "type", format!("must be {wanted}, not {}", kind(&other)));
             }
         }
+        Patch::Keep
     }
 
     /// An optional text that is parsed; `null` is the same as nothing.
@@ -103,29 +130,6 @@ impl Fields {
         match self.patch(field) {
             Patch::Set(value) => Some(value),
             Patch::Keep | Patch::Clear => None,
-        }
-    }
-
-    /// A number that is parsed, or `null`, or nothing.
-    pub fn patch_number<T>(&mut self, field: &str) -> Patch<T>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
-        match self.raw(field) {
-            None => Patch::Keep,
-            Some(Value::Null) => Patch::Clear,
-            Some(Value::Number(number)) => match number.to_string().parse() {
-                Ok(value) => Patch::Set(value),
-                Err(error) => {
-                    self.wrong(field, "invalid", error.to_string());
-                    Patch::Keep
-                }
-            },
-            Some(other) => {
-                self.wrong(field, "type", format!("must be a number, not {}", kind(&other)));
-                Patch::Keep
-            }
         }
     }
 

@@ -91,16 +91,23 @@ async fn follow(
         served => served?,
     };
     password::check(request, &served)?;
-    let (found, now) = served;
+    lead_on(app, address, (&request.method, request), &served, rest).await
+}
+
+/// The click, and the way on.
+async fn lead_on(
+    app: &App,
+    address: IpAddr,
+    (method, request): (&Method, &Parts),
+    (found, now): &Served,
+    rest: Option<&str>,
+) -> Result<Response, NotServed> {
     let location = location(&found.target, (rest, request.uri.query()))?;
     if found.target.is_limited() {
-        let spent = budget::spend(app, (&request.method, request), &found);
-        if let Some(instead) = Box::pin(spent).await? {
-            return Ok(instead);
-        }
+        Box::pin(budget::spend(app, (method, request), found)).await?;
     }
-    record(app, (address, now), (&request.method, request), &found.target).await?;
-    Ok(redirect(app, &found, location)?)
+    record(app, (address, *now), (method, request), &found.target).await?;
+    Ok(redirect(app, found, location)?)
 }
 
 /// The link, if it is served at an instant, and that instant: after it was looked for, which may take

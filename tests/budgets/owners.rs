@@ -46,15 +46,12 @@ async fn a_raise_through_one_node_is_seen_by_the_other() {
     let (one, two) = (settings.start(), second.start());
     let (one, two) = (&one.client, &two.client);
     limited(one, "a", 1, &[]).await;
-    let until = async |client: &Client, status: u16| {
-        while client.visit("/a").await.status != status {}
-    };
-    until(two, 302).await;
-    until(one, 410).await;
+    two.visit_becomes("/a", 302).await;
+    one.visit_becomes("/a", 410).await;
     for round in 2..6 {
         let (raiser, other) = if round % 2 == 0 { (one, two) } else { (two, one) };
         raiser.patch(LINK, &json!({ "maxClicks": round })).await.expect(200);
-        until(other, 302).await;
+        other.visit_becomes("/a", 302).await;
         for client in [one, two] {
             assert_eq!(client.visit("/a").await.status, 410);
         }

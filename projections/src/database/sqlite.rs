@@ -59,11 +59,6 @@ const WAL_PAGES: u32 = 8_192;
 /// all, so the writer moves the rest when there is this much.
 const BULK_WAL_PAGES: u32 = 4 * WAL_PAGES;
 
-/// How long the write-ahead log's file stays once its pages were moved.
-fn bytes_of(pages: u32) -> u64 {
-    u64::from(pages) * PAGE_BYTES
-}
-
 /// SQLite's own, which the file is made with.
 const PAGE_BYTES: u64 = 4_096;
 
@@ -74,6 +69,16 @@ const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// The same while tables are built: what a batch of a build changes, which else is written before its time
 /// and read back.
 const BULK_CACHE_KIB: u32 = 64 * 1024;
+
+/// What the writer's connection is set to: how long the write-ahead log gets, what is kept of the file in memory, and how
+/// long the log's file stays once its pages were moved.
+fn settings(wal_pages: u32, cache_kib: u32) -> [(&'static str, String); 3] {
+    [
+        ("wal_autocheckpoint", wal_pages.to_string()),
+        ("cache_size", format!("-{cache_kib}")),
+        ("journal_size_limit", (u64::from(wal_pages) * PAGE_BYTES).to_string()),
+    ]
+}
 
 /// How long the mover's connection is kept when no tables are built.
 const MOVER_IDLE: Duration = Duration::from_secs(10);
@@ -129,16 +134,12 @@ impl SqliteDatabase {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
             .statement_cache_capacity(STATEMENTS_MAX);
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
-        let cache = format!("-{WRITER_CACHE_KIB}");
-        let options_of_writer = options
-            .clone()
-            .pragma("cache_size", cache)
-            .pragma("journal_size_limit", bytes_of(WAL_PAGES).to_string());
-        let writer = writer.connect_with(options_of_writer).await?;
+        let usual = settings(WAL_PAGES, WRITER_CACHE_KIB).into_iter();
+        let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
+        let writer = writer.connect_with(usual.fold(options.clone(), set)).await?;
         let mover = pool.clone().max_connections(1).idle_timeout(MOVER_IDLE);
         let mover = mover.connect_lazy_with(options.clone().create_if_missing(false));
         // Opened by whoever asks first, on a thread of their priority.

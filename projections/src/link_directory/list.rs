@@ -190,27 +190,22 @@ impl LinkDirectory {
         if sources.is_empty() && !(is_by_clicks && filter.is_narrow()) {
             return Ok(None);
         }
-        if is_by_clicks {
-            let near = Statement::near_by_clicks(filter, order, after, self.limits.reach);
-            let rows = self.fetch(near, limit).await?;
-            if rows.len() == limit {
-                return Ok(Some(rows));
-            }
-            let statement = match self.some(sources).await? {
-                Some(source) => Statement::gather_all(source, filter, order, after),
-                None => Statement::plain(filter, order, after),
-            };
-            return self.fetch(statement, limit).await.map(Some);
+        let near = if is_by_clicks {
+            Some(Statement::near_by_clicks(filter, order, after, self.limits.reach))
+        } else {
+            let end = self.end(filter, order, after).await?;
+            end.map(|end| Statement::walk(filter, order, after).up_to(order, &end))
+        };
+        let Some(near) = near else { return Ok(None) };
+        let rows = self.fetch(near, limit).await?;
+        if rows.len() == limit {
+            return Ok(Some(rows));
         }
-        let Some(end) = self.end(filter, order, after).await? else { return Ok(None) };
-        for statement in Statement::walks(filter, order, after) {
-            let rows = self.fetch(statement.up_to(order, &end), limit).await?;
-            if rows.len() == limit {
-                return Ok(Some(rows));
-            }
-        }
-        let Some(source) = self.some(sources).await? else { return Ok(None) };
-        let statement = Statement::gather_all(source, filter, order, after);
+        let statement = match self.some(sources).await? {
+            Some(source) => Statement::gather_all(source, filter, order, after),
+            None if is_by_clicks => Statement::plain(filter, order, after),
+            None => return Ok(None),
+        };
         self.fetch(statement, limit).await.map(Some)
     }
 

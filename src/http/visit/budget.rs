@@ -14,26 +14,29 @@ use crate::commands::grant_clicks::Grant;
 use crate::http::preview;
 use crate::queries::resolve_link::Resolved;
 
-/// Takes a click of the link's budget for a visitor, and is done when that is on the log. Gives what is answered in
-/// the place of the redirect, if there is none for them.
+/// Takes a click of the link's budget for a visitor, and is done when that is on the log.
+///
+/// # Errors
+/// Also what is answered in the place of the redirect, if there is none for them.
 pub(super) async fn spend(
     app: &App,
     (method, request): (&Method, &Parts),
     found: &Resolved,
-) -> Result<Option<Response>, NotServed> {
+) -> Result<(), NotServed> {
+    let instead = |response: Response| NotServed::Instead(Box::new(response));
     if !is_click(app, method, request, found) {
-        return Ok(Some(preview::of(app, request, &found.target)));
+        return Err(instead(preview::of(app, request, &found.target)));
     }
     let (target, era) = (&found.target, app.links.era());
     match app.budgets.ask(target.key.clone(), target.version, era.number()).await? {
-        Grant::Given => Ok(None),
+        Grant::Given => Ok(()),
         Grant::Last(last) => {
             // From now on it is spent here, for whoever asks in whatever way.
             let (link, position) = *last;
             app.links.remember(era, link, position, app.clock.now());
-            Ok(None)
+            Ok(())
         }
-        Grant::Spent => after_end(found.clone(), End::Spent).map(Some),
+        Grant::Spent => Err(instead(after_end(found.clone(), End::Spent)?)),
     }
 }
 

@@ -20,6 +20,8 @@ pub(in crate::http) enum NotServed {
     Ended(Resolved, End),
     /// They have to know a password: nothing was said yet, or nothing right.
     Asked(Problem),
+    /// They are not those it is for, or come too late: they get this.
+    Instead(Box<Response>),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
 }
@@ -40,6 +42,7 @@ impl NotServed {
             Self::Ended(_, End::Expired) => page::problem_for_visitor(gone_by_expiry(), headers),
             Self::Ended(_, End::Spent) => page::problem_for_visitor(Problem::link_spent(), headers),
             Self::Asked(problem) => asked(problem, headers),
+            Self::Instead(response) => *response,
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }

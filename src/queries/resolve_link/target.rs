@@ -42,9 +42,7 @@ impl Target {
     pub fn password(&self) -> Option<&PasswordHash> {
         self.extras.as_ref()?.password.as_ref()
     }
-}
 
-impl Target {
     /// Whether it is good for so many clicks only.
     #[must_use]
     pub fn is_limited(&self) -> bool {

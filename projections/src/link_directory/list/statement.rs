@@ -112,6 +112,11 @@ impl Statement {
         if order.sort == LinkSort::MostClicked {
             return by_clicks(filter, order, after);
         }
+        vec![Self::walk(filter, order, after)]
+    }
+
+    /// The same in one part: in any order but that by clicks.
+    pub(super) fn walk(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Self {
         let (mut statement, rest) = Self::driven(filter, order, after);
         let is_of_tag = statement.by.1 == "g.link";
         if is_of_tag {
@@ -120,7 +125,7 @@ impl Statement {
         }
         statement.from.extend([" ", TOTALS]);
         statement.filter(&rest);
-        vec![statement]
+        statement
     }
 
     /// What an index gives in its order, and what is left of the filter then.
