@@ -15,6 +15,7 @@ mod client;
 mod erase;
 mod error;
 mod events;
+mod export;
 mod import;
 mod key;
 mod link;
@@ -48,8 +49,10 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Show the links that are clicked most
     Top(top::TopArgs),
-    /// Import links from CSV, or clicks from an access log
+    /// Import links and clicks: from files, access logs and other link shorteners
     Import(import::ImportArgs),
+    /// Export links, clicks and statistics as CSV or NDJSON
+    Export(export::ExportArgs),
     /// Print events as NDJSON
     Events(events::EventsArgs),
     /// Operate the read models
@@ -110,6 +113,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Stats(args) => stats::run(args, out).await,
             Command::Top(args) => top::run(args, out).await,
             Command::Import(args) => import::run(args, out).await,
+            Command::Export(args) => export::run(args, out).await,
             Command::Events(args) => events::run(args, out).await,
             Command::Projection(args) => projection::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,

@@ -31,6 +31,7 @@ pub mod docs;
 pub mod erasure;
 pub mod errors;
 pub mod events;
+pub mod export;
 pub mod fields;
 pub mod headers;
 pub mod health;
@@ -109,7 +110,7 @@ fn api() -> OpenApiRouter<AppState> {
     let large = DefaultBodyLimit::max(BULK_BODY_BYTES_MAX);
     let bulk = OpenApiRouter::new()
         .routes(routes!(links::bulk::create_links))
-        .routes(routes!(clicks::import_clicks))
+        .routes(routes!(clicks::import::import_clicks))
         .layer(large);
     OpenApiRouter::with_openapi(Contract::openapi())
         .routes(routes!(links::create::create_link, links::read::list_links))

@@ -30,5 +30,6 @@ pub mod passwords;
 pub mod queries;
 pub mod ratelimit;
 pub mod redis_connection;
+pub mod rows;
 pub mod telemetry;
 pub mod webhooks;

@@ -34,6 +34,7 @@ mod import;
 mod instructions;
 mod link_life;
 mod links;
+mod moving;
 mod nodes;
 mod operations;
 mod own_ground;

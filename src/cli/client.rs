@@ -21,7 +21,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 const ATTEMPTS_MAX: u32 = 5;
 
 /// Items on one page of a list, as many as the server gives.
-const PAGE_ITEMS_MAX: usize = 500;
+pub(super) const PAGE_ITEMS_MAX: usize = 500;
 
 /// The longest pause between two attempts, whatever the server asks for.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -100,20 +100,33 @@ impl Client {
     ) -> Result<Vec<Value>, CliError> {
         let (mut items, mut cursor) = (Vec::new(), None);
         while items.len() < items_max {
-            let limit = PAGE_ITEMS_MAX.min(items_max - items.len()).to_string();
-            let mut query = query.to_vec();
-            query.push(("limit", &limit));
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let mut page = self.get(path, &query).await?;
-            if let Value::Array(data) = page["data"].take() {
-                items.extend(data);
-            }
-            cursor = page["nextCursor"].as_str().map(str::to_owned);
+            let limit = PAGE_ITEMS_MAX.min(items_max - items.len());
+            let (page, next) = self.page(path, query, (limit, cursor.as_deref())).await?;
+            items.extend(page);
+            cursor = next;
             if cursor.is_none() {
                 break;
             }
         }
         Ok(items)
+    }
+
+    /// Reads one page of a list, of at most so many items, behind a cursor; gives the next cursor.
+    pub(super) async fn page(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        (limit, cursor): (usize, Option<&str>),
+    ) -> Result<(Vec<Value>, Option<String>), CliError> {
+        let limit = limit.to_string();
+        let mut query = query.to_vec();
+        query.push(("limit", &limit));
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let mut page = self.get(path, &query).await?;
+        let Value::Array(items) = page["data"].take() else {
+            return Err(CliError::Answer("the list has no data".to_owned()));
+        };
+        Ok((items, page["nextCursor"].as_str().map(str::to_owned)))
     }
 
     /// Gives a command, under an idempotency key of its own: a retry does nothing twice.

@@ -56,8 +56,14 @@ impl Table {
 }
 
 /// A text on one line without control characters: titles and user agents come from strangers.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if hostile(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same, no longer than a cell.
 pub(super) fn plain(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if hostile(c) { '\u{fffd}' } else { c });
+    let line = one_line(text);
+    let mut chars = line.chars();
     let mut plain: String = chars.by_ref().take(CELL_CHARS_MAX).collect();
     if chars.next().is_some() {
         plain.pop();

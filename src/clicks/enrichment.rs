@@ -42,6 +42,8 @@ pub struct HistoricalClick {
     pub user_agent: Option<Box<str>>,
     /// The referrer.
     pub referrer: Option<Box<str>>,
+    /// Where the visitor was, if the log says it.
+    pub country: Option<Box<str>>,
     /// Which line it was.
     pub import_id: Box<str>,
 }
@@ -111,6 +113,7 @@ impl Enricher {
         let user_agent = kept(line.user_agent, USER_AGENT_CHARS_MAX);
         let agent = user_agent.as_deref().unwrap_or_default();
         let place = line.address.map(|address| self.locator.locate(address)).unwrap_or_default();
+        let told = line.country.map(|country| String::from(country).into());
         Click {
             domain: Cow::Owned(line.link.domain),
             code: Cow::Owned(line.link.code),
@@ -119,7 +122,7 @@ impl Enricher {
             purpose: None,
             referrer: kept(line.referrer, REFERRER_CHARS_MAX),
             language: None,
-            country: place.country,
+            country: place.country.or(told),
             region: place.region,
             city: place.city,
             visitor: self.salts.hash_imported(line.at, line.address, agent),

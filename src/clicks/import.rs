@@ -204,6 +204,7 @@ mod tests {
             method: "GET".into(),
             user_agent: Some("agent".into()),
             referrer: None,
+            country: None,
             import_id: n.to_string().into(),
         };
         range.map(line).collect()

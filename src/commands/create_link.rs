@@ -12,6 +12,8 @@ use crate::domain::link::{CreateLink, LinkCommand, LinkError, Request};
 use crate::execute::external_ids::leave_time;
 use crate::execute::{ExecuteError, Foreseen, Origin, Outcome, foresee, forgo, may_forgo, recall};
 
+mod foresee;
+
 /// How many codes are tried before giving up; that two in a row are taken is already unlikely.
 const CODES_TRIED_MAX: u32 = 8;
 

@@ -25,6 +25,7 @@ mod types;
 
 pub use feed::Feeds;
 pub use readers::Readers;
+pub(super) use readers::Reading;
 
 use selection::Selection;
 

@@ -318,9 +318,14 @@ impl Server {
 
     /// Runs the program against this server, as a person would.
     pub fn cli(&self, arguments: &[&str]) -> Output {
+        self.cli_command(arguments).output().expect("the program runs")
+    }
+
+    /// The program against this server, to be run in another way.
+    pub fn cli_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.settings.command();
         command.env("HOPLOG_URL", &self.url).args(arguments);
-        command.output().expect("the program runs")
+        command
     }
 
     /// Runs the program, expects success and gives what it printed.

@@ -35,7 +35,17 @@ pub(super) struct Created {
 
 /// Creates links; the outcomes stand in the order of the links.
 pub(super) async fn create(client: &Client, links: &[Value]) -> Result<Vec<Outcome>, CliError> {
-    create_under(&key_of(links), client, links).await
+    create_under(&key_of(links), client, json!({ "links": links }), links.len()).await
+}
+
+/// Creates links, or only asks what would become of them.
+pub(super) async fn try_create(
+    client: &Client,
+    links: &[Value],
+    is_dry: bool,
+) -> Result<Vec<Outcome>, CliError> {
+    let body = json!({ "links": links, "dryRun": is_dry });
+    create_under(&key_of(links), client, body, links.len()).await
 }
 
 /// Made of the keys of the links, which leave passwords out: headers are written down in places where bodies are not.
@@ -50,20 +60,22 @@ pub(super) fn key_of(links: &[Value]) -> String {
 /// Creates links, or changes those that are there: what was done in an earlier run is done again.
 pub(super) async fn upsert(client: &Client, links: &[Value]) -> Result<Vec<Outcome>, CliError> {
     // The same in all attempts of this request, and no other's.
-    create_under(&key(&[Uuid::now_v7().as_bytes()]), client, links).await
+    let key = key(&[Uuid::now_v7().as_bytes()]);
+    create_under(&key, client, json!({ "links": links }), links.len()).await
 }
 
 async fn create_under(
     key: &str,
     client: &Client,
-    links: &[Value],
+    body: Value,
+    asked: usize,
 ) -> Result<Vec<Outcome>, CliError> {
-    let mut answer = client.post_once(&["links", "bulk"], &json!({ "links": links }), key).await?;
+    let mut answer = client.post_once(&["links", "bulk"], &body, key).await?;
     let outcomes: Vec<Outcome> = serde_json::from_value(answer["results"].take())?;
-    if outcomes.len() == links.len() {
+    if outcomes.len() == asked {
         Ok(outcomes)
     } else {
-        let (asked, answered) = (links.len(), outcomes.len());
+        let answered = outcomes.len();
         Err(CliError::Answer(format!("{answered} results for {asked} links")))
     }
 }

@@ -14,33 +14,11 @@ use super::{LeavesOut, verdict};
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
+use crate::rows::link;
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
-
-/// The columns there can be.
-const COLUMNS: [&str; 19] = [
-    "url",
-    "alias",
-    "title",
-    "tags",
-    "expiresAt",
-    "note",
-    "externalId",
-    "validFrom",
-    "expiredUrl",
-    "archived",
-    "forwardQuery",
-    "forwardPath",
-    "maxClicks",
-    "password",
-    "utmSource",
-    "utmMedium",
-    "utmCampaign",
-    "utmTerm",
-    "utmContent",
-];
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), redirect, expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent; and those of `hoplog export links`. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 #[derive(Debug, Args)]
 pub(super) struct LinksArgs {
@@ -57,6 +35,9 @@ struct Row {
     line: u64,
     body: Value,
 }
+
+/// What stands in the place of a password in an export: nobody is told it.
+const PROTECTED: &str = "asks for a password, which an export does not have; add a column password";
 
 /// What became of the rows.
 #[derive(Debug, Default)]
@@ -106,7 +87,7 @@ pub(super) async fn run(
 /// Reads the rows; each with an idempotency key made of its content. Not for upserts: under the key of a
 /// row that is back at its earlier content nothing would be done, because it was done before.
 fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError> {
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+    let mut reader = ReaderBuilder::new().trim(Trim::Headers).from_reader(file);
     let columns = reader.headers().map_err(|error| input(path, &error))?.clone();
     check_columns(&columns, path)?;
     let name = path.file_name().unwrap_or_default().as_encoded_bytes().to_owned();
@@ -116,6 +97,10 @@ fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError
         let record = record.map_err(|error| input(path, &error))?;
         let mut body = fields(&columns, &record);
         let line = record.position().map_or(0, csv::Position::line);
+        if lacks_password(&columns, &record) && !body.contains_key("password") {
+            // Without it everybody could follow the link.
+            return Err(input(path, &format!("line {line}: the link {PROTECTED}")));
+        }
         if upsert {
             body.insert("upsert".to_owned(), true.into());
             rows.push(Row { line, body: body.into() });
@@ -136,8 +121,9 @@ fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError
 }
 
 fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
-    if let Some(unknown) = columns.iter().find(|column| !COLUMNS.contains(column)) {
-        let known = COLUMNS.join(", ");
+    if let Some(unknown) = columns.iter().find(|column| link::field(column).is_none()) {
+        let known: Vec<&str> = link::FIELDS.iter().map(|field| field.name).collect();
+        let known = known.join(", ");
         return Err(input(path, &format!("unknown column {unknown:?}; known are {known}")));
     }
     if columns.iter().any(|column| column == "url") {
@@ -147,30 +133,13 @@ fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
     }
 }
 
-/// The cells that are not empty, as the API names them.
-fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
-    let cells = columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
-    let (utm, cells): (Vec<_>, Vec<_>) = cells.partition(|(column, _)| column.starts_with("utm"));
-    let field = |(column, cell): (&str, &str)| match column {
-        "tags" => (column.to_owned(), tags(cell).into()),
-        // What is neither is for the server to refuse.
-        "archived" | "forwardPath" => {
-            (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from))
-        }
-        "maxClicks" => (column.to_owned(), cell.parse::<u64>().map_or(cell.into(), Value::from)),
-        _ => (column.to_owned(), cell.into()),
-    };
-    let mut fields: Map<String, Value> = cells.into_iter().map(field).collect();
-    if !utm.is_empty() {
-        let name = |column: &str| column["utm".len()..].to_ascii_lowercase();
-        let utm = utm.into_iter().map(|(column, cell)| (name(column), cell.into()));
-        fields.insert("utm".to_owned(), utm.collect::<Map<String, Value>>().into());
-    }
-    fields
+fn lacks_password(columns: &StringRecord, record: &StringRecord) -> bool {
+    columns.iter().zip(record).any(|cell| cell == ("hasPassword", "true"))
 }
 
-fn tags(cell: &str) -> Vec<&str> {
-    cell.split([';', ',']).map(str::trim).filter(|tag| !tag.is_empty()).collect()
+/// The cells that are not empty, as the API names them.
+fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
+    link::body(columns.iter().zip(record))
 }
 
 impl Summary {

@@ -20,7 +20,7 @@ pub struct Readers(Arc<Semaphore>);
 
 /// A reader's place, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in crate::http) struct Reading {
     cut: Cut,
     _place: OwnedSemaphorePermit,
 }
@@ -37,7 +37,7 @@ impl Readers {
     }
 
     /// A place for one more.
-    pub(super) fn enter(&self, cut: Cut) -> Result<Reading, Problem> {
+    pub(in crate::http) fn enter(&self, cut: Cut) -> Result<Reading, Problem> {
         let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
             let detail = "as many streams are being read as there may be";
             Problem::unavailable("too_many_readers", detail, RETRY_AFTER_S)

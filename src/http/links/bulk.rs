@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use hoplog_events::position::Position;
+use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,11 +16,12 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::answer::LinkAnswer;
-use super::create::{make, of_request};
+use super::create::{make, of_request, try_out};
 use super::request::{NewLink, NewLinkBody};
 use crate::app::App;
 use crate::app::AppState;
 use crate::commands::Issuer;
+use crate::domain::link::Link;
 use crate::http::auth::LinksWriter;
 use crate::http::body::{JsonText, List, ListField, object_of};
 use crate::http::fields::Fields;
@@ -46,10 +49,14 @@ const CONCURRENCY: usize = 512;
 
 /// The body of a bulk request, for the contract.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes the JSON; the values are read field by field")]
 pub struct BulkBody {
     /// Up to 10,000 links. Each may have an `idempotencyKey` of its own.
     links: Vec<NewLinkBody>,
+    /// Nothing is made: each result says what would become of the link, as far as that can be told. It is not told of
+    /// two links of the same request that are in each other's way.
+    dry_run: Option<bool>,
 }
 
 /// What became of the links, in their order.
@@ -97,18 +104,20 @@ pub async fn create_links(
     origin: Origin,
     JsonText(body): JsonText,
 ) -> Result<Response, Response> {
-    let List { items: links, fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
+    let List { items: links, mut fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
+    let is_dry = fields.flag("dryRun");
     fields.finish().map_err(|errors| Problem::validation(errors).into_response())?;
     let turns = in_turn(&links).map_err(IntoResponse::into_response)?;
     let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
-    let (app, issuer, origin, key, links) = (&*app, &issuer, &origin, key.as_deref(), &*links);
+    let run = Run { app: &app, issuer: &issuer, origin: &origin, is_dry };
+    let (run, key, links) = (&run, key.as_deref(), &*links);
     let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(turns)
         .map(|places| async move {
             let mut done = Vec::with_capacity(places.len());
             for place in places {
                 let key = key.map(|key| format!("{key}#{place}"));
-                let made = create_one(app, issuer, origin, key, place, links[place]).await;
+                let made = run.create_one(key, place, links[place]).await;
                 done.push((place, made));
             }
             done
@@ -117,9 +126,9 @@ pub async fn create_links(
         .collect()
         .await;
     let results = in_order(turns);
-    let outcome = outcome(&results);
+    let outcome = if is_dry { Outcome::Void } else { outcome(&results) };
     let mut response = respond(results);
-    charged.ended(app, outcome, &mut response);
+    charged.ended(&app, outcome, &mut response);
     Ok(response)
 }
 
@@ -194,49 +203,73 @@ fn respond(results: Vec<BulkResult>) -> Response {
     response
 }
 
-async fn create_one(
-    app: &App,
-    issuer: &Issuer,
-    origin: &Origin,
-    key: Option<String>,
-    place: usize,
-    link: &RawValue,
-) -> BulkResult {
-    match try_create_one(app, issuer, origin, key, link).await {
-        Ok(result) => result,
-        Err(problem) => BulkResult {
-            status: problem.status().as_u16(),
-            link: None,
-            problem: Some(problem.with_pointers(|pointer| format!("/links/{place}{pointer}"))),
-            replayed: false,
-            position: None,
-        },
+/// What all links of a request have in common.
+struct Run<'a> {
+    app: &'a App,
+    issuer: &'a Issuer,
+    origin: &'a Origin,
+    /// Whether nothing is to be made.
+    is_dry: bool,
+}
+
+impl Run<'_> {
+    async fn create_one(&self, key: Option<String>, place: usize, link: &RawValue) -> BulkResult {
+        match self.try_create_one(key, link).await {
+            Ok(result) => result,
+            Err(problem) => BulkResult {
+                status: problem.status().as_u16(),
+                link: None,
+                problem: Some(problem.with_pointers(|pointer| format!("/links/{place}{pointer}"))),
+                replayed: false,
+                position: None,
+            },
+        }
+    }
+
+    async fn try_create_one(
+        &self,
+        key: Option<String>,
+        link: &RawValue,
+    ) -> Result<BulkResult, Problem> {
+        let Self { app, issuer, origin, is_dry } = *self;
+        let mut object = object_of(link)?;
+        let own_key = object.remove("idempotencyKey");
+        let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
+        let idempotency = idempotency.map(|key| of_request(key, &object));
+        let mut fields = Fields::new(String::new(), object);
+        let is_key = |key: &Value| {
+            key.as_str().is_some_and(|k| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&k.len()))
+        };
+        if own_key.is_some_and(|key| !is_key(&key)) {
+            fields.wrong("idempotencyKey", "invalid", "must be a string of 1 to 255 characters");
+        }
+        let new = NewLink::parse(&mut fields, origin.host());
+        for (name, is_set) in [
+            ("upsert", new.as_ref().is_some_and(|new| new.update.is_some())),
+            ("reuse", new.as_ref().is_some_and(|new| new.reuse)),
+        ] {
+            if is_dry && is_set {
+                fields.wrong(name, "conflict", "can't be given together with dryRun");
+            }
+        }
+        fields.finish().map_err(Problem::validation)?;
+        if is_dry {
+            let done = try_out(app, issuer, origin, idempotency.as_ref(), new).await?;
+            return Ok(BulkResult::foreseen(done, origin, issuer));
+        }
+        let made = make(app, issuer, origin, idempotency.as_ref(), (new, Lane::Bulk)).await?;
+        let status = made.status();
+        let link = LinkAnswer::new(made.link, made.totals, origin, issuer.now);
+        let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);
+        Ok(BulkResult { status: status.as_u16(), link, problem: None, replayed, position })
     }
 }
 
-async fn try_create_one(
-    app: &App,
-    issuer: &Issuer,
-    origin: &Origin,
-    key: Option<String>,
-    link: &RawValue,
-) -> Result<BulkResult, Problem> {
-    let mut object = object_of(link)?;
-    let own_key = object.remove("idempotencyKey");
-    let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
-    let idempotency = idempotency.map(|key| of_request(key, &object));
-    let mut fields = Fields::new(String::new(), object);
-    let is_key = |key: &Value| {
-        key.as_str().is_some_and(|k| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&k.len()))
-    };
-    if own_key.is_some_and(|key| !is_key(&key)) {
-        fields.wrong("idempotencyKey", "invalid", "must be a string of 1 to 255 characters");
+impl BulkResult {
+    /// What a link would be answered with; `done`: it is there already.
+    fn foreseen(done: Option<Link>, origin: &Origin, issuer: &Issuer) -> Self {
+        let replayed = done.is_some();
+        let link = done.map(|link| LinkAnswer::new(link, Totals::default(), origin, issuer.now));
+        Self { status: StatusCode::CREATED.as_u16(), link, problem: None, replayed, position: None }
     }
-    let new = NewLink::parse(&mut fields, origin.host());
-    fields.finish().map_err(Problem::validation)?;
-    let made = make(app, issuer, origin, idempotency.as_ref(), (new, Lane::Bulk)).await?;
-    let status = made.status();
-    let link = LinkAnswer::new(made.link, made.totals, origin, issuer.now);
-    let (link, replayed, position) = (Some(link), made.repeated || made.reused, made.position);
-    Ok(BulkResult { status: status.as_u16(), link, problem: None, replayed, position })
 }

@@ -129,11 +129,23 @@ async fn make_hashed(
     if may_reuse && let Some(made) = made_before(app, issuer, idempotency).await? {
         return Ok(made);
     }
-    let expires_at = new.expiry.map(|expiry| expiry.instant(issuer.now));
+    let (wanted, update) = wanted(new, issuer);
+    let host = Some(origin.asked_host());
+    if may_reuse {
+        return find_or_create(app, issuer, host, idempotency, wanted).await;
+    }
+    match update {
+        Some(update) => upsert(app, issuer, host, idempotency, (wanted, *update)).await,
+        None => create(app, issuer, host, idempotency, wanted).await,
+    }
+}
+
+/// What the command is asked for, and what is wanted of a link that is there.
+fn wanted(new: NewLink, issuer: &Issuer) -> (WantedLink, Option<Box<LinkPatch>>) {
     let wanted = WantedLink {
         alias: new.alias,
         url: new.url,
-        expires_at,
+        expires_at: new.expiry.map(|expiry| expiry.instant(issuer.now)),
         redirect: new.redirect,
         title: new.title,
         tags: new.tags,
@@ -141,14 +153,26 @@ async fn make_hashed(
         external_id: new.external_id,
         extras: new.extras,
     };
+    (wanted, new.update)
+}
+
+/// Tries whether a link could be made. `Some`: it was made before, by the same request. `None` for `new`: the
+/// mistakes are reported already.
+///
+/// # Errors
+/// What the client has to know.
+pub(super) async fn try_out(
+    app: &App,
+    issuer: &Issuer,
+    origin: &Origin,
+    idempotency: Option<&IdempotencyKey>,
+    new: Option<NewLink>,
+) -> Result<Option<Link>, Problem> {
+    let new = new.ok_or_else(|| Problem::validation(Vec::new()))?;
+    let (wanted, _) = wanted(new, issuer);
     let host = Some(origin.asked_host());
-    if may_reuse {
-        return find_or_create(app, issuer, host, idempotency, wanted).await;
-    }
-    match new.update {
-        Some(update) => upsert(app, issuer, host, idempotency, (wanted, *update)).await,
-        None => create(app, issuer, host, idempotency, wanted).await,
-    }
+    let done = app.commands.foresee_link(issuer, host, idempotency, &wanted).await?;
+    Ok(done.map(|outcome| outcome.link))
 }
 
 /// Changes the link that has the external id, or makes it.

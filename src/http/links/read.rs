@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{Destination, LinkState, Tag};
+use hoplog_projections::cursor::QueryError;
 use hoplog_projections::link_directory::{
     self, Archived, LinkFilter, LinkQuery, LinkSort, Validity,
 };
@@ -14,9 +15,10 @@ use utoipa::ToSchema;
 
 use super::answer::{LinkAnswer, SCHEDULED, respond};
 use super::request::Rfc3339;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::link::Link;
 use crate::http::auth::LinksReader;
+use crate::http::export::{Asked, PAGE_ROWS, Page};
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
@@ -24,6 +26,7 @@ use crate::http::path::{Segment, link_key};
 use crate::http::problem::Problem;
 use crate::queries::get_link::not_deleted;
 use crate::queries::link_as_of::link_as_of;
+use crate::rows::{self, Form};
 
 /// Links on a page when the request does not say.
 const PAGE_LINKS: usize = 50;
@@ -91,6 +94,8 @@ fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime
 }
 
 /// Your links; every owner's with the scope admin.
+///
+/// With `Accept: text/csv` or `application/x-ndjson` all of them, as a file that is written while it is read.
 #[utoipa::path(
     get, path = "/api/v1/links", tag = "links",
     params(
@@ -108,7 +113,11 @@ fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime
         AtLeast,
     ),
     responses(
-        (status = 200, description = "a page", body = LinkList),
+        (status = 200, description = "a page, or a file of all", content(
+            (LinkList = "application/json"),
+            (String = "text/csv"),
+            (String = "application/x-ndjson"),
+        )),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "some parameters are wrong"),
     ),
 )]
@@ -118,18 +127,45 @@ pub async fn list_links(
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
-) -> Result<Json<LinkList>, Problem> {
-    let mut query = link_query(query.as_deref(), app.clock.now())?;
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let (mut query, form) = link_query(query.as_deref(), app.clock.now(), &asked)?;
     query.filter.owner = principal.only_owner();
     app.wait_for(link_directory::NAME, position).await?;
-    let page = app.read_models.link_directory().list(&query).await?;
-    let now = app.clock.now();
-    let answer = |(row, totals)| LinkAnswer::new(Link::from(row), totals, &origin, now);
-    let data = page.links.into_iter().map(answer).collect();
-    Ok(Json(LinkList { data, next_cursor: page.next_cursor }))
+    let Some(form) = form else {
+        return Ok(Json(page_of_links(&app, &origin, &query).await?).into_response());
+    };
+    let reader = AppState::clone(&app);
+    let page = move |cursor| {
+        let (app, origin) = (AppState::clone(&reader), origin.clone());
+        let query = LinkQuery { cursor, limit: PAGE_ROWS, ..query.clone() };
+        async move {
+            let LinkList { data, next_cursor } = page_of_links(&app, &origin, &query).await?;
+            let rows = data.iter().map(|link| serde_json::to_value(link).unwrap_or_default());
+            Ok(Page { rows: rows.collect(), next_cursor })
+        }
+    };
+    asked.answer(app, principal, ("links", rows::link::table(form), form), page).await
 }
 
-fn link_query(query: Option<&str>, now: DateTime<Utc>) -> Result<LinkQuery, Problem> {
+async fn page_of_links(
+    app: &App,
+    origin: &Origin,
+    query: &LinkQuery,
+) -> Result<LinkList, QueryError> {
+    let page = app.read_models.link_directory().list(query).await?;
+    let now = app.clock.now();
+    let answer = |(row, totals)| LinkAnswer::new(Link::from(row), totals, origin, now);
+    let data = page.links.into_iter().map(answer).collect();
+    Ok(LinkList { data, next_cursor: page.next_cursor })
+}
+
+/// What is asked for, and the form of the file if it is to be one.
+fn link_query(
+    query: Option<&str>,
+    now: DateTime<Utc>,
+    asked: &Asked,
+) -> Result<(LinkQuery, Option<Form>), Problem> {
     let sorts = [
         ("-createdAt", LinkSort::NewestFirst),
         ("createdAt", LinkSort::OldestFirst),
@@ -137,6 +173,7 @@ fn link_query(query: Option<&str>, now: DateTime<Utc>) -> Result<LinkQuery, Prob
         ("-clicks", LinkSort::MostClicked),
     ];
     let mut query = Parameters::new(query);
+    let form = asked.form(&mut query);
     let text = query.raw("q").filter(|text| !text.is_empty());
     if text.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
         query.wrong("q", "invalid", format!("must have at most {SEARCH_CHARS_MAX} characters"));
@@ -159,8 +196,11 @@ fn link_query(query: Option<&str>, now: DateTime<Utc>) -> Result<LinkQuery, Prob
     let sort = query.choice("sort", &sorts, LinkSort::NewestFirst);
     let cursor = query.raw("cursor");
     let limit = query.limit(PAGE_LINKS, PAGE_LINKS_MAX);
+    if form.is_some() && matches!(sort, LinkSort::MostClicked) {
+        query.wrong("sort", "conflict", "an order that moves leaves links out of a file");
+    }
     query.finish()?;
-    Ok(LinkQuery { filter, sort, cursor, limit })
+    Ok((LinkQuery { filter, sort, cursor, limit }, form))
 }
 
 /// The states that answers tell: a link whose time has not come is active on the log.

@@ -1,0 +1,322 @@
+//! What the columns of a CSV file mean, whichever program wrote it.
+//!
+//! - Shlink's web client: createdAt, title, shortUrl, domain, shortCode, longUrl, tags (separated by `|`), visits
+//!   (<https://github.com/shlinkio/shlink-web-component>, `ExportableShortUrl`)
+//! - YOURLS, a table written out as CSV: keyword, url, title, timestamp, ip, clicks
+//!   (<https://github.com/YOURLS/YOURLS>, `includes/functions-install.php`)
+//! - Bitly's export of links: the short link, the long URL, title, tags and numbers, under names that have changed over
+//!   the years (<https://dev.bitly.com/api-reference>, exports of a group)
+//! - our own (`hoplog export links`)
+
+use csv::StringRecord;
+use serde_json::{Map, Value};
+
+use super::item::Item;
+use crate::cli::error::CliError;
+use crate::rows::{cell, link};
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Meaning {
+    /// A field of links.
+    Field(&'static str),
+    /// The whole short link: its last part is the code.
+    ShortUrl,
+    /// The domain of the short link.
+    Domain,
+    /// How the link was there: nothing to take over, and nothing lost.
+    Told,
+    /// Nothing that is known here.
+    Unknown(String),
+}
+
+/// Other names of fields, as they are when only their letters and digits are left.
+const NAMES: &[(&str, &[&str])] = &[
+    (
+        "url",
+        &[
+            "longurl",
+            "originalurl",
+            "destination",
+            "destinationurl",
+            "target",
+            "targeturl",
+            "longlink",
+        ],
+    ),
+    (
+        "code",
+        &[
+            "keyword",
+            "shortcode",
+            "slug",
+            "customslug",
+            "backhalf",
+            "custombackhalf",
+            "key",
+            "address",
+        ],
+    ),
+    ("title", &["name", "linktitle"]),
+    ("note", &["description", "comments", "comment", "notes"]),
+    ("tags", &["tag", "labels"]),
+    ("externalId", &["externalid"]),
+    ("expiresAt", &["validuntil", "expires", "expirationdate", "expirydate"]),
+    ("validFrom", &["validsince"]),
+    ("maxClicks", &["maxvisits"]),
+];
+
+const SHORT_URLS: &[&str] = &["shorturl", "shortlink", "bitlink", "link", "shortenedurl"];
+
+const DOMAINS: &[&str] = &["domain", "host"];
+
+/// What tells how a link was: when it was made, by whom, how often it was followed.
+const TOLD: &[&str] = &[
+    "created",
+    "createdat",
+    "createddate",
+    "datecreated",
+    "creationdate",
+    "timestamp",
+    "date",
+    "visits",
+    "visitcount",
+    "totalclicks",
+    "clicks",
+    "engagements",
+    "totalengagements",
+    "ip",
+    "creator",
+    "createdby",
+];
+
+/// The columns of a file.
+#[derive(Debug)]
+pub(super) struct Columns {
+    meanings: Vec<Meaning>,
+    /// Shlink separates tags by what may be part of them elsewhere.
+    bars: bool,
+}
+
+impl Columns {
+    /// Reads the first row. `given`: what the user says that columns are, as a field and the name of a column.
+    pub(super) fn new(head: &StringRecord, given: &[(String, String)]) -> Result<Self, CliError> {
+        for (field, column) in given {
+            if link::field(field).is_none() {
+                let known: Vec<&str> = link::FIELDS.iter().map(|field| field.name).collect();
+                let known = known.join(", ");
+                return Err(CliError::Usage(format!(
+                    "{field:?} is no field of a link; known are {known}"
+                )));
+            }
+            if !head.iter().any(|name| clean(name) == column) {
+                return Err(CliError::Usage(format!("the file has no column {column:?}")));
+            }
+        }
+        let meaning = |name: &str| {
+            let given = given.iter().find(|(_, column)| column == clean(name));
+            let field = given.and_then(|(field, _)| link::field(field));
+            field.map_or_else(|| meaning(clean(name)), |field| Meaning::Field(field.name))
+        };
+        let meanings: Vec<Meaning> = head.iter().map(meaning).collect();
+        if !meanings.contains(&Meaning::Field("url")) {
+            let named = head.iter().collect::<Vec<_>>().join(", ");
+            return Err(CliError::Usage(format!(
+                "none of the columns ({named}) is known to be a URL; say which with --column url=NAME"
+            )));
+        }
+        let names: Vec<String> = head.iter().map(letters).collect();
+        let has = |name: &str| names.iter().any(|column| column == name);
+        Ok(Self {
+            meanings,
+            bars: has("longurl") && has("shorturl") && has("visits") && has("createdat"),
+        })
+    }
+
+    /// The link of a row; `None`: it is of another domain than the one that is asked for.
+    pub(super) fn item(
+        &self,
+        record: &StringRecord,
+        place: String,
+        domain: Option<&str>,
+    ) -> Option<Item> {
+        let mut item = Item { place, ..Item::default() };
+        let (mut cells, mut short) = (Vec::new(), None);
+        let (mut host, mut protected, mut state) = (None, false, "");
+        for (meaning, cell) in self.meanings.iter().zip(record) {
+            match meaning {
+                Meaning::Field("hasPassword") => protected = cell == "true",
+                Meaning::Field("state") => state = cell,
+                Meaning::Field("tags") if self.bars => item.set("tags", bars(cell)),
+                Meaning::Field(name) => cells.push((*name, cell)),
+                Meaning::ShortUrl => short = Some(cell::plain(cell)),
+                Meaning::Domain => {
+                    host = Some(cell::plain(cell).to_owned()).filter(|it| !it.is_empty())
+                }
+                Meaning::Told => {}
+                Meaning::Unknown(name) => item.leave(&format!("column {name}"), !cell.is_empty()),
+            }
+        }
+        let (code, its_host) = short.map(parts).unwrap_or_default();
+        let host = host.or(its_host);
+        if domain.is_some_and(|wanted| !host.is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
+        {
+            return None;
+        }
+        take_over(&mut item, link::body(cells.into_iter()));
+        if let Some(code) = code.filter(|_| item.code().is_none()) {
+            item.set("alias", code);
+        }
+        item.needs_password(protected);
+        had_state(&mut item, state);
+        Some(item)
+    }
+}
+
+/// Takes over what a body says, in the forms that are understood here.
+pub(super) fn take_over(item: &mut Item, body: Map<String, Value>) {
+    for (name, value) in body {
+        match (name.as_str(), &value) {
+            ("title", Value::String(text)) => item.set_title(text),
+            ("note", Value::String(text)) => item.set_note(text),
+            ("expiresAt" | "validFrom", Value::String(text)) => item.set_instant(&name, text),
+            _ => item.set(&name, value),
+        }
+    }
+}
+
+/// The state that a link of ours had.
+pub(super) fn had_state(item: &mut Item, state: &str) {
+    item.is_disabled = state == "disabled";
+    if state == "deleted" {
+        item.refuse("was deleted");
+    }
+}
+
+/// The code and the host of a short link, with or without its scheme.
+pub(super) fn parts(short: &str) -> (Option<String>, Option<String>) {
+    let bare = short.split_once("://").map_or(short, |(_, rest)| rest);
+    let bare = bare.split(['?', '#']).next().unwrap_or_default();
+    match bare.trim_end_matches('/').split_once('/') {
+        Some((host, code)) => (Some(code.to_owned()), Some(host.to_owned())),
+        None => (None, Some(bare.to_owned())),
+    }
+}
+
+fn bars(cell: &str) -> Vec<String> {
+    let tags = cell::plain(cell).split('|').map(str::trim).filter(|tag| !tag.is_empty());
+    tags.map(str::to_owned).collect()
+}
+
+fn clean(name: &str) -> &str {
+    name.trim_start_matches('\u{feff}').trim()
+}
+
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+fn meaning(name: &str) -> Meaning {
+    let letters = letters(name);
+    let is_one_of = |names: &[&str]| names.contains(&&*letters);
+    if is_one_of(SHORT_URLS) {
+        return Meaning::ShortUrl;
+    }
+    if let Some(field) = link::field(name) {
+        return Meaning::Field(field.name);
+    }
+    let other = NAMES
+        .iter()
+        .find(|(field, names)| is_one_of(names) || field.eq_ignore_ascii_case(&letters));
+    match other {
+        Some((field, _)) => Meaning::Field(field),
+        None if is_one_of(DOMAINS) => Meaning::Domain,
+        None if is_one_of(TOLD) => Meaning::Told,
+        None => Meaning::Unknown(name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(head: &[&str], row: &[&str]) -> Item {
+        let columns = Columns::new(&StringRecord::from(head.to_vec()), &[]).unwrap();
+        columns.item(&StringRecord::from(row.to_vec()), "line 2".to_owned(), None).unwrap()
+    }
+
+    #[test]
+    fn the_columns_of_each_program_are_known() {
+        let shlink = row(
+            &["createdAt", "title", "shortUrl", "domain", "shortCode", "longUrl", "tags", "visits"],
+            &[
+                "2026-01-01",
+                "T",
+                "https://s.test/Ab1",
+                "s.test",
+                "Ab1",
+                "https://e.com/",
+                "x, y|z",
+                "7",
+            ],
+        );
+        let expected =
+            json!({"alias": "Ab1", "url": "https://e.com/", "title": "T", "tags": ["x, y", "z"]});
+        assert_eq!(Value::from(shlink.body), expected);
+        let older = row(
+            &["createdAt", "title", "shortUrl", "longUrl", "tags", "visits"],
+            &["2026-01-01", "", "https://s.test/Ab1", "https://e.com/", "", "7"],
+        );
+        assert_eq!(Value::from(older.body), json!({"alias": "Ab1", "url": "https://e.com/"}));
+        let yourls = row(
+            &["keyword", "url", "title", "timestamp", "ip", "clicks"],
+            &["ozh", "https://ozh.org/", "ozh", "2026-01-01 00:00:00", "192.0.2.1", "3"],
+        );
+        let expected = json!({"alias": "ozh", "url": "https://ozh.org/", "title": "ozh"});
+        assert_eq!(Value::from(yourls.body), expected);
+        let bitly = row(
+            &["Bitlink", "Long URL", "Title", "Date Created", "Tags", "Total Clicks", "Campaign"],
+            &["bit.ly/3xYz", "https://e.com/", "T", "2026-01-01", "a,b", "9", "spring"],
+        );
+        let expected =
+            json!({"alias": "3xYz", "url": "https://e.com/", "title": "T", "tags": ["a", "b"]});
+        assert_eq!(Value::from(bitly.body), expected);
+        assert_eq!(bitly.left, ["column Campaign"]);
+    }
+
+    #[test]
+    fn a_column_is_what_the_user_says() {
+        let head = StringRecord::from(vec!["where to", "short"]);
+        let given = |field: &str, column: &str| vec![(field.to_owned(), column.to_owned())];
+        assert!(Columns::new(&head, &[]).unwrap_err().to_string().contains("--column url=NAME"));
+        assert!(Columns::new(&head, &given("url", "nowhere")).is_err());
+        assert!(Columns::new(&head, &given("nonsense", "short")).is_err());
+        let given = [given("url", "where to"), given("code", "short")].concat();
+        let columns = Columns::new(&head, &given).unwrap();
+        let record = StringRecord::from(vec!["https://e.com/", "'-x"]);
+        let item = columns.item(&record, String::new(), None).unwrap();
+        assert_eq!(Value::from(item.body), json!({"alias": "-x", "url": "https://e.com/"}));
+    }
+
+    #[test]
+    fn a_domain_is_asked_for() {
+        let head = StringRecord::from(vec!["link", "url"]);
+        let columns = Columns::new(&head, &[]).unwrap();
+        let record = StringRecord::from(vec!["https://bit.ly/a", "https://e.com/"]);
+        assert!(columns.item(&record, String::new(), Some("BIT.LY")).is_some());
+        assert!(columns.item(&record, String::new(), Some("j.mp")).is_none());
+        assert_eq!(parts("http://s.test/a/b?c=d#e"), (Some("a/b".into()), Some("s.test".into())));
+        assert_eq!(parts("s.test/"), (None, Some("s.test/".into())));
+    }
+
+    #[test]
+    fn the_state_of_a_link_of_ours_is_kept() {
+        let of = |state| {
+            row(&["code", "url", "state", "hasPassword"], &["a", "https://e.com/", state, "false"])
+        };
+        assert!(of("disabled").is_disabled && of("disabled").refused.is_none());
+        assert!(!of("active").is_disabled);
+        assert_eq!(of("deleted").refused.as_deref(), Some("was deleted"));
+    }
+}

@@ -1,0 +1,243 @@
+//! Clicks of other programs, recorded at their own times, each once.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::IpAddr;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::cli::table;
+use crate::clicks::import::click_time;
+use crate::clock::Clock;
+
+/// Clicks in one request, as many as the server takes.
+const BATCH_CLICKS: usize = 1_000;
+
+/// Clicks that are no such thing and are told one by one; further ones are only counted.
+const BAD_TOLD: u64 = 100;
+
+/// A click of the past.
+#[derive(Debug, Default, Clone)]
+pub(super) struct PastClick {
+    pub(super) code: String,
+    /// When, as the source writes it.
+    pub(super) at: Option<DateTime<Utc>>,
+    pub(super) user_agent: String,
+    pub(super) referrer: String,
+    pub(super) address: String,
+    pub(super) country: String,
+    /// What the source calls it; without a name it is known by what it says.
+    pub(super) name: Option<String>,
+}
+
+/// Sends clicks.
+pub(super) struct Past {
+    client: Client,
+    source: String,
+    started: DateTime<Utc>,
+    waiting: Vec<Value>,
+    /// How often clicks of one link without names were told alike.
+    alike: HashMap<[u8; 8], u32>,
+    added: u64,
+    known: u64,
+    bad: u64,
+    /// Clicks that a dry run did not look at.
+    pub(super) foreseen: u64,
+    /// Clicks that the source only counts.
+    pub(super) only_counted: u64,
+    /// Why the source gives none.
+    pub(super) refused: Option<String>,
+}
+
+impl Past {
+    /// `source`: names where they come from, the same in every run.
+    pub(super) fn new(client: &Client, source: String) -> Self {
+        Self {
+            client: client.clone(),
+            source,
+            started: Clock::system().now(),
+            waiting: Vec::with_capacity(BATCH_CLICKS),
+            alike: HashMap::new(),
+            added: 0,
+            known: 0,
+            bad: 0,
+            foreseen: 0,
+            only_counted: 0,
+            refused: None,
+        }
+    }
+
+    /// The clicks of another link follow.
+    pub(super) fn next_link(&mut self) {
+        self.alike.clear();
+    }
+
+    /// Takes a click; it is sent with others.
+    pub(super) async fn take(
+        &mut self,
+        click: PastClick,
+        bar: &ProgressBar,
+    ) -> Result<(), CliError> {
+        let reason = match click.at {
+            None => Some("its time can't be read"),
+            Some(at) => click_time(at, self.started).err(),
+        };
+        if let Some(reason) = reason {
+            self.bad += 1;
+            if self.bad <= BAD_TOLD {
+                let code = table::one_line(&click.code);
+                bar.suspend(|| writeln!(std::io::stderr(), "a click of {code}: {reason}"))?;
+            }
+            return Ok(());
+        }
+        let id = self.import_id(&click);
+        self.waiting.push(body(&click, &id));
+        if self.waiting.len() == BATCH_CLICKS {
+            self.send().await?;
+        }
+        Ok(())
+    }
+
+    /// What the server knows a click by.
+    fn import_id(&mut self, click: &PastClick) -> String {
+        if let Some(name) = &click.name {
+            return short(&[b"name", name.as_bytes()]).1;
+        }
+        let at = click.at.map(|at| at.timestamp_micros()).unwrap_or_default().to_be_bytes();
+        let text =
+            [&click.code, &click.user_agent, &click.referrer, &click.address, &click.country];
+        let mut parts: Vec<&[u8]> = vec![b"said", &at];
+        parts.extend(text.iter().map(|text| text.as_bytes()));
+        let occurrence = self.alike.entry(short(&parts).0).or_default();
+        let number = occurrence.to_be_bytes();
+        *occurrence += 1;
+        parts.push(&number);
+        short(&parts).1
+    }
+
+    /// Sends what waits.
+    pub(super) async fn send(&mut self) -> Result<(), CliError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let body = json!({"source": self.source, "clicks": std::mem::take(&mut self.waiting)});
+        let answer = self.client.post(&["clicks", "import"], &body).await?;
+        let count = |name: &str| {
+            let missing = || CliError::Answer(format!("no {name} in the answer"));
+            answer[name].as_u64().ok_or_else(missing)
+        };
+        self.added += count("added")?;
+        self.known += count("known")?;
+        Ok(())
+    }
+
+    pub(super) fn summary(&self) -> Value {
+        json!({
+            "added": self.added, "known": self.known, "bad": self.bad,
+            "foreseen": self.foreseen, "onlyCounted": self.only_counted, "refused": self.refused,
+        })
+    }
+
+    pub(super) fn told(&self, is_dry: bool) -> String {
+        let Self { added, known, bad, foreseen, only_counted, refused, .. } = self;
+        let mut told = if is_dry {
+            format!("clicks: about {foreseen} would come in")
+        } else {
+            format!("clicks: {added} added, {known} already known, {bad} left out")
+        };
+        if *only_counted > 0 {
+            told += &format!("; {only_counted} that the source only counts can't come in");
+        }
+        if let Some(reason) = refused {
+            told += &format!("; the source gives none: {}", table::one_line(reason));
+        }
+        told
+    }
+}
+
+/// A hash of parts, each with its length before it.
+fn short(parts: &[&[u8]]) -> ([u8; 8], String) {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let first = hash.finalize().first_chunk().copied().unwrap_or_default();
+    (first, format!("{:016x}", u64::from_be_bytes(first)))
+}
+
+fn body(click: &PastClick, id: &str) -> Value {
+    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let country = click.country.to_ascii_uppercase();
+    let is_country = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+    let mut body = json!({
+        "code": click.code,
+        "at": click.at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        "importId": id,
+        "userAgent": said(&click.user_agent),
+        "referrer": said(&click.referrer),
+        "address": click.address.parse::<IpAddr>().ok(),
+        "country": Some(country).filter(|_| is_country),
+    });
+    if let Value::Object(fields) = &mut body {
+        fields.retain(|_, value| !value.is_null());
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::ServerArgs;
+
+    fn past() -> Past {
+        let server = "http://127.0.0.1:1".parse().unwrap();
+        let client = Client::new(ServerArgs { server, api_key: None }).unwrap();
+        Past::new(&client, "test".to_owned())
+    }
+
+    fn click(name: Option<&str>) -> PastClick {
+        let at = super::super::item::time_of("2026-05-17T10:00:00Z");
+        let name = name.map(str::to_owned);
+        PastClick { code: "a".to_owned(), at, name, ..PastClick::default() }
+    }
+
+    #[test]
+    fn a_click_has_the_same_name_in_every_run_and_no_other_has_it() {
+        let ids = || {
+            let mut past = past();
+            [None, None, Some("1"), Some("2")].map(|name| past.import_id(&click(name)))
+        };
+        let first = ids();
+        assert_eq!(first, ids());
+        let distinct: std::collections::HashSet<_> = first.iter().collect();
+        assert_eq!(distinct.len(), first.len());
+    }
+
+    #[test]
+    fn what_is_no_country_or_address_is_left_out() {
+        let click = PastClick {
+            country: "Unknown".to_owned(),
+            address: "198.51.100.0/24".to_owned(),
+            ..click(None)
+        };
+        let body = body(&click, "x");
+        assert_eq!(
+            body,
+            json!({"code": "a", "at": "2026-05-17T10:00:00.000000Z", "importId": "x"})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_click_without_a_time_is_left_out() {
+        let mut past = past();
+        let click = PastClick { at: None, ..click(None) };
+        past.take(click, &ProgressBar::hidden()).await.unwrap();
+        assert_eq!((past.bad, past.waiting.len()), (1, 0));
+    }
+}

@@ -1,0 +1,10 @@
+//! Links, clicks and statistics as rows of a file. The server exports with this, and so does the command line;
+//! what is written here is read again by `hoplog import`.
+
+pub mod cell;
+pub mod click;
+pub mod link;
+pub mod statistics;
+mod table;
+
+pub use table::{Column, Form, Table};

@@ -1,0 +1,159 @@
+//! The fields of links in files. What a link has is listed here once; exports write it, imports read it.
+
+use serde_json::{Map, Value};
+
+use super::{Column, Form, Table, cell};
+
+/// How a cell becomes a value of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As it stands.
+    Text,
+    /// Several texts.
+    Tags,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number,
+}
+
+/// A field of a link.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The column; also the field of the API, where it has the same name.
+    pub name: &'static str,
+    /// Where an answer of the API has it; `None`: it is written only.
+    pointer: Option<&'static str>,
+    /// How an import reads it; `None`: it says how the link was, and is left aside.
+    kind: Option<Kind>,
+}
+
+const fn both(name: &'static str, pointer: &'static str, kind: Kind) -> Field {
+    Field { name, pointer: Some(pointer), kind: Some(kind) }
+}
+
+const fn told(name: &'static str, pointer: &'static str) -> Field {
+    Field { name, pointer: Some(pointer), kind: None }
+}
+
+const fn asked(name: &'static str) -> Field {
+    Field { name, pointer: None, kind: Some(Kind::Text) }
+}
+
+/// Every field there is. A new one needs a line here and nothing else.
+pub const FIELDS: &[Field] = &[
+    both("code", "/code", Kind::Text),
+    both("url", "/url", Kind::Text),
+    both("title", "/title", Kind::Text),
+    both("tags", "/tags", Kind::Tags),
+    both("note", "/note", Kind::Text),
+    both("externalId", "/externalId", Kind::Text),
+    both("redirect", "/redirect", Kind::Number),
+    both("expiresAt", "/expiresAt", Kind::Text),
+    both("validFrom", "/validFrom", Kind::Text),
+    both("expiredUrl", "/expiredUrl", Kind::Text),
+    both("archived", "/archived", Kind::Flag),
+    both("forwardQuery", "/forwardQuery", Kind::Text),
+    both("forwardPath", "/forwardPath", Kind::Flag),
+    both("maxClicks", "/maxClicks", Kind::Number),
+    told("clicksLeft", "/clicksLeft"),
+    told("hasPassword", "/hasPassword"),
+    told("state", "/state"),
+    told("shortUrl", "/shortUrl"),
+    told("createdAt", "/createdAt"),
+    told("owner", "/owner"),
+    told("clicks", "/clicks/total"),
+    told("humanClicks", "/clicks/humans"),
+    told("botClicks", "/clicks/bots"),
+    // Only for those who write such a file themselves.
+    asked("alias"),
+    asked("password"),
+    asked("utmSource"),
+    asked("utmMedium"),
+    asked("utmCampaign"),
+    asked("utmTerm"),
+    asked("utmContent"),
+];
+
+/// The field of a name.
+#[must_use]
+pub fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+/// Whether a name is that of a field that a request for a link may have.
+#[must_use]
+pub fn is_asked(name: &str) -> bool {
+    let kind = field(name).and_then(|field| field.kind);
+    kind.is_some() && name != "code" && !name.starts_with("utm")
+}
+
+/// The table that links are exported as.
+#[must_use]
+pub fn table(form: Form) -> Table {
+    let columns = FIELDS
+        .iter()
+        .filter_map(|field| field.pointer.map(|pointer| Column { name: field.name, pointer }));
+    Table::new(columns.collect(), form)
+}
+
+/// The body of a request for a link that a row of cells asks for: what they say, without those that are empty. A cell
+/// that is no number or flag is left as it is: the server says what is wrong with it.
+#[must_use]
+pub fn body<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+    let (mut body, mut utm) = (Map::new(), Map::new());
+    for (column, cell) in cells {
+        let text = cell::plain(cell);
+        let Some(kind) = field(column).and_then(|field| field.kind) else { continue };
+        if text.is_empty() {
+            continue;
+        }
+        if let Some(name) = column.strip_prefix("utm") {
+            utm.insert(name.to_ascii_lowercase(), text.into());
+            continue;
+        }
+        let name = if column == "code" { "alias" } else { column };
+        body.insert(name.to_owned(), kind.value(text));
+    }
+    if !utm.is_empty() {
+        body.insert("utm".to_owned(), utm.into());
+    }
+    body
+}
+
+impl Kind {
+    fn value(self, text: &str) -> Value {
+        match self {
+            Kind::Text => text.into(),
+            Kind::Tags => cell::tags(text).into(),
+            Kind::Flag => text.parse::<bool>().map_or(text.into(), Value::from),
+            Kind::Number => text.parse::<u64>().map_or(text.into(), Value::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_becomes_what_the_api_takes() {
+        let cells = [
+            ("code", "'-a"),
+            ("url", " https://e.com/ "),
+            ("tags", "x; y"),
+            ("archived", "true"),
+            ("maxClicks", "many"),
+            ("redirect", "301"),
+            ("note", ""),
+            ("state", "disabled"),
+            ("utmSource", "mail"),
+        ];
+        let expected = json!({
+            "alias": "-a", "url": "https://e.com/", "tags": ["x", "y"], "archived": true,
+            "maxClicks": "many", "redirect": 301, "utm": {"source": "mail"},
+        });
+        assert_eq!(Value::from(body(cells.into_iter())), expected);
+    }
+}
