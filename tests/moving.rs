@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::Server;
 
 mod bitly;
+mod bulk;
 mod dub;
 mod export;
 mod files;

@@ -103,8 +103,9 @@ pub(super) async fn run(args: ExportArgs, out: &mut Out) -> Result<(), CliError>
     let failed = |error: std::io::Error| input(&path, &error);
     let mut file = BufWriter::new(File::create(&part).map_err(failed)?);
     let written = export.run(args.action, &mut file).await;
-    let written =
-        written.and_then(|()| Ok(file.into_inner().map_err(|e| e.into_error())?.sync_all()?));
+    let written = written.and_then(|()| {
+        Ok(file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?)
+    });
     if let Err(error) = written {
         // The error that counts is the first.
         let _ = std::fs::remove_file(&part);

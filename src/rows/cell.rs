@@ -57,8 +57,7 @@ pub fn of_tags<'a>(tags: impl Iterator<Item = &'a str>) -> String {
 pub fn tags(cell: &str) -> Vec<String> {
     let (mut tags, mut tag, mut kept) = (Vec::new(), String::new(), 0);
     let mut chars = cell.chars().peekable();
-    loop {
-        let Some(c) = chars.next() else { break };
+    while let Some(c) = chars.next() {
         let next = chars.peek().copied();
         let escapes = |c: char| matches!(c, BETWEEN | ',' | '\\') || c.is_whitespace();
         match c {

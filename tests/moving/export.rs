@@ -128,8 +128,8 @@ async fn a_list_is_a_file_for_who_asks_for_one() {
     let lines = file(client, path, "application/x-ndjson").await.expect(200);
     assert_eq!(lines.body, server.cli_ok(&["export", "links", "--format", "ndjson"]));
     assert_eq!(lines.body.lines().count(), LINKS);
-    let mut links = lines.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let link = links.find(|link| link["code"] == awkward()["alias"]).unwrap();
+    let mut all = lines.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let link = all.find(|link| link["code"] == awkward()["alias"]).unwrap();
     assert_eq!(link["title"], awkward()["title"]);
     let one = file(client, "/api/v1/links?q=l519", "text/csv").await.expect(200);
     assert_eq!(one.body.lines().count(), 2, "filters hold");

@@ -25,7 +25,7 @@ const PAGE_LINKS: &str = "100";
 
 #[derive(Debug, Args)]
 pub(super) struct BitlyArgs {
-    /// The GUID of the group, such as Ba1bc23dE4F
+    /// The GUID of the group, such as `Ba1bc23dE4F`
     #[arg(long)]
     group: String,
     /// The address of the API

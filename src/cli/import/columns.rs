@@ -151,7 +151,7 @@ impl Columns {
                 Meaning::Field(name) => cells.push((*name, cell)),
                 Meaning::ShortUrl => short = Some(cell::plain(cell)),
                 Meaning::Domain => {
-                    host = Some(cell::plain(cell).to_owned()).filter(|it| !it.is_empty())
+                    host = Some(cell::plain(cell).to_owned()).filter(|it| !it.is_empty());
                 }
                 Meaning::Told => {}
                 Meaning::Unknown(name) => item.leave(&format!("column {name}"), !cell.is_empty()),

@@ -160,7 +160,6 @@ fn click(code: &str, event: &Value) -> PastClick {
         address: text(&click["ip"]),
         country: text(&click["country"]),
         name: click["id"].as_str().map(str::to_owned),
-        ..PastClick::default()
     }
 }
 

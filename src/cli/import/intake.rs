@@ -73,9 +73,10 @@ impl<'a> Intake<'a> {
         }
         let mut here = Vec::with_capacity(asked.len());
         let bodies: Vec<Value> = asked.iter().map(|(_, body)| body.clone()).collect();
-        let outcomes = match bodies.is_empty() {
-            true => Vec::new(),
-            false => bulk::try_create(self.client, &bodies, self.is_dry).await?,
+        let outcomes = if bodies.is_empty() {
+            Vec::new()
+        } else {
+            bulk::try_create(self.client, &bodies, self.is_dry).await?
         };
         for ((place, _), outcome) in asked.into_iter().zip(outcomes) {
             let item = &items[place];
@@ -118,13 +119,12 @@ impl<'a> Intake<'a> {
         let password = body.remove("password");
         let text = Value::from(body.clone()).to_string();
         // Without codes, links that are asked for alike are as many links.
-        let occurrence = match item.code() {
-            Some(_) => 0,
-            None => {
-                let count = self.alike.entry(content(item)).or_default();
-                *count += 1;
-                *count - 1
-            }
+        let occurrence = if item.code().is_some() {
+            0
+        } else {
+            let count = self.alike.entry(content(item)).or_default();
+            *count += 1;
+            *count - 1
         };
         let key = bulk::key(&[b"moving", text.as_bytes(), &occurrence.to_be_bytes()]);
         body.extend(password.map(|password| ("password".to_owned(), password)));

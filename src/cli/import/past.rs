@@ -1,7 +1,8 @@
 //! Clicks of other programs, recorded at their own times, each once.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -151,10 +152,10 @@ impl Past {
             format!("clicks: {added} added, {known} already known, {bad} left out")
         };
         if *only_counted > 0 {
-            told += &format!("; {only_counted} that the source only counts can't come in");
+            let _ = write!(told, "; {only_counted} that the source only counts can't come in");
         }
         if let Some(reason) = refused {
-            told += &format!("; the source gives none: {}", table::one_line(reason));
+            let _ = write!(told, "; the source gives none: {}", table::one_line(reason));
         }
         told
     }

@@ -95,7 +95,7 @@ impl<R: BufRead> Dump<R> {
             match self.token()? {
                 None => return Ok(None),
                 Some(Token::Word(word)) if is(&word, "insert") || is(&word, "replace") => {
-                    self.insert()?
+                    self.insert()?;
                 }
                 Some(Token::Word(word)) if is(&word, "create") => self.create()?,
                 Some(Token::Mark(b';')) => {}
@@ -285,7 +285,7 @@ impl<R: BufRead> Dump<R> {
         // A number may have a point; between names it is a mark of its own.
         let is_number = first.is_ascii_digit();
         while let Some(byte) = self.peek()? {
-            if !is_word(byte) && !(is_number && byte == b'.') {
+            if !(is_word(byte) || is_number && byte == b'.') {
                 break;
             }
             self.byte()?;
@@ -367,7 +367,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
 }
 
-/// What stands behind a backslash; `\%` and `\_` are two characters, as MySQL has it.
+/// What stands behind a backslash; `\%` and `\_` are two characters, as `MySQL` has it.
 fn unescaped(byte: u8) -> Vec<u8> {
     match byte {
         b'0' => vec![0],
