@@ -10,6 +10,7 @@ use super::error::CliError;
 mod access_log;
 mod bitly;
 mod bulk;
+mod clicks;
 mod columns;
 mod combined;
 mod dub;
@@ -49,6 +50,10 @@ enum Action {
         after_help = "Example:\n  hoplog import access-log access.log --site https://www.example.com"
     )]
     AccessLog(access_log::AccessLogArgs),
+    /// Record the clicks of a file, as `hoplog export clicks` writes it
+    #[command(long_about = clicks::ABOUT)]
+    #[command(after_help = "Example:\n  hoplog import clicks clicks.csv")]
+    Clicks(clicks::ClicksArgs),
     /// Create a link for each row of a CSV file of any program; nothing that is here is changed
     #[command(long_about = files::ABOUT_CSV)]
     #[command(after_help = "Example:\n  hoplog import csv short_urls.csv --dry-run")]
@@ -93,6 +98,7 @@ pub(super) async fn run(args: ImportArgs, out: &mut Out) -> Result<(), CliError>
     match args.action {
         Action::Links(links) => links::run(links, &client, args.json, out).await,
         Action::AccessLog(log) => access_log::run(log, &client, args.json, out).await,
+        Action::Clicks(clicks) => clicks::run(clicks, &client, args.json, out).await,
         Action::Csv(csv) => files::run_csv(csv, &client, args.json, out).await,
         Action::Ndjson(file) => files::run_ndjson(file, &client, args.json, out).await,
         Action::Shlink(shlink) => shlink::run(shlink, &client, args.json, out).await,

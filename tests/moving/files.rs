@@ -202,3 +202,51 @@ async fn columns_are_found_or_named() {
     let link = server.client.get("/api/v1/links/aB").await.expect(200).json();
     assert_eq!((&link["title"], &link["tags"]), (&"=1+1".into(), &json!(["a", "b, c"])));
 }
+
+/// Clicks of our own export, in both forms: the same statistics elsewhere, and each once.
+#[tokio::test]
+async fn clicks_move_to_another_server() {
+    let server = Server::start();
+    let client = &server.client;
+    client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0";
+    let past: Vec<Value> = (0..1_200)
+        .map(|n| {
+            json!({
+                "code": "a", "at": format!("2024-01-{:02}T10:00:00Z", n % 28 + 1), "importId": n.to_string(),
+                "userAgent": agent, "country": if n % 3 == 0 { "IN" } else { "DE" },
+                "referrer": "https://news.example/?q==1",
+            })
+        })
+        .collect();
+    for part in past.chunks(1_000) {
+        client.import_clicks("test", part).await;
+    }
+    let figures = |stats: &Value| {
+        ["totalClicks", "series", "classes", "browsers", "referrerUrls"]
+            .map(|name| stats[name].to_string())
+            .into_iter()
+            .chain(
+                stats["countries"].as_array().unwrap().iter().map(|one| one["clicks"].to_string()),
+            )
+            .collect::<Vec<_>>()
+    };
+    let range = "to=2024-12-31&interval=day";
+    let expected = figures(&client.stats("a", range).await);
+    assert_eq!(expected[0], "1200");
+    let directory = tempfile::tempdir().unwrap();
+    for format in ["csv", "ndjson"] {
+        let text = server.cli_ok(&["export", "clicks", "--format", format]);
+        let path = written(directory.path(), "clicks", &text);
+        let other = Server::start();
+        let (code, _, told) = import(&other, &["clicks", &path, "--format", format]);
+        assert!(code == Some(1) && told.contains("create it first"), "{told}");
+        other.client.create(NewLink::to("https://example.com/").with("alias", "a")).await;
+        let summary = imported(&other, &["clicks", &path, "--format", format]);
+        assert_eq!((&summary["added"], &summary["bad"]), (&1_200.into(), &0.into()), "{summary}");
+        assert_eq!(figures(&other.client.stats("a", range).await), expected);
+        let heads = other.client.heads().await;
+        assert_eq!(imported(&other, &["clicks", &path, "--format", format])["known"], 1_200);
+        assert_eq!(other.client.heads().await, heads, "a second run changes nothing");
+    }
+}

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -21,6 +22,10 @@ use crate::cli::{Out, table};
 
 /// Links that are taken at once.
 pub(super) use super::bulk::BATCH_LINKS;
+
+/// How long it takes until a server that is busy is asked again: twice as long each time, up to a bound.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
 
 /// Takes links in.
 pub(super) struct Intake<'a> {
@@ -72,13 +77,7 @@ impl<'a> Intake<'a> {
             }
         }
         let mut here = Vec::with_capacity(asked.len());
-        let bodies: Vec<Value> = asked.iter().map(|(_, body)| body.clone()).collect();
-        let outcomes = if bodies.is_empty() {
-            Vec::new()
-        } else {
-            bulk::try_create(self.client, &bodies, self.is_dry).await?
-        };
-        for ((place, _), outcome) in asked.into_iter().zip(outcomes) {
+        for (place, outcome) in self.outcomes(asked).await? {
             let item = &items[place];
             match self.verdict(item, outcome).await? {
                 Verdict::Created => self.summary.created += 1,
@@ -91,6 +90,38 @@ impl<'a> Intake<'a> {
             here.push(place);
         }
         Ok(here)
+    }
+
+    /// What becomes of requests, each with its place. A server that is busy, or away from its log, is no conflict: it
+    /// is asked again for those links, and if that does not pass the import ends.
+    async fn outcomes(
+        &self,
+        mut asked: Vec<(usize, Value)>,
+    ) -> Result<Vec<(usize, Outcome)>, CliError> {
+        let (mut outcomes, mut pause) = (Vec::with_capacity(asked.len()), PAUSE_MIN);
+        while !asked.is_empty() {
+            let bodies: Vec<Value> = asked.iter().map(|(_, body)| body.clone()).collect();
+            let answered = bulk::try_create(self.client, &bodies, self.is_dry).await?;
+            let (mut again, mut last) = (Vec::new(), None);
+            for ((place, body), outcome) in asked.into_iter().zip(answered) {
+                if outcome.status == 429 || outcome.status >= 500 {
+                    last = outcome.problem;
+                    again.push((place, body));
+                } else {
+                    outcomes.push((place, outcome));
+                }
+            }
+            if !again.is_empty() {
+                if pause > PAUSE_MAX {
+                    return Err(last.unwrap_or_default().into());
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            asked = again;
+        }
+        outcomes.sort_by_key(|(place, _)| *place);
+        Ok(outcomes)
     }
 
     /// Whether a link can come in, as far as its source tells; `false`: it was told before, word for word.
