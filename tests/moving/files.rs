@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{conflicts, counts, import, imported};
-use crate::support::{NewLink, Server};
+use crate::support::{NewLink, Server, Settings};
 
 fn written(directory: &Path, name: &str, content: &str) -> String {
     let path = directory.join(name);
@@ -249,4 +250,25 @@ async fn clicks_move_to_another_server() {
         assert_eq!(imported(&other, &["clicks", &path, "--format", format])["known"], 1_200);
         assert_eq!(other.client.heads().await, heads, "a second run changes nothing");
     }
+}
+
+/// A log that is away for a moment is no conflict of any link: they come in when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_away_is_no_conflict() {
+    let server = Settings::embedded().on_jetstream().start();
+    server.client.create(NewLink::to("https://example.com/").with("alias", "before")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(directory.path(), "links.csv", "code,url\na,https://example.com/\n");
+    server.settings.broker().kill();
+    let refused = json!({"links": [{"url": "https://example.com/", "alias": "b"}]});
+    let refused = server.client.post("/api/v1/links/bulk", &refused).await.expect(200).json();
+    assert_eq!(refused["results"][0]["status"], 503, "{refused}");
+    let mut command = server.cli_command(&["import", "csv", &path, "--json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    server.settings.broker().restart();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((counts(&summary), conflicts(&summary)), ([1, 1, 0], vec![]));
+    server.client.visit_becomes("/a", 302).await;
 }
