@@ -17,10 +17,10 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, rules (a list, as JSON), password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 /// The columns there can be.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "url",
     "alias",
     "title",
@@ -34,6 +34,7 @@ const COLUMNS: [&str; 19] = [
     "forwardQuery",
     "forwardPath",
     "maxClicks",
+    "rules",
     "password",
     "utmSource",
     "utmMedium",
@@ -158,6 +159,7 @@ fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
             (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from))
         }
         "maxClicks" => (column.to_owned(), cell.parse::<u64>().map_or(cell.into(), Value::from)),
+        "rules" => (column.to_owned(), serde_json::from_str(cell).unwrap_or_else(|_| cell.into())),
         _ => (column.to_owned(), cell.into()),
     };
     let mut fields: Map<String, Value> = cells.into_iter().map(field).collect();
