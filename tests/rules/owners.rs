@@ -103,7 +103,7 @@ async fn trap_19_no_rule_skips_the_checks_of_destinations() {
     assert_eq!(link["warnings"][0]["code"], "homograph_host");
 }
 
-fn rule(when: Value) -> Value {
+fn rule(when: &Value) -> Value {
     json!({ "when": when, "url": "https://example.com/" })
 }
 
@@ -114,24 +114,24 @@ fn wrong_rules() -> Wrong {
     vec![
         (json!("none"), vec!["/rules"]),
         (json!({}), vec!["/rules"]),
-        (json!([1, rule(json!({ "visitor": "bot" })), []]), vec!["/rules/0", "/rules/2"]),
-        (json!(vec![rule(json!({ "visitor": "bot" })); 33]), vec!["/rules"]),
+        (json!([1, rule(&json!({ "visitor": "bot" })), []]), vec!["/rules/0", "/rules/2"]),
+        (json!(vec![rule(&json!({ "visitor": "bot" })); 33]), vec!["/rules"]),
         (json!([{}]), vec!["/rules/0/when", "/rules/0/url"]),
         (
             json!([{ "when": 1, "url": 1, "more": 1 }]),
             vec!["/rules/0/when", "/rules/0/url", "/rules/0/more"],
         ),
-        (json!([rule(json!({}))]), vec!["/rules/0/when"]),
-        (json!([rule(json!({ "country": null }))]), vec!["/rules/0/when"]),
-        (json!([rule(json!({ "contry": ["DE"] }))]), vec!["/rules/0/when/contry"]),
+        (json!([rule(&json!({}))]), vec!["/rules/0/when"]),
+        (json!([rule(&json!({ "country": null }))]), vec!["/rules/0/when"]),
+        (json!([rule(&json!({ "contry": ["DE"] }))]), vec!["/rules/0/when/contry"]),
         (
-            json!([rule(json!({ "country": ["DE", "UK", "D", 1] }))]),
+            json!([rule(&json!({ "country": ["DE", "UK", "D", 1] }))]),
             vec!["/rules/0/when/country/2", "/rules/0/when/country/3"],
         ),
-        (json!([rule(json!({ "country": ["DE", "UK"] }))]), vec!["/rules/0/when/country/1"]),
-        (json!([rule(json!({ "country": [] }))]), vec!["/rules/0/when/country"]),
-        (json!([rule(json!({ "country": "DE" }))]), vec!["/rules/0/when/country"]),
-        (json!([rule(json!({ "country": vec!["DE"; 65] }))]), vec!["/rules/0/when/country"]),
+        (json!([rule(&json!({ "country": ["DE", "UK"] }))]), vec!["/rules/0/when/country/1"]),
+        (json!([rule(&json!({ "country": [] }))]), vec!["/rules/0/when/country"]),
+        (json!([rule(&json!({ "country": "DE" }))]), vec!["/rules/0/when/country"]),
+        (json!([rule(&json!({ "country": vec!["DE"; 65] }))]), vec!["/rules/0/when/country"]),
     ]
 }
 
@@ -139,46 +139,46 @@ fn wrong_conditions() -> Wrong {
     vec![
         (
             json!([rule(
-                json!({ "device": ["mobile"], "system": ["Windows 95"], "browser": ["x"] })
+                &json!({ "device": ["mobile"], "system": ["Windows 95"], "browser": ["x"] })
             )]),
             vec!["/rules/0/when/system/0", "/rules/0/when/browser/0"],
         ),
-        (json!([rule(json!({ "device": ["phone"] }))]), vec!["/rules/0/when/device/0"]),
-        (json!([rule(json!({ "language": ["de_AT"] }))]), vec!["/rules/0/when/language/0"]),
-        (json!([rule(json!({ "city": ["", "x"] }))]), vec!["/rules/0/when/city/0"]),
-        (json!([rule(json!({ "query": {} }))]), vec!["/rules/0/when/query"]),
+        (json!([rule(&json!({ "device": ["phone"] }))]), vec!["/rules/0/when/device/0"]),
+        (json!([rule(&json!({ "language": ["de_AT"] }))]), vec!["/rules/0/when/language/0"]),
+        (json!([rule(&json!({ "city": ["", "x"] }))]), vec!["/rules/0/when/city/0"]),
+        (json!([rule(&json!({ "query": {} }))]), vec!["/rules/0/when/query"]),
         (
-            json!([rule(json!({ "query": { "a/b": [], "c": 1, "d": [1] } }))]),
+            json!([rule(&json!({ "query": { "a/b": [], "c": 1, "d": [1] } }))]),
             vec!["/rules/0/when/query/a~1b", "/rules/0/when/query/c", "/rules/0/when/query/d"],
         ),
         (
-            json!([rule(json!({ "referrer": ["https://e.com/"] }))]),
+            json!([rule(&json!({ "referrer": ["https://e.com/"] }))]),
             vec!["/rules/0/when/referrer/0"],
         ),
-        (json!([rule(json!({ "address": ["10.0.0.0/33"] }))]), vec!["/rules/0/when/address/0"]),
+        (json!([rule(&json!({ "address": ["10.0.0.0/33"] }))]), vec!["/rules/0/when/address/0"]),
         (
             json!([rule(
-                json!({ "from": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:00:00Z" })
+                &json!({ "from": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:00:00Z" })
             )]),
             vec!["/rules/0/when/until"],
         ),
-        (json!([rule(json!({ "from": "soon" }))]), vec!["/rules/0/when/from"]),
+        (json!([rule(&json!({ "from": "soon" }))]), vec!["/rules/0/when/from"]),
         (
-            json!([rule(json!({ "time": { "days": ["monday"], "from": "9:00" } }))]),
+            json!([rule(&json!({ "time": { "days": ["monday"], "from": "9:00" } }))]),
             vec![
                 "/rules/0/when/time/days/0",
                 "/rules/0/when/time/from",
                 "/rules/0/when/time/timezone",
             ],
         ),
-        (json!([rule(json!({ "time": { "timezone": "UTC" } }))]), vec!["/rules/0/when/time/days"]),
+        (json!([rule(&json!({ "time": { "timezone": "UTC" } }))]), vec!["/rules/0/when/time/days"]),
         (
             json!([rule(
-                json!({ "time": { "from": "09:00", "until": "09:00", "timezone": "UTC" } })
+                &json!({ "time": { "from": "09:00", "until": "09:00", "timezone": "UTC" } })
             )]),
             vec!["/rules/0/when/time/until"],
         ),
-        (json!([rule(json!({ "visitor": "people" }))]), vec!["/rules/0/when/visitor"]),
+        (json!([rule(&json!({ "visitor": "people" }))]), vec!["/rules/0/when/visitor"]),
     ]
 }
 
@@ -192,7 +192,7 @@ async fn every_mistake_in_rules_is_told_at_its_place() {
         assert_eq!(pointers(&refused), expected, "{rules}");
     }
     let long = "a".repeat(8_000);
-    let rule = rule(json!({ "visitor": "bot", "query": { "a": vec!["x".repeat(250); 20] } }));
+    let rule = rule(&json!({ "visitor": "bot", "query": { "a": vec!["x".repeat(250); 20] } }));
     let body = json!({ "url": format!("https://example.com/{long}"), "rules": vec![rule; 8] });
     let refused = client.post("/api/v1/links", &body).await.expect(422);
     assert!(said(&refused).contains("32768 bytes"), "{}", said(&refused));
