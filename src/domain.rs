@@ -3,10 +3,13 @@
 
 pub mod alias;
 pub mod base62;
+pub mod choice;
+pub mod countries;
 pub mod expiry;
 pub mod forward;
 pub mod link;
 pub mod password;
+pub mod rules;
 pub mod utm;
 pub mod warnings;
 pub mod webhook;

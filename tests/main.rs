@@ -44,6 +44,7 @@ mod ratelimit;
 mod rebuild;
 mod redirect;
 mod retention;
+mod rules;
 mod shapes;
 mod shared_cache;
 mod statistics;

@@ -83,6 +83,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
         // Wherever else it may lead.
         let later = json!({ "url": URL, "expiredUrl": url });
         let later_bulk = json!({ "links": [later] });
+        let rule = json!({ "when": { "visitor": "bot" }, "url": url });
+        let ruled = json!({ "url": URL, "rules": [rule] });
+        let ruled_bulk = json!({ "links": [ruled] });
         let short = json!({ "longURL": url });
         let bulk = json!({ "links": [body] });
         for (method, path, body) in [
@@ -93,6 +96,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
             (Method::POST, "/api/v1/links", &later),
             (Method::PATCH, "/api/v1/links/kept", &later),
             (Method::POST, "/api/v1/links/bulk", &later_bulk),
+            (Method::POST, "/api/v1/links", &ruled),
+            (Method::PATCH, "/api/v1/links/kept", &ruled),
+            (Method::POST, "/api/v1/links/bulk", &ruled_bulk),
         ] {
             let request = client.authorized(method.clone(), path).header("host", host).json(body);
             let answer = client.send(request).await;

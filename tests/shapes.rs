@@ -27,6 +27,7 @@ const LINK: &[&str] = &[
     "note",
     "owner",
     "redirect",
+    "rules",
     "shortUrl",
     "state",
     "tags",
@@ -170,6 +171,7 @@ fn wanted() -> [Value; 2] {
         "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
         "forwardPath": true, "password": "sesame", "maxClicks": 3, "utm": { "source": "s" },
+        "rules": [{ "when": { "visitor": "bot" }, "url": "https://example.com/" }],
     });
     [json!({ "url": "https://example.com/" }), full]
 }

@@ -49,6 +49,11 @@ fn evolve_a_creation(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn choose_by_eight_rules(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(pieces::choose_by_eight_rules());
+}
+
+#[divan::bench]
 fn make_a_random_code(bencher: Bencher<'_, '_>) {
     bencher.bench_local(pieces::make_a_random_code());
 }

@@ -19,14 +19,17 @@ use hoplog::clock::Clock;
 use hoplog::commands::code::CodeMaker;
 use hoplog::commands::worker::WorkerId;
 use hoplog::config::Codes;
+use hoplog::domain::choice::Choice;
 use hoplog::domain::link::{CreateLink, LinkCommand, Request, Requester, decide};
+use hoplog::http::visit::asking::Asking;
 use hoplog::limits::{Limits, Rules};
 use hoplog::queries::resolve_link::{LinkPath, Target};
 use hoplog::ratelimit::{Limiter, MonotonicClock};
 use hoplog_events::click::ClicksData;
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
-use hoplog_events::link::{Destination, LinkKey, LinkState, RedirectStatus, Tags};
+use hoplog_events::link::{Destination, Extras, LinkKey, LinkState, RedirectStatus, Tags};
 use hoplog_events::position::{StreamId, Topic, Version};
+use hoplog_projections::user_agents::UserAgents;
 use uuid::Uuid;
 
 pub(crate) const URL: &str = "https://example.com/landing?utm_source=mail&utm_campaign=launch";
@@ -109,6 +112,35 @@ pub(crate) fn take_a_visit_from_a_request() -> impl FnMut() {
     }
 }
 
+/// Rules that ask for everything there is, none of which holds but the last.
+const RULES: &str = r#"[
+    {"when":{"country":["DE","AT","CH"]},"url":"https://example.com/dach"},
+    {"when":{"device":["mobile","tablet"],"system":["iOS"]},"url":"https://example.com/app"},
+    {"when":{"language":["fr","nl"]},"url":"https://example.com/fr"},
+    {"when":{"query":{"ref":["mail","chat"]}},"url":"https://example.com/mail"},
+    {"when":{"referrer":["*.example.net"]},"url":"https://example.com/net"},
+    {"when":{"address":["10.0.0.0/8","2001:db8::/32"]},"url":"https://example.com/office"},
+    {"when":{"time":{"from":"22:00","until":"06:00","timezone":"Europe/Berlin"}},"url":"https://example.com/night"},
+    {"when":{"visitor":"human"},"url":"https://example.com/people"}
+]"#;
+
+/// Where a visitor is led of a link with eight rules, from the request on.
+pub(crate) fn choose_by_eight_rules() -> impl FnMut() {
+    let rules = serde_json::from_str(RULES).expect("rules");
+    let extras = Extras { rules, ..Extras::default() };
+    let (agents, locator) = (UserAgents::default(), Locator::open(None).expect("the table"));
+    let (headers, address) = (headers(), "193.0.6.139".parse().expect("an address"));
+    let noon = DateTime::from_timestamp(1_800_014_400, 0).expect("an instant");
+    let choose = move || {
+        let asked = (&Method::GET, Some("utm_source=a&b=2"), black_box(&headers));
+        Choice::of(&extras, &Asking::new((&agents, &locator), (address, noon), asked))
+    };
+    assert_eq!(choose(), Choice::Rule(7), "the last one");
+    move || {
+        black_box(choose());
+    }
+}
+
 pub(crate) fn find_the_clients_address() -> impl FnMut() {
     let mut headers = headers();
     headers.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9, 10.0.0.2"));
@@ -165,7 +197,7 @@ pub(crate) fn create() -> Request {
         tags: Tags::default(),
         note: None,
         external_id: None,
-        extras: hoplog_events::link::Extras::default(),
+        extras: Extras::default(),
     };
     Request {
         requester: Requester::Admin,

@@ -108,6 +108,9 @@ pub struct Click<'a> {
     /// Campaign parameters of the request or, where it has none, of the destination.
     #[serde(default, skip_serializing_if = "Utm::is_empty")]
     pub utm: Utm<'a>,
+    /// The rule of the link that said where the visitor was led: its name, or its number (from 1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Cow<'a, str>>,
     /// Which line of an imported log this was; a line is imported once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_id: Option<Cow<'a, str>>,

@@ -12,6 +12,7 @@ mod destination;
 mod extras;
 mod labels;
 mod password;
+mod rules;
 mod state;
 
 pub use budget::{
@@ -26,6 +27,12 @@ pub use extras::{
 };
 pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
 pub use password::{PasswordHash, PasswordHashError};
+pub use rules::{
+    Conditions, Country, Day, Device, HostPattern, LanguageRange, LinkRulesChanged, Network,
+    NetworkError, ParameterText, RULE_PARAMETERS_MAX, RULE_VALUES_MAX, RULES_BYTES_MAX, RULES_MAX,
+    Rule, Rules, RulesError, ServedName, TimeOfDay, TimeWindow, TimeZone, ValueError, VisitorKind,
+    WindowError, Word,
+};
 pub use state::{LinkState, UnknownState};
 
 /// The identity of a link: a code is unique per domain and is never given out twice.
@@ -152,6 +159,8 @@ pub enum LinkEvent {
     MaxClicksChanged(LinkMaxClicksChanged),
     /// Visitors were given some of the clicks that it is good for.
     ClicksGranted(LinkClicksGranted),
+    /// It leads some visitors somewhere else than before.
+    RulesChanged(LinkRulesChanged),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

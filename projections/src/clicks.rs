@@ -11,6 +11,7 @@ mod visits;
 
 pub use fold::ClicksProjection;
 pub use queries::{BotFilter, ClickPage, ClickQuery, ClickRow, Clicks, PAGE_MAX};
+pub use referrer::host as referrer_host;
 pub use visits::{Place, Visit, Visitor};
 
 /// The projection's name.

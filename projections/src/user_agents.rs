@@ -198,6 +198,24 @@ fn is_name(name: &str, of: fn(&str) -> Box<str>) -> bool {
     name == "Unknown" || all.any(|entry| *of(entry.name) == *name)
 }
 
+/// Whether a browser can be called so, in upper or lower case.
+#[must_use]
+pub fn is_browser(name: &str) -> bool {
+    is_one_of(name, |kind| kind != "os", known)
+}
+
+/// Whether a system can be called so, in upper or lower case.
+#[must_use]
+pub fn is_system(name: &str) -> bool {
+    is_one_of(name, |kind| kind == "os", system)
+}
+
+fn is_one_of(name: &str, is_kind: fn(&str) -> bool, of: fn(&str) -> Box<str>) -> bool {
+    let mut all = woothee::dataset::DATASET.values().filter(|entry| is_kind(entry.browser_type));
+    name.eq_ignore_ascii_case("Unknown")
+        || all.any(|entry| of(entry.name).eq_ignore_ascii_case(name))
+}
+
 fn known(name: &str) -> Box<str> {
     if name.is_empty() || name == "UNKNOWN" { "Unknown".into() } else { name.into() }
 }
@@ -276,6 +294,20 @@ mod tests {
         assert_eq!(named(IPHONE), ("mobile", "Safari".into(), "iOS".into()));
         assert_eq!(named(TABLET), ("tablet", "Chrome".into(), "Android".into()));
         assert_eq!(named(CHROME), ("desktop", "Chrome".into(), "Windows".into()), "remembered");
+    }
+
+    #[test]
+    fn names_are_those_that_agents_are_recognised_by() {
+        for system in ["Windows", "macos", "iOS", "Android", "Linux", "Unknown"] {
+            assert!(is_system(system), "{system}");
+        }
+        for browser in ["Chrome", "safari", "Firefox", "Edge", "Unknown"] {
+            assert!(is_browser(browser), "{browser}");
+        }
+        for none in ["Windows 10", "iPhone", "", "Chrome 130"] {
+            assert!(!is_system(none) && !is_browser(none), "{none}");
+        }
+        assert!(!is_system("Chrome") && !is_browser("Windows"));
     }
 
     /// Trap 17 (U25): HEAD requests, prefetches, previews and bots are not people.

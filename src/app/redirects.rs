@@ -3,10 +3,17 @@
 use axum::http::{HeaderValue, StatusCode};
 
 use super::App;
+use crate::clicks::country::Locator;
 use crate::http::problem::Problem;
 use crate::queries::resolve_link::Target;
 
 impl App {
+    /// Where addresses are.
+    #[must_use]
+    pub fn locator(&self) -> &Locator {
+        self.enricher.locator()
+    }
+
     /// What a disabled link is answered with.
     #[must_use]
     pub fn disabled_problem(&self) -> Problem {

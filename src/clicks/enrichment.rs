@@ -99,8 +99,9 @@ impl Enricher {
             city: place.city,
             visitor,
             address: self.kept(visit.address),
-            utm: campaign(visit.query(), visit.target.url.as_str()),
+            utm: campaign(visit.query(), visit.target.destination(visit.choice).as_str()),
             user_agent: visit.user_agent().map(Cow::Borrowed),
+            rule: visit.choice.rule(visit.target.extras.as_deref()),
             import_id: None,
         })
     }
@@ -129,6 +130,7 @@ impl Enricher {
             address: self.kept(line.address),
             utm: Utm::default(),
             user_agent,
+            rule: None,
             import_id: Some(String::from(line.import_id).into()),
         }
     }

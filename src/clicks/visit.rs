@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use chrono::{DateTime, Utc};
 
+use crate::domain::choice::Choice;
 use crate::queries::resolve_link::Target;
 
 /// Characters kept of a user agent.
@@ -42,6 +43,8 @@ pub struct Visit {
     pub address: Option<IpAddr>,
     /// The HTTP method.
     pub method: Method,
+    /// Where the visitor was led.
+    pub choice: Choice,
     words: Words,
 }
 
@@ -63,7 +66,13 @@ impl Visit {
             kept(found.accept_language, LANGUAGES_CHARS_MAX),
             kept(found.purpose.map(|(_, value)| value), PURPOSE_CHARS_MAX),
         ]);
-        Self { target, at, address, method: method.clone(), words }
+        Self { target, at, address, method: method.clone(), choice: Choice::default(), words }
+    }
+
+    /// The same visit, led to one of the link's destinations.
+    #[must_use]
+    pub fn led_to(self, choice: Choice) -> Self {
+        Self { choice, ..self }
     }
 
     /// The query string of the short link; of a long one, the parameters of campaigns.
@@ -94,6 +103,34 @@ impl Visit {
     #[must_use]
     pub fn purpose(&self) -> Option<&str> {
         self.words.get(4)
+    }
+}
+
+/// What a request says of the visitor, as it is kept of a click: whoever asks before there is one is told the same.
+#[derive(Debug, Clone)]
+pub struct Said<'a> {
+    /// `User-Agent`
+    pub user_agent: Option<Cow<'a, str>>,
+    /// `Referer`
+    pub referrer: Option<Cow<'a, str>>,
+    /// `Accept-Language`, if it is text.
+    pub accept_language: Option<&'a str>,
+    /// `Sec-Purpose`, or what older browsers send for it.
+    pub purpose: Option<Cow<'a, str>>,
+}
+
+impl<'a> Said<'a> {
+    /// What the headers of a request say.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        let mut found = Found::default();
+        headers.iter().for_each(|(name, value)| found.note(name, value));
+        Self {
+            user_agent: kept(found.user_agent, USER_AGENT_CHARS_MAX),
+            referrer: kept(found.referrer, REFERRER_CHARS_MAX),
+            accept_language: found.accept_language.and_then(|value| value.to_str().ok()),
+            purpose: kept(found.purpose.map(|(_, value)| value), PURPOSE_CHARS_MAX),
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Link {
 
 impl Link {
     /// The status that redirects are answered with: nobody may keep for good where a link leads that is good for so
-    /// many clicks.
+    /// many clicks, or leads others elsewhere.
     #[must_use]
     pub fn answered_redirect(&self) -> RedirectStatus {
         answered_redirect(self.redirect, &self.extras)
@@ -66,7 +66,8 @@ impl Link {
 /// The same of a link of which only this is known.
 #[must_use]
 pub fn answered_redirect(redirect: RedirectStatus, extras: &Extras) -> RedirectStatus {
-    if extras.max_clicks.is_some() { redirect.temporary() } else { redirect }
+    let varies = extras.max_clicks.is_some() || extras.leads_apart();
+    if varies { redirect.temporary() } else { redirect }
 }
 
 /// Who wants something of a link.
@@ -208,8 +209,10 @@ pub enum LinkError {
     /// Choose an instant before the link's end, or move that.
     #[error("the link would end before it is valid")]
     ValidFromBehindEnd,
-    /// Choose shorter campaign fields.
-    #[error("the destination would be longer than {URL_BYTES_MAX} bytes with these fields")]
+    /// Choose shorter campaign fields, or fewer rules.
+    #[error(
+        "a destination would be longer than {URL_BYTES_MAX} bytes with these fields, or the rules too long"
+    )]
     UtmTooLong,
     /// Give fewer clicks, or none.
     #[error("of the clicks that the link is good for, {left} are left")]
@@ -229,6 +232,8 @@ pub enum DestinationField {
     Url,
     /// Where it leads once it has expired.
     ExpiredUrl,
+    /// Where its rule at this place leads, from 0.
+    Rule(usize),
 }
 
 /// A link after some events; `None`: after none.

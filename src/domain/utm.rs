@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use hoplog_events::link::{Destination, DestinationError};
+use hoplog_events::link::{Destination, DestinationError, Rules, RulesError};
 use url::form_urlencoded::{byte_serialize, parse as pairs};
 
 /// The fields, in the order in which they are added.
@@ -11,6 +11,17 @@ pub const FIELDS: [&str; 5] = ["source", "medium", "campaign", "term", "content"
 
 /// The longest value, in characters.
 const VALUE_CHARS_MAX: usize = 255;
+
+/// Use shorter fields, or have fewer rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UtmRulesError {
+    /// Use shorter fields.
+    #[error("a destination {0}")]
+    Destination(#[from] DestinationError),
+    /// Have fewer or shorter rules.
+    #[error("the rules {0}")]
+    Rules(#[from] RulesError),
+}
 
 /// The value of a campaign field: one line of 1 to 255 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +53,14 @@ impl EditUtm {
     #[must_use]
     pub fn clear() -> Self {
         Self([const { Some(None) }; 5])
+    }
+
+    /// Rules whose destinations have the changes.
+    ///
+    /// # Errors
+    /// When one of them, or all of them, would be too long.
+    pub fn apply_to_rules(&self, rules: &Rules) -> Result<Rules, UtmRulesError> {
+        rules.with_destinations(|url| Ok(self.apply(url)?))
     }
 
     /// A destination with the changes. Parameters that are not meant stay as they were written.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hoplog_events::link::{Destination, RedirectStatus};
+use hoplog_events::link::{Destination, Extras, RedirectStatus};
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
 /// Something to know about a link.
@@ -46,15 +46,12 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What there is to know about a link to `url`, and to `expired_url` once it has expired.
+/// What there is to know about a link to `url`, and to the destinations that its extras have.
 #[must_use]
-pub fn warnings(
-    url: &Destination,
-    expired_url: Option<&Destination>,
-    redirect: RedirectStatus,
-) -> Vec<Warning> {
-    let mut warnings: Vec<_> =
-        [Some(url), expired_url].into_iter().flatten().filter_map(homograph).collect();
+pub fn warnings(url: &Destination, extras: &Extras, redirect: RedirectStatus) -> Vec<Warning> {
+    let rules = extras.rules.as_slice().iter().map(|rule| &rule.url);
+    let all = [url].into_iter().chain(&extras.expired_url).chain(rules);
+    let mut warnings: Vec<_> = all.filter_map(homograph).collect();
     if matches!(redirect, RedirectStatus::MovedPermanently | RedirectStatus::PermanentRedirect) {
         warnings.push(Warning::PermanentRedirect { status: redirect.into() });
     }
@@ -87,7 +84,7 @@ mod tests {
     use super::*;
 
     fn codes(url: &str) -> Vec<&'static str> {
-        warnings(&url.parse().unwrap(), None, RedirectStatus::Found)
+        warnings(&url.parse().unwrap(), &Extras::default(), RedirectStatus::Found)
             .iter()
             .map(Warning::code)
             .collect()
@@ -107,14 +104,20 @@ mod tests {
 
     #[test]
     fn every_destination_is_looked_at_and_what_is_kept_for_good_is_told() {
-        let [good, bad] =
-            ["https://example.com/", "https://аpple.com/"].map(|url| url.parse().unwrap());
+        let good = "https://example.com/".parse().unwrap();
+        let bad = "https://аpple.com/";
+        let extras = Extras { expired_url: bad.parse().ok(), ..Extras::default() };
         let codes = |redirect| -> Vec<_> {
-            warnings(&good, Some(&bad), redirect).iter().map(Warning::code).collect()
+            warnings(&good, &extras, redirect).iter().map(Warning::code).collect()
         };
         assert_eq!(codes(RedirectStatus::TemporaryRedirect), ["homograph_host"]);
         for permanent in [RedirectStatus::MovedPermanently, RedirectStatus::PermanentRedirect] {
             assert_eq!(codes(permanent), ["homograph_host", "permanent_redirect"]);
         }
+        let rules = format!(r#"[{{"when":{{"visitor":"bot"}},"url":"{bad}"}}]"#);
+        let rules = serde_json::from_str(&rules).unwrap();
+        let of_rule =
+            warnings(&good, &Extras { rules, ..Extras::default() }, RedirectStatus::Found);
+        assert_eq!(of_rule.len(), 1, "trap 19");
     }
 }

@@ -83,6 +83,9 @@ impl From<LinkError> for Problem {
             LinkError::Loop(DestinationField::ExpiredUrl) => {
                 Self::of_field("/expiredUrl", "loop", detail)
             }
+            LinkError::Loop(DestinationField::Rule(place)) => {
+                Self::of_field(&format!("/rules/{place}/url"), "loop", detail)
+            }
             LinkError::ValidFromTooFar => {
                 Self::of_field("/validFrom", "valid_from_too_far", detail)
             }

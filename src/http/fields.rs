@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{ERRORS_MAX, FieldError};
 
+mod lists;
 mod parameters;
 
 pub use parameters::{NoParameters, Parameters};

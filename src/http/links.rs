@@ -10,3 +10,4 @@ mod password;
 pub mod read;
 pub mod request;
 pub mod reuse;
+mod rules;

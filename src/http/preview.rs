@@ -13,8 +13,10 @@ use utoipa::ToSchema;
 use super::origin::Origin;
 use super::page;
 use super::problem::Problem;
+use super::visit::asking::choose;
 use super::visit::{NotServed, served};
 use crate::app::App;
+use crate::domain::choice::Choice;
 use crate::queries::resolve_link::{Resolved, Target};
 
 /// Where a link leads.
@@ -29,6 +31,8 @@ pub struct Preview {
     has_password: bool,
     /// Whether it can be followed so many times only.
     has_max_clicks: bool,
+    /// Whether it leads others elsewhere: `url` is where it leads whoever asks.
+    has_rules: bool,
     /// Since when there is such a link (RFC 3339, UTC).
     created_at: String,
     /// When it ends (RFC 3339, UTC); `null`: it does not.
@@ -54,15 +58,16 @@ pub(super) async fn preview(
     request: &Parts,
     code: &str,
 ) -> Result<Response, NotServed> {
-    let (Resolved { target, .. }, _) = served(app, (&request.method, address), code).await?;
-    Ok(of(app, request, &target))
+    let (Resolved { target, .. }, now) = served(app, (&request.method, address), code).await?;
+    let choice = choose(app, (address, now), (&request.method, request), &target);
+    Ok(of(app, request, &target, choice))
 }
 
 /// What everybody may know of a link.
-pub(super) fn of(app: &App, request: &Parts, target: &Target) -> Response {
+pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) -> Response {
     let short_url = Origin::of(app, request).short_url(&target.key.code);
     let (has_password, has_max_clicks) = (target.password().is_some(), target.is_limited());
-    let url = (!target.is_guarded()).then(|| target.url.as_str());
+    let url = (!target.is_guarded()).then(|| target.destination(choice).as_str());
     let created_at = rfc3339(target.created_at);
     if page::wants_html(&request.headers) {
         return match url {
@@ -76,6 +81,7 @@ pub(super) fn of(app: &App, request: &Parts, target: &Target) -> Response {
         url: url.map(str::to_owned),
         has_password,
         has_max_clicks,
+        has_rules: target.leads_apart(),
         created_at,
         expires_at: target.expires_at.map(rfc3339),
         redirect: target.redirect.into(),

@@ -7,12 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 mod asked;
+pub mod asking;
 mod budget;
 pub(super) mod forwarding;
 mod not_served;
 mod pass;
 pub(super) mod password;
 
+use asking::choose;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -27,6 +29,7 @@ use super::qr::qr_code;
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
+use crate::domain::choice::Choice;
 use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
 pub(super) use not_served::NotServed;
@@ -102,11 +105,12 @@ async fn lead_on(
     (found, now): &Served,
     rest: Option<&str>,
 ) -> Result<Response, NotServed> {
-    let location = location(&found.target, (rest, request.uri.query()))?;
+    let choice = choose(app, (address, *now), (method, request), &found.target);
+    let location = location(&found.target, choice, (rest, request.uri.query()))?;
     if found.target.is_limited() {
         Box::pin(budget::spend(app, (method, request), found)).await?;
     }
-    record(app, (address, *now), (method, request), &found.target).await?;
+    record(app, (address, *now), (method, request), (&found.target, choice)).await?;
     Ok(redirect(app, found, location)?)
 }
 
@@ -198,21 +202,25 @@ async fn record(
     app: &App,
     (address, now): (IpAddr, DateTime<Utc>),
     (method, request): (&Method, &Parts),
-    target: &Arc<Target>,
+    (target, choice): (&Arc<Target>, Choice),
 ) -> Result<(), Problem> {
     let headers = &request.headers;
     let raw = (method, request.uri.query(), headers);
-    let visit = Visit::new(Arc::clone(target), now, Some(address), raw);
+    let visit = Visit::new(Arc::clone(target), now, Some(address), raw).led_to(choice);
     app.clicks.record(visit).await.map_err(Problem::from)
 }
 
 /// Where a visitor is sent; with what was asked for behind the code, if the owner wants it forwarded.
-fn location(target: &Target, asked: (Option<&str>, Option<&str>)) -> Result<HeaderValue, Problem> {
+fn location(
+    target: &Target,
+    choice: Choice,
+    asked: (Option<&str>, Option<&str>),
+) -> Result<HeaderValue, Problem> {
     let forwarded = match &target.extras {
         None => None,
-        Some(extras) => forwarding::forwarded_to(target, extras, asked)?,
+        Some(extras) => forwarding::forwarded_to(target.destination(choice), extras, asked)?,
     };
-    let location = forwarded.unwrap_or_else(|| target.location.clone());
+    let location = forwarded.unwrap_or_else(|| target.location(choice));
     HeaderValue::from_maybe_shared(location).map_err(|_| Problem::internal())
 }
 
@@ -230,11 +238,16 @@ fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Respon
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
+    let varies = target.leads_apart();
+    if varies {
+        // The next one may be led elsewhere, also by a browser that many use: nobody keeps this.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
     if found.is_stale {
         // Nobody may keep for longer what may have changed already.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(STALE, HeaderValue::from_static("true"));
-    } else if !is_guarded {
+    } else if !is_guarded && !varies {
         headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     }
     Ok(response)

@@ -15,6 +15,8 @@ pub enum Kind {
     Flag,
     /// A whole number.
     Number,
+    /// As the API has it, in JSON.
+    Json,
 }
 
 /// A field of a link.
@@ -56,6 +58,7 @@ pub const FIELDS: &[Field] = &[
     both("forwardQuery", "/forwardQuery", Kind::Text),
     both("forwardPath", "/forwardPath", Kind::Flag),
     both("maxClicks", "/maxClicks", Kind::Number),
+    both("rules", "/rules", Kind::Json),
     told("clicksLeft", "/clicksLeft"),
     told("hasPassword", "/hasPassword"),
     told("state", "/state"),
@@ -128,6 +131,7 @@ impl Kind {
             Kind::Tags => cell::tags(text).into(),
             Kind::Flag => text.parse::<bool>().map_or(text.into(), Value::from),
             Kind::Number => text.parse::<u64>().map_or(text.into(), Value::from),
+            Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         }
     }
 }
@@ -146,13 +150,14 @@ mod tests {
             ("archived", "true"),
             ("maxClicks", "many"),
             ("redirect", "301"),
+            ("rules", r#"[{"when": {}}]"#),
             ("note", ""),
             ("state", "disabled"),
             ("utmSource", "mail"),
         ];
         let expected = json!({
             "alias": "-a", "url": "https://e.com/", "tags": ["x", "y"], "archived": true,
-            "maxClicks": "many", "redirect": 301, "utm": {"source": "mail"},
+            "maxClicks": "many", "redirect": 301, "rules": [{"when": {}}], "utm": {"source": "mail"},
         });
         assert_eq!(Value::from(body(cells.into_iter())), expected);
     }

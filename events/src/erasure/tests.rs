@@ -153,7 +153,7 @@ fn event_with(name: &str, data: &Value, correlation: &str) -> RecordedEvent {
 proptest! {
     #[test]
     fn nothing_personal_is_left_of_a_link(
-        which in 0..7_usize,
+        which in 0..8_usize,
         text in secret(),
         correlation in secret(),
         spaces in proptest::bool::ANY,
@@ -162,13 +162,16 @@ proptest! {
         let (name, data) = [
             ("hoplog.link.created.v2", json!({ "domain": "default", "code": "a", "owner": "admin",
                 "redirect": 302, "url": &url, "title": &text, "note": &text, "tags": [&text],
-                "externalId": &text, "expiredUrl": &url })),
+                "externalId": &text, "expiredUrl": &url,
+                "rules": [{ "when": { "query": { &text: [&text] } }, "url": &url }] })),
             ("hoplog.link.destination-changed.v1", json!({ "url": &url })),
             ("hoplog.link.titled.v1", json!({ "title": &text })),
             ("hoplog.link.tagged.v1", json!({ "tags": [&text, "b"] })),
             ("hoplog.link.noted.v1", json!({ "note": &text })),
             ("hoplog.link.external-id-changed.v1", json!({ "externalId": &text })),
             ("hoplog.link.expired-url-changed.v1", json!({ "expiredUrl": &url })),
+            ("hoplog.link.rules-changed.v1",
+                json!({ "rules": [{ "name": &text, "when": { "city": [&text] }, "url": &url }] })),
         ][which].clone();
         let mut event = event_with(name, &data, &correlation);
         if spaces {

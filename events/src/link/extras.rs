@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, MaxClicks, PasswordHash, ShortCode};
+use super::{Destination, LinkEvent, MaxClicks, PasswordHash, Rules, ShortCode};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -39,6 +39,9 @@ pub struct Extras {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(skip)]
     pub clicks_granted: u32,
+    /// Where it leads some visitors instead.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
@@ -95,6 +98,12 @@ impl Extras {
         if self.is_empty() { None } else { Some(Box::new(self)) }
     }
 
+    /// Whether it leads not all of its visitors to the same place.
+    #[must_use]
+    pub fn leads_apart(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Whether its time has not come yet.
     #[must_use]
     pub fn is_before_validity(&self, now: DateTime<Utc>) -> bool {
@@ -134,6 +143,7 @@ impl Extras {
             LinkEvent::ClicksGranted(grant) => {
                 self.clicks_granted = self.clicks_granted.saturating_add(grant.count.get());
             }
+            LinkEvent::RulesChanged(change) => self.rules.clone_from(&change.rules),
             // What people wrote in it is gone; the rest is of no use any more.
             LinkEvent::Erased(_) => *self = Self::default(),
             _ => {}

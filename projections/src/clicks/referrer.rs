@@ -7,7 +7,8 @@ pub(crate) const VALUE_CHARS_MAX: usize = 512;
 
 /// The referring host in lower case without port; empty for none. Something that is no URL is
 /// taken as it stands up to its first `/`.
-pub(crate) fn host(referrer: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn host(referrer: &str) -> Cow<'_, str> {
     let rest = referrer.split_once("://").map_or(referrer, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();

@@ -82,7 +82,8 @@ impl LinkRow {
             | LinkEvent::PathForwardingChanged(_)
             | LinkEvent::PasswordChanged(_)
             | LinkEvent::MaxClicksChanged(_)
-            | LinkEvent::ClicksGranted(_) => {}
+            | LinkEvent::ClicksGranted(_)
+            | LinkEvent::RulesChanged(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

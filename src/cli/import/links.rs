@@ -18,7 +18,7 @@ use crate::rows::link;
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), redirect, expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent; and those of `hoplog export links`. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), redirect, expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, rules (a list, as JSON), password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent; and those of `hoplog export links`. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 #[derive(Debug, Args)]
 pub(super) struct LinksArgs {

@@ -38,6 +38,7 @@ enum Clearable {
     ExpiredUrl,
     ForwardQuery,
     MaxClicks,
+    Rules,
     Password,
     Utm,
 }
@@ -88,6 +89,7 @@ impl Clearable {
             Clearable::ExpiredUrl => &["expiredUrl"],
             Clearable::ForwardQuery => &["forwardQuery"],
             Clearable::MaxClicks => &["maxClicks"],
+            Clearable::Rules => &["rules"],
             Clearable::Password => &["password"],
             Clearable::Utm => &["utm"],
         }

@@ -48,6 +48,13 @@ pub(super) struct Fields {
     /// How many clicks of people it is good for: 1 for a link that works once
     #[arg(long, value_name = "COUNT")]
     max_clicks: Option<u32>,
+    /// A rule as JSON, such as {"when":{"visitor":"bot"},"url":"https://example.com/bots"}: where it leads some visitors instead. Give
+    /// it several times for several: the first that holds decides (an edit replaces all)
+    #[arg(long = "rule", value_name = "JSON", conflicts_with = "rules_file")]
+    rules: Vec<String>,
+    /// A file with a list of rules as JSON; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    rules_file: Option<PathBuf>,
     /// Whether paths behind the code go behind the destination: true or false
     #[arg(long, value_name = "BOOL")]
     forward_path: Option<bool>,
@@ -100,6 +107,7 @@ impl Fields {
     /// The fields that were given.
     pub(super) fn body(self) -> Result<Map<String, Value>, CliError> {
         let password = self.password_file.map(|file| password(&file)).transpose()?;
+        let rules = rules(&self.rules, self.rules_file.as_deref())?;
         let given = [
             ("expiresIn", self.expires_in.map(Value::from)),
             ("expiresAt", self.expires_at.map(Value::from)),
@@ -113,6 +121,7 @@ impl Fields {
             ("forwardQuery", self.forward_query.map(Value::from)),
             ("forwardPath", self.forward_path.map(Value::from)),
             ("maxClicks", self.max_clicks.map(Value::from)),
+            ("rules", rules),
             ("password", password.map(Value::from)),
             ("utm", self.utm.body()),
         ];
@@ -121,15 +130,31 @@ impl Fields {
     }
 }
 
+/// The rules that were given, in their order; `None`: there are none. Whether they are right is for the server to say.
+fn rules(given: &[String], file: Option<&Path>) -> Result<Option<Value>, CliError> {
+    if let Some(file) = file {
+        let rules = serde_json::from_reader(open(file)?);
+        return rules.map(Some).map_err(|error| input(file, &error));
+    }
+    let rule = |text: &String| {
+        serde_json::from_str(text)
+            .map_err(|error| CliError::Usage(format!("--rule is no JSON: {error}: {text}")))
+    };
+    let rules: Vec<Value> = given.iter().map(rule).collect::<Result<_, _>>()?;
+    Ok((!rules.is_empty()).then(|| rules.into()))
+}
+
+fn open(file: &Path) -> Result<Box<dyn Read>, CliError> {
+    if file == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    Ok(Box::new(BufReader::new(File::open(file).map_err(|error| input(file, &error))?)))
+}
+
 /// The first line of a file, or of standard input. Whether it can be a password is for the server to say.
 fn password(file: &Path) -> Result<String, CliError> {
-    let source: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(file).map_err(|error| input(file, &error))?)
-    };
     let mut line = String::new();
-    let mut lines = BufReader::new(source.take(LINE_BYTES_MAX));
+    let mut lines = BufReader::new(open(file)?.take(LINE_BYTES_MAX));
     lines.read_line(&mut line).map_err(|error| input(file, &error))?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())

@@ -48,6 +48,10 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
+    for rule in link["rules"].as_array().into_iter().flatten() {
+        writeln!(out, "{:<10}  {}", "rule", plain(&rule["when"].to_string()))?;
+        writeln!(out, "{:<10}  leads to {}", "", cell(&rule["url"]))?;
+    }
     if link["clicks"].is_object() {
         let [total, humans, bots] =
             ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, LinkClicksGranted, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
     LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged,
-    LinkNoted, LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
+    LinkNoted, LinkRedirectChanged, LinkState, LinkTagged, LinkTitled, Rules,
 };
 
 use super::{
-    CreateLink, DestinationField, EditLink, Link, LinkCommand, LinkError, Request, extras,
+    CreateLink, DestinationField, EditExtras, EditLink, Link, LinkCommand, LinkError, Request,
+    extras,
 };
 use crate::domain::expiry::is_too_far;
 use crate::domain::utm::EditUtm;
@@ -127,7 +128,9 @@ fn decide_edit(
         events.push(LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id }));
     }
     let ends = (link.expires_at, edit.expires_at.unwrap_or(link.expires_at));
-    events.extend(extras::decide(&link.extras, &edit.extras, ends, request)?);
+    let rules = rules_after(link, edit)?;
+    let extras = EditExtras { rules, ..edit.extras.clone() };
+    events.extend(extras::decide(&link.extras, &extras, ends, request)?);
     Ok(events)
 }
 
@@ -138,6 +141,16 @@ fn destination_after(link: &Link, edit: &EditLink) -> Result<Option<Destination>
     }
     let url = edit.utm.apply(edit.url.as_ref().unwrap_or(&link.url));
     url.map(Some).map_err(|_| LinkError::UtmTooLong)
+}
+
+/// The rules that the link shall have, with the campaign fields that all of its destinations get; `None`: those
+/// that it has.
+fn rules_after(link: &Link, edit: &EditLink) -> Result<Option<Rules>, LinkError> {
+    if edit.utm == EditUtm::default() {
+        return Ok(edit.extras.rules.clone());
+    }
+    let rules = edit.extras.rules.as_ref().unwrap_or(&link.extras.rules);
+    edit.utm.apply_to_rules(rules).map(Some).map_err(|_| LinkError::UtmTooLong)
 }
 
 /// The new value, if one is given and it is another.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkMaxClicksChanged,
-    LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived,
-    LinkValidFromChanged, MaxClicks, PasswordHash, QueryForwarding,
+    LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkRulesChanged,
+    LinkUnarchived, LinkValidFromChanged, MaxClicks, PasswordHash, QueryForwarding, Rules,
 };
 
 use super::decide::{changed, check_destination};
@@ -28,6 +28,8 @@ pub struct EditExtras {
     pub password: Option<Option<PasswordHash>>,
     /// How many clicks it shall be good for.
     pub max_clicks: Option<Option<MaxClicks>>,
+    /// Where it shall lead some visitors instead.
+    pub rules: Option<Rules>,
 }
 
 /// Whether a new link may have these.
@@ -37,6 +39,7 @@ pub(super) fn check(
     request: &Request,
 ) -> Result<(), LinkError> {
     check_expired_url(extras.expired_url.as_ref(), request)?;
+    check_rules(&extras.rules, request)?;
     check_valid_from(extras.valid_from, expires_at, request.now)
 }
 
@@ -83,11 +86,26 @@ pub(super) fn decide(
         let change = LinkMaxClicksChanged { max_clicks: *max_clicks };
         events.push(LinkEvent::MaxClicksChanged(change));
     }
+    if let Some(rules) = changed(edit.rules.as_ref(), &extras.rules) {
+        check_rules(rules, request)?;
+        events.push(LinkEvent::RulesChanged(LinkRulesChanged { rules: rules.clone() }));
+    }
     Ok(events)
 }
 
 fn check_expired_url(url: Option<&Destination>, request: &Request) -> Result<(), LinkError> {
     url.map_or(Ok(()), |url| check_destination(url, DestinationField::ExpiredUrl, request))
+}
+
+/// Trap 19: what a rule leads to is looked at like what the link leads to.
+fn check_rules(rules: &Rules, request: &Request) -> Result<(), LinkError> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let mut rules = rules.as_slice().iter().enumerate();
+    rules.try_for_each(|(place, rule)| {
+        check_destination(&rule.url, DestinationField::Rule(place), request)
+    })
 }
 
 fn check_valid_from(

@@ -11,6 +11,7 @@ use super::*;
 
 mod budget;
 mod life;
+mod rules;
 
 fn t(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()

@@ -5,12 +5,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Tag};
+use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Rules, Tag};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::rules::RuleBody;
 use crate::domain::link::Link;
 use crate::domain::utm::utm_of;
 use crate::domain::warnings::warnings;
@@ -74,6 +75,9 @@ pub struct LinkAnswer {
     pub max_clicks: Option<u32>,
     /// How many of them are left; 0: it has ended, and leads to its `expiredUrl`.
     pub clicks_left: Option<u32>,
+    /// Where it leads some visitors instead: the first rule that holds decides.
+    #[schema(value_type = Vec<RuleBody>)]
+    pub rules: Rules,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -179,6 +183,7 @@ impl LinkAnswer {
             has_password: link.extras.password.is_some(),
             max_clicks: link.extras.max_clicks.map(MaxClicks::get),
             clicks_left,
+            rules: link.extras.rules,
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,
@@ -194,7 +199,7 @@ impl LinkAnswer {
 }
 
 fn warnings_of(link: &Link) -> Vec<Warning> {
-    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.answered_redirect());
+    let all = warnings(&link.url, &link.extras, link.answered_redirect());
     all.into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
 }
 

@@ -3,6 +3,7 @@
 use hoplog_events::link::Extras;
 
 use super::request::Rfc3339;
+use super::rules::rules;
 use crate::domain::link::EditExtras;
 use crate::domain::utm::{self, EditUtm};
 use crate::http::fields::{Fields, Patch};
@@ -22,6 +23,7 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         password: None,
         max_clicks: fields.patch_number(MAX_CLICKS).nested().flatten(),
         clicks_granted: 0,
+        rules: rules(fields).unwrap_or_default(),
     }
 }
 
@@ -36,6 +38,7 @@ pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
         forward_path: fields.patch_flag("forwardPath"),
         password: None,
         max_clicks: fields.patch_number(MAX_CLICKS).nested(),
+        rules: rules(fields),
     }
 }
 

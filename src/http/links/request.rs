@@ -12,10 +12,12 @@ use utoipa::ToSchema;
 
 use super::extras;
 use super::password::PASSWORD;
+use super::rules::RuleBody;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
 use crate::domain::link::{EditExtras, EditLink};
 use crate::domain::password::Password;
+use crate::domain::utm::EditUtm;
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -68,6 +70,9 @@ pub struct NewLinkBody {
     /// How many clicks of people it is good for; 1: a link for one visit. Then it has ended, as if it had expired.
     #[schema(minimum = 1, maximum = 100_000, example = 1)]
     max_clicks: Option<u32>,
+    /// Where it leads some visitors instead: the first rule that holds decides. `utm` is set in their destinations, too.
+    #[schema(max_items = 32)]
+    rules: Option<Vec<RuleBody>>,
     /// Campaign fields to set in the destination.
     utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
@@ -129,7 +134,8 @@ impl NewLink {
     pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
         let update = fields.flag("upsert").then(|| Box::new(LinkPatch::parse(&mut fields.copy())));
         let url = fields.required("url");
-        let url = with_utm(fields, url);
+        let utm = extras::utm(fields);
+        let url = with_utm(fields, &utm, url);
         let alias = fields.optional("alias");
         service_domain(fields, service_host);
         let expiry = match expiry(fields) {
@@ -144,7 +150,10 @@ impl NewLink {
         if reuse && password.is_some() {
             fields.wrong("reuse", "conflict", "can't be given together with password");
         }
-        let extras = extras::of_new(fields);
+        let mut extras = extras::of_new(fields);
+        if let Err(error) = utm.apply_to_rules(&extras.rules).map(|rules| extras.rules = rules) {
+            fields.wrong("utm", "too_long", format!("{error} with these fields"));
+        }
         if reuse && extras.max_clicks.is_some() {
             fields.wrong("reuse", "conflict", "can't be given together with maxClicks");
         }
@@ -203,7 +212,10 @@ pub struct LinkPatchBody {
     /// given.
     #[schema(minimum = 1, maximum = 100_000)]
     max_clicks: Option<u32>,
-    /// Campaign fields to change in the destination; `null`: they are removed, one or all.
+    /// Where it leads some visitors instead, all rules that it has from now on; `null`: none.
+    #[schema(max_items = 32)]
+    rules: Option<Vec<RuleBody>>,
+    /// Campaign fields to change in the destination, and in those of the rules; `null`: they are removed, one or all.
     utm: Option<UtmBody>,
 }
 
@@ -317,8 +329,7 @@ fn parse_expires_in(fields: &mut Fields, text: &str) -> Patch<ExpiresIn> {
 }
 
 /// The destination of a new link with its campaign fields.
-fn with_utm(fields: &mut Fields, url: Option<Destination>) -> Option<Destination> {
-    let utm = extras::utm(fields);
+fn with_utm(fields: &mut Fields, utm: &EditUtm, url: Option<Destination>) -> Option<Destination> {
     match utm.apply(&url?) {
         Ok(url) => Some(url),
         Err(error) => {

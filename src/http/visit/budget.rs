@@ -11,6 +11,7 @@ use super::{End, NotServed, after_end};
 use crate::app::App;
 use crate::clicks::visit::Visit;
 use crate::commands::grant_clicks::Grant;
+use crate::domain::choice::Choice;
 use crate::http::preview;
 use crate::queries::resolve_link::Resolved;
 
@@ -25,7 +26,7 @@ pub(super) async fn spend(
 ) -> Result<(), NotServed> {
     let instead = |response: Response| NotServed::Instead(Box::new(response));
     if !is_click(app, method, request, found) {
-        return Err(instead(preview::of(app, request, &found.target)));
+        return Err(instead(preview::of(app, request, &found.target, Choice::Url)));
     }
     let (target, era) = (&found.target, app.links.era());
     match app.budgets.ask(target.key.clone(), target.version, era.number()).await? {

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hoplog_events::link::{Extras, ShortCode};
+use hoplog_events::link::{Destination, Extras, ShortCode};
 
 use super::{NotServed, admit, find, follow, in_vain};
 use crate::app::App;
@@ -17,15 +17,14 @@ use crate::domain::forward::{Addition, ForwardError, forwarded};
 use crate::http::limits::visitor_refused;
 use crate::http::problem::Problem;
 use crate::http::roles::wrong_role;
-use crate::queries::resolve_link::Target;
 
 /// The destination with what was asked for behind the code: path and query. `None`: as it is.
 pub(super) fn forwarded_to(
-    target: &Target,
+    destination: &Destination,
     extras: &Extras,
     (path, query): (Option<&str>, Option<&str>),
 ) -> Result<Option<Bytes>, Problem> {
-    let forwarded = forwarded(&target.url, extras, Addition { path, query });
+    let forwarded = forwarded(destination, extras, Addition { path, query });
     Ok(forwarded.map_err(Problem::from)?.map(Bytes::from))
 }
 

@@ -9,6 +9,7 @@ use hoplog_events::position::Version;
 use hoplog_projections::link_directory::LinkRow;
 use quick_cache::Equivalent;
 
+use crate::domain::choice::Choice;
 use crate::domain::link::{Link, answered_redirect};
 
 /// What a redirect needs to know of a link.
@@ -56,6 +57,27 @@ impl Target {
             Some(extras) => answered_redirect(self.redirect, extras),
             None => self.redirect,
         }
+    }
+
+    /// Whether it leads not all of its visitors to the same place.
+    #[must_use]
+    pub fn leads_apart(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.leads_apart())
+    }
+
+    /// Where it leads those for whom this was chosen.
+    #[must_use]
+    pub fn destination(&self, choice: Choice) -> &Destination {
+        choice.destination(&self.url, self.extras.as_deref())
+    }
+
+    /// The same as bytes. Only those of most links and most visitors are at hand.
+    #[must_use]
+    pub fn location(&self, choice: Choice) -> Bytes {
+        if choice == Choice::Url {
+            return self.location.clone();
+        }
+        Bytes::copy_from_slice(self.destination(choice).as_str().as_bytes())
     }
 
     /// Whether its destination is not for everybody: who asks has to do something for it, or is one of few.
