@@ -1,15 +1,21 @@
 //! Numbers about clicks, kept by quarter of an hour so that a day is exact in every time zone
-//! (their offsets are whole quarters), and by dimension, with a sketch of the visitors.
+//! (their offsets are whole quarters), and by dimension, with a sketch of the visitors. Where clicks are
+//! many they are kept for longer spans as well, so that a question reads few rows however long it is about.
 //!
 //! Rows that are no link's count the clicks of all links together: one for each partition, so that
 //! two who write never meet on a row. Whoever asks adds them up.
 
 mod accumulate;
 mod cells;
+mod earlier;
 mod fold;
 mod intervals;
 mod quarter;
 mod queries;
+mod range;
+mod spans;
+mod statements;
+mod sums;
 mod totals;
 mod write;
 
@@ -28,7 +34,7 @@ pub use totals::ClickTotals;
 pub const NAME: &str = "click_statistics";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// The `link` of the rows that count all links of a partition together; no link is called that,
 /// as no domain is empty.
@@ -45,6 +51,11 @@ fn of_all_links() -> String {
 
 /// The length of a bucket in microseconds: 15 minutes.
 const BUCKET_MICROS: i64 = 15 * 60 * 1_000_000;
+
+/// The beginning of a quarter of an hour; `None`: the calendar does not go that far.
+fn instant(bucket: i64) -> Option<chrono::DateTime<chrono::Utc>> {
+    bucket.checked_mul(BUCKET_MICROS).and_then(chrono::DateTime::from_timestamp_micros)
+}
 
 /// The number of the bucket an instant is in: quarters of an hour since 1970.
 fn bucket_of(at: chrono::DateTime<chrono::Utc>) -> i64 {

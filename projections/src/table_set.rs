@@ -1,5 +1,5 @@
 //! The tables of a projection come in numbered sets, so that one can be built beside the one
-//! that is read: `click_statistics_1_buckets`, `click_statistics_2_buckets`.
+//! that is read: `click_statistics_1_sums`, `click_statistics_2_sums`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! The questions that statistics answer. Without filters they are answered from buckets (the
-//! cost grows with time, not with clicks); with filters from the clicks themselves.
+//! The questions that statistics answer. Without filters they are answered from sums (the
+//! cost grows with the length of time, and little, not with clicks); with filters from the clicks themselves.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,8 +12,11 @@ use hoplog_events::link::{LinkKey, OwnerId};
 use tokio::sync::Semaphore;
 
 use super::accumulate::Accumulator;
+use super::earlier::SUMS_SINCE;
 use super::intervals::Interval;
 use super::quarter::Quarter;
+use super::range::Plan;
+use super::spans::Span;
 use super::{BUCKET_MICROS, NAME, all_links, of_all_links};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
@@ -149,11 +152,8 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
-/// The first version with quarters.
-const QUARTERS_SINCE: i64 = 3;
-
 /// Stands for a dimension where a row is of the quarters.
-const IS_QUARTER: i64 = -1;
+pub(super) const IS_QUARTER: i64 = -1;
 
 const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
 
@@ -177,46 +177,56 @@ impl ClickStatistics {
             None
         };
         let accumulator = if query.filters.is_empty() {
-            self.sum_buckets(query).await?
+            self.sum(query).await?
         } else {
             self.sum_clicks(query).await?
         };
         accumulator.finish(query)
     }
 
-    async fn sum_buckets(&self, query: &StatisticsQuery) -> Result<Accumulator, DatabaseError> {
+    /// From the sums.
+    async fn sum(&self, query: &StatisticsQuery) -> Result<Accumulator, QueryError> {
         let (scope, subject) = match &query.scope {
             Scope::Link(link) => ("link = $1".to_owned(), link.to_string()),
             Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
             Scope::All => (of_all_links(), all_links(0).into_owned()),
         };
-        // One statement: clicks that are moved from one table to the other are in one of them.
-        let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
-        let buckets = format!(
-            "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
-             where {scope} and {range}"
-        );
-        let sql = format!(
-            "{buckets} union all \
-             select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
-             where {scope} and {range} and length(clicks) > 0"
-        );
-        let mut sum = Accumulator::default();
-        let range = [query.first_bucket(), query.end_bucket()];
-        let values = parameters(subject, range, query.bots);
-        let answer = self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await;
-        if !matches!(answer, Err(DatabaseError::Broken(_))) {
-            return answer.map(|()| sum);
+        let scope = (&*scope, &*subject);
+        let sum = self.sum_spans(query, scope).await;
+        if !matches!(sum, Err(QueryError::Database(DatabaseError::Broken(_)))) {
+            return sum;
         }
-        // Tables of a version before the quarters answer until those of this one are built. Their set is
-        // named: of one that is swapped in meanwhile the buckets are not all. If it was swapped in
-        // before, it has both.
-        let (set, version) = self.tables.answering_set(NAME).await?;
-        let has_buckets_only = version.is_some_and(|version| version < QUARTERS_SINCE);
-        let sql = if has_buckets_only { set.render(&buckets) } else { sql };
-        let mut sum = Accumulator::default();
-        self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await?;
+        // Tables of a version before answer until those of this one are built. If these were swapped in before
+        // it was looked, they answer.
+        match self.tables.answering_set(NAME).await? {
+            (set, Some(version)) if version < SUMS_SINCE => {
+                Ok(self.sum_earlier(query, (set, version), scope).await?)
+            }
+            _ => self.sum_spans(query, scope).await,
+        }
+    }
+
+    async fn sum_spans(
+        &self,
+        query: &StatisticsQuery,
+        (scope, subject): (&str, &str),
+    ) -> Result<Accumulator, QueryError> {
+        let Some(plan) = self.plan(query, (scope, subject)).await? else {
+            return Ok(Accumulator::default());
+        };
+        let (sql, values) = statement(&plan, query.bots, (scope, subject));
+        let mut sum = plan.accumulator();
+        self.tables.for_each(&sql, &values, |row| add_row(&mut sum, row)).await?;
         Ok(sum)
+    }
+
+    /// How many rows the answer about a link is read from.
+    #[cfg(test)]
+    pub(crate) async fn rows_of_link(&self, link: &LinkKey, query: &StatisticsQuery) -> usize {
+        let scope = ("link = $1", &*link.to_string());
+        let Some(plan) = self.plan(query, scope).await.unwrap_or_default() else { return 0 };
+        let (sql, values) = statement(&plan, query.bots, scope);
+        self.tables.fetch(&sql, &values, |_| Ok(())).await.map_or(usize::MAX, |rows| rows.len())
     }
 
     /// The same from the clicks themselves, one by one.
@@ -252,23 +262,47 @@ impl ClickStatistics {
     }
 }
 
-/// Adds a row of the buckets, or of the quarters.
-fn add_bucket(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+/// The statement that reads what an answer is made of, and its parameters. It is one: clicks that are moved from
+/// one table to the other are in one of them.
+fn statement(plan: &Plan, bots: BotFilter, (scope, subject): (&str, &str)) -> (String, Vec<Value>) {
+    let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
+    let mut values = parameters(subject.to_owned(), range, bots);
+    let runs = plan.table(values.len() + 1);
+    values.extend(plan.runs.iter().flatten().map(|bucket| Value::from(*bucket)));
+    let sql = format!(
+        "with runs (first, past) as (values {runs}) \
+         select bucket, dimension, value, clicks, visitors \
+         from runs cross join {{click_statistics.sums}} \
+         where {scope} and bucket >= runs.first and bucket < runs.past \
+         and bot between $4 and $5 union all \
+         select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+         where {scope} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
+    );
+    (sql, values)
+}
+
+/// Adds a row of the sums, or of the quarters.
+pub(super) fn add_row(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
     let (bucket, dimension, bytes) = (row.int(0)?, row.int(1)?, row.bytes(4)?);
     if dimension == IS_QUARTER {
         let quarter = Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-        quarter.each(|visitor, values| sum.count(bucket, values, visitor));
+        quarter.each(|value, visitors| sum.count_all(bucket, value, visitors));
         return Ok(());
     }
     let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
     let visitors = Sketch::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-    sum.add(bucket, (dimension, row.text(2)?), row.count(3)?, &visitors);
+    let value = (dimension, row.text(2)?);
+    sum.add(Span::quarter_of(bucket)?, value, row.count(3)?, &visitors);
     Ok(())
 }
 
 /// The parameters that both ways share: `$1` whose clicks, `$2` and `$3` the range, `$4` and
 /// `$5` people or bots.
-fn parameters(subject: String, [from, to]: [Option<i64>; 2], bots: BotFilter) -> Vec<Value> {
+pub(super) fn parameters(
+    subject: String,
+    [from, to]: [Option<i64>; 2],
+    bots: BotFilter,
+) -> Vec<Value> {
     let (lowest, highest) = bots.range();
     vec![
         subject.into(),
