@@ -267,17 +267,22 @@ impl ClickStatistics {
 fn statement(plan: &Plan, bots: BotFilter, (scope, subject): (&str, &str)) -> (String, Vec<Value>) {
     let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
     let mut values = parameters(subject.to_owned(), range, bots);
-    let runs = plan.table(values.len() + 1);
-    values.extend(plan.runs.iter().flatten().map(|bucket| Value::from(*bucket)));
-    let sql = format!(
-        "with runs (first, past) as (values {runs}) \
-         select bucket, dimension, value, clicks, visitors \
-         from runs cross join {{click_statistics.sums}} \
-         where {scope} and bucket >= runs.first and bucket < runs.past \
-         and bot between $4 and $5 union all \
-         select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+    let mut sql = format!(
+        "select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
          where {scope} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
     );
+    // A part for each run: of a join with all of them PostgreSQL can't tell how few rows it gives.
+    for run in &plan.runs {
+        values.extend(run.map(Value::from));
+        let (first, past) = (values.len() - 1, values.len());
+        // Writing to a string can't fail.
+        let _ = write!(
+            sql,
+            " union all select bucket, dimension, value, clicks, visitors \
+             from {{click_statistics.sums}} where {scope} \
+             and bucket >= ${first} and bucket < ${past} and bot between $4 and $5"
+        );
+    }
     (sql, values)
 }
 

@@ -12,8 +12,8 @@ use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Value};
 use crate::dimension::Dimension;
 
-/// The most ranges that are read one by one. Each is two parameters, and SQLite takes 32,766.
-const RUNS_MAX: usize = 10_000;
+/// The most runs that are read for a series. Days that begin at a full hour of UTC are few runs, others two each.
+const RUNS_MAX: usize = 50;
 
 /// Which rows an answer is made of.
 pub(super) struct Plan {
@@ -55,12 +55,6 @@ impl Plan {
         plan.runs = buckets(totals, Dimension::Total);
         plan.runs.extend(buckets(values, Dimension::Class));
         Ok(plan)
-    }
-
-    /// The runs as a table for a statement, of parameters from `$first` on.
-    pub(super) fn table(&self, first: usize) -> String {
-        let run = |place: usize| format!("(${}, ${})", first + 2 * place, first + 2 * place + 1);
-        (0..self.runs.len()).map(run).collect::<Vec<_>>().join(", ")
     }
 
     /// What takes the rows.

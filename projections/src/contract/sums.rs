@@ -174,7 +174,7 @@ pub(crate) async fn a_question_about_a_year_reads_few_rows(world: World) {
     assert!(edges.iter().all(|rows| *rows < 800), "{edges:?}");
     let months = StatisticsQuery { interval: Some(Interval::Month), ..year.clone() };
     assert_eq!(rows("hot", &months).await, 12 + 12 * 9);
-    // Days that begin at another time are made of hours, and of quarters where they have to.
+    // Many days that do not begin at a full hour of UTC are made of quarters.
     let kathmandu = StatisticsQuery { tz: Tz::Asia__Kathmandu, ..year };
     assert_eq!(rows("hot", &kathmandu).await, 366 * 6 + 12 * 9);
 }
