@@ -57,7 +57,9 @@ impl Accumulator {
             (Dimension::Total, _) => self.point(bucket),
             (dimension, value) => self.value(dimension, value),
         };
-        places.iter().for_each(|place| tally.count(*place));
+        for place in places {
+            tally.count(*place);
+        }
     }
 
     /// What a quarter is counted in.

@@ -1,5 +1,7 @@
 //! Answers from the tables of versions before, until those of this one are built.
 
+use std::fmt::Write;
+
 use super::accumulate::Accumulator;
 use super::queries::{ClickStatistics, IS_QUARTER, StatisticsQuery, add_row, parameters};
 use crate::database::{DatabaseError, Row, bad_row};
@@ -27,7 +29,9 @@ impl ClickStatistics {
              where {scope} and {range}"
         );
         if version >= QUARTERS_SINCE {
-            sql += &format!(
+            // Writing to a string can't fail.
+            let _ = write!(
+                sql,
                 " union all \
                  select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
                  where {scope} and {range} and length(clicks) > 0"

@@ -71,12 +71,11 @@ impl ClickStatistics {
         scope: (&str, &str),
     ) -> Result<Option<Plan>, QueryError> {
         let (first, end) = (query.first_bucket(), query.end_bucket());
-        let quarters = match first.zip(end) {
-            Some((first, end)) => first..end,
-            None => {
-                let ever = self.ever(query.bots, scope).await?;
-                first.unwrap_or(ever.start)..end.unwrap_or(ever.end)
-            }
+        let quarters = if let Some((first, end)) = first.zip(end) {
+            first..end
+        } else {
+            let ever = self.ever(query.bots, scope).await?;
+            first.unwrap_or(ever.start)..end.unwrap_or(ever.end)
         };
         if quarters.is_empty() { Ok(None) } else { Plan::of(quarters, query).map(Some) }
     }
@@ -93,16 +92,16 @@ impl ClickStatistics {
         );
         let subject: Value = subject.into();
         let read = |row: &crate::database::Row| {
-            let mut ever = i64::MAX..i64::MIN;
+            let (mut start, mut end) = (i64::MAX, i64::MIN);
             for (bot, first) in [(0, 0), (1, 2)] {
                 let (lowest, highest) = bots.range();
                 if (lowest..=highest).contains(&bot) {
                     let (from, to) = (row.optional_int(first)?, row.optional_int(first + 1)?);
-                    ever.start = ever.start.min(from.unwrap_or(i64::MAX));
-                    ever.end = ever.end.max(to.map_or(i64::MIN, |last| last.saturating_add(1)));
+                    start = start.min(from.unwrap_or(i64::MAX));
+                    end = end.max(to.map_or(i64::MIN, |last| last.saturating_add(1)));
                 }
             }
-            Ok(ever)
+            Ok(start..end)
         };
         let found = self.tables.fetch(&sql, &[subject], read).await?;
         Ok(found.into_iter().next().unwrap_or(0..0))
