@@ -13,6 +13,7 @@ use hoplog_projections::deliveries::FoundError;
 use hoplog_projections::erasures::Erasures;
 use hoplog_projections::read_models::WaitError;
 use hoplog_projections::runner::WorkerError;
+use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
@@ -33,6 +34,7 @@ use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::{CodeSecret, CodeSecretError};
+use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
 use crate::config::{Codes, LogSettings, RateLimits, Roles, Settings};
@@ -79,6 +81,10 @@ pub struct App {
     pub links: LinkResolver,
     /// What people can ask for.
     pub commands: Commands,
+    /// Gives the clicks of links that are good for so many.
+    pub budgets: ClickBudgets,
+    /// Tells people from programs.
+    pub agents: UserAgents,
     /// Records redirects.
     pub clicks: ClickRecorder,
     /// Who writes.
@@ -211,19 +217,19 @@ impl App {
             bounds: Bounds::default(),
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
-        let codes = codes(settings, log.as_ref(), &outlet.node).await?;
-        let secret = CodeSecret::of(&log, clock.now()).await?;
-        let shared = settings.cache.as_ref();
-        let shared = shared.map(|address| Shared::open(address, log.id(), &read_models));
+        let commands = commands(settings, &log, &outlet.node, origin.as_ref(), &clock).await?;
+        let share = |address| Shared::open(address, log.id(), &read_models);
+        let shared = settings.cache.as_ref().map(share);
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
         let (directory, targets) = (read_models.link_directory(), settings.webhook_targets.clone());
-        let heads = manage::heads(log.as_ref()).await?;
-        let webhooks =
-            Webhooks::new(&log, heads, &keys, deliveries, directory.clone(), targets, &clock);
+        let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
+        let webhooks = Webhooks::new(&log, heads, &keys, deliveries, links_of, targets, &clock);
         Ok(Self {
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
-            commands: Commands::new(Arc::clone(&log), codes, secret, own_hosts(origin.as_ref())),
+            commands,
+            budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
+            agents: UserAgents::default(),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
             node: outlet.node,
             spool: outlet.spool,
@@ -354,6 +360,18 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
 /// Where no link may lead.
 fn own_hosts(origin: Option<&Origin>) -> Vec<Box<str>> {
     origin.into_iter().map(|origin| origin.host().into()).collect()
+}
+
+async fn commands(
+    settings: &Settings,
+    log: &Arc<dyn EventLog>,
+    node: &NodeId,
+    origin: Option<&Origin>,
+    clock: &Clock,
+) -> Result<Commands, StartError> {
+    let codes = codes(settings, log.as_ref(), node).await?;
+    let secret = CodeSecret::of(log, clock.now()).await?;
+    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)))
 }
 
 /// Only numbered codes need a number of the node.

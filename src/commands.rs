@@ -24,6 +24,7 @@ pub mod erase_link;
 mod erasure;
 pub mod expire_links;
 pub mod external_id;
+pub mod grant_clicks;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod worker;

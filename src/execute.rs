@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::domain::link::{Link, LinkCommand, LinkError, Request, decide, evolve};
 
 pub mod external_ids;
+pub mod grants;
 
 /// How often a command is decided again because somebody was faster.
 const ATTEMPTS_MAX: u32 = 8;

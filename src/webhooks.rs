@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::log::EventLog;
-use hoplog_events::position::Topic;
+use hoplog_events::log::{EventLog, ReadError};
+use hoplog_events::position::{Sequence, Topic};
 use hoplog_events::webhook::{WebhookId, WebhookStart};
 use hoplog_projections::DatabaseError;
 use hoplog_projections::deliveries::{Attempt, Deliveries, Outcome};
@@ -142,6 +142,14 @@ impl Webhooks {
         let timestamp = at.timestamp();
         let signatures = signature::header(&secrets, id, timestamp, &body);
         self.sender.send(Parcel { url, id, timestamp, signatures, body }).await
+    }
+
+    /// Accounts for what webhooks were changed to, here or by another node, up to a place in ACCOUNTS.
+    async fn know_accounts(&self, sequence: Sequence) -> Result<(), ReadError> {
+        if self.keys.applied() >= sequence {
+            return Ok(());
+        }
+        self.keys.catch_up(&self.log, sequence).await
     }
 
     fn pages(&self, topic: Topic) -> &Pages {

@@ -15,6 +15,7 @@ mod architecture;
 mod as_of;
 mod bad_input;
 mod broker;
+mod budgets;
 mod command_line;
 mod compose;
 mod durability;

@@ -165,20 +165,13 @@ async fn trap_2_nodes_agree_on_passwords_and_passes() {
     let (one, two) = (&one.client, &two.client);
     one.create(NewLink::to(URL).with("alias", "a")).await;
     two.visit("/a").await.expect(302);
-    let becomes = async |client: &Client, status: u16| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while client.visit("/a").await.status != status {
-            assert!(std::time::Instant::now() < deadline, "it does not become {status}");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
     one.patch("/api/v1/links/a", &json!({ "password": PASSWORD })).await.expect(200);
     one.visit("/a").await.expect(403);
-    becomes(two, 403).await;
+    two.visit_becomes("/a", 403).await;
     let pass = pass(&try_password(two, "/a", PASSWORD).await.expect(303));
     visit_with(one, "/a", &pass).await.expect(302);
     two.patch("/api/v1/links/a", &json!({ "password": null })).await.expect(200);
-    becomes(one, 302).await;
+    one.visit_becomes("/a", 302).await;
 }
 
 /// Whatever else is to be said of a link comes first.
@@ -206,10 +199,7 @@ async fn what_became_of_a_link_comes_before_its_password() {
         let tried = try_password(client, path, PASSWORD).await.expect(status);
         assert_eq!(tried.header("location").is_empty(), status != 303, "{tried:?}");
     }
-    while client.visit("/over").await.status == 403 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(client.visit("/over").await.expect(302).header("location"), over);
+    assert_eq!(client.visit_becomes("/over", 302).await.header("location"), over);
     let tried = try_password(client, "/over", PASSWORD).await.expect(303);
     assert_eq!(tried.header("location"), over);
 }

@@ -12,6 +12,7 @@ use crate::support::{Client, Manner, NewLink, Receiver, Server, Settings};
 const LINK: &[&str] = &[
     "archived",
     "clicks",
+    "clicksLeft",
     "code",
     "createdAt",
     "domain",
@@ -22,6 +23,7 @@ const LINK: &[&str] = &[
     "forwardQuery",
     "hasPassword",
     "id",
+    "maxClicks",
     "note",
     "owner",
     "redirect",
@@ -167,7 +169,7 @@ fn wanted() -> [Value; 2] {
         "expiresIn": "1d", "redirect": 301, "title": "t", "tags": ["x"], "note": "n",
         "externalId": "e", "reuse": false, "validFrom": "2020-01-01T00:00:00Z",
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
-        "forwardPath": true, "password": "sesame", "utm": { "source": "s" },
+        "forwardPath": true, "password": "sesame", "maxClicks": 3, "utm": { "source": "s" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }

@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
-    LinkArchived, LinkCodeForgone, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
-    LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
-    LinkExternalIdChanged, LinkExternalIdClaimed, LinkNoted, LinkPasswordChanged,
-    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged,
-    LinkTitled, LinkUnarchived, LinkValidFromChanged,
+    LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
+    LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
+    LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
+    LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkRedirectChanged, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -35,6 +36,10 @@ pub enum Event {
 
 /// The type of clicks, which are written without an [`Event`].
 pub(crate) const CLICKS_RECORDED: &str = "hoplog.clicks.recorded.v1";
+
+/// The type of what a link's budget was spent on: it comes often, and most of it changes nothing of where a link
+/// leads.
+pub const CLICKS_GRANTED: &str = "hoplog.link.clicks-granted.v1";
 
 /// The current version of one event type, as documented in `docs/events.md`.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +123,8 @@ catalogue! {
     "hoplog.link.query-forwarding-changed.v1", Links: Link(LinkEvent::QueryForwardingChanged(LinkQueryForwardingChanged));
     "hoplog.link.path-forwarding-changed.v1", Links: Link(LinkEvent::PathForwardingChanged(LinkPathForwardingChanged));
     "hoplog.link.password-changed.v1", Links: Link(LinkEvent::PasswordChanged(LinkPasswordChanged));
+    "hoplog.link.max-clicks-changed.v1", Links: Link(LinkEvent::MaxClicksChanged(LinkMaxClicksChanged));
+    "hoplog.link.clicks-granted.v1", Links: Link(LinkEvent::ClicksGranted(LinkClicksGranted));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

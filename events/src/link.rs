@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::{StreamId, Topic};
 
+mod budget;
 mod code;
 mod destination;
 mod extras;
@@ -13,6 +14,9 @@ mod labels;
 mod password;
 mod state;
 
+pub use budget::{
+    LinkClicksGranted, LinkMaxClicksChanged, MAX_CLICKS_MAX, MaxClicks, MaxClicksError,
+};
 pub use code::{CODE_CHARS_MAX, CodeError, DOMAIN_CHARS_MAX, Domain, SERVICE_DOMAIN, ShortCode};
 pub use destination::{Destination, DestinationError, ERASED_DESTINATION, URL_BYTES_MAX};
 pub use extras::{
@@ -75,6 +79,17 @@ pub enum RedirectStatus {
     PermanentRedirect,
 }
 
+impl RedirectStatus {
+    /// The status that nobody keeps for good.
+    #[must_use]
+    pub fn temporary(self) -> Self {
+        match self {
+            Self::MovedPermanently | Self::Found => Self::Found,
+            Self::TemporaryRedirect | Self::PermanentRedirect => Self::TemporaryRedirect,
+        }
+    }
+}
+
 impl From<RedirectStatus> for u16 {
     fn from(status: RedirectStatus) -> u16 {
         match status {
@@ -133,6 +148,10 @@ pub enum LinkEvent {
     PathForwardingChanged(LinkPathForwardingChanged),
     /// Visitors have to know another password, or none.
     PasswordChanged(LinkPasswordChanged),
+    /// It is good for another number of clicks, or for any.
+    MaxClicksChanged(LinkMaxClicksChanged),
+    /// Visitors were given some of the clicks that it is good for.
+    ClicksGranted(LinkClicksGranted),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

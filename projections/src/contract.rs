@@ -54,6 +54,7 @@ macro_rules! read_model_contract {
             links_by_clicks_come_once_while_clicks_come_in,
             lists_are_what_a_look_at_every_link_gives,
             a_text_is_found_wherever_it_is_and_as_it_is_now,
+            a_batch_that_changes_makes_and_erases_links_loses_none,
             an_erased_link_leaves_no_text_to_find,
             lists_of_the_version_before_are_read,
             a_link_is_reused_only_by_its_owner_while_it_lives,

@@ -34,7 +34,7 @@ pub(crate) use row::{Row, bad_row};
 pub(crate) use rows::{Column, PART_ROWS, Rows};
 pub(crate) use snapshot::Snapshot;
 use sqlite::SqliteDatabase;
-pub(crate) use text_index::{PIECE_CHARS, Rarity};
+pub(crate) use text_index::Rarity;
 pub(crate) use texts::{TextId, Texts};
 pub(crate) use transaction::Transaction;
 
@@ -198,6 +198,14 @@ impl Database {
         }
     }
 
+    /// How long an answer may take, of however many statements it is made.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        match self {
+            Self::Sqlite(database) => database.answer_timeout,
+            Self::Postgres(database) => database.query_timeout,
+        }
+    }
+
     /// All rows of a short answer.
     pub(crate) async fn fetch<T: Send>(
         &self,
@@ -248,6 +256,17 @@ impl Database {
             Self::Sqlite(database) => database.move_wal().await,
             Self::Postgres(_) => Ok(()),
         }
+    }
+
+    /// Whether what a definition makes "if not exists" is there. To find that out by itself a server locks
+    /// the table.
+    pub(crate) async fn has_what_it_makes(&self, definition: &str) -> Result<bool, DatabaseError> {
+        let Some((_, made)) = definition.split_once("if not exists ") else { return Ok(false) };
+        let Self::Postgres(_) = self else { return Ok(false) };
+        let name = made.split_whitespace().next().unwrap_or_default();
+        let sql = "select (to_regclass($1) is not null)::int::bigint".to_owned();
+        let found = self.fetch(Purpose::Projection, sql, &[name.into()], |row| row.int(0)).await?;
+        Ok(found == [1])
     }
 
     /// Runs one statement in a transaction of its own; the number of rows it changed.

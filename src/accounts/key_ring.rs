@@ -162,7 +162,8 @@ impl KeyRing {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).last
     }
 
-    fn applied(&self) -> Sequence {
+    /// Up to where everything is accounted for.
+    pub fn applied(&self) -> Sequence {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 

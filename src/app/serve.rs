@@ -122,6 +122,8 @@ fn start_jobs(app: &AppState) -> JoinSet<()> {
     jobs.spawn(async move { links.links.follow().await });
     let keys = Arc::clone(app);
     jobs.spawn(async move { keys.keys.follow(&keys.log).await });
+    let budgets = Arc::clone(app);
+    jobs.spawn(async move { budgets.budgets.give().await });
     let addresses = Arc::clone(app);
     jobs.spawn(async move { addresses.enricher.locator().reload_on_change().await });
     let salts = Arc::clone(app);

@@ -1,5 +1,7 @@
 //! The link: its state, the commands it takes, and the events that follow.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, ExternalId, Extras, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus,
@@ -52,6 +54,21 @@ pub struct Link {
     pub version: Version,
 }
 
+impl Link {
+    /// The status that redirects are answered with: nobody may keep for good where a link leads that is good for so
+    /// many clicks.
+    #[must_use]
+    pub fn answered_redirect(&self) -> RedirectStatus {
+        answered_redirect(self.redirect, &self.extras)
+    }
+}
+
+/// The same of a link of which only this is known.
+#[must_use]
+pub fn answered_redirect(redirect: RedirectStatus, extras: &Extras) -> RedirectStatus {
+    if extras.max_clicks.is_some() { redirect.temporary() } else { redirect }
+}
+
 /// Who wants something of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requester {
@@ -85,6 +102,8 @@ pub enum LinkCommand {
     Enable,
     /// Its end noted, if it has come.
     Expire,
+    /// So many of the clicks that it is good for, for visitors who wait; none is needed where it is good for any.
+    GrantClicks(NonZeroU32),
     /// Gone for good.
     Delete,
     /// Gone, and what people wrote in it as well.
@@ -192,6 +211,12 @@ pub enum LinkError {
     /// Choose shorter campaign fields.
     #[error("the destination would be longer than {URL_BYTES_MAX} bytes with these fields")]
     UtmTooLong,
+    /// Give fewer clicks, or none.
+    #[error("of the clicks that the link is good for, {left} are left")]
+    ClicksSpent {
+        /// How many there are.
+        left: u32,
+    },
     /// Choose another external id, or change the link that has it.
     #[error("the external id is that of the link {0}")]
     ExternalIdTaken(LinkKey),

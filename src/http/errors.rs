@@ -11,6 +11,7 @@ use crate::app::erasure::ErasureError;
 use crate::clicks::import::ImportError;
 use crate::clicks::recorder::RecordError;
 use crate::commands::EraseError;
+use crate::commands::grant_clicks::GrantError;
 use crate::domain::link::{DestinationField, LinkError};
 use crate::domain::webhook::WebhookError;
 use crate::execute::ExecuteError;
@@ -33,6 +34,13 @@ impl Problem {
     #[must_use]
     pub fn link_deleted() -> Self {
         Self::new(StatusCode::GONE, "link_deleted", "the link was deleted")
+    }
+
+    /// All clicks that the link was good for were given.
+    #[must_use]
+    pub fn link_spent() -> Self {
+        let detail = "the link was good for so many clicks, and all were given";
+        Self::new(StatusCode::GONE, "link_spent", detail)
     }
 
     /// A position that another log gave.
@@ -82,6 +90,7 @@ impl From<LinkError> for Problem {
                 Self::of_field("/validFrom", "valid_from_behind_end", detail)
             }
             LinkError::UtmTooLong => Self::of_field("/utm", "too_long", detail),
+            LinkError::ClicksSpent { .. } => Self::link_spent(),
             LinkError::ExternalIdTaken(_) => {
                 Self::new(StatusCode::CONFLICT, "external_id_taken", detail)
             }
@@ -159,6 +168,18 @@ impl From<ResolveError> for Problem {
 impl From<RecordError> for Problem {
     fn from(error: RecordError) -> Self {
         Self::unavailable("clicks_unavailable", error.to_string(), RETRY_AFTER_S)
+    }
+}
+
+impl From<GrantError> for Problem {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Refused(refused) => refused.into(),
+            GrantError::Busy => Self::unavailable("budget_busy", error.to_string(), RETRY_AFTER_S),
+            GrantError::Away => {
+                Self::unavailable("budget_unavailable", error.to_string(), RETRY_AFTER_S)
+            }
+        }
     }
 }
 

@@ -77,21 +77,48 @@ impl Fields {
         T: FromStr,
         T::Err: Display,
     {
-        match self.raw(field) {
-            None => Patch::Keep,
-            Some(Value::Null) => Patch::Clear,
-            Some(Value::String(text)) => match text.parse() {
-                Ok(value) => Patch::Set(value),
-                Err(error) => {
-                    self.wrong(field, "invalid", error.to_string());
-                    Patch::Keep
-                }
-            },
-            Some(other) => {
-                self.wrong(field, "type", format!("must be a string, not {}", kind(&other)));
-                Patch::Keep
+        self.parsed(field, "a string", |value| match value {
+            Value::String(text) => Ok(text),
+            other => Err(other),
+        })
+    }
+
+    /// A number that is parsed, or `null`, or nothing.
+    pub fn patch_number<T>(&mut self, field: &str) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.parsed(field, "a number", |value| match value {
+            Value::Number(number) => Ok(number.to_string()),
+            other => Err(other),
+        })
+    }
+
+    /// `text`: how a value of the kind that is wanted is spelled; others are given back.
+    fn parsed<T>(
+        &mut self,
+        field: &str,
+        wanted: &str,
+        text: impl FnOnce(Value) -> Result<String, Value>,
+    ) -> Patch<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let value = match self.raw(field) {
+            None => return Patch::Keep,
+            Some(Value::Null) => return Patch::Clear,
+            Some(value) => value,
+        };
+        match text(value).map(|text| text.parse()) {
+            Ok(Ok(value)) => return Patch::Set(value),
+            Ok(Err(error)) => self.wrong(field, "invalid", error.to_string()),
+            Err(other) => {
+                self.wrong(field, "type", format!("must be {wanted}, not {}", kind(&other)));
             }
         }
+        Patch::Keep
     }
 
     /// An optional text that is parsed; `null` is the same as nothing.
@@ -274,6 +301,17 @@ mod tests {
                 ("/b~1c", "unknown_field"),
             ]
         );
+    }
+
+    #[test]
+    fn a_number_is_a_number() {
+        let mut body = fields(json!({ "a": 7, "b": null, "c": "7", "d": 7.5, "e": -1 }));
+        let taken = ["a", "b", "c", "d", "e", "f"].map(|field| body.patch_number::<u8>(field));
+        let keep = || Patch::Keep;
+        assert_eq!(taken, [Patch::Set(7), Patch::Clear, keep(), keep(), keep(), keep()]);
+        let errors = body.finish().unwrap_err();
+        let codes: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect();
+        assert_eq!(codes, [("/c", "type"), ("/d", "invalid"), ("/e", "invalid")]);
     }
 
     #[test]

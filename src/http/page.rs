@@ -56,6 +56,18 @@ pub fn preview_locked(short_url: &str, created: &str) -> Response {
     page(StatusCode::OK, "This short link asks for a password", &body)
 }
 
+/// Where a link leads that can be followed so many times only, for `/{code}+` and for whoever is no person.
+#[must_use]
+pub fn preview_limited(short_url: &str, created: &str) -> Response {
+    let body = format!(
+        "<p>{}</p><p>can be followed a limited number of times, and says where it leads to who follows it, \
+         since {}.</p>",
+        escape(short_url),
+        escape(created)
+    );
+    page(StatusCode::OK, "This short link can be followed a limited number of times", &body)
+}
+
 /// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
 /// punycode, so that a look-alike letter is seen.
 #[must_use]

@@ -15,7 +15,7 @@ use super::page;
 use super::problem::Problem;
 use super::visit::{NotServed, served};
 use crate::app::App;
-use crate::queries::resolve_link::Resolved;
+use crate::queries::resolve_link::{Resolved, Target};
 
 /// Where a link leads.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,10 +23,12 @@ use crate::queries::resolve_link::Resolved;
 pub struct Preview {
     /// The short link.
     short_url: String,
-    /// Where it leads; `null`: it asks for a password first.
+    /// Where it leads; `null`: that is told to nobody who does not follow it.
     url: Option<String>,
     /// Whether it does.
     has_password: bool,
+    /// Whether it can be followed so many times only.
+    has_max_clicks: bool,
     /// Since when there is such a link (RFC 3339, UTC).
     created_at: String,
     /// When it ends (RFC 3339, UTC); `null`: it does not.
@@ -42,7 +44,7 @@ pub struct Preview {
     responses(
         (status = 200, description = "where the link leads; a page for browsers", body = Preview),
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -53,21 +55,30 @@ pub(super) async fn preview(
     code: &str,
 ) -> Result<Response, NotServed> {
     let (Resolved { target, .. }, _) = served(app, (&request.method, address), code).await?;
+    Ok(of(app, request, &target))
+}
+
+/// What everybody may know of a link.
+pub(super) fn of(app: &App, request: &Parts, target: &Target) -> Response {
     let short_url = Origin::of(app, request).short_url(&target.key.code);
-    let has_password = target.password().is_some();
+    let (has_password, has_max_clicks) = (target.password().is_some(), target.is_limited());
+    let url = (!target.is_guarded()).then(|| target.url.as_str());
+    let created_at = rfc3339(target.created_at);
     if page::wants_html(&request.headers) {
-        if has_password {
-            return Ok(page::preview_locked(&short_url, &rfc3339(target.created_at)));
-        }
-        return Ok(page::preview(&short_url, target.url.as_str(), &rfc3339(target.created_at)));
+        return match url {
+            Some(url) => page::preview(&short_url, url, &created_at),
+            None if has_password => page::preview_locked(&short_url, &created_at),
+            None => page::preview_limited(&short_url, &created_at),
+        };
     }
     let answer = Preview {
         short_url,
-        url: (!has_password).then(|| target.url.as_str().to_owned()),
+        url: url.map(str::to_owned),
         has_password,
-        created_at: rfc3339(target.created_at),
+        has_max_clicks,
+        created_at,
         expires_at: target.expires_at.map(rfc3339),
         redirect: target.redirect.into(),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 mod asked;
+mod budget;
 pub(super) mod forwarding;
 mod not_served;
 mod pass;
@@ -15,12 +16,12 @@ pub(super) mod password;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 
 use super::limits::visitor_refused;
-use super::preview::preview;
+use super::preview::{Preview, preview};
 use super::problem::Problem;
 use super::qr::qr_code;
 use crate::app::App;
@@ -29,7 +30,7 @@ use crate::clicks::visit::Visit;
 use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
 pub(super) use not_served::NotServed;
-use not_served::gone_by_expiry;
+use not_served::{End, after_end, gone_by_expiry};
 
 /// On a redirect that may have changed, as nobody could be asked.
 const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
@@ -42,13 +43,16 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         (status = 302, description = "where the link leads (301, 307 or 308 if the link says so), or where it leads once it has expired", headers(
             ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
         )),
-        (status = 200, description = "for browsers: the page that asks for the link's password, and sends it back by POST", body = String, content_type = "text/html"),
+        (status = 200, description = "for browsers: the page that asks for the link's password, and sends it back by POST; of a link that is good for so many clicks: for bots, previews, prefetches and HEAD requests, which are no clicks, what `/{code}+` says", content(
+            (String = "text/html"),
+            (Preview = "application/json"),
+        )),
         (status = 403, description = "the link asks for a password", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "the click can't be recorded right now", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "the click can't be recorded or counted right now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
@@ -83,14 +87,27 @@ async fn follow(
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
     let served = match served {
-        Err(NotServed::Expired(found)) => return after_end(found),
+        Err(NotServed::Ended(found, end)) => return after_end(found, end),
         served => served?,
     };
     password::check(request, &served)?;
-    let (found, now) = served;
+    lead_on(app, address, (&request.method, request), &served, rest).await
+}
+
+/// The click, and the way on.
+async fn lead_on(
+    app: &App,
+    address: IpAddr,
+    (method, request): (&Method, &Parts),
+    (found, now): &Served,
+    rest: Option<&str>,
+) -> Result<Response, NotServed> {
     let location = location(&found.target, (rest, request.uri.query()))?;
-    record(app, (address, now), (&request.method, request), &found.target).await?;
-    Ok(redirect(app, &found, location)?)
+    if found.target.is_limited() {
+        Box::pin(budget::spend(app, (method, request), found)).await?;
+    }
+    record(app, (address, *now), (method, request), &found.target).await?;
+    Ok(redirect(app, found, location)?)
 }
 
 /// The link, if it is served at an instant, and that instant: after it was looked for, which may take
@@ -129,11 +146,17 @@ async fn admit(
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted().into()),
         LinkState::Disabled if expired => Err(gone_by_expiry().into()),
-        LinkState::Expired => Err(NotServed::Expired(found)),
-        _ if expired => Err(NotServed::Expired(found)),
+        LinkState::Expired => Err(NotServed::Ended(found, End::Expired)),
+        _ if expired => Err(NotServed::Ended(found, End::Expired)),
         LinkState::Disabled => Err(app.disabled_problem().into()),
+        LinkState::Active if is_spent(target) => Err(NotServed::Ended(found, End::Spent)),
         LinkState::Active => Ok((found, now)),
     }
+}
+
+/// Once it is, only its owner changes that, which other nodes notice as they notice every change.
+fn is_spent(target: &Target) -> bool {
+    target.extras.as_ref().is_some_and(|extras| extras.is_spent())
 }
 
 /// Looks for a code that is not at hand. It is charged before, and given back if it is somebody's: whoever
@@ -170,25 +193,6 @@ async fn nobodys(app: &App, look: Look) -> NotServed {
     }
 }
 
-/// Where a link leads once it has expired. That is no click of the link, and nobody may keep it: the end
-/// can be moved.
-fn after_end(found: Resolved) -> Result<Response, NotServed> {
-    let extras = found.target.extras.as_ref();
-    let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
-    let Some(expired_url) = expired_url else { return Err(NotServed::Expired(found)) };
-    let location = HeaderValue::from_str(expired_url.as_str());
-    let location = location.map_err(|_| Problem::internal())?;
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let mut response = (StatusCode::FOUND, headers).into_response();
-    if found.is_stale {
-        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
 /// The redirect is answered when its click is as safe as the settings ask for.
 async fn record(
     app: &App,
@@ -214,12 +218,14 @@ fn location(target: &Target, asked: (Option<&str>, Option<&str>)) -> Result<Head
 
 fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Response, Problem> {
     let target = &*found.target;
-    let status = StatusCode::from_u16(target.redirect.into()).map_err(|_| Problem::internal())?;
+    let is_guarded = target.is_guarded();
+    let status = target.answered_redirect();
+    let status = StatusCode::from_u16(status.into()).map_err(|_| Problem::internal())?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
-    if target.password().is_some() {
+    if is_guarded {
         // Whoever has the browser next is asked again, and the destination is not told where visitors come from.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -228,7 +234,7 @@ fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Respon
         // Nobody may keep for longer what may have changed already.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(STALE, HeaderValue::from_static("true"));
-    } else if target.password().is_none() {
+    } else if !is_guarded {
         headers.insert(header::CACHE_CONTROL, app.redirect_cache_control(target));
     }
     Ok(response)

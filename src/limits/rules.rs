@@ -199,12 +199,8 @@ impl Rules {
         (method, asker): (&Method, &Asker<'_>),
         prefix: &str,
     ) -> Result<Vec<Charge>, ChargeError> {
-        let rules = self.auth_failure.iter().filter(|rule| rule.is_for(method, asker));
-        let subject = |rule: &Rule| match rule.by {
-            By::KeyPrefix => Some(Subject::new("key-prefix", prefix)),
-            _ => rule.subject(asker),
-        };
-        owned(rules.filter_map(|rule| Some(rule.charge(subject(rule)?, 1))))
+        let prefix = Subject::new("key-prefix", prefix);
+        owned(of_named(&self.auth_failure, method, asker, (By::KeyPrefix, prefix)))
     }
 
     /// What a guess at the password of a link costs. It is given back if it was right.
@@ -213,12 +209,8 @@ impl Rules {
         (method, asker): (&Method, &Asker<'_>),
         link: &str,
     ) -> Result<Vec<Charge>, ChargeError> {
-        let rules = self.wrong_password.iter().filter(|rule| rule.is_for(method, asker));
-        let subject = |rule: &Rule| match rule.by {
-            By::Link => Some(Subject::new("link", link)),
-            _ => rule.subject(asker),
-        };
-        owned(rules.filter_map(|rule| Some(rule.charge(subject(rule)?, 1))))
+        let link = Subject::new("link", link);
+        owned(of_named(&self.wrong_password, method, asker, (By::Link, link)))
     }
 
     /// The policy of that name that other services may ask about.
@@ -257,6 +249,20 @@ fn of<'a>(
 ) -> impl Iterator<Item = Result<ChargeRef<'a>, ChargeError>> + 'a {
     let rules = rules.iter().filter(|rule| rule.is_for(method, asker));
     rules.filter_map(move |rule| Some(rule.charge(rule.subject(asker)?, links)))
+}
+
+/// The same of rules that may be for somebody who is named, and not only for whoever asks.
+fn of_named<'a>(
+    rules: &'a [Rule],
+    method: &'a Method,
+    asker: &'a Asker<'a>,
+    (by, named): (By, Subject),
+) -> impl Iterator<Item = Result<ChargeRef<'a>, ChargeError>> + 'a {
+    let rules = rules.iter().filter(|rule| rule.is_for(method, asker));
+    let subject = move |rule: &Rule| {
+        if rule.by == by { Some(named) } else { rule.subject(asker) }
+    };
+    rules.filter_map(move |rule| Some(rule.charge(subject(rule)?, 1)))
 }
 
 /// For a decision that is waited for: the rules may have been replaced by then.

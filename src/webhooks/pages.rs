@@ -20,7 +20,13 @@ const PAGES_MAX: usize = 8;
 const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 
 /// Some events, one behind the other.
-type Page = Arc<[RecordedEvent]>;
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub(super) events: Arc<[RecordedEvent]>,
+    /// Where topic ACCOUNTS ended when they were there: whatever a webhook was changed to before they
+    /// happened is no further.
+    pub(super) accounts: Sequence,
+}
 
 /// The newest events of a topic.
 #[derive(Debug)]
@@ -47,12 +53,22 @@ impl Pages {
         if let Some(page) = self.recent(sequence) {
             return Ok(page);
         }
-        Ok(self.log.read_all(self.topic, sequence, PAGE).await?.into())
+        let events = self.log.read_all(self.topic, sequence, PAGE).await?;
+        self.page(events).await
+    }
+
+    async fn page(&self, events: Vec<RecordedEvent>) -> Result<Page, ReadError> {
+        let accounts = if events.is_empty() {
+            Sequence::START
+        } else {
+            self.log.head(Topic::Accounts).await?.sequence
+        };
+        Ok(Page { events: events.into(), accounts })
     }
 
     fn recent(&self, sequence: Sequence) -> Option<Page> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().find(|(after, _)| *after == sequence).map(|(_, page)| Arc::clone(page))
+        recent.iter().find(|(after, _)| *after == sequence).map(|(_, page)| page.clone())
     }
 
     /// Keeps up with the log, for as long as it is polled.
@@ -72,11 +88,11 @@ impl Pages {
         loop {
             // Also of what came before anybody followed.
             self.news.send_replace(());
-            let page: Page = events.next().await?.into();
+            let page = self.page(events.next().await?).await?;
             let after = last;
-            last = page.last().map_or(last, |event| event.position.sequence);
+            last = page.events.last().map_or(last, |event| event.position.sequence);
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            if page.iter().any(|event| is_erasure(&event.event_type)) {
+            if page.events.iter().any(|event| is_erasure(&event.event_type)) {
                 // What is kept is as it was before: it is read from the log again.
                 recent.clear();
                 continue;

@@ -86,8 +86,7 @@ async fn what_is_no_form_of_the_page_is_no_guess() {
     assert_eq!(client.stats("a", "").await["totalClicks"], 1);
 }
 
-/// A flood of guesses takes no more memory than so many hashes at once, and holds up neither redirects nor
-/// owners.
+/// A flood of guesses takes no more memory than so many hashes at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_guesses_takes_bounded_memory() {
     let server = Settings::embedded().start();

@@ -104,6 +104,12 @@ async fn a_bulk_request_with_passwords_holds_up_no_other() {
     let too_many = json!({ "links": vec![json!({ "url": URL, "password": "x" }); 1_001] });
     let refused = client.post("/api/v1/links/bulk", &too_many).await.expect(422).json();
     assert_eq!(refused["errors"][0]["code"], "too_many_passwords");
+    let spelled = format!(r#"{{"url":"{URL}","pass\u0077ord":"x","pass\u0077ord":"y"}}"#);
+    let body = format!(r#"{{"links":[{}]}}"#, vec![spelled; 1_001].join(","));
+    let request = client.authorized(Method::POST, "/api/v1/links/bulk");
+    let request = request.header("content-type", "application/json").body(body);
+    let refused = client.send(request).await.expect(422).json();
+    assert_eq!(refused["errors"][0]["code"], "too_many_passwords");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn do_all_sorts_of_things(server: &Server) {
         json!({ "expiresAt": null, "redirect": 302, "externalId": "f", "archived": true }),
         json!({ "validFrom": null, "expiredUrl": null, "archived": false, "forwardPath": true }),
         json!({ "forwardQuery": "append", "password": "sesame" }),
-        json!({ "password": null }),
+        json!({ "password": null, "maxClicks": 9 }),
     ] {
         client.patch("/api/v1/links/a", &patch).await.expect(200);
     }
@@ -105,7 +105,7 @@ async fn the_description_says_what_there_is_and_to_whom() {
     assert_eq!(names, ["accounts", "clicks", "clicks-subjects", "links", "links-subjects"]);
     assert_eq!(channels["links"]["address"], "/api/v1/events");
     assert_eq!(channels["links-subjects"]["address"], "links.{partition}.{domain}.{code}");
-    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 22);
+    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 24);
     for (name, reference) in channels["links-subjects"]["messages"].as_object().unwrap() {
         let stored = json!({ "$ref": format!("#/components/messages/subject.{name}") });
         assert_eq!(*reference, stored);

@@ -149,6 +149,19 @@ impl Client {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Waits until a visit is answered with a status: until a node has heard of something.
+    pub async fn visit_becomes(&self, path: &str, status: u16) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.visit(path).await;
+            if answer.status == status {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{path} does not become {status}: {answer:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until a projection has seen everything that is on its topics now.
     pub async fn caught_up(&self, projection: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -21,7 +21,7 @@ impl RecordedEvent {
     pub(super) fn without_secret(&self) -> Result<String, serde_json::Error> {
         let mut wire: Wire<'_> = serde_json::from_slice(&self.body)?;
         let mut data: Map<String, Value> = serde_json::from_str(wire.data.get())?;
-        data.remove("secret");
+        data.remove(SECRET);
         if let Some(hash) = data.remove(PASSWORD_HASH) {
             data.insert(HAS_PASSWORD.to_owned(), (!hash.is_null()).into());
         }
@@ -32,18 +32,19 @@ impl RecordedEvent {
 
 /// Changes the schema of data with a secret: who reads the stream sees it without.
 pub(crate) fn may_lack_secret(schema: &mut schemars::Schema) {
+    may_lack(schema, SECRET);
+}
+
+fn may_lack(schema: &mut schemars::Schema, name: &str) {
     if let Some(required) = schema.get_mut("required").and_then(|required| required.as_array_mut())
     {
-        required.retain(|field| field != "secret");
+        required.retain(|field| field != name);
     }
 }
 
 /// Changes the schema of data with the hash of a password: who reads the stream is told whether there is one.
 pub(crate) fn may_lack_hash(schema: &mut schemars::Schema) {
-    if let Some(required) = schema.get_mut("required").and_then(|required| required.as_array_mut())
-    {
-        required.retain(|field| field != PASSWORD_HASH);
-    }
+    may_lack(schema, PASSWORD_HASH);
     let told = serde_json::json!({
         "description": "Whether there is a password: for those who read the stream, in the place of the hash.",
         "type": "boolean",
@@ -59,6 +60,9 @@ const SECRETIVE: [&str; 3] =
 
 /// How the types begin of events that may have one. Most have none, and go out as they are.
 const PERHAPS_SECRETIVE: [&str; 1] = ["hoplog.link.created."];
+
+/// The field with what signs.
+const SECRET: &str = "secret";
 
 /// The field with the hash of a password.
 const PASSWORD_HASH: &str = "passwordHash";

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, PasswordHash, ShortCode};
+use super::{Destination, LinkEvent, MaxClicks, PasswordHash, ShortCode};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -32,6 +32,18 @@ pub struct Extras {
     /// The hash of what visitors have to know. Only the log itself has it.
     #[serde(default, rename = "passwordHash", skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordHash>,
+    /// How many clicks it is good for; then it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_clicks: Option<MaxClicks>,
+    /// How many of them were given. No event says it: it is their sum.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(skip)]
+    pub clicks_granted: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How the query of a visitor's request is added to the destination's.
@@ -89,6 +101,18 @@ impl Extras {
         self.valid_from.is_some_and(|valid_from| now < valid_from)
     }
 
+    /// How many clicks of the budget are left; `None`: there is no budget.
+    #[must_use]
+    pub fn clicks_left(&self) -> Option<u32> {
+        Some(self.max_clicks?.get().saturating_sub(self.clicks_granted))
+    }
+
+    /// Whether there is a budget and nothing is left of it.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.clicks_left() == Some(0)
+    }
+
     /// What one more event of the link makes of them.
     pub fn apply(&mut self, event: &LinkEvent) {
         match event {
@@ -101,6 +125,15 @@ impl Extras {
             LinkEvent::QueryForwardingChanged(change) => self.forward_query = change.forward_query,
             LinkEvent::PathForwardingChanged(change) => self.forward_path = change.forward_path,
             LinkEvent::PasswordChanged(change) => self.password.clone_from(&change.password),
+            LinkEvent::MaxClicksChanged(change) => {
+                self.max_clicks = change.max_clicks;
+                if change.max_clicks.is_none() {
+                    self.clicks_granted = 0;
+                }
+            }
+            LinkEvent::ClicksGranted(grant) => {
+                self.clicks_granted = self.clicks_granted.saturating_add(grant.count.get());
+            }
             // What people wrote in it is gone; the rest is of no use any more.
             LinkEvent::Erased(_) => *self = Self::default(),
             _ => {}

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use hoplog_events::link::{
-    Extras, LinkArchived, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged, LinkNoted,
-    LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkState,
-    LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged, QueryForwarding, Tags,
+    Extras, LinkArchived, LinkClicksGranted, LinkDeleted, LinkDestinationChanged, LinkDisabled,
+    LinkEnabled, LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
+    LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
+    LinkQueryForwardingChanged, LinkState, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged, QueryForwarding, Tags,
 };
 use serde_json::json;
 
@@ -84,6 +85,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     let extras = json!({
         "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true,
         "forwardQuery": "append", "forwardPath": true, "passwordHash": hash,
+        "maxClicks": 5,
     });
     world.link("a", "2026-01-01T00:00:00Z", extras).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
@@ -94,9 +96,16 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         forward_query: Some(QueryForwarding::Append),
         forward_path: true,
         password: hash.parse().ok(),
+        max_clicks: "5".parse().ok(),
+        clicks_granted: 0,
     };
     assert_eq!(world.row("a").await.extras, all);
     assert!(world.row("b").await.extras.is_empty());
+    let granted = |count: u32, left| LinkClicksGranted { count: count.try_into().unwrap(), left };
+    world.change("a", granted(2, 3)).await;
+    world.change("a", granted(1, 2)).await;
+    assert_eq!(world.row("a").await.extras, Extras { clicks_granted: 3, ..all });
+    world.change("a", LinkMaxClicksChanged { max_clicks: None }).await;
     world.change("a", LinkValidFromChanged { valid_from: None }).await;
     world.change("a", LinkUnarchived {}).await;
     world.change("a", LinkQueryForwardingChanged { forward_query: None }).await;

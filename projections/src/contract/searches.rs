@@ -239,6 +239,29 @@ pub(crate) async fn an_erased_link_leaves_no_text_to_find(world: World) {
     assert_eq!(directory.count_with_text("erased.invalid").await, 1);
 }
 
+/// Trap: an index that loses a link because another one of its batch changed.
+pub(crate) async fn a_batch_that_changes_makes_and_erases_links_loses_none(world: World) {
+    let fields = || json!({ "title": "a needle" });
+    for code in ["a", "m", "z"] {
+        world.link(code, "2026-01-01T00:00:00Z", fields()).await;
+    }
+    world.caught_up().await;
+    world.models.pause("link_directory").await.unwrap();
+    for (changed, made) in [("a", "b"), ("z", "0")] {
+        world.change(changed, LinkTitled { title: "the needle".parse().ok() }).await;
+        world.link(made, "2026-01-01T00:00:01Z", fields()).await;
+    }
+    world.change("m", LinkDeleted {}).await;
+    world.change("m", LinkErased {}).await;
+    world.models.resume("link_directory").await.unwrap();
+    world.caught_up().await;
+    assert_eq!(world.codes_with("needle").await, ["0", "a", "b", "z"]);
+    assert_eq!(world.models.link_directory().count_with_text("needle").await, 4);
+    world.models.rebuild("link_directory").await.unwrap();
+    assert_eq!(world.codes_with("needle").await, ["0", "a", "b", "z"]);
+    assert_eq!(world.models.link_directory().count_with_text("needle").await, 4);
+}
+
 /// Tables of the version before answer until those of this one are built.
 pub(crate) async fn lists_of_the_version_before_are_read(world: World) {
     let (rows, clicks) = world.many_links().await;

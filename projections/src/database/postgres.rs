@@ -69,7 +69,7 @@ pub struct PostgresDatabase {
     projectors: PgPool,
     readers: PgPool,
     replica: Option<PgPool>,
-    query_timeout: Duration,
+    pub(super) query_timeout: Duration,
     long_answers_max: usize,
 }
 

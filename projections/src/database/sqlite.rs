@@ -21,7 +21,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Executor, Sqlite};
+use sqlx::{AssertSqlSafe, Executor, Row as _, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::rows::CellRef;
@@ -59,6 +59,9 @@ const WAL_PAGES: u32 = 8_192;
 /// all, so the writer moves the rest when there is this much.
 const BULK_WAL_PAGES: u32 = 4 * WAL_PAGES;
 
+/// SQLite's own, which the file is made with.
+const PAGE_BYTES: u64 = 4_096;
+
 /// What the writer keeps of the file in memory, in KiB. A batch looks thousands of rows up in trees of
 /// all buckets and links; what does not fit into SQLite's own 2 MiB is read anew for each.
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
@@ -66,6 +69,16 @@ const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// The same while tables are built: what a batch of a build changes, which else is written before its time
 /// and read back.
 const BULK_CACHE_KIB: u32 = 64 * 1024;
+
+/// What the writer's connection is set to: how long the write-ahead log gets, what is kept of the file in memory, and how
+/// long the log's file stays once its pages were moved.
+fn settings(wal_pages: u32, cache_kib: u32) -> [(&'static str, String); 3] {
+    [
+        ("wal_autocheckpoint", wal_pages.to_string()),
+        ("cache_size", format!("-{cache_kib}")),
+        ("journal_size_limit", (u64::from(wal_pages) * PAGE_BYTES).to_string()),
+    ]
+}
 
 /// How long the mover's connection is kept when no tables are built.
 const MOVER_IDLE: Duration = Duration::from_secs(10);
@@ -82,8 +95,9 @@ pub struct SqliteDatabase {
     workers: SqlitePool,
     /// Moves pages from the write-ahead log into the file.
     mover: SqlitePool,
-    moving: Arc<Mutex<()>>,
-    answer_timeout: Duration,
+    /// Whether the log was long when that was done last.
+    moving: Arc<Mutex<bool>>,
+    pub(super) answer_timeout: Duration,
     defining: Arc<Mutex<()>>,
     /// When the file is written anew: by one at a time.
     pace: Arc<Mutex<scrub::Pace>>,
@@ -120,12 +134,12 @@ impl SqliteDatabase {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
             .statement_cache_capacity(STATEMENTS_MAX);
         let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT);
         let writer = pool.clone().max_connections(1).acquire_timeout(TURN_TIMEOUT);
-        let cache = format!("-{WRITER_CACHE_KIB}");
-        let writer = writer.connect_with(options.clone().pragma("cache_size", cache)).await?;
+        let usual = settings(WAL_PAGES, WRITER_CACHE_KIB).into_iter();
+        let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
+        let writer = writer.connect_with(usual.fold(options.clone(), set)).await?;
         let mover = pool.clone().max_connections(1).idle_timeout(MOVER_IDLE);
         let mover = mover.connect_lazy_with(options.clone().create_if_missing(false));
         // Opened by whoever asks first, on a thread of their priority.
@@ -188,9 +202,17 @@ impl SqliteDatabase {
 
     /// Moves into the file what has been committed to the write-ahead log. Nobody waits for that but who asks
     /// for it: neither who writes nor who reads. One is at it at a time; who comes meanwhile does nothing.
+    ///
+    /// As long as somebody is at it the log begins nowhere anew. Where it is long, nothing is done once: the
+    /// next transaction moves the rest, and the one behind it writes at the beginning.
     pub(super) async fn move_wal(&self) -> Result<(), DatabaseError> {
-        let Ok(_turn) = self.moving.try_lock() else { return Ok(()) };
-        self.mover.acquire().await?.execute("pragma wal_checkpoint(passive)").await?;
+        let Ok(mut is_long) = self.moving.try_lock() else { return Ok(()) };
+        if std::mem::take(&mut *is_long) {
+            return Ok(());
+        }
+        let mut connection = self.mover.acquire().await?;
+        let pages = connection.fetch_one("pragma wal_checkpoint(passive)").await?;
+        *is_long = pages.try_get::<i64, _>(1)? >= i64::from(BULK_WAL_PAGES);
         Ok(())
     }
 

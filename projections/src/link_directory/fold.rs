@@ -116,13 +116,21 @@ impl Changes for LinkChanges {
         let has_erased = self.0.values().flatten().any(erases);
         let mut links = Rows::new(COLUMNS);
         let (mut tags_before, mut tags) = (Rows::new(TAG), Rows::new(TAG));
-        for (key, changes) in self.0 {
-            let before = before.remove(&key);
-            let had = before.as_ref().map(|kept| kept.row.tags.clone()).unwrap_or_default();
-            let Some(kept) = evolve(before, changes) else { continue };
+        let mut after: Vec<_> = self
+            .0
+            .into_iter()
+            .filter_map(|(key, changes)| {
+                let before = before.remove(&key);
+                let had = before.as_ref().map(|kept| kept.row.tags.clone()).unwrap_or_default();
+                evolve(before, changes).map(|kept| (had, kept))
+            })
+            .collect();
+        // In the order in which they are kept. At each step back FTS5 writes what it has gathered.
+        after.sort_unstable_by_key(|(_, kept)| kept.number);
+        for (had, kept) in &after {
             kept.row.push_to(kept.number, &mut links);
-            if had != kept.row.tags {
-                kept.push_tags(&had, &mut tags_before);
+            if *had != kept.row.tags {
+                kept.push_tags(had, &mut tags_before);
                 kept.push_tags(&kept.row.tags, &mut tags);
             }
         }

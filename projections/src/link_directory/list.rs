@@ -77,6 +77,15 @@ pub enum Validity {
     ToCome(DateTime<Utc>),
 }
 
+impl LinkFilter {
+    /// Whether few links may be in the state that is asked for.
+    fn is_narrow(&self) -> bool {
+        self.archived == Archived::Only
+            || self.state.is_some_and(|state| state != LinkState::Active)
+            || matches!(self.validity, Some(Validity::ToCome(_)))
+    }
+}
+
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LinkSort {
@@ -125,7 +134,9 @@ impl LinkDirectory {
         let limit = query.limit.clamp(1, PAGE_MAX);
         let order = query.sort.order();
         let after = query.cursor.as_deref().map(|cursor| order.place(cursor)).transpose()?;
-        let rows = match self.by_index(&query.filter, &order, after.as_ref(), limit + 1).await {
+        let rows = self.by_index(&query.filter, &order, after.as_ref(), limit + 1);
+        let rows = tokio::time::timeout(self.tables.database.answer_timeout(), rows).await;
+        let rows = match rows.unwrap_or(Err(DatabaseError::TooLong)) {
             Err(DatabaseError::Broken(_)) if self.is_of_a_version_before().await? => {
                 let statement = Statement::plain(&query.filter, &order, after.as_ref());
                 self.fetch(statement, limit + 1).await?
@@ -151,9 +162,7 @@ impl LinkDirectory {
             }
             None => {}
         }
-        if !sources.is_empty()
-            && let Some(rows) = self.near_or_gathered(&sources, filter, order, after, limit).await?
-        {
+        if let Some(rows) = self.near_or_gathered(&sources, filter, order, after, limit).await? {
             return Ok(rows);
         }
         let mut rows = Vec::new();
@@ -167,7 +176,8 @@ impl LinkDirectory {
     }
 
     /// A page that the first rows of the order fill, or else, if they are not too many, that of all links of
-    /// a source. `None`: it takes a walk.
+    /// a source. `None`: it takes a walk. By clicks links are looked at as if there were no index rather than walked
+    /// to: those of a filter may be the ones that nobody clicked.
     async fn near_or_gathered(
         &self,
         sources: &[Source],
@@ -176,18 +186,26 @@ impl LinkDirectory {
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Option<Vec<Listed>>, DatabaseError> {
-        if order.sort == LinkSort::MostClicked {
+        let is_by_clicks = order.sort == LinkSort::MostClicked;
+        if sources.is_empty() && !(is_by_clicks && filter.is_narrow()) {
             return Ok(None);
         }
-        let Some(end) = self.end(filter, order, after).await? else { return Ok(None) };
-        for statement in Statement::walks(filter, order, after) {
-            let rows = self.fetch(statement.up_to(order, &end), limit).await?;
-            if rows.len() == limit {
-                return Ok(Some(rows));
-            }
+        let near = if is_by_clicks {
+            Some(Statement::near_by_clicks(filter, order, after, self.limits.reach))
+        } else {
+            let end = self.end(filter, order, after).await?;
+            end.map(|end| Statement::walk(filter, order, after).up_to(order, &end))
+        };
+        let Some(near) = near else { return Ok(None) };
+        let rows = self.fetch(near, limit).await?;
+        if rows.len() == limit {
+            return Ok(Some(rows));
         }
-        let Some(source) = self.some(sources).await? else { return Ok(None) };
-        let statement = Statement::gather_all(source, filter, order, after);
+        let statement = match self.some(sources).await? {
+            Some(source) => Statement::gather_all(source, filter, order, after),
+            None if is_by_clicks => Statement::plain(filter, order, after),
+            None => return Ok(None),
+        };
         self.fetch(statement, limit).await.map(Some)
     }
 

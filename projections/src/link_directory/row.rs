@@ -80,7 +80,9 @@ impl LinkRow {
             | LinkEvent::Unarchived(_)
             | LinkEvent::QueryForwardingChanged(_)
             | LinkEvent::PathForwardingChanged(_)
-            | LinkEvent::PasswordChanged(_) => {}
+            | LinkEvent::PasswordChanged(_)
+            | LinkEvent::MaxClicksChanged(_)
+            | LinkEvent::ClicksGranted(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

@@ -112,7 +112,7 @@ impl Applier {
     pub(crate) async fn index(&self, set: TableSet) -> Result<(), WorkerError> {
         // One after the other: on SQLite others write in between.
         for sql in set.render(self.projection.indexes()).split_inclusive(';') {
-            if !sql.trim().is_empty() {
+            if !sql.trim().is_empty() && !self.database.has_what_it_makes(sql).await? {
                 let mut transaction = self.database.begin().await?;
                 transaction.define_at_length(sql).await?;
                 transaction.commit().await?;

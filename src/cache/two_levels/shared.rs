@@ -140,11 +140,12 @@ impl<K: Display, V> SharedLevel<K, V> {
         Some(Loaded { value, position, as_of: entry.version, ends_ms, tags })
     }
 
-    /// Without what is not to be shared. In the place of what is over nothing older may stand.
+    /// Without what is not to be shared. In the place of what is over nothing older may stand: than its last change, as
+    /// that is the position of what a load of it brings.
     pub(super) fn writes(&self, entries: &[(K, Loaded<V>)], now_ms: u64) -> Vec<Write> {
         let write = |(key, loaded): &(K, Loaded<V>)| {
             let is_over = loaded.ends_ms <= now_ms;
-            let over = || Write::tombstone(key.to_string(), loaded.as_of);
+            let over = || Write::tombstone(key.to_string(), loaded.position);
             if is_over { Some(over()) } else { self.write(key, loaded, now_ms) }
         };
         entries.iter().filter_map(write).collect()

@@ -17,10 +17,10 @@ use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 /// The columns there can be.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "url",
     "alias",
     "title",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 18] = [
     "archived",
     "forwardQuery",
     "forwardPath",
+    "maxClicks",
     "password",
     "utmSource",
     "utmMedium",
@@ -156,6 +157,7 @@ fn fields(columns: &StringRecord, record: &StringRecord) -> Map<String, Value> {
         "archived" | "forwardPath" => {
             (column.to_owned(), cell.parse::<bool>().map_or(cell.into(), Value::from))
         }
+        "maxClicks" => (column.to_owned(), cell.parse::<u64>().map_or(cell.into(), Value::from)),
         _ => (column.to_owned(), cell.into()),
     };
     let mut fields: Map<String, Value> = cells.into_iter().map(field).collect();
@@ -217,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_row_becomes_the_fields_it_has() {
-        let text = "alias,url,tags,title,utmSource,utmTerm,forwardPath\n\
-                    launch,https://e.com/,\"a; b,c\",,mail,,true\n";
+        let text = "alias,url,tags,title,utmSource,utmTerm,forwardPath,maxClicks\n\
+                    launch,https://e.com/,\"a; b,c\",,mail,,true,3\n";
         let rows = rows(text).unwrap();
         let mut body = rows[0].body.clone();
         let key = body.as_object_mut().unwrap().remove("idempotencyKey");
@@ -227,7 +229,7 @@ mod tests {
             body,
             json!({
                 "alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"],
-                "utm": {"source": "mail"}, "forwardPath": true,
+                "utm": {"source": "mail"}, "forwardPath": true, "maxClicks": 3,
             })
         );
         assert_eq!(rows[0].line, 2);
@@ -257,6 +259,7 @@ mod tests {
         let (one, other) = (row("sesame"), row("other"));
         assert_eq!((&one["password"], &other["password"]), (&json!("sesame"), &json!("other")));
         assert_eq!(one["idempotencyKey"], other["idempotencyKey"]);
+        assert_eq!(bulk::key_of(&[one]), bulk::key_of(&[other]), "nor in a header");
     }
 
     #[test]

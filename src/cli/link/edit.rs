@@ -37,6 +37,7 @@ enum Clearable {
     ValidFrom,
     ExpiredUrl,
     ForwardQuery,
+    MaxClicks,
     Password,
     Utm,
 }
@@ -86,6 +87,7 @@ impl Clearable {
             Clearable::ValidFrom => &["validFrom"],
             Clearable::ExpiredUrl => &["expiredUrl"],
             Clearable::ForwardQuery => &["forwardQuery"],
+            Clearable::MaxClicks => &["maxClicks"],
             Clearable::Password => &["password"],
             Clearable::Utm => &["utm"],
         }

@@ -45,6 +45,9 @@ pub(super) struct Fields {
     /// What becomes of the query of visitors: append it to the destination's, or override
     #[arg(long, value_name = "HOW")]
     forward_query: Option<String>,
+    /// How many clicks of people it is good for: 1 for a link that works once
+    #[arg(long, value_name = "COUNT")]
+    max_clicks: Option<u32>,
     /// Whether paths behind the code go behind the destination: true or false
     #[arg(long, value_name = "BOOL")]
     forward_path: Option<bool>,
@@ -109,6 +112,7 @@ impl Fields {
             ("expiredUrl", self.expired_url.map(Value::from)),
             ("forwardQuery", self.forward_query.map(Value::from)),
             ("forwardPath", self.forward_path.map(Value::from)),
+            ("maxClicks", self.max_clicks.map(Value::from)),
             ("password", password.map(Value::from)),
             ("utm", self.utm.body()),
         ];

@@ -45,6 +45,9 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let Some(how) = link["forwardQuery"].as_str() {
         writeln!(out, "{:<10}  the query ({})", "forwards", plain(how))?;
     }
+    if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
+        writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
+    }
     if link["clicks"].is_object() {
         let [total, humans, bots] =
             ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));

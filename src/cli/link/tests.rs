@@ -13,12 +13,12 @@ fn action(line: &str) -> Action {
 fn a_new_link_has_the_fields_that_were_given_and_no_others() {
     let line = "link create https://e.com/ --alias a --expires-in 7d --tag x --tag y --archived \
                 --valid-from 2030-01-01T00:00:00Z --expired-url https://e.com/over --forward-query append \
-                --forward-path true --utm-source s --utm-term t";
+                --forward-path true --max-clicks 1 --utm-source s --utm-term t";
     let Action::Create(create) = action(line) else { panic!("not a create") };
     let body = json!({
         "url": "https://e.com/", "alias": "a", "expiresIn": "7d", "tags": ["x", "y"],
         "archived": true, "validFrom": "2030-01-01T00:00:00Z", "expiredUrl": "https://e.com/over",
-        "forwardQuery": "append", "forwardPath": true, "utm": {"source": "s", "term": "t"},
+        "forwardQuery": "append", "forwardPath": true, "maxClicks": 1, "utm": {"source": "s", "term": "t"},
     });
     assert_eq!(create.body().unwrap(), body);
 }
@@ -42,11 +42,11 @@ fn a_password_is_the_first_line_of_a_file_and_no_argument() {
 
 #[test]
 fn an_edit_is_a_merge_patch() {
-    let line = "link edit a --title T --clear expiry,external-id,valid-from,expired-url,forward-query,utm --redirect 308";
+    let line = "link edit a --title T --clear expiry,external-id,valid-from,expired-url,forward-query,max-clicks,utm --redirect 308";
     let Action::Edit(edit) = action(line) else { panic!("not an edit") };
     let patch = json!({
         "title": "T", "expiresAt": null, "externalId": null, "validFrom": null, "expiredUrl": null,
-        "redirect": 308, "forwardQuery": null, "utm": null,
+        "redirect": 308, "forwardQuery": null, "maxClicks": null, "utm": null,
     });
     assert_eq!(edit.patch().unwrap(), patch);
 }

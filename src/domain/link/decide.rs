@@ -1,10 +1,12 @@
 //! What a command makes happen, or why it may not.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled, LinkEnabled,
-    LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged, LinkNoted,
-    LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
+    Destination, LinkClicksGranted, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
+    LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged,
+    LinkNoted, LinkRedirectChanged, LinkState, LinkTagged, LinkTitled,
 };
 
 use super::{
@@ -44,6 +46,7 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
         // A creation and an erasure were decided above.
         LinkCommand::Enable | LinkCommand::Create(_) | LinkCommand::Erase => Ok(Vec::new()),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
+        LinkCommand::GrantClicks(count) => decide_grant(link, *count),
         LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),
     }
 }
@@ -151,6 +154,13 @@ fn decide_expire(link: &Link, now: DateTime<Utc>) -> Vec<LinkEvent> {
         }
         _ => Vec::new(),
     }
+}
+
+/// All of them or none. Whether the link is served otherwise was looked at by whoever asks for them.
+fn decide_grant(link: &Link, count: NonZeroU32) -> Result<Vec<LinkEvent>, LinkError> {
+    let Some(left) = link.extras.clicks_left() else { return Ok(Vec::new()) };
+    let left = left.checked_sub(count.get()).ok_or(LinkError::ClicksSpent { left })?;
+    Ok(vec![LinkEvent::ClicksGranted(LinkClicksGranted { count, left })])
 }
 
 fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), LinkError> {

@@ -56,7 +56,9 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::Unarchived(_)
         | LinkEvent::QueryForwardingChanged(_)
         | LinkEvent::PathForwardingChanged(_)
-        | LinkEvent::PasswordChanged(_) => {}
+        | LinkEvent::PasswordChanged(_)
+        | LinkEvent::MaxClicksChanged(_)
+        | LinkEvent::ClicksGranted(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;

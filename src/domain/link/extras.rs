@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkPasswordChanged,
-    LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged,
-    PasswordHash, QueryForwarding,
+    Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkMaxClicksChanged,
+    LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived,
+    LinkValidFromChanged, MaxClicks, PasswordHash, QueryForwarding,
 };
 
 use super::decide::{changed, check_destination};
@@ -26,6 +26,8 @@ pub struct EditExtras {
     pub forward_path: Option<bool>,
     /// What visitors shall have to know.
     pub password: Option<Option<PasswordHash>>,
+    /// How many clicks it shall be good for.
+    pub max_clicks: Option<Option<MaxClicks>>,
 }
 
 /// Whether a new link may have these.
@@ -75,6 +77,11 @@ pub(super) fn decide(
     if let Some(password) = changed(edit.password.as_ref(), &extras.password) {
         let password = password.clone();
         events.push(LinkEvent::PasswordChanged(LinkPasswordChanged { password }));
+    }
+    // Also below what was given already: then nothing is left.
+    if let Some(max_clicks) = changed(edit.max_clicks.as_ref(), &extras.max_clicks) {
+        let change = LinkMaxClicksChanged { max_clicks: *max_clicks };
+        events.push(LinkEvent::MaxClicksChanged(change));
     }
     Ok(events)
 }

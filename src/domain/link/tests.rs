@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod budget;
 mod life;
 
 fn t(seconds: i64) -> DateTime<Utc> {

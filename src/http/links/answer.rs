@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{Destination, LinkState, QueryForwarding, Tag};
+use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Tag};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
@@ -70,6 +70,10 @@ pub struct LinkAnswer {
     pub forward_path: bool,
     /// Whether visitors have to know a password. Nobody is told which.
     pub has_password: bool,
+    /// How many clicks of people it is good for; `null`: any number.
+    pub max_clicks: Option<u32>,
+    /// How many of them are left; 0: it has ended, and leads to its `expiredUrl`.
+    pub clicks_left: Option<u32>,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -151,7 +155,7 @@ impl LinkAnswer {
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
         let state = state_at(&link, now);
-        let warnings = warnings_of(&link);
+        let (warnings, clicks_left) = (warnings_of(&link), link.extras.clicks_left());
         Self {
             id: link.key.to_string(),
             short_url: origin.short_url(&link.key.code),
@@ -173,6 +177,8 @@ impl LinkAnswer {
             forward_query: link.extras.forward_query.map(QueryForwarding::name),
             forward_path: link.extras.forward_path,
             has_password: link.extras.password.is_some(),
+            max_clicks: link.extras.max_clicks.map(MaxClicks::get),
+            clicks_left,
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,
@@ -188,7 +194,7 @@ impl LinkAnswer {
 }
 
 fn warnings_of(link: &Link) -> Vec<Warning> {
-    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.redirect);
+    let all = warnings(&link.url, link.extras.expired_url.as_ref(), link.answered_redirect());
     all.into_iter().map(|w| Warning { code: w.code(), detail: w.to_string() }).collect()
 }
 

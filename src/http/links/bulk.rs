@@ -143,7 +143,9 @@ fn in_turn(links: &[&RawValue]) -> Result<Vec<Vec<usize>>, Problem> {
         // Where a field stands twice, or something else is wrong, it may yet have one.
         passwords += usize::from(match &named {
             Some(named) => named.password.is_some(),
-            None => link.get().contains("\"password\""),
+            None => {
+                object_of(link).is_ok_and(|it| it.get("password").is_some_and(|it| !it.is_null()))
+            }
         });
         let turn = match named.and_then(|named| named.external_id) {
             Some(external_id) => *seen.entry(external_id).or_insert(turns.len()),

@@ -7,6 +7,9 @@ use crate::domain::link::EditExtras;
 use crate::domain::utm::{self, EditUtm};
 use crate::http::fields::{Fields, Patch};
 
+/// The field of the clicks that a link is good for.
+pub(super) const MAX_CLICKS: &str = "maxClicks";
+
 /// Takes the extras of a new link.
 pub(super) fn of_new(fields: &mut Fields) -> Extras {
     Extras {
@@ -17,6 +20,8 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         forward_path: fields.flag("forwardPath"),
         // It is hashed when all else is known to be right.
         password: None,
+        max_clicks: fields.patch_number(MAX_CLICKS).nested().flatten(),
+        clicks_granted: 0,
     }
 }
 
@@ -30,6 +35,7 @@ pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
         forward_query: fields.patch("forwardQuery").nested(),
         forward_path: fields.patch_flag("forwardPath"),
         password: None,
+        max_clicks: fields.patch_number(MAX_CLICKS).nested(),
     }
 }
 

@@ -65,6 +65,9 @@ pub struct NewLinkBody {
     /// What visitors have to know: 1 to 128 characters. It is kept as a hash, and in no answer.
     #[schema(format = Password, min_length = 1, max_length = 128)]
     password: Option<String>,
+    /// How many clicks of people it is good for; 1: a link for one visit. Then it has ended, as if it had expired.
+    #[schema(minimum = 1, maximum = 100_000, example = 1)]
+    max_clicks: Option<u32>,
     /// Campaign fields to set in the destination.
     utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
@@ -141,13 +144,17 @@ impl NewLink {
         if reuse && password.is_some() {
             fields.wrong("reuse", "conflict", "can't be given together with password");
         }
+        let extras = extras::of_new(fields);
+        if reuse && extras.max_clicks.is_some() {
+            fields.wrong("reuse", "conflict", "can't be given together with maxClicks");
+        }
         Some(Self {
             redirect: redirect(fields).unwrap_or_default(),
             title: fields.optional("title"),
             tags: tags(fields).unwrap_or_default(),
             note: fields.optional("note"),
             external_id,
-            extras: extras::of_new(fields),
+            extras,
             password,
             reuse,
             update,
@@ -192,6 +199,10 @@ pub struct LinkPatchBody {
     /// What visitors have to know from now on; `null`: nothing.
     #[schema(format = Password, min_length = 1, max_length = 128)]
     password: Option<String>,
+    /// How many clicks of people it is good for, those that were given among them; `null`: any number, and none was
+    /// given.
+    #[schema(minimum = 1, maximum = 100_000)]
+    max_clicks: Option<u32>,
     /// Campaign fields to change in the destination; `null`: they are removed, one or all.
     utm: Option<UtmBody>,
 }

@@ -1,8 +1,9 @@
 //! Visitors who do not get where a link leads.
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
+use super::STALE;
 use super::asked::asked;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
@@ -15,20 +16,33 @@ use crate::queries::resolve_link::Resolved;
 pub(in crate::http) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
-    /// It has expired. It may lead somewhere else now, but only visitors of the link itself.
-    Expired(Resolved),
+    /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
+    Ended(Resolved, End),
     /// They have to know a password: nothing was said yet, or nothing right.
     Asked(Problem),
+    /// They are not those it is for, or come too late: they get this.
+    Instead(Box<Response>),
     /// They have looked for too many codes that nobody has.
     Refused(Refused),
+}
+
+/// How a link has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum End {
+    /// Its instant has passed.
+    Expired,
+    /// It was followed as often as it may be.
+    Spent,
 }
 
 impl NotServed {
     /// What the visitor is told.
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
-            Self::Expired(_) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Ended(_, End::Expired) => page::problem_for_visitor(gone_by_expiry(), headers),
+            Self::Ended(_, End::Spent) => page::problem_for_visitor(Problem::link_spent(), headers),
             Self::Asked(problem) => asked(problem, headers),
+            Self::Instead(response) => *response,
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }
@@ -44,4 +58,23 @@ impl<P: Into<Problem>> From<P> for NotServed {
 /// What an expired link is answered with that leads nowhere else.
 pub(super) fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
+}
+
+/// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
+/// can be moved.
+pub(super) fn after_end(found: Resolved, end: End) -> Result<Response, NotServed> {
+    let extras = found.target.extras.as_ref();
+    let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
+    let Some(expired_url) = expired_url else { return Err(NotServed::Ended(found, end)) };
+    let location = HeaderValue::from_str(expired_url.as_str());
+    let location = location.map_err(|_| Problem::internal())?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let mut response = (StatusCode::FOUND, headers).into_response();
+    if found.is_stale {
+        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::asked::{nothing_asked, refused, required, wrong};
 use super::pass::Lock;
-use super::{NotServed, Served, admit, after_end, find, in_vain, location, record, redirect};
+use super::{NotServed, Served, admit, after_end, find, in_vain, lead_on};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::config::Role;
@@ -23,6 +23,7 @@ use crate::domain::password::Password;
 use crate::http::body::form_field;
 use crate::http::limits::visitor_refused;
 use crate::http::origin::Origin;
+use crate::http::preview::Preview;
 use crate::http::problem::Problem;
 use crate::http::roles::wrong_role;
 use crate::passwords::{HashingError, Lane};
@@ -68,9 +69,9 @@ pub(in crate::http) async fn knock(
     let address = client_address(peer, &request.headers, &app.trusted_proxies);
     app.limits.redirect(&request.method, address).map_err(visitor_refused)?;
     match locked(app, address, request).await {
-        Ok(found) => Ok(Knock { address, found }),
-        Err(NotServed::Expired(found)) => {
-            let answer = after_end(found).map(by_get);
+        Ok((found, _)) => Ok(Knock { address, found }),
+        Err(NotServed::Ended(found, end)) => {
+            let answer = after_end(found, end).map(by_get);
             Err(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
         }
         Err(not_served) => Err(not_served.into_answer(&request.headers)),
@@ -79,7 +80,9 @@ pub(in crate::http) async fn knock(
 
 /// A redirect that is followed by GET, whatever it was: nobody sends the form on.
 fn by_get(mut redirect: Response) -> Response {
-    *redirect.status_mut() = StatusCode::SEE_OTHER;
+    if redirect.status().is_redirection() {
+        *redirect.status_mut() = StatusCode::SEE_OTHER;
+    }
     redirect
 }
 
@@ -108,7 +111,7 @@ fn code_and_rest(request: &Parts) -> Option<(&str, &str)> {
 }
 
 /// The link, if it is served now and asks for a password.
-async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved, NotServed> {
+async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Served, NotServed> {
     let visitor = (&request.method, address);
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
     let (code, rest) =
@@ -118,8 +121,8 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
     if rest.is_some() && !forwards(&found.target) {
         return Err(in_vain(app, visitor).await);
     }
-    let (found, _) = admit(app, visitor, found).await?;
-    if found.target.password().is_none() { Err(nothing_asked().into()) } else { Ok(found) }
+    let served = admit(app, visitor, found).await?;
+    if served.0.target.password().is_none() { Err(nothing_asked().into()) } else { Ok(served) }
 }
 
 /// Follows a short link that asks for a password.
@@ -130,6 +133,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
     params(("code" = String, Path, description = "a link's code")),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses(
+        (status = 200, description = "no click, of a link that is good for so many: what `/{code}+` says", body = Preview),
         (status = 303, description = "where the link leads, or where it leads once it has expired", headers(
             ("Set-Cookie" = String, description = "for ten minutes the link asks for no password"),
         )),
@@ -138,7 +142,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Resolved,
         (status = 404, description = "there is no such link, or none yet", body = Problem, content_type = "application/problem+json"),
         (status = 405, description = "the link asks for no password", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "the form did not arrive in time", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "the link expired or was deleted", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "no such form has more than 4,096 bytes", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "not a form", body = Problem, content_type = "application/problem+json"),
@@ -153,7 +157,7 @@ pub(in crate::http) async fn open(
     body: Body,
 ) -> Response {
     let answer = try_open(app, knock, request, body).await;
-    answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers))
+    by_get(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
 }
 
 async fn try_open(
@@ -172,11 +176,11 @@ async fn try_open(
     let given = given.ok_or_else(|| NotServed::Asked(wrong()))?;
     guess(app, (&request.method, address), &found, given).await?;
     // Meanwhile the link may have ended, or have got another password.
-    let now_found = locked(app, address, request).await?;
-    if now_found.target.password() != found.target.password() {
+    let served = locked(app, address, request).await?;
+    if served.0.target.password() != found.target.password() {
         return Err(NotServed::Asked(required()));
     }
-    let_in(app, address, request, &now_found).await
+    let_in(app, address, request, served).await
 }
 
 /// Whether the password is the link's. Only a wrong one is charged in the end.
@@ -201,18 +205,16 @@ async fn guess(
     Ok(())
 }
 
-/// The click, and the way on.
+/// The way on, and a pass for the next time.
 async fn let_in(
     app: &App,
     address: IpAddr,
     request: &Parts,
-    found: &Resolved,
+    served: Served,
 ) -> Result<Response, NotServed> {
-    let (target, now) = (&found.target, app.clock.now());
     let rest = code_and_rest(request).map(|(_, rest)| rest);
-    let location = location(target, (rest, request.uri.query()))?;
-    record(app, (address, now), (&Method::GET, request), target).await?;
-    let mut response = by_get(redirect(app, found, location)?);
+    let mut response = lead_on(app, address, (&Method::GET, request), &served, rest).await?;
+    let (Resolved { target, .. }, now) = served;
     let is_secure = Origin::of(app, request).scheme_and_authority().0 == "https";
     let lock = target.password().map(|password| Lock { link: &target.key, password });
     if let Some(cookie) = lock.and_then(|lock| lock.cookie(now, is_secure)) {

@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use hoplog_events::catalogue::{CLICKS_GRANTED, Event};
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::link::LinkKey;
+use hoplog_events::link::{LinkEvent, LinkKey};
 use hoplog_events::log::{ReadError, ReadLimit, Subscription};
 use hoplog_events::position::{Sequence, Topic};
 
@@ -160,10 +161,23 @@ impl LinkResolver {
 
     fn invalidate(&self, event: &RecordedEvent) {
         let Ok(key) = event.stream.key().parse::<LinkKey>() else { return };
+        if leaves_clicks(event) {
+            return;
+        }
         // Whoever follows is who notices that the log was put back.
         self.source.recent().note(&key, event.version, event.position.sequence);
         self.cache.invalidate(&key, event.position.sequence.0);
     }
+}
+
+/// Whether visitors were given clicks of a budget that has more: that changes nothing of where the link leads, and
+/// comes with every click. To drop the link each time would be to read all its events each time.
+fn leaves_clicks(event: &RecordedEvent) -> bool {
+    if &*event.event_type != CLICKS_GRANTED {
+        return false;
+    }
+    let granted = event.decode().ok().flatten().map(|envelope| envelope.event);
+    matches!(granted, Some(Event::Link(LinkEvent::ClicksGranted(granted))) if granted.left > 0)
 }
 
 #[cfg(test)]

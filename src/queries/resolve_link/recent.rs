@@ -36,6 +36,14 @@ const CHANGED_MAX: usize = 65_536;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Era(u64);
 
+impl Era {
+    /// Another number for each.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The changes of links that others may not have seen.
 #[derive(Debug)]
 pub(super) struct RecentChanges {

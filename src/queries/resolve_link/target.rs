@@ -9,7 +9,7 @@ use hoplog_events::position::Version;
 use hoplog_projections::link_directory::LinkRow;
 use quick_cache::Equivalent;
 
-use crate::domain::link::Link;
+use crate::domain::link::{Link, answered_redirect};
 
 /// What a redirect needs to know of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,28 @@ impl Target {
     #[must_use]
     pub fn password(&self) -> Option<&PasswordHash> {
         self.extras.as_ref()?.password.as_ref()
+    }
+
+    /// Whether it is good for so many clicks only.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.max_clicks.is_some())
+    }
+
+    /// The status that redirects are answered with.
+    #[must_use]
+    pub fn answered_redirect(&self) -> RedirectStatus {
+        match &self.extras {
+            Some(extras) => answered_redirect(self.redirect, extras),
+            None => self.redirect,
+        }
+    }
+
+    /// Whether its destination is not for everybody: who asks has to do something for it, or is one of few.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        let guards = |extras: &Extras| extras.password.is_some() || extras.max_clicks.is_some();
+        self.extras.as_deref().is_some_and(guards)
     }
 }
 

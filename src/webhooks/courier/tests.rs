@@ -11,6 +11,7 @@ use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::link::{LinkKey, LinkTitled};
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use hoplog_events::log::{Append, EventLog, ExpectedVersion};
+use hoplog_events::position::Sequence;
 use hoplog_events::selector::TypeSelector;
 use hoplog_events::webhook::{DisabledReason, WebhookSettings};
 use hoplog_projections::deliveries::{Attempt, Deliveries, Outcome};
@@ -24,7 +25,7 @@ use super::*;
 use crate::accounts::KeyRing;
 use crate::clock::Clock;
 use crate::domain::link::Requester;
-use crate::domain::webhook::{CreateWebhook, Webhook, WebhookCommand, WebhookRequest};
+use crate::domain::webhook::{CreateWebhook, EditWebhook, Webhook, WebhookCommand, WebhookRequest};
 use crate::execute::Origin;
 use crate::webhooks::targets::Targets;
 use crate::webhooks::{manage, secret};
@@ -98,16 +99,17 @@ impl World {
         };
         let start = manage::heads(self.log.as_ref()).await.unwrap();
         let create = CreateWebhook { id, owner: None, settings, secret: secret::generate(), start };
-        let request = WebhookRequest {
-            requester: Requester::Admin,
-            now: self.clock.now(),
-            plain_is_allowed: true,
-            command: WebhookCommand::Create(Box::new(create)),
-        };
-        let made = manage::execute(&self.log, id, &request, &Origin::once("test", None)).await;
-        let sequence = made.unwrap().position.sequence;
+        let sequence = self.execute(id, WebhookCommand::Create(Box::new(create))).await;
         self.webhooks.keys.catch_up(&self.log, sequence).await.unwrap();
         id
+    }
+
+    /// As another node does: this one is not told.
+    async fn execute(&self, id: WebhookId, command: WebhookCommand) -> Sequence {
+        let (requester, now) = (Requester::Admin, self.clock.now());
+        let request = WebhookRequest { requester, now, plain_is_allowed: true, command };
+        let done = manage::execute(&self.log, id, &request, &Origin::once("test", None)).await;
+        done.unwrap().position.sequence
     }
 
     /// Something happens to a link.
@@ -203,5 +205,33 @@ async fn a_webhook_whose_receiver_takes_nothing_for_days_is_disabled() {
         .await;
     world.event().await;
     assert_eq!(receiver.asked.load(Ordering::SeqCst), 11, "nothing more is sent");
+    world.shutdown.cancel();
+}
+
+/// An event is told as the webhook is when it happens, however late its node hears of what was changed before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_webhook_was_changed_to_elsewhere_counts_for_what_happens_then() {
+    let world = World::new().await;
+    let (receiver, url) = Receiver::start(204).await;
+    let (other, other_url) = Receiver::start(204).await;
+    let id = world.subscribe(&url).await;
+    let edit = |url: Option<&str>, link: Option<Option<&str>>| {
+        let start = world.webhooks.opened;
+        let url = url.map(|url| url.parse().unwrap());
+        let link = link.map(|link| link.map(|link| link.parse().unwrap()));
+        let (types, tag, description) = (None, None, None);
+        WebhookCommand::Edit(Box::new(EditWebhook { start, url, types, link, tag, description }))
+    };
+    let sequence = world.execute(id, edit(None, Some(Some("default/b")))).await;
+    world.webhooks.keys.catch_up(&world.log, sequence).await.unwrap();
+    world.execute(id, edit(Some(&other_url), Some(None))).await;
+    world.event().await;
+    assert_eq!(world.attempts(id, 1).await[0].outcome, Outcome::Delivered);
+    assert_eq!(other.asked.load(Ordering::SeqCst), 1);
+    world.execute(id, WebhookCommand::Disable(DisabledReason::Operator)).await;
+    world.event().await;
+    world.state(id, |webhook| webhook.state != WebhookState::Active).await;
+    assert_eq!(receiver.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(other.asked.load(Ordering::SeqCst), 1);
     world.shutdown.cancel();
 }

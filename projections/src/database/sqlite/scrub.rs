@@ -147,6 +147,8 @@ impl SqliteDatabase {
             return Ok(None);
         }
         let mut connection = self.writer_for_once().await?;
+        // The mover would have it refused at once.
+        let _turn = self.moving.lock().await;
         let patience = format!("pragma busy_timeout = {}", READERS_PATIENCE.as_millis());
         connection.execute(sqlx::AssertSqlSafe(patience)).await?;
         let emptied = connection.fetch_one("pragma wal_checkpoint(truncate)").await?;

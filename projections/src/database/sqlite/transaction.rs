@@ -9,7 +9,7 @@ use super::super::rows::{CellRef, ROWS_PER_APPEND, ROWS_PER_STATEMENT};
 use super::super::{DatabaseError, Row, Rows, Value, text_index};
 use super::{
     BULK_CACHE_KIB, BULK_WAL_PAGES, SqliteDatabase, WAL_PAGES, WRITER_CACHE_KIB, batch, query,
-    render,
+    render, settings,
 };
 
 impl SqliteDatabase {
@@ -52,8 +52,8 @@ struct Settings {
 impl Kind {
     /// What differs from the usual; `None`: nothing.
     fn settings(self) -> Option<Settings> {
-        let bulk = |pages: u32, kib: u32| {
-            format!("pragma wal_autocheckpoint = {pages}; pragma cache_size = -{kib}")
+        let set = |pages: u32, kib: u32| -> String {
+            settings(pages, kib).map(|(name, value)| format!("pragma {name} = {value};")).concat()
         };
         match self {
             Self::Usual => None,
@@ -62,8 +62,8 @@ impl Kind {
                 after: "pragma synchronous = normal".to_owned(),
             }),
             Self::Bulk => Some(Settings {
-                during: bulk(BULK_WAL_PAGES, BULK_CACHE_KIB),
-                after: bulk(WAL_PAGES, WRITER_CACHE_KIB),
+                during: set(BULK_WAL_PAGES, BULK_CACHE_KIB),
+                after: set(WAL_PAGES, WRITER_CACHE_KIB),
             }),
         }
     }

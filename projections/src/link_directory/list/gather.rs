@@ -6,7 +6,7 @@ use hoplog_events::link::{Destination, ExternalId, OwnerId, Tag};
 use super::LinkFilter;
 use super::order::{Order, Place};
 use super::statement::{Statement, pattern};
-use crate::database::{DatabaseError, PIECE_CHARS, Rarity, Row, Value};
+use crate::database::{DatabaseError, Rarity, Row, Value};
 use crate::link_directory::queries::{LinkDirectory, SAME_URL};
 
 /// How many links are looked at.
@@ -140,20 +140,19 @@ impl LinkDirectory {
         Ok(self.tables.fetch(&sql, &values, read).await?.pop())
     }
 
-    /// The links that may have a text; `None`: it is too short to be looked for.
+    /// The links that may have a text; `None`: no index gives them, as it is too short, or has nothing that is
+    /// looked for, or the database has no such index.
     pub(super) async fn with_text(&self, text: &str) -> Result<Option<Source>, DatabaseError> {
-        if text.chars().count() < PIECE_CHARS {
-            return Ok(None);
-        }
         let database = &self.tables.database;
         let index = database.text_index("{link_directory.links}", "number", &TEXTS);
-        let mut rarities = Vec::new();
-        if let Some((sql, values)) = index.probe(text) {
-            let read = |row: &Row| {
-                let piece = row.text(0)?.to_owned();
-                Ok(Rarity { piece, rows: row.int(1)?, reaches: row.optional_int(2)? })
-            };
-            rarities = self.tables.fetch(&sql, &values, read).await?;
+        let Some((sql, values)) = index.probe(text) else { return Ok(None) };
+        let read = |row: &Row| {
+            let piece = row.text(0)?.to_owned();
+            Ok(Rarity { piece, rows: row.int(1)?, reaches: row.optional_int(2)? })
+        };
+        let rarities = self.tables.fetch(&sql, &values, read).await?;
+        if rarities.is_empty() {
+            return Ok(None);
         }
         let (sql, value) = index.find(&pattern(text), rarities);
         Ok(Some(Source::new(&sql, value)))

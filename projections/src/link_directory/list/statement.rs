@@ -112,6 +112,11 @@ impl Statement {
         if order.sort == LinkSort::MostClicked {
             return by_clicks(filter, order, after);
         }
+        vec![Self::walk(filter, order, after)]
+    }
+
+    /// The same in one part: in any order but that by clicks.
+    pub(super) fn walk(filter: &LinkFilter, order: &Order, after: Option<&Place>) -> Self {
         let (mut statement, rest) = Self::driven(filter, order, after);
         let is_of_tag = statement.by.1 == "g.link";
         if is_of_tag {
@@ -120,7 +125,7 @@ impl Statement {
         }
         statement.from.extend([" ", TOTALS]);
         statement.filter(&rest);
-        vec![statement]
+        statement
     }
 
     /// What an index gives in its order, and what is left of the filter then.
@@ -140,6 +145,29 @@ impl Statement {
         }
         statement.after(order, after);
         (statement, rest)
+    }
+
+    /// Among so many of the most clicked links.
+    pub(super) fn near_by_clicks(
+        filter: &LinkFilter,
+        order: &Order,
+        after: Option<&Place>,
+        rows: i64,
+    ) -> Self {
+        let mut statement = Self::new(String::new(), (CLICKS, "t.link"), order);
+        statement.conditions.push(format!("{CLICKS} > 0"));
+        if let Some(Place { value, link }) = after {
+            statement.values.extend([value.clone(), link.as_str().into()]);
+            statement.conditions.push(format!("{CLICKS} <= $1 and ({CLICKS} < $1 or t.link < $2)"));
+        }
+        statement.from = format!(
+            "(select t.link, t.humans, t.bots from {{click_statistics.totals}} t where {} \
+             order by {CLICKS} desc, t.link desc limit {rows}) t cross join {LINKS}",
+            statement.conditions.join(" and ")
+        );
+        statement.conditions = vec!["l.link = t.link".to_owned()];
+        statement.filter(filter);
+        statement
     }
 
     /// Asks for the place that so many rows of the index lead to.

@@ -45,7 +45,8 @@ impl Place {
         self.topic
     }
 
-    /// Looks at what comes next, and keeps what the webhook is to be told.
+    /// Looks at what comes next, and keeps what the webhook is to be told. Nothing, if it has been changed: then
+    /// it may be told of something else.
     pub(super) async fn read_on(
         &mut self,
         webhooks: &Webhooks,
@@ -59,11 +60,15 @@ impl Place {
             }
             Err(error) => return self.leap(webhooks, webhook, &error).await,
         };
-        let Some(last) = page.last().map(Seen::from) else { return Ok(Read::default()) };
+        let Some(last) = page.events.last().map(Seen::from) else { return Ok(Read::default()) };
+        webhooks.know_accounts(page.accounts).await?;
+        if webhooks.keys.webhook(webhook.id).as_deref() != Some(webhook) {
+            return Ok(Read { more: true, has_kept: false });
+        }
         let now = webhooks.clock.now();
-        let messages = webhooks.selection.messages(webhook, &page, now).await?;
+        let messages = webhooks.selection.messages(webhook, &page.events, now).await?;
         // Wanted or not: what the webhook still has of what is erased is erased with it.
-        let erased = Erased::of(&page);
+        let erased = Erased::of(&page.events);
         let rewritten = webhooks.rewritten(webhook.id, &erased, &messages).await?;
         let is_news = !messages.is_empty() || !rewritten.is_empty();
         if is_news || self.kept_at.elapsed() >= KEEP_EVERY {
