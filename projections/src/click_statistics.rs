@@ -8,6 +8,7 @@
 mod accumulate;
 mod cells;
 mod earlier;
+mod ending;
 mod fold;
 mod intervals;
 mod quarter;
@@ -15,6 +16,7 @@ mod queries;
 mod range;
 mod spans;
 mod statements;
+mod summed;
 mod sums;
 mod totals;
 mod write;
@@ -42,11 +44,9 @@ fn all_links(partition: u32) -> Cow<'static, str> {
     if partition == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("/{partition}")) }
 }
 
-/// A condition for the rows of all links together, of however many partitions there are: `$1` is
-/// the name of those of the first. Looking for 63 names that nobody has costs an index a moment.
-fn of_all_links() -> String {
-    let others = (1..Partitions::MAX).map(|partition| format!(", '{}'", all_links(partition)));
-    format!("link in ($1{})", others.collect::<String>())
+/// What the rows of all links together may be called, of however many partitions there are.
+fn names_of_all() -> impl Iterator<Item = Cow<'static, str>> {
+    (0..Partitions::MAX).map(all_links)
 }
 
 /// The length of a bucket in microseconds: 15 minutes.

@@ -64,6 +64,7 @@ macro_rules! read_model_contract {
             a_range_holds_for_every_number_alike,
             sums_and_single_clicks_give_the_same_numbers,
             sums_of_every_range_are_what_its_clicks_add_up_to,
+            what_comes_late_is_in_the_sums_of_spans_that_are_over,
             a_question_about_a_year_reads_few_rows,
             few_clicks_and_many_have_the_same_numbers,
             statistics_of_the_version_before_are_read,

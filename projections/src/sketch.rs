@@ -106,21 +106,6 @@ impl Sketch {
         Self::of_entries(places.into_iter().map(|place| place.0).collect())
     }
 
-    /// Everybody of some sketches.
-    pub(crate) fn union_of(sketches: &[&Self]) -> Self {
-        let mut entries = Vec::new();
-        for sketch in sketches {
-            if let Registers::Sparse(theirs) = &sketch.0 {
-                entries.extend_from_slice(theirs);
-            }
-        }
-        let mut all = Self::of_entries(entries);
-        for sketch in sketches.iter().filter(|sketch| matches!(sketch.0, Registers::Dense(_))) {
-            all.merge(sketch);
-        }
-        all
-    }
-
     fn of_entries(mut entries: Vec<u32>) -> Self {
         // The highest rank of each register comes last, and stays.
         entries.sort_unstable();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::accumulate::Accumulator;
 use super::queries::{ClickStatistics, IS_QUARTER, StatisticsQuery, add_row, parameters};
+use super::summed::Subject;
 use crate::database::{DatabaseError, Row, bad_row};
 use crate::dimension::Dimension;
 use crate::sketch::Sketch;
@@ -21,11 +22,12 @@ impl ClickStatistics {
         &self,
         query: &StatisticsQuery,
         (set, version): (TableSet, i64),
-        (scope, subject): (&str, &str),
+        subject: &Subject,
     ) -> Result<Accumulator, DatabaseError> {
+        let Subject { with, condition: scope, parameter, .. } = subject;
         let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
         let mut sql = format!(
-            "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
+            "{with}select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
              where {scope} and {range}"
         );
         if version >= QUARTERS_SINCE {
@@ -38,7 +40,7 @@ impl ClickStatistics {
             );
         }
         let range = [query.first_bucket(), query.end_bucket()];
-        let values = parameters(subject.to_owned(), range, query.bots);
+        let values = parameters(parameter.clone(), range, query.bots);
         let mut sum = Accumulator::default();
         self.tables.for_each(&set.render(&sql), &values, |row| add_bucket(&mut sum, row)).await?;
         Ok(sum)

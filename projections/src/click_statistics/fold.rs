@@ -68,6 +68,7 @@ impl Projection for ClickStatisticsProjection {
             Table { name: "totals", key: &["link"] },
             Table { name: "quarters", key: &["link", "bucket", "bot"] },
             Table { name: "sums", key: &["link", "bucket", "dimension", "value", "bot"] },
+            Table { name: "unsummed", key: &["of_all", "bucket", "link"] },
         ]
     }
 

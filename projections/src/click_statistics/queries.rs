@@ -17,7 +17,8 @@ use super::intervals::Interval;
 use super::quarter::Quarter;
 use super::range::Plan;
 use super::spans::Span;
-use super::{BUCKET_MICROS, NAME, all_links, of_all_links};
+use super::summed::Subject;
+use super::{BUCKET_MICROS, NAME};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
@@ -155,7 +156,12 @@ pub struct ClickStatistics {
 /// Stands for a dimension where a row is of the quarters.
 pub(super) const IS_QUARTER: i64 = -1;
 
-const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
+/// Stands for a dimension where a row tells up to where clicks are summed up.
+const IS_LAST_HOUR: i64 = -2;
+
+/// The links of an owner are looked up once for all parts of a statement.
+pub(super) const OWNED: &str =
+    "with owned as materialized (select link from {link_directory.links} where owner = $1) ";
 
 impl ClickStatistics {
     /// As many long answers may be under way at once as there are permits.
@@ -186,13 +192,8 @@ impl ClickStatistics {
 
     /// From the sums.
     async fn sum(&self, query: &StatisticsQuery) -> Result<Accumulator, QueryError> {
-        let (scope, subject) = match &query.scope {
-            Scope::Link(link) => ("link = $1".to_owned(), link.to_string()),
-            Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
-            Scope::All => (of_all_links(), all_links(0).into_owned()),
-        };
-        let scope = (&*scope, &*subject);
-        let sum = self.sum_spans(query, scope).await;
+        let subject = Subject::of(&query.scope);
+        let sum = self.sum_spans(query, &subject).await;
         if !matches!(sum, Err(QueryError::Database(DatabaseError::Broken(_)))) {
             return sum;
         }
@@ -200,33 +201,67 @@ impl ClickStatistics {
         // it was looked, they answer.
         match self.tables.answering_set(NAME).await? {
             (set, Some(version)) if version < SUMS_SINCE => {
-                Ok(self.sum_earlier(query, (set, version), scope).await?)
+                Ok(self.sum_earlier(query, (set, version), &subject).await?)
             }
-            _ => self.sum_spans(query, scope).await,
+            _ => self.sum_spans(query, &subject).await,
         }
     }
 
     async fn sum_spans(
         &self,
         query: &StatisticsQuery,
-        (scope, subject): (&str, &str),
+        subject: &Subject,
     ) -> Result<Accumulator, QueryError> {
-        let Some(plan) = self.plan(query, (scope, subject)).await? else {
+        let Some(plan) = self.plan(query, subject).await? else {
             return Ok(Accumulator::default());
         };
-        let (sql, values) = statement(&plan, query.bots, (scope, subject));
         let mut sum = plan.accumulator();
-        self.tables.for_each(&sql, &values, |row| add_row(&mut sum, row)).await?;
+        let mut is_so = true;
+        for subject in self.summed(subject).await? {
+            is_so &= self.add_spans(&mut sum, &plan, query.bots, &subject).await?;
+        }
+        if !is_so {
+            // A replica answered that is behind the one that was asked before. The quarters are always there.
+            sum = plan.accumulator();
+            self.add_spans(&mut sum, &plan, query.bots, subject).await?;
+        }
         Ok(sum)
+    }
+
+    /// Adds rows up; whether they were summed up to where they should be.
+    async fn add_spans(
+        &self,
+        sum: &mut Accumulator,
+        plan: &Plan,
+        bots: BotFilter,
+        subject: &Subject,
+    ) -> Result<bool, DatabaseError> {
+        let (sql, values) = statement(plan, bots, subject);
+        let mut is_so = true;
+        let read = |row: &Row| {
+            if row.int(1)? == IS_LAST_HOUR {
+                is_so = subject.is_so(row.optional_int(0)?)?;
+                return Ok(());
+            }
+            add_row(sum, row)
+        };
+        self.tables.for_each(&sql, &values, read).await?;
+        Ok(is_so)
     }
 
     /// How many rows the answer about a link is read from.
     #[cfg(test)]
     pub(crate) async fn rows_of_link(&self, link: &LinkKey, query: &StatisticsQuery) -> usize {
-        let scope = ("link = $1", &*link.to_string());
-        let Some(plan) = self.plan(query, scope).await.unwrap_or_default() else { return 0 };
-        let (sql, values) = statement(&plan, query.bots, scope);
-        self.tables.fetch(&sql, &values, |_| Ok(())).await.map_or(usize::MAX, |rows| rows.len())
+        let subject = Subject::of(&Scope::Link(link.clone()));
+        let Some(plan) = self.plan(query, &subject).await.unwrap_or_default() else { return 0 };
+        let mut rows = 0;
+        for subject in self.summed(&subject).await.unwrap_or_default() {
+            let (sql, values) = statement(&plan, query.bots, &subject);
+            let read = |row: &Row| Ok(usize::from(row.int(1)? != IS_LAST_HOUR));
+            let found = self.tables.fetch(&sql, &values, read).await;
+            rows += found.map_or(usize::MAX, |rows| rows.iter().sum());
+        }
+        rows
     }
 
     /// The same from the clicks themselves, one by one.
@@ -236,7 +271,10 @@ impl ClickStatistics {
     ) -> Result<Accumulator, DatabaseError> {
         let (scope, subject) = match &query.scope {
             Scope::Link(link) => ("link = $1", link.to_string()),
-            Scope::Owner(owner) => (OWNED, owner.to_string()),
+            Scope::Owner(owner) => (
+                "link in (select link from {link_directory.links} where owner = $1)",
+                owner.to_string(),
+            ),
             Scope::All => ("link >= $1", String::new()),
         };
         let mut sql = format!(
@@ -264,22 +302,26 @@ impl ClickStatistics {
 
 /// The statement that reads what an answer is made of, and its parameters. It is one: clicks that are moved from
 /// one table to the other are in one of them.
-fn statement(plan: &Plan, bots: BotFilter, (scope, subject): (&str, &str)) -> (String, Vec<Value>) {
+fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Value>) {
+    let Subject { with, condition, parameter, over, .. } = subject;
     let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
-    let mut values = parameters(subject.to_owned(), range, bots);
+    let mut values = parameters(parameter.clone(), range, bots);
     let mut sql = format!(
-        "select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
-         where {scope} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
+        "{with}select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+         where {condition} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
     );
+    if over.is_some() {
+        // Writing to a string can't fail.
+        let _ = write!(sql, " union all {}", subject.last_hour(IS_LAST_HOUR));
+    }
     // A part for each run: of a join with all of them PostgreSQL can't tell how few rows it gives.
-    for run in &plan.runs {
+    for run in plan.runs(*over) {
         values.extend(run.map(Value::from));
         let (first, past) = (values.len() - 1, values.len());
-        // Writing to a string can't fail.
         let _ = write!(
             sql,
             " union all select bucket, dimension, value, clicks, visitors \
-             from {{click_statistics.sums}} where {scope} \
+             from {{click_statistics.sums}} where {condition} \
              and bucket >= ${first} and bucket < ${past} and bot between $4 and $5"
         );
     }

@@ -5,22 +5,24 @@ use std::ops::Range;
 use super::accumulate::Accumulator;
 use super::intervals::starts_of_any;
 use super::queries::{ClickStatistics, StatisticsQuery};
-use super::spans::{OF_TOTALS, OF_VALUES, Run, Span, cover};
+use super::spans::{OF_TOTALS, OF_VALUES, Run, Span, cover, cover_until};
+use super::summed::Subject;
 use super::{BUCKET_MICROS, instant};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Value};
 use crate::dimension::Dimension;
 
-/// The most runs that are read for a series. Days that begin at a full hour of UTC are few runs, others two each.
+/// The most runs that are read for a series.
 const RUNS_MAX: usize = 50;
 
-/// Which rows an answer is made of.
+/// The same without the longer spans: where days do not begin with those of UTC, few runs are all that there is of hours.
+const HOURS: &[Span] = &[Span::Hour, Span::Quarter];
+
+/// Which quarters are counted, and how.
 pub(super) struct Plan {
-    /// The quarters that are asked for and may have clicks.
+    /// Those that are asked for and may have clicks.
     pub(super) quarters: Range<i64>,
-    /// Those of the table of sums: from, and before.
-    pub(super) runs: Vec<[i64; 2]>,
     /// Where the points of the series begin: the first quarter of each.
     starts: Vec<i64>,
 }
@@ -28,38 +30,51 @@ pub(super) struct Plan {
 impl Plan {
     /// Of these quarters.
     fn of(quarters: Range<i64>, query: &StatisticsQuery) -> Result<Self, QueryError> {
-        let mut plan = Self { quarters: quarters.clone(), runs: Vec::new(), starts: Vec::new() };
         let Some((from, to)) = instant(quarters.start).zip(instant(quarters.end)) else {
-            return Ok(plan);
+            return Ok(Self { quarters, starts: Vec::new() });
         };
         let (_, starts) = starts_of_any(from, to, query.tz, query.interval)?;
         // A quarter is in the point that has begun when it begins.
         let first = |micros: i64| -(-micros).div_euclid(BUCKET_MICROS);
-        plan.starts = starts.iter().map(|start| first(start.timestamp_micros())).collect();
-        let mut totals = Vec::new();
-        for (place, start) in plan.starts.iter().enumerate() {
-            let end = plan.starts.get(place + 1).map_or(quarters.end, |end| *end);
-            let point = (*start).max(quarters.start)..end.min(quarters.end);
-            cover(point, OF_TOTALS, &mut totals);
+        let starts = starts.iter().map(|start| first(start.timestamp_micros())).collect();
+        Ok(Self { quarters, starts })
+    }
+
+    /// What is read of the table of sums, where those before `over` are summed up: from, and before.
+    pub(super) fn runs(&self, over: Option<i64>) -> Vec<[i64; 2]> {
+        let over = over.unwrap_or(i64::MIN);
+        let mut totals = self.series(OF_TOTALS, over);
+        if totals.len() > RUNS_MAX {
+            totals = self.series(HOURS, over);
         }
         if totals.len() > RUNS_MAX {
             totals.clear();
-            cover(quarters.clone(), &[Span::Quarter], &mut totals);
+            cover(self.quarters.clone(), &[Span::Quarter], &mut totals);
         }
         let mut values = Vec::new();
-        cover(quarters, OF_VALUES, &mut values);
+        cover_until(over, &self.quarters, OF_VALUES, &mut values);
+        let totals = totals.iter().map(|run| run.buckets(Dimension::Total));
         // All other dimensions have the same numbers.
-        let buckets = |runs: Vec<Run>, dimension| {
-            runs.into_iter().map(move |run| run.buckets(dimension)).collect::<Vec<_>>()
-        };
-        plan.runs = buckets(totals, Dimension::Total);
-        plan.runs.extend(buckets(values, Dimension::Class));
-        Ok(plan)
+        totals.chain(values.iter().map(|run| run.buckets(Dimension::Class))).collect()
+    }
+
+    /// The runs of the points, each by itself. The first one begins with the range.
+    fn series(&self, spans: &[Span], over: i64) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let Range { start, end } = self.quarters;
+        let inner =
+            self.starts.iter().copied().skip(1).filter(|first| (start..end).contains(first));
+        let mut from = start;
+        for to in inner.chain([end]) {
+            cover_until(over, &(from..to), spans, &mut runs);
+            from = to;
+        }
+        runs
     }
 
     /// What takes the rows.
-    pub(super) fn accumulator(self) -> Accumulator {
-        Accumulator::within(self.quarters, self.starts)
+    pub(super) fn accumulator(&self) -> Accumulator {
+        Accumulator::within(self.quarters.clone(), self.starts.clone())
     }
 }
 
@@ -68,13 +83,13 @@ impl ClickStatistics {
     pub(super) async fn plan(
         &self,
         query: &StatisticsQuery,
-        scope: (&str, &str),
+        subject: &Subject,
     ) -> Result<Option<Plan>, QueryError> {
         let (first, end) = (query.first_bucket(), query.end_bucket());
         let quarters = if let Some((first, end)) = first.zip(end) {
             first..end
         } else {
-            let ever = self.ever(query.bots, scope).await?;
+            let ever = self.ever(query.bots, subject).await?;
             first.unwrap_or(ever.start)..end.unwrap_or(ever.end)
         };
         if quarters.is_empty() { Ok(None) } else { Plan::of(quarters, query).map(Some) }
@@ -84,13 +99,13 @@ impl ClickStatistics {
     async fn ever(
         &self,
         bots: BotFilter,
-        (condition, subject): (&str, &str),
+        Subject { with, condition, parameter, .. }: &Subject,
     ) -> Result<Range<i64>, DatabaseError> {
         let sql = format!(
-            "select min(first_human), max(last_human), min(first_bot), max(last_bot) \
+            "{with}select min(first_human), max(last_human), min(first_bot), max(last_bot) \
              from {{click_statistics.totals}} where {condition}"
         );
-        let subject: Value = subject.into();
+        let parameter: Value = parameter.as_str().into();
         let read = |row: &crate::database::Row| {
             let (mut start, mut end) = (i64::MAX, i64::MIN);
             for (bot, first) in [(0, 0), (1, 2)] {
@@ -103,7 +118,7 @@ impl ClickStatistics {
             }
             Ok(start..end)
         };
-        let found = self.tables.fetch(&sql, &[subject], read).await?;
+        let found = self.tables.fetch(&sql, &[parameter], read).await?;
         Ok(found.into_iter().next().unwrap_or(0..0))
     }
 }

@@ -9,6 +9,8 @@
 //! ```
 //!
 //! Days and months are those of UTC. All clicks together stand apart, so that a series reads nothing else.
+//!
+//! A span is summed up once, when it is over: see [`STEPS`].
 
 use std::ops::Range;
 
@@ -18,7 +20,7 @@ use crate::database::{DatabaseError, bad_row};
 use crate::dimension::Dimension;
 
 /// A length of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Span {
     /// A quarter of an hour: what the others are sums of.
     Quarter,
@@ -50,6 +52,35 @@ pub(super) const OF_TOTALS: &[Span] = &[Span::Month, Span::Day, Span::Hour, Span
 /// What breakdowns are made of, the longest first.
 pub(super) const OF_VALUES: &[Span] = &[Span::Month, Span::Day, Span::SixHours, Span::Quarter];
 
+/// What is summed up when a span is over: from which rows to which.
+pub(super) struct Step {
+    /// The span that is over, and what its rows of values are of.
+    pub(super) span: Span,
+    /// What those are made of.
+    pub(super) values_of: Span,
+    /// What the rows of totals are of.
+    pub(super) totals: Span,
+    /// What those are made of.
+    pub(super) totals_of: Span,
+}
+
+/// One after the other: each is made of the one before.
+pub(super) const STEPS: [Step; 3] = [
+    Step {
+        span: Span::SixHours,
+        values_of: Span::Quarter,
+        totals: Span::Hour,
+        totals_of: Span::Quarter,
+    },
+    Step { span: Span::Day, values_of: Span::SixHours, totals: Span::Day, totals_of: Span::Hour },
+    Step { span: Span::Month, values_of: Span::Day, totals: Span::Month, totals_of: Span::Day },
+];
+
+/// Which quarters are over when there are clicks of one: those before the six hours that it is in.
+pub(super) fn over_at(newest: i64) -> i64 {
+    Span::SixHours.first_quarter(Span::SixHours.number_of(newest))
+}
+
 /// Quarters of an hour of a day.
 const DAY: i64 = 96;
 
@@ -80,7 +111,23 @@ impl Span {
     pub(super) fn bucket(self, dimension: Dimension, number: i64) -> i64 {
         let is_total = dimension == Dimension::Total;
         let kind = KINDS.iter().position(|kind| *kind == (self, is_total));
+        debug_assert!(kind.is_some(), "{self:?} of {dimension:?}");
         kind.map_or(0, |kind| kind.cast_signed() as i64) * KIND + number
+    }
+
+    /// Whether the span that a quarter is in is over, when the quarters before `over` are.
+    pub(super) fn is_over(self, quarter: i64, over: Option<i64>) -> bool {
+        over.is_some_and(|over| self.number_of(quarter) < self.number_of(over))
+    }
+
+    /// Where all spans of the length stand in the table, in the rows of a dimension: from, and before.
+    pub(super) fn all(self, dimension: Dimension) -> [i64; 2] {
+        [self.bucket(dimension, -KIND / 2), self.bucket(dimension, KIND / 2)]
+    }
+
+    /// The same of those that are over when the quarters before this one are.
+    pub(super) fn all_before(self, dimension: Dimension, quarter: i64) -> [i64; 2] {
+        [self.all(dimension)[0], self.bucket(dimension, self.number_of(quarter))]
     }
 
     /// The first quarter of the span that stands in the table so.
@@ -139,6 +186,13 @@ pub(super) fn cover(quarters: Range<i64>, spans: &[Span], runs: &mut Vec<Run>) {
         _ => runs.push(Run { span: *span, numbers: first..past }),
     }
     cover(span.first_quarter(past)..quarters.end, shorter, runs);
+}
+
+/// The same where the quarters before `over` are summed up, and those from it on are not.
+pub(super) fn cover_until(over: i64, quarters: &Range<i64>, spans: &[Span], runs: &mut Vec<Run>) {
+    let middle = over.clamp(quarters.start, quarters.end);
+    cover(quarters.start..middle, spans, runs);
+    cover(middle..quarters.end, &[Span::Quarter], runs);
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cells::{Cell, Ever, Group};
+use super::ending::Unsummed;
+use super::spans::Step;
 use crate::database::{Column, Rows};
+use crate::dimension::Dimension;
 
 pub(super) const TOTAL: &[Column] = &[
     Column::Text("link"),
@@ -41,6 +44,16 @@ pub(super) const CELL: &[Column] = &[
 
 pub(super) const NEW_CELL: &[Column] = CELL.split_at(1).1;
 
+/// A span that is not summed up yet, of a link; and whose partition it is in.
+const UNSUMMED: &[Column] = &[Column::Text("of_all"), Column::Int("bucket"), Column::Text("link")];
+
+/// Those of a partition that are over.
+const OVER: &[Column] = &[Column::Text("of_all"), Column::Int("first"), Column::Int("past")];
+
+/// The rows that a span is summed up from.
+pub(super) const PARTS: &[Column] =
+    &[Column::Int("row"), Column::Text("link"), Column::Int("first"), Column::Int("past")];
+
 /// What counts all links of a partition together.
 pub(super) const NAME_OF_ALL: &[Column] = &[Column::Text("link")];
 
@@ -64,8 +77,24 @@ pub(super) const READ_QUARTERS: &str = "select batch.row, q.clicks from {rows} \
 pub(super) const READ_SUMMED: &str = "select batch.row from {rows} \
     cross join {click_statistics.sums} b where b.link = batch.link and b.bucket = batch.bucket \
     and b.dimension = 0 and b.value = '' and b.bot = batch.bot";
-pub(super) const DROP_QUARTERS: &str = "delete from {click_statistics.quarters} where (link, bucket, bot) in \
-    (select link, bucket, bot from {rows})";
+/// By a join: of rows that only stand in a list, SQLite compares the first column by the index.
+pub(super) const DROP_QUARTERS: &str = "delete from {click_statistics.quarters} \
+    where (link, bucket, bot) in (select q.link, q.bucket, q.bot from {rows} \
+    cross join {click_statistics.quarters} q where q.link = batch.link \
+    and q.bucket = batch.bucket and q.bot = batch.bot)";
+pub(super) const ADD_UNSUMMED: &str = "insert into {click_statistics.unsummed} \
+    (of_all, bucket, link) select of_all, bucket, link from {rows} where true \
+    on conflict (of_all, bucket, link) do nothing";
+pub(super) const READ_UNSUMMED: &str = "select u.of_all, u.bucket, u.link from {rows} \
+    cross join {click_statistics.unsummed} u where u.of_all = batch.of_all \
+    and u.bucket >= batch.first and u.bucket < batch.past";
+pub(super) const DROP_UNSUMMED: &str = "delete from {click_statistics.unsummed} \
+    where (of_all, bucket, link) in (select u.of_all, u.bucket, u.link from {rows} \
+    cross join {click_statistics.unsummed} u where u.of_all = batch.of_all \
+    and u.bucket >= batch.first and u.bucket < batch.past)";
+pub(super) const READ_PARTS: &str = "select batch.row, s.bucket, s.dimension, s.value, s.bot, \
+    s.clicks, s.visitors from {rows} cross join {click_statistics.sums} s \
+    where s.link = batch.link and s.bucket >= batch.first and s.bucket < batch.past";
 pub(super) const PUT_QUARTERS: &str = "insert into {click_statistics.quarters} (link, bucket, bot, clicks) \
     select link, bucket, bot, clicks from {rows} where true \
     on conflict (link, bucket, bot) do update set clicks = excluded.clicks";
@@ -143,6 +172,27 @@ pub(super) fn total_rows(totals: &BTreeMap<Arc<str>, [Ever; 2]>) -> Rows {
         rows.push(|row| {
             row.text(link).count(humans.clicks).count(bots.clicks);
             row.int(humans.first).int(humans.last).int(bots.first).int(bots.last);
+        });
+    }
+    rows
+}
+
+pub(super) fn unsummed_rows<'a>(all: impl Iterator<Item = &'a Unsummed>) -> Rows {
+    let mut rows = Rows::new(UNSUMMED);
+    for Unsummed { of_all, bucket, link } in all {
+        rows.push(|row| {
+            row.text(of_all).int(*bucket).text(link);
+        });
+    }
+    rows
+}
+
+pub(super) fn over_rows(step: &Step, over: &BTreeMap<Arc<str>, i64>) -> Rows {
+    let mut rows = Rows::new(OVER);
+    for (of_all, over) in over {
+        let [first, past] = step.span.all_before(Dimension::Class, *over);
+        rows.push(|row| {
+            row.text(of_all).int(first).int(past);
         });
     }
     rows

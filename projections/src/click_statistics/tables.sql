@@ -26,3 +26,10 @@ create table {click_statistics.quarters} (
     clicks {bytes} not null,
     primary key (link, bucket, bot)
 ) {clustered};
+
+create table {click_statistics.unsummed} (
+    of_all {text} not null,
+    bucket bigint not null,
+    link {text} not null,
+    primary key (of_all, bucket, link)
+) {clustered};

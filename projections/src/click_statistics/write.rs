@@ -2,25 +2,26 @@
 //!
 //! ```text
 //! clicks of a link in a quarter   few: one row of quarters, with all of them in it
-//!                                 many: a row of sums for each value, and in those of the longer spans
+//!                                 many: a row of sums for each value, and in those of the longer spans that are over
 //! clicks of all links together    rows of sums
 //! ```
 //!
 //! Whether they are many depends on them alone. So what is in the rows of longer spans does as well: the quarters of
-//! many clicks, and no others.
+//! many clicks, and no others. Whether a span is over depends on the newest click of its partition.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::all_links;
 use super::cells::{Cell, Count, Counted, Group, Tally, cells, sort};
+use super::ending::Longer;
 use super::quarter::Quarter;
-use super::spans::Span;
+use super::spans::{Span, over_at};
 use super::statements::{
     ADD_CELLS, ADD_TOTALS, CELL, DROP_QUARTERS, NAME_OF_ALL, PUT_QUARTERS, QUARTER, READ_NEWEST,
     READ_QUARTERS, READ_SUMMED, READ_VISITORS, new_cell_rows, new_quarter_rows, push_cell,
     push_quarter, quarter_rows, total_rows,
 };
-use super::sums::sums;
 use crate::database::{DatabaseError, PART_ROWS, Row, Rows, Transaction, bad_row};
 use crate::dimension::Dimension;
 use crate::partition::Partitions;
@@ -41,22 +42,26 @@ struct Writes {
     cells: Vec<Cell>,
 }
 
-/// Of what there may be rows. Every click counts in the rows of all links of its partition as well: of a span that
-/// begins behind the newest quarter of those there is nothing.
-struct Newest {
-    quarters: BTreeMap<Box<str>, i64>,
+/// The newest quarter of each partition. Every click counts in the rows of all links of its partition as well: of a
+/// quarter that is newer than the newest of those there is nothing.
+pub(super) struct Newest {
+    quarters: BTreeMap<Arc<str>, i64>,
     partitions: Partitions,
 }
 
 impl Newest {
+    /// How the rows of all links of the partition are called that a link is in, or that are called so themselves.
+    pub(super) fn of_all(&self, link: &Arc<str>) -> Arc<str> {
+        let is_of_all = link.is_empty() || link.starts_with('/');
+        if is_of_all { Arc::clone(link) } else { all_links(self.partitions.number_of(link)).into() }
+    }
+
+    pub(super) fn of(&self, of_all: &str) -> Option<i64> {
+        self.quarters.get(of_all).copied()
+    }
+
     fn may_know(&self, group: &Group) -> bool {
-        let is_of_all = group.link.is_empty() || group.link.starts_with('/');
-        let newest = if is_of_all {
-            self.quarters.get(&*group.link)
-        } else {
-            self.quarters.get(&*all_links(self.partitions.number_of(&group.link)))
-        };
-        newest.is_some_and(|newest| group.bucket <= *newest)
+        self.of(&self.of_all(&group.link)).is_some_and(|newest| group.bucket <= newest)
     }
 }
 
@@ -74,7 +79,11 @@ impl Writing<'_> {
     ) -> Result<(), DatabaseError> {
         let rows = total_rows(&counted.totals);
         self.transaction.write(&self.set.render(ADD_TOTALS), rows).await?;
-        let mut writes = self.sort_out(counted, partitions).await?;
+        let newest = self.newest(&counted.together, partitions).await?;
+        let over = over_by(&counted.together, &newest);
+        let mut writes = self.sort_out(counted, &newest).await?;
+        let Longer { late, unsummed } = Longer::of(&writes.cells, &writes.new_cells, &newest);
+        writes.cells.extend(late);
         sort(&mut writes.new_cells);
         sort(&mut writes.cells);
         let (quarters, sums) = (self.set.table("quarters"), self.set.table("sums"));
@@ -86,7 +95,11 @@ impl Writing<'_> {
         self.transaction.write(&self.set.render(PUT_QUARTERS), rows).await?;
         let rows = quarter_rows(&writes.summed);
         self.transaction.write(&self.set.render(DROP_QUARTERS), rows).await?;
-        self.add_cells(writes.cells).await
+        for part in writes.cells.chunks_mut(PART_ROWS) {
+            self.add_cells(part).await?;
+        }
+        self.note(&unsummed).await?;
+        self.end(&over).await
     }
 
     /// What is new, and what may be there. In a log that is in the order of time, as most are, nearly all rows of
@@ -94,10 +107,9 @@ impl Writing<'_> {
     async fn sort_out(
         &mut self,
         counted: Counted,
-        partitions: Partitions,
+        newest: &Newest,
     ) -> Result<Writes, DatabaseError> {
         let Counted { groups, together, .. } = counted;
-        let newest = self.newest(&together, partitions).await?;
         let mut writes = Writes::default();
         (writes.cells, writes.new_cells) =
             together.into_iter().partition(|cell| newest.may_know(&cell.group));
@@ -110,10 +122,6 @@ impl Writing<'_> {
             }
         }
         self.add_known(known, &mut writes).await?;
-        for sum in sums(writes.cells.iter().chain(&writes.new_cells)) {
-            let is_known = newest.may_know(&sum.group);
-            if is_known { &mut writes.cells } else { &mut writes.new_cells }.push(sum);
-        }
         Ok(writes)
     }
 
@@ -200,8 +208,8 @@ impl Writing<'_> {
     }
 
     /// Adds to cells that may be there.
-    async fn add_cells(&mut self, mut cells: Vec<Cell>) -> Result<(), DatabaseError> {
-        let unchanged = self.merge_visitors(&mut cells).await?;
+    async fn add_cells(&mut self, cells: &mut [Cell]) -> Result<(), DatabaseError> {
+        let unchanged = self.merge_visitors(cells).await?;
         let mut rows = Rows::new(CELL);
         for (place, cell) in cells.iter().enumerate() {
             let Tally { clicks, visitors } = &cell.tally;
@@ -231,6 +239,19 @@ impl Writing<'_> {
         self.transaction.read(&self.set.render(READ_VISITORS), rows, read).await?;
         Ok(unchanged)
     }
+}
+
+/// Which quarters are over in each partition that a batch has the newest of, where those are more than before.
+fn over_by(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
+    let mut over = BTreeMap::new();
+    for cells in together.chunk_by(|a, b| a.group.link == b.group.link) {
+        let of_all = &cells[0].group.link;
+        let Some(last) = cells.iter().map(|cell| cell.group.bucket).max() else { continue };
+        if newest.of(of_all).is_none_or(|newest| over_at(newest) < over_at(last)) {
+            over.insert(Arc::clone(of_all), over_at(last));
+        }
+    }
+    over
 }
 
 fn quarter(bytes: &[u8]) -> Result<Quarter, DatabaseError> {

@@ -8,6 +8,7 @@ use super::clicks::query;
 use super::world::{World, at, click, key};
 use crate::click_statistics::{DimensionFilter, Interval, Scope, StatisticsQuery};
 use crate::clicks::BotFilter;
+use crate::database::Purpose;
 use crate::dimension::Dimension;
 
 /// The same numbers at every run, all over the place.
@@ -145,7 +146,8 @@ pub(crate) async fn a_question_about_a_year_reads_few_rows(world: World) {
     let begin = at("2024-01-01T00:00:00Z");
     // Two of these are too long for one row.
     let referrer = |n: i64| format!("https://site.example/{n}{}", "x".repeat(460));
-    for day in 0..366 {
+    // Into the next February, so that the year is over.
+    for day in 0..366 + 33 {
         let mut clicks = Vec::new();
         for (code, quarters) in [("warm", 2), ("hot", 6)] {
             for n in 0..quarters * 2 {
@@ -174,7 +176,62 @@ pub(crate) async fn a_question_about_a_year_reads_few_rows(world: World) {
     assert!(edges.iter().all(|rows| *rows < 800), "{edges:?}");
     let months = StatisticsQuery { interval: Some(Interval::Month), ..year.clone() };
     assert_eq!(rows("hot", &months).await, 12 + 12 * 9);
+    // Weeks of Berlin begin within days of UTC, and are many: they are made of hours.
+    let weeks =
+        StatisticsQuery { tz: Tz::Europe__Berlin, interval: Some(Interval::Week), ..year.clone() };
+    assert_eq!(rows("hot", &weeks).await, 366 * 6 + 12 * 9);
     // Many days that do not begin at a full hour of UTC are made of quarters.
     let kathmandu = StatisticsQuery { tz: Tz::Asia__Kathmandu, ..year };
     assert_eq!(rows("hot", &kathmandu).await, 366 * 6 + 12 * 9);
+}
+
+/// A span is summed up when it is over, and has what comes too late for that all the same. Rows are
+/// those of a rebuild, which sees all of it in one batch.
+pub(crate) async fn what_comes_late_is_in_the_sums_of_spans_that_are_over(world: World) {
+    let many = |code: &str, instant: &str| -> Vec<Value> {
+        let visit = |n: u32| click(code, instant, json!({ "visitor": format!("{:016x}", n + 1) }));
+        (0..80).map(visit).collect()
+    };
+    let sums = async |longer: &str| {
+        let sql = format!(
+            "select count(*) from click_statistics_1_sums where link = 'default/a' and {longer}"
+        );
+        let rows = world.database.fetch(Purpose::Answer, sql, &[], |row| row.int(0)).await;
+        rows.unwrap()[0]
+    };
+    // Of months, of days, of hours; all clicks together.
+    let spans = async || {
+        let mut rows = Vec::new();
+        for kind in [4_i64, 5, 6] {
+            let (from, before) = ((kind << 40) - (1 << 39), (kind << 40) + (1 << 39));
+            rows.push(sums(&format!("bucket >= {from} and bucket < {before}")).await);
+        }
+        rows
+    };
+    for (code, instant, expected) in [
+        ("a", "2024-01-30T01:00:00Z", [0, 0, 0]),
+        ("a", "2024-01-30T05:59:00Z", [0, 0, 0]),
+        // The six hours are over.
+        ("b", "2024-01-30T06:00:00Z", [0, 0, 2]),
+        ("a", "2024-01-30T13:00:00Z", [0, 0, 2]),
+        // And so is the day, and what was of it.
+        ("b", "2024-01-31T00:00:00Z", [0, 1, 3]),
+        ("a", "2024-01-30T20:00:00Z", [0, 1, 4]),
+        // The month is over as well.
+        ("b", "2024-03-05T00:00:00Z", [1, 1, 4]),
+        ("a", "2024-01-02T00:00:00Z", [1, 2, 5]),
+        ("a", "2024-02-01T00:00:00Z", [2, 3, 6]),
+        // Of this month the day is over, and not the month.
+        ("a", "2024-03-01T00:00:00Z", [2, 4, 7]),
+        ("b", "2024-04-01T00:00:00Z", [3, 4, 7]),
+    ] {
+        world.clicks(many(code, instant)).await;
+        world.caught_up().await;
+        assert_eq!(spans().await, expected, "{instant}");
+        world.verified().await;
+    }
+    let all = query(Scope::Link(key("a")));
+    let year = StatisticsQuery { from: Some(at("2023-12-31T00:00:00Z")), ..all };
+    let statistics = world.models.click_statistics().statistics(&year).await;
+    assert_eq!(statistics.unwrap().total_clicks, 7 * 80);
 }
