@@ -202,6 +202,17 @@ impl Tables {
         Box::pin(self.database.for_each(purpose, again, values, each)).await
     }
 
+    /// The set of a projection that an answer of several statements is read from.
+    pub(crate) async fn one_set(
+        &self,
+        projection: &'static str,
+    ) -> Result<TableSet, DatabaseError> {
+        if self.database.has_replica() {
+            return Ok(Box::pin(self.there(Purpose::Answer)).await?.get(projection));
+        }
+        Ok(self.sets.get(projection))
+    }
+
     /// The set of a projection that is read where answers come from, and the version that made it; 0 and
     /// none at first.
     pub(crate) async fn answering_set(

@@ -28,6 +28,8 @@ pub(super) struct Accumulator {
     quarters: Option<Range<i64>>,
     /// The first quarter of each point, where that is known before; in order.
     starts: Vec<i64>,
+    /// How many rows were added.
+    pub(super) rows: usize,
 }
 
 impl Accumulator {

@@ -1,5 +1,6 @@
-//! Sums up spans when they are over: when there is a click behind them in their partition. Until then a batch writes
-//! rows of quarters only, however many batches there are; a click that comes later goes to the rows of the spans as well.
+//! Sums up spans when they are over: when there is a click behind them in their partition, and it is the link's turn. Until
+//! then a batch writes rows of quarters only, however many batches there are; a click that comes later goes to the rows of the
+//! spans as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use super::cells::{Cell, Group, sort};
 use super::spans::{STEPS, Span, Step, over_at};
 use super::statements::{
-    ADD_UNSUMMED, DROP_UNSUMMED, PARTS, READ_PARTS, READ_UNSUMMED, new_cell_rows, over_rows,
+    ADD_UNSUMMED, DROP_UNSUMMED, PARTS, READ_DUE, READ_PARTS, due_rows, new_cell_rows,
     unsummed_rows,
 };
 use super::sums::Sums;
@@ -24,18 +25,34 @@ const AT_ONCE: usize = 32;
 pub(super) struct Unsummed {
     /// The rows of all links of its partition are called so.
     pub(super) of_all: Arc<str>,
-    /// The span, as in the rows of values.
-    pub(super) bucket: i64,
+    /// Its place among the [`STEPS`].
+    pub(super) step: i64,
+    /// When the partition has clicks of this quarter, it is summed up.
+    pub(super) due: i64,
     pub(super) link: Arc<str>,
+    /// Its first quarter.
+    pub(super) first: i64,
 }
 
 impl Unsummed {
-    /// The shortest span of a quarter that is not over; `None`: all are.
-    fn of(of_all: &Arc<str>, over: Option<i64>, quarter: i64, link: &Arc<str>) -> Option<Self> {
-        let open = |step: &&Step| !step.span.is_over(quarter, over);
-        let span = STEPS.iter().find(open)?.span;
-        let bucket = span.bucket(Dimension::Class, span.number_of(quarter));
-        Some(Self { of_all: Arc::clone(of_all), bucket, link: Arc::clone(link) })
+    /// The shortest span of a quarter that is not over, from a step on; `None`: all are.
+    fn of(
+        [of_all, link]: [&Arc<str>; 2],
+        from: usize,
+        quarter: i64,
+        over: Option<i64>,
+    ) -> Option<Self> {
+        let mut steps = STEPS.iter().enumerate().skip(from);
+        let (place, step) = steps.find(|(_, step)| !step.span.is_over(quarter, over))?;
+        let end = step.span.end_of(quarter);
+        Some(Self {
+            of_all: Arc::clone(of_all),
+            step: i64::try_from(place).unwrap_or(i64::MAX),
+            // So many quarters behind its end.
+            due: end + end - over_at(end, link),
+            link: Arc::clone(link),
+            first: step.span.first_quarter(step.span.number_of(quarter)),
+        })
     }
 }
 
@@ -58,15 +75,17 @@ impl Longer {
             let Group { link, bucket: quarter, .. } = &cell.group;
             if of.as_ref().is_none_or(|(last, ..)| !Arc::ptr_eq(last, link)) {
                 let of_all = newest.of_all(link);
-                let over = newest.of(&of_all).map(over_at);
+                let over = newest.of(&of_all).map(|newest| over_at(newest, link));
                 of = Some((link, of_all, over));
             }
             let Some((_, of_all, over)) = &of else { continue };
             let is_total = cell.value.0 == Dimension::Total;
             let is_late = Span::SixHours.is_over(*quarter, *over);
-            // Rows that are there have been noted, unless their span was summed up meanwhile.
-            if is_total && (is_new || is_late) {
-                unsummed.extend(Unsummed::of(of_all, *over, *quarter, link));
+            // A link's rows that are there have been noted, unless their span was summed up meanwhile. Those of all
+            // links are only said to be there.
+            let is_of_all = Arc::ptr_eq(of_all, link);
+            if is_total && (is_new || is_late || is_of_all) {
+                unsummed.extend(Unsummed::of([of_all, link], 0, *quarter, *over));
             }
             if !is_late {
                 continue;
@@ -88,63 +107,58 @@ impl Writing<'_> {
         self.transaction.write(&self.set.render(ADD_UNSUMMED), unsummed_rows(unsummed.iter())).await
     }
 
-    /// Sums up what ends before a quarter, by the name of the rows of all links of a partition.
+    /// Sums up what is due by the newest quarter, by the name of the rows of all links of a partition.
     pub(super) async fn end(
         &mut self,
-        over: &BTreeMap<Arc<str>, i64>,
+        newest: &BTreeMap<Arc<str>, i64>,
     ) -> Result<(), DatabaseError> {
-        if over.is_empty() {
+        if newest.is_empty() {
             return Ok(());
         }
         for (place, step) in STEPS.iter().enumerate() {
-            let ended = self.ended(step, over).await?;
-            for part in ended.chunks(AT_ONCE) {
+            let due = self.due(i64::try_from(place).unwrap_or(i64::MAX), newest).await?;
+            for part in due.chunks(AT_ONCE) {
                 self.sum_up(step, part).await?;
             }
-            let dropped = over_rows(step, over);
-            self.transaction.write(&self.set.render(DROP_UNSUMMED), dropped).await?;
-            let Some(longer) = STEPS.get(place + 1) else { continue };
-            let mut next = BTreeSet::new();
-            for Unsummed { of_all, bucket, link } in ended {
-                let number = longer.span.number_of(Span::quarter_of(bucket)?);
-                let bucket = longer.span.bucket(Dimension::Class, number);
-                next.insert(Unsummed { of_all, bucket, link });
-            }
-            self.note(&next).await?;
+            let rows = unsummed_rows(due.iter());
+            self.transaction.write(&self.set.render(DROP_UNSUMMED), rows).await?;
+            let next = |ended: &Unsummed| {
+                Unsummed::of([&ended.of_all, &ended.link], place + 1, ended.first, None)
+            };
+            self.note(&due.iter().filter_map(next).collect()).await?;
         }
         Ok(())
     }
 
     /// What is to be summed up.
-    async fn ended(
+    async fn due(
         &mut self,
-        step: &Step,
-        over: &BTreeMap<Arc<str>, i64>,
+        step: i64,
+        newest: &BTreeMap<Arc<str>, i64>,
     ) -> Result<Vec<Unsummed>, DatabaseError> {
-        let mut ended = Vec::new();
+        let mut all = Vec::new();
         let read = |row: &Row| {
-            let (of_all, link) = (row.text(0)?.into(), row.text(2)?.into());
-            ended.push(Unsummed { of_all, bucket: row.int(1)?, link });
+            let (of_all, link) = (row.text(0)?.into(), row.text(3)?.into());
+            let (step, due, first) = (row.int(1)?, row.int(2)?, row.int(4)?);
+            all.push(Unsummed { of_all, step, due, link, first });
             Ok(())
         };
-        let rows = over_rows(step, over);
-        self.transaction.read(&self.set.render(READ_UNSUMMED), rows, read).await?;
-        ended.sort_unstable_by(|a, b| (&a.link, a.bucket).cmp(&(&b.link, b.bucket)));
-        Ok(ended)
+        self.transaction.read(&self.set.render(READ_DUE), due_rows(step, newest), read).await?;
+        all.sort_unstable_by(|a, b| (&a.link, a.first).cmp(&(&b.link, b.first)));
+        Ok(all)
     }
 
     /// Writes the rows of some spans of one length. They are new: what came too late for them was not added
     /// before they were there.
     async fn sum_up(&mut self, step: &Step, ended: &[Unsummed]) -> Result<(), DatabaseError> {
         let mut rows = Rows::new(PARTS);
-        for (place, Unsummed { bucket, link, .. }) in ended.iter().enumerate() {
-            let first = Span::quarter_of(*bucket)?;
-            let past = step.span.first_quarter(step.span.number_of(first) + 1);
+        for (place, Unsummed { first, link, .. }) in ended.iter().enumerate() {
+            let past = step.span.end_of(*first);
             for (span, dimension) in
                 [(step.totals_of, Dimension::Total), (step.values_of, Dimension::Class)]
             {
                 let [first, past] =
-                    [first, past].map(|quarter| span.bucket(dimension, span.number_of(quarter)));
+                    [*first, past].map(|quarter| span.bucket(dimension, span.number_of(quarter)));
                 rows.push(|row| {
                     row.count(place as u64).text(link).int(first).int(past);
                 });

@@ -68,7 +68,7 @@ impl Projection for ClickStatisticsProjection {
             Table { name: "totals", key: &["link"] },
             Table { name: "quarters", key: &["link", "bucket", "bot"] },
             Table { name: "sums", key: &["link", "bucket", "dimension", "value", "bot"] },
-            Table { name: "unsummed", key: &["of_all", "bucket", "link"] },
+            Table { name: "unsummed", key: &["of_all", "step", "due", "link", "bucket"] },
         ]
     }
 

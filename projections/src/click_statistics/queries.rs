@@ -25,7 +25,7 @@ use crate::database::{DatabaseError, Row, Value, bad_row};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
 use crate::sketch::{Place, Sketch};
-use crate::table_set::Tables;
+use crate::table_set::{TableSet, Tables};
 
 /// Whose clicks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub struct ClickStatistics {
 pub(super) const IS_QUARTER: i64 = -1;
 
 /// Stands for a dimension where a row tells up to where clicks are summed up.
-const IS_LAST_HOUR: i64 = -2;
+const IS_CHECK: i64 = -2;
 
 /// The links of an owner are looked up once for all parts of a statement.
 pub(super) const OWNED: &str =
@@ -193,59 +193,63 @@ impl ClickStatistics {
     /// From the sums.
     async fn sum(&self, query: &StatisticsQuery) -> Result<Accumulator, QueryError> {
         let subject = Subject::of(&query.scope);
-        let sum = self.sum_spans(query, &subject).await;
+        let set = self.tables.one_set(NAME).await?;
+        let sum = self.sum_spans(query, &subject, set).await;
         if !matches!(sum, Err(QueryError::Database(DatabaseError::Broken(_)))) {
             return sum;
         }
-        // Tables of a version before answer until those of this one are built. If these were swapped in before
+        // Tables of a version before answer until those of this one are built. If others were swapped in before
         // it was looked, they answer.
         match self.tables.answering_set(NAME).await? {
             (set, Some(version)) if version < SUMS_SINCE => {
                 Ok(self.sum_earlier(query, (set, version), &subject).await?)
             }
-            _ => self.sum_spans(query, &subject).await,
+            (set, _) => self.sum_spans(query, &subject, set).await,
         }
     }
 
+    /// All statements of an answer are about one set: another one may be summed up, or be split, otherwise.
     async fn sum_spans(
         &self,
         query: &StatisticsQuery,
         subject: &Subject,
+        set: TableSet,
     ) -> Result<Accumulator, QueryError> {
-        let Some(plan) = self.plan(query, subject).await? else {
+        let Some(plan) = self.plan(query, subject, set).await? else {
             return Ok(Accumulator::default());
         };
         let mut sum = plan.accumulator();
         let mut is_so = true;
-        for subject in self.summed(subject).await? {
-            is_so &= self.add_spans(&mut sum, &plan, query.bots, &subject).await?;
+        for subject in self.summed(subject, set, plan.quarters.start).await? {
+            let statement = statement(&plan, query.bots, &subject);
+            is_so &= self.add_rows(&mut sum, statement, &subject, set).await?;
         }
         if !is_so {
             // A replica answered that is behind the one that was asked before. The quarters are always there.
             sum = plan.accumulator();
-            self.add_spans(&mut sum, &plan, query.bots, subject).await?;
+            let statement = statement(&plan, query.bots, subject);
+            self.add_rows(&mut sum, statement, subject, set).await?;
         }
         Ok(sum)
     }
 
     /// Adds rows up; whether they were summed up to where they should be.
-    async fn add_spans(
+    async fn add_rows(
         &self,
         sum: &mut Accumulator,
-        plan: &Plan,
-        bots: BotFilter,
+        (sql, values): (String, Vec<Value>),
         subject: &Subject,
+        set: TableSet,
     ) -> Result<bool, DatabaseError> {
-        let (sql, values) = statement(plan, bots, subject);
         let mut is_so = true;
         let read = |row: &Row| {
-            if row.int(1)? == IS_LAST_HOUR {
+            if row.int(1)? == IS_CHECK {
                 is_so = subject.is_so(row.optional_int(0)?)?;
                 return Ok(());
             }
             add_row(sum, row)
         };
-        self.tables.for_each(&sql, &values, read).await?;
+        self.tables.for_each(&set.render(&sql), &values, read).await?;
         Ok(is_so)
     }
 
@@ -253,15 +257,8 @@ impl ClickStatistics {
     #[cfg(test)]
     pub(crate) async fn rows_of_link(&self, link: &LinkKey, query: &StatisticsQuery) -> usize {
         let subject = Subject::of(&Scope::Link(link.clone()));
-        let Some(plan) = self.plan(query, &subject).await.unwrap_or_default() else { return 0 };
-        let mut rows = 0;
-        for subject in self.summed(&subject).await.unwrap_or_default() {
-            let (sql, values) = statement(&plan, query.bots, &subject);
-            let read = |row: &Row| Ok(usize::from(row.int(1)? != IS_LAST_HOUR));
-            let found = self.tables.fetch(&sql, &values, read).await;
-            rows += found.map_or(usize::MAX, |rows| rows.iter().sum());
-        }
-        rows
+        let Ok(set) = self.tables.one_set(NAME).await else { return usize::MAX };
+        self.sum_spans(query, &subject, set).await.map_or(usize::MAX, |sum| sum.rows)
     }
 
     /// The same from the clicks themselves, one by one.
@@ -300,8 +297,8 @@ impl ClickStatistics {
     }
 }
 
-/// The statement that reads what an answer is made of, and its parameters. It is one: clicks that are moved from
-/// one table to the other are in one of them.
+/// The statement that reads rows, and its parameters. It is one for each subject: clicks that are moved from one table to
+/// the other are in one of them.
 fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Value>) {
     let Subject { with, condition, parameter, over, .. } = subject;
     let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
@@ -312,7 +309,7 @@ fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Va
     );
     if over.is_some() {
         // Writing to a string can't fail.
-        let _ = write!(sql, " union all {}", subject.last_hour(IS_LAST_HOUR));
+        let _ = write!(sql, " union all {}", subject.check(IS_CHECK, plan.quarters.start));
     }
     // A part for each run: of a join with all of them PostgreSQL can't tell how few rows it gives.
     for run in plan.runs(*over) {
@@ -330,6 +327,7 @@ fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Va
 
 /// Adds a row of the sums, or of the quarters.
 pub(super) fn add_row(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+    sum.rows += 1;
     let (bucket, dimension, bytes) = (row.int(0)?, row.int(1)?, row.bytes(4)?);
     if dimension == IS_QUARTER {
         let quarter = Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;

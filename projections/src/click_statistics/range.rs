@@ -12,6 +12,7 @@ use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Value};
 use crate::dimension::Dimension;
+use crate::table_set::TableSet;
 
 /// The most runs that are read for a series.
 const RUNS_MAX: usize = 50;
@@ -84,12 +85,13 @@ impl ClickStatistics {
         &self,
         query: &StatisticsQuery,
         subject: &Subject,
+        set: TableSet,
     ) -> Result<Option<Plan>, QueryError> {
         let (first, end) = (query.first_bucket(), query.end_bucket());
         let quarters = if let Some((first, end)) = first.zip(end) {
             first..end
         } else {
-            let ever = self.ever(query.bots, subject).await?;
+            let ever = self.ever(query.bots, subject, set).await?;
             first.unwrap_or(ever.start)..end.unwrap_or(ever.end)
         };
         if quarters.is_empty() { Ok(None) } else { Plan::of(quarters, query).map(Some) }
@@ -100,6 +102,7 @@ impl ClickStatistics {
         &self,
         bots: BotFilter,
         Subject { with, condition, parameter, .. }: &Subject,
+        set: TableSet,
     ) -> Result<Range<i64>, DatabaseError> {
         let sql = format!(
             "{with}select min(first_human), max(last_human), min(first_bot), max(last_bot) \
@@ -118,7 +121,7 @@ impl ClickStatistics {
             }
             Ok(start..end)
         };
-        let found = self.tables.fetch(&sql, &[parameter], read).await?;
+        let found = self.tables.fetch(&set.render(&sql), &[parameter], read).await?;
         Ok(found.into_iter().next().unwrap_or(0..0))
     }
 }

@@ -18,6 +18,7 @@ use chrono::{DateTime, Datelike, NaiveDate};
 
 use crate::database::{DatabaseError, bad_row};
 use crate::dimension::Dimension;
+use crate::partition::turn_of;
 
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,9 +77,18 @@ pub(super) const STEPS: [Step; 3] = [
     Step { span: Span::Month, values_of: Span::Day, totals: Span::Month, totals_of: Span::Day },
 ];
 
-/// Which quarters are over when there are clicks of one: those before the six hours that it is in.
-pub(super) fn over_at(newest: i64) -> i64 {
-    Span::SixHours.first_quarter(Span::SixHours.number_of(newest))
+/// Not all links' spans are over at once, or a transaction would read all of six hours, of a day or of a month: each
+/// link has a quarter of the next six hours.
+const TURNS: u32 = 24;
+
+/// Which quarters of a link are over when there are clicks of one.
+pub(super) fn over_at(newest: i64, link: &str) -> i64 {
+    newest - i64::from(turn_of(link, TURNS))
+}
+
+/// The same of any link.
+pub(super) fn over_for_all_at(newest: i64) -> i64 {
+    newest + 1 - i64::from(TURNS)
 }
 
 /// Quarters of an hour of a day.
@@ -120,14 +130,14 @@ impl Span {
         over.is_some_and(|over| self.number_of(quarter) < self.number_of(over))
     }
 
+    /// The first quarter behind the span that a quarter is in.
+    pub(super) fn end_of(self, quarter: i64) -> i64 {
+        self.first_quarter(self.number_of(quarter) + 1)
+    }
+
     /// Where all spans of the length stand in the table, in the rows of a dimension: from, and before.
     pub(super) fn all(self, dimension: Dimension) -> [i64; 2] {
         [self.bucket(dimension, -KIND / 2), self.bucket(dimension, KIND / 2)]
-    }
-
-    /// The same of those that are over when the quarters before this one are.
-    pub(super) fn all_before(self, dimension: Dimension, quarter: i64) -> [i64; 2] {
-        [self.all(dimension)[0], self.bucket(dimension, self.number_of(quarter))]
     }
 
     /// The first quarter of the span that stands in the table so.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::cells::{Cell, Ever, Group};
 use super::ending::Unsummed;
-use super::spans::Step;
 use crate::database::{Column, Rows};
-use crate::dimension::Dimension;
 
 pub(super) const TOTAL: &[Column] = &[
     Column::Text("link"),
@@ -44,11 +42,17 @@ pub(super) const CELL: &[Column] = &[
 
 pub(super) const NEW_CELL: &[Column] = CELL.split_at(1).1;
 
-/// A span that is not summed up yet, of a link; and whose partition it is in.
-const UNSUMMED: &[Column] = &[Column::Text("of_all"), Column::Int("bucket"), Column::Text("link")];
+/// A span that is not summed up yet.
+const UNSUMMED: &[Column] = &[
+    Column::Text("of_all"),
+    Column::Int("step"),
+    Column::Int("due"),
+    Column::Text("link"),
+    Column::Int("bucket"),
+];
 
-/// Those of a partition that are over.
-const OVER: &[Column] = &[Column::Text("of_all"), Column::Int("first"), Column::Int("past")];
+/// What is due by the newest quarter of a partition.
+const DUE: &[Column] = &[Column::Text("of_all"), Column::Int("step"), Column::Int("newest")];
 
 /// The rows that a span is summed up from.
 pub(super) const PARTS: &[Column] =
@@ -83,18 +87,20 @@ pub(super) const DROP_QUARTERS: &str = "delete from {click_statistics.quarters} 
     cross join {click_statistics.quarters} q where q.link = batch.link \
     and q.bucket = batch.bucket and q.bot = batch.bot)";
 pub(super) const ADD_UNSUMMED: &str = "insert into {click_statistics.unsummed} \
-    (of_all, bucket, link) select of_all, bucket, link from {rows} where true \
-    on conflict (of_all, bucket, link) do nothing";
-pub(super) const READ_UNSUMMED: &str = "select u.of_all, u.bucket, u.link from {rows} \
+    (of_all, step, due, link, bucket) select of_all, step, due, link, bucket \
+    from {rows} where true on conflict (of_all, step, due, link, bucket) do nothing";
+pub(super) const READ_DUE: &str = "select u.of_all, u.step, u.due, u.link, u.bucket from {rows} \
     cross join {click_statistics.unsummed} u where u.of_all = batch.of_all \
-    and u.bucket >= batch.first and u.bucket < batch.past";
+    and u.step = batch.step and u.due <= batch.newest";
 pub(super) const DROP_UNSUMMED: &str = "delete from {click_statistics.unsummed} \
-    where (of_all, bucket, link) in (select u.of_all, u.bucket, u.link from {rows} \
+    where (of_all, step, due, link, bucket) in \
+    (select u.of_all, u.step, u.due, u.link, u.bucket from {rows} \
     cross join {click_statistics.unsummed} u where u.of_all = batch.of_all \
-    and u.bucket >= batch.first and u.bucket < batch.past)";
+    and u.step = batch.step and u.due = batch.due and u.link = batch.link \
+    and u.bucket = batch.bucket)";
 pub(super) const READ_PARTS: &str = "select batch.row, s.bucket, s.dimension, s.value, s.bot, \
-    s.clicks, s.visitors from {rows} cross join {click_statistics.sums} s \
-    where s.link = batch.link and s.bucket >= batch.first and s.bucket < batch.past";
+    s.clicks, s.visitors from {rows} cross join {for each} {click_statistics.sums} s \
+    where s.link = batch.link and s.bucket >= batch.first and s.bucket < batch.past {of those}";
 pub(super) const PUT_QUARTERS: &str = "insert into {click_statistics.quarters} (link, bucket, bot, clicks) \
     select link, bucket, bot, clicks from {rows} where true \
     on conflict (link, bucket, bot) do update set clicks = excluded.clicks";
@@ -179,20 +185,19 @@ pub(super) fn total_rows(totals: &BTreeMap<Arc<str>, [Ever; 2]>) -> Rows {
 
 pub(super) fn unsummed_rows<'a>(all: impl Iterator<Item = &'a Unsummed>) -> Rows {
     let mut rows = Rows::new(UNSUMMED);
-    for Unsummed { of_all, bucket, link } in all {
+    for Unsummed { of_all, step, due, link, first } in all {
         rows.push(|row| {
-            row.text(of_all).int(*bucket).text(link);
+            row.text(of_all).int(*step).int(*due).text(link).int(*first);
         });
     }
     rows
 }
 
-pub(super) fn over_rows(step: &Step, over: &BTreeMap<Arc<str>, i64>) -> Rows {
-    let mut rows = Rows::new(OVER);
-    for (of_all, over) in over {
-        let [first, past] = step.span.all_before(Dimension::Class, *over);
+pub(super) fn due_rows(step: i64, newest: &BTreeMap<Arc<str>, i64>) -> Rows {
+    let mut rows = Rows::new(DUE);
+    for (of_all, newest) in newest {
         rows.push(|row| {
-            row.text(of_all).int(first).int(past);
+            row.text(of_all).int(step).int(*newest);
         });
     }
     rows

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::names_of_all;
 use super::queries::{ClickStatistics, OWNED, Scope};
-use super::spans::{Span, over_at};
+use super::spans::{Span, over_for_all_at};
 use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::Dimension;
+use crate::table_set::TableSet;
 
 /// Rows that are read together.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ pub(super) struct Subject {
     pub(super) parameter: String,
     /// The quarters before this one are summed up; `None`: that is not known of any.
     pub(super) over: Option<i64>,
-    /// Whose hours tell that: what stands for them in a statement.
+    /// Whose rows tell that: what stands for them in a statement.
     names: Vec<String>,
 }
 
@@ -40,15 +41,18 @@ impl Subject {
         }
     }
 
-    /// All names but the first are those of partitions.
+    /// A link, or the rows of all links of some partitions, whose names need no care.
     fn of_names(names: &[String]) -> Self {
-        let (first, others) = names
-            .split_first()
-            .map_or((String::new(), names), |(first, others)| (first.clone(), others));
-        let quoted = others.iter().map(|name| format!("'{name}'"));
-        let names: Vec<String> = std::iter::once("$1".to_owned()).chain(quoted).collect();
+        let first = names.first().cloned().unwrap_or_default();
+        let others = names.iter().skip(1).map(|name| format!("'{name}'"));
+        let names: Vec<String> = std::iter::once("$1".to_owned()).chain(others).collect();
         let condition = format!("link in ({})", names.join(", "));
         Self { with: "", condition, parameter: first, over: None, names }
+    }
+
+    /// Whether these are rows of many links, which are not looked at one by one.
+    fn is_owner(&self) -> bool {
+        !self.with.is_empty()
     }
 
     /// Reads for each name the newest row there is, and the last hour that is summed up.
@@ -63,52 +67,61 @@ impl Subject {
         )
     }
 
-    /// The parameters of that.
-    fn named(&self) -> Vec<Value> {
-        if self.with.is_empty() { vec![self.parameter.as_str().into()] } else { Vec::new() }
-    }
-
-    /// A part of a statement on the sums that tells the last hour again, in the statement's own view of the tables: it
-    /// may be a replica's that is behind the one that was asked before.
-    pub(super) fn last_hour(&self, mark: i64) -> String {
+    /// A part of a statement on the sums that tells the same again, in the statement's own view of the tables: it
+    /// may be a replica's that is behind the one that was asked before. Names without rows from this quarter on have none
+    /// that count.
+    pub(super) fn check(&self, mark: i64, from: i64) -> String {
+        let told = if self.is_owner() { "h.newest" } else { "coalesce(h.hour, 0)" };
+        let from = Span::Quarter.bucket(Dimension::Total, from);
         format!(
-            "select min(case when h.newest is not null then coalesce(h.hour, 0) end), {mark}, '', 0, \
-             null from ({}) h",
+            "select min({told}), {mark}, '', 0, null from ({}) h where h.newest >= {from}",
             self.newest()
         )
     }
 
     /// Whether what was looked up is so in that view.
-    pub(super) fn is_so(&self, last_hour: Option<i64>) -> Result<bool, DatabaseError> {
-        Ok(self.over.is_none() || last_hour.is_none() || over_behind(last_hour)? >= self.over)
+    pub(super) fn is_so(&self, told: Option<i64>) -> Result<bool, DatabaseError> {
+        Ok(self.over.is_none() || told.is_none() || self.over_by(told)? >= self.over)
+    }
+
+    /// Which quarters are summed up, by the last hour that is, of whose six hours all is; 0 stands for none. Of many links
+    /// by the newest quarter of a partition.
+    fn over_by(&self, told: Option<i64>) -> Result<Option<i64>, DatabaseError> {
+        let quarter = told.filter(|told| *told != 0).map(Span::quarter_of).transpose()?;
+        let over = if self.is_owner() {
+            over_for_all_at
+        } else {
+            |quarter| Span::SixHours.end_of(quarter)
+        };
+        Ok(quarter.map(over))
     }
 }
 
-/// Which quarters are summed up when an hour is; 0 stands for no hour. The span of six hours that it is in was
-/// summed up as a whole.
-fn over_behind(hour: Option<i64>) -> Result<Option<i64>, DatabaseError> {
-    let hour = hour.filter(|hour| *hour != 0);
-    let quarter = hour.map(Span::quarter_of).transpose()?;
-    Ok(quarter.map(|quarter| {
-        let number = Span::SixHours.number_of(over_at(quarter));
-        Span::SixHours.first_quarter(number + 1)
-    }))
-}
-
 impl ClickStatistics {
-    /// The same rows, those together that are summed up to the same quarter. All links of an owner are read together: up
-    /// to where every partition is summed up.
-    pub(super) async fn summed(&self, subject: &Subject) -> Result<Vec<Subject>, DatabaseError> {
+    /// The same rows, those together that are summed up to the same quarter, as far as there are any from a quarter on. All
+    /// links of an owner are read together: up to where every partition is summed up.
+    pub(super) async fn summed(
+        &self,
+        subject: &Subject,
+        set: TableSet,
+        from: i64,
+    ) -> Result<Vec<Subject>, DatabaseError> {
+        let is_owner = subject.is_owner();
         let read = |row: &Row| {
-            let is_there = row.optional_int(1)?.is_some();
-            Ok((row.text(0)?.to_owned(), is_there, over_behind(row.optional_int(2)?)?))
+            let (newest, hour) = (row.optional_int(1)?, row.optional_int(2)?);
+            let over = subject.over_by(if is_owner { newest } else { hour })?;
+            Ok((row.text(0)?.to_owned(), newest.map(Span::quarter_of).transpose()?, over))
         };
-        let found = self.tables.fetch(&subject.newest(), &subject.named(), read).await?;
+        let named = [Value::from(subject.parameter.as_str())];
+        let named = if is_owner { &named[..0] } else { &named[..] };
+        let found = self.tables.fetch(&set.render(&subject.newest()), named, read).await?;
         // A link that has no rows of sums may have few clicks.
-        let is_one = subject.names.len() == 1;
-        let there = found.into_iter().filter(|(_, is_there, _)| *is_there || is_one);
-        if !subject.with.is_empty() {
-            let over = there.map(|(.., over)| over).min().flatten();
+        let is_link = found.len() == 1;
+        let there = found
+            .into_iter()
+            .filter(|(_, newest, _)| is_link || newest.is_some_and(|newest| newest >= from));
+        if is_owner {
+            let over = there.filter_map(|(.., over)| over).min();
             return Ok(vec![Subject { over, ..subject.clone() }]);
         }
         let mut together = BTreeMap::<_, Vec<String>>::new();

@@ -29,7 +29,9 @@ create table {click_statistics.quarters} (
 
 create table {click_statistics.unsummed} (
     of_all {text} not null,
-    bucket bigint not null,
+    step bigint not null,
+    due bigint not null,
     link {text} not null,
-    primary key (of_all, bucket, link)
+    bucket bigint not null,
+    primary key (of_all, step, due, link, bucket)
 ) {clustered};

@@ -16,7 +16,7 @@ use super::all_links;
 use super::cells::{Cell, Count, Counted, Group, Tally, cells, sort};
 use super::ending::Longer;
 use super::quarter::Quarter;
-use super::spans::{Span, over_at};
+use super::spans::Span;
 use super::statements::{
     ADD_CELLS, ADD_TOTALS, CELL, DROP_QUARTERS, NAME_OF_ALL, PUT_QUARTERS, QUARTER, READ_NEWEST,
     READ_QUARTERS, READ_SUMMED, READ_VISITORS, new_cell_rows, new_quarter_rows, push_cell,
@@ -80,7 +80,7 @@ impl Writing<'_> {
         let rows = total_rows(&counted.totals);
         self.transaction.write(&self.set.render(ADD_TOTALS), rows).await?;
         let newest = self.newest(&counted.together, partitions).await?;
-        let over = over_by(&counted.together, &newest);
+        let newer = newer(&counted.together, &newest);
         let mut writes = self.sort_out(counted, &newest).await?;
         let Longer { late, unsummed } = Longer::of(&writes.cells, &writes.new_cells, &newest);
         writes.cells.extend(late);
@@ -99,7 +99,7 @@ impl Writing<'_> {
             self.add_cells(part).await?;
         }
         self.note(&unsummed).await?;
-        self.end(&over).await
+        self.end(&newer).await
     }
 
     /// What is new, and what may be there. In a log that is in the order of time, as most are, nearly all rows of
@@ -241,17 +241,17 @@ impl Writing<'_> {
     }
 }
 
-/// Which quarters are over in each partition that a batch has the newest of, where those are more than before.
-fn over_by(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
-    let mut over = BTreeMap::new();
+/// The newest quarter of each partition of which a batch has a newer one than there was.
+fn newer(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
+    let mut newer = BTreeMap::new();
     for cells in together.chunk_by(|a, b| a.group.link == b.group.link) {
         let of_all = &cells[0].group.link;
         let Some(last) = cells.iter().map(|cell| cell.group.bucket).max() else { continue };
-        if newest.of(of_all).is_none_or(|newest| over_at(newest) < over_at(last)) {
-            over.insert(Arc::clone(of_all), over_at(last));
+        if newest.of(of_all).is_none_or(|newest| newest < last) {
+            newer.insert(Arc::clone(of_all), last);
         }
     }
-    over
+    newer
 }
 
 fn quarter(bytes: &[u8]) -> Result<Quarter, DatabaseError> {

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::clicks::query;
+use super::partitions::statistics_in;
 use super::world::{World, at, click, key};
 use crate::click_statistics::{DimensionFilter, Interval, Scope, StatisticsQuery};
 use crate::clicks::BotFilter;
@@ -126,14 +127,15 @@ pub(crate) async fn sums_of_every_range_are_what_its_clicks_add_up_to(world: Wor
     }
     world.caught_up().await;
     let models = world.models.click_statistics();
+    let in_parts = statistics_in(&world, 4).await;
     let mut counted = 0;
     for _ in 0..150 {
         let sums = question(&mut numbers);
         let single = StatisticsQuery { filters: vec![everything.clone()], ..sums.clone() };
-        let (found, expected) = (models.statistics(&sums).await, models.statistics(&single).await);
-        let (found, expected) = (found.unwrap(), expected.unwrap());
-        assert_eq!(found, expected, "{sums:?}");
-        counted += usize::from(found.total_clicks > 500);
+        let expected = models.statistics(&single).await.unwrap();
+        assert_eq!(models.statistics(&sums).await.unwrap(), expected, "{sums:?}");
+        assert_eq!(in_parts.statistics(&sums).await.unwrap(), expected, "in parts: {sums:?}");
+        counted += usize::from(expected.total_clicks > 500);
     }
     assert!(counted > 20, "{counted} of many clicks");
     world.verified().await;
@@ -212,10 +214,10 @@ pub(crate) async fn what_comes_late_is_in_the_sums_of_spans_that_are_over(world:
         ("a", "2024-01-30T01:00:00Z", [0, 0, 0]),
         ("a", "2024-01-30T05:59:00Z", [0, 0, 0]),
         // The six hours are over.
-        ("b", "2024-01-30T06:00:00Z", [0, 0, 2]),
+        ("b", "2024-01-30T12:00:00Z", [0, 0, 2]),
         ("a", "2024-01-30T13:00:00Z", [0, 0, 2]),
         // And so is the day, and what was of it.
-        ("b", "2024-01-31T00:00:00Z", [0, 1, 3]),
+        ("b", "2024-01-31T06:00:00Z", [0, 1, 3]),
         ("a", "2024-01-30T20:00:00Z", [0, 1, 4]),
         // The month is over as well.
         ("b", "2024-03-05T00:00:00Z", [1, 1, 4]),
@@ -223,7 +225,7 @@ pub(crate) async fn what_comes_late_is_in_the_sums_of_spans_that_are_over(world:
         ("a", "2024-02-01T00:00:00Z", [2, 3, 6]),
         // Of this month the day is over, and not the month.
         ("a", "2024-03-01T00:00:00Z", [2, 4, 7]),
-        ("b", "2024-04-01T00:00:00Z", [3, 4, 7]),
+        ("b", "2024-04-01T06:00:00Z", [3, 4, 7]),
     ] {
         world.clicks(many(code, instant)).await;
         world.caught_up().await;

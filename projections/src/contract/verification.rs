@@ -61,7 +61,7 @@ pub(crate) async fn a_verification_finds_every_kind_of_difference(world: World) 
     }
     let visit = |code| click(code, "2026-03-01T00:00:00Z", json!({}));
     // When the month is over it has rows of its own.
-    let later = click("c", "2026-04-01T00:00:00Z", json!({}));
+    let later = click("c", "2026-04-02T00:00:00Z", json!({}));
     world.clicks(vec![visit("a"), visit("b"), visit("a"), visit("a"), later]).await;
     world.verified().await;
     for (projection, table, sql) in CHANGES {
