@@ -12,7 +12,7 @@ const TABLES: [(&str, &str); 5] = [
     ("clicks", "clicks"),
     ("click_statistics", "totals"),
     ("click_statistics", "quarters"),
-    ("click_statistics", "buckets"),
+    ("click_statistics", "sums"),
     ("top_links", "scores"),
 ];
 

@@ -1,15 +1,23 @@
 //! Numbers about clicks, kept by quarter of an hour so that a day is exact in every time zone
-//! (their offsets are whole quarters), and by dimension, with a sketch of the visitors.
+//! (their offsets are whole quarters), and by dimension, with a sketch of the visitors. Where clicks are
+//! many they are kept for longer spans as well, so that a question reads few rows however long it is about.
 //!
 //! Rows that are no link's count the clicks of all links together: one for each partition, so that
 //! two who write never meet on a row. Whoever asks adds them up.
 
 mod accumulate;
 mod cells;
+mod earlier;
+mod ending;
 mod fold;
 mod intervals;
 mod quarter;
 mod queries;
+mod range;
+mod spans;
+mod statements;
+mod summed;
+mod sums;
 mod totals;
 mod write;
 
@@ -28,7 +36,7 @@ pub use totals::ClickTotals;
 pub const NAME: &str = "click_statistics";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// The `link` of the rows that count all links of a partition together; no link is called that,
 /// as no domain is empty.
@@ -36,15 +44,18 @@ fn all_links(partition: u32) -> Cow<'static, str> {
     if partition == 0 { Cow::Borrowed("") } else { Cow::Owned(format!("/{partition}")) }
 }
 
-/// A condition for the rows of all links together, of however many partitions there are: `$1` is
-/// the name of those of the first. Looking for 63 names that nobody has costs an index a moment.
-fn of_all_links() -> String {
-    let others = (1..Partitions::MAX).map(|partition| format!(", '{}'", all_links(partition)));
-    format!("link in ($1{})", others.collect::<String>())
+/// What the rows of all links together may be called, of however many partitions there are.
+fn names_of_all() -> impl Iterator<Item = Cow<'static, str>> {
+    (0..Partitions::MAX).map(all_links)
 }
 
 /// The length of a bucket in microseconds: 15 minutes.
 const BUCKET_MICROS: i64 = 15 * 60 * 1_000_000;
+
+/// The beginning of a quarter of an hour; `None`: the calendar does not go that far.
+fn instant(bucket: i64) -> Option<chrono::DateTime<chrono::Utc>> {
+    bucket.checked_mul(BUCKET_MICROS).and_then(chrono::DateTime::from_timestamp_micros)
+}
 
 /// The number of the bucket an instant is in: quarters of an hour since 1970.
 fn bucket_of(at: chrono::DateTime<chrono::Utc>) -> i64 {

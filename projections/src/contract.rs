@@ -15,6 +15,7 @@ mod retention;
 mod runner;
 mod searches;
 mod sharing;
+mod sums;
 mod texts;
 mod top_links;
 mod turns;
@@ -33,6 +34,7 @@ pub(crate) use retention::*;
 pub(crate) use runner::*;
 pub(crate) use searches::*;
 pub(crate) use sharing::*;
+pub(crate) use sums::*;
 pub(crate) use texts::*;
 pub(crate) use top_links::*;
 pub(crate) use turns::*;
@@ -60,7 +62,10 @@ macro_rules! read_model_contract {
             clicks_are_listed_newest_first_page_by_page,
             days_add_up_to_the_total_in_every_zone,
             a_range_holds_for_every_number_alike,
-            buckets_and_single_clicks_give_the_same_numbers,
+            sums_and_single_clicks_give_the_same_numbers,
+            sums_of_every_range_are_what_its_clicks_add_up_to,
+            what_comes_late_is_in_the_sums_of_spans_that_are_over,
+            a_question_about_a_year_reads_few_rows,
             few_clicks_and_many_have_the_same_numbers,
             statistics_of_the_version_before_are_read,
             trap_20_a_page_of_numbers_counts_no_clicks,

@@ -107,6 +107,11 @@ impl Share {
     }
 }
 
+/// Which of so many turns a link has, whatever its partition is: as with that, it must never change.
+pub(crate) fn turn_of(link: &str, turns: u32) -> u32 {
+    u32::try_from((hash(link) >> 32) % u64::from(turns)).unwrap_or_default()
+}
+
 /// FNV-1a, and a finisher that lets every bit of the name reach the low ones (that of
 /// `MurmurHash3`): short names that differ in one character spread evenly.
 fn hash(link: &str) -> u64 {

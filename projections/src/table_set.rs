@@ -1,5 +1,5 @@
 //! The tables of a projection come in numbered sets, so that one can be built beside the one
-//! that is read: `click_statistics_1_buckets`, `click_statistics_2_buckets`.
+//! that is read: `click_statistics_1_sums`, `click_statistics_2_sums`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,6 +200,17 @@ impl Tables {
             return answer;
         }
         Box::pin(self.database.for_each(purpose, again, values, each)).await
+    }
+
+    /// The set of a projection that an answer of several statements is read from.
+    pub(crate) async fn one_set(
+        &self,
+        projection: &'static str,
+    ) -> Result<TableSet, DatabaseError> {
+        if self.database.has_replica() {
+            return Ok(Box::pin(self.there(Purpose::Answer)).await?.get(projection));
+        }
+        Ok(self.sets.get(projection))
     }
 
     /// The set of a projection that is read where answers come from, and the version that made it; 0 and

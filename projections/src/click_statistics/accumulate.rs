@@ -1,12 +1,14 @@
 //! Adds up what an answer is made of: buckets, or single clicks where filters are given. Both
 //! ways meet here, so both answers have the same shape and the same numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
+use hashbrown::HashMap;
 
-use super::BUCKET_MICROS;
 use super::cells::Tally;
+use super::instant;
 use super::intervals::{Interval, starts_of_any};
 use super::queries::{Point, Slice, Statistics, StatisticsQuery};
 use crate::cursor::QueryError;
@@ -19,12 +21,24 @@ const SLICES_MAX: usize = 100;
 /// Clicks and visitors by bucket and by value.
 #[derive(Debug, Default)]
 pub(super) struct Accumulator {
+    /// By quarter, or by the first of a point of the series.
     buckets: BTreeMap<i64, Tally>,
-    values: BTreeMap<Dimension, HashMap<Box<str>, Tally>>,
+    values: BTreeMap<Dimension, HashMap<String, Tally>>,
+    /// The quarters that are counted, where that is known before.
+    quarters: Option<Range<i64>>,
+    /// The first quarter of each point, where that is known before; in order.
+    starts: Vec<i64>,
+    /// How many rows were added.
+    pub(super) rows: usize,
 }
 
 impl Accumulator {
-    /// Adds a row of the buckets.
+    /// For these quarters, and points that begin with those.
+    pub(super) fn within(quarters: Range<i64>, starts: Vec<i64>) -> Self {
+        Self { quarters: Some(quarters), starts, ..Self::default() }
+    }
+
+    /// Adds what is counted of a span that begins with a quarter.
     pub(super) fn add(
         &mut self,
         bucket: i64,
@@ -33,35 +47,54 @@ impl Accumulator {
         visitors: &Sketch,
     ) {
         let tally = match value {
-            (Dimension::Total, _) => self.buckets.entry(bucket).or_default(),
+            (Dimension::Total, _) => self.point(bucket),
             (dimension, value) => self.value(dimension, value),
         };
         tally.add(clicks, visitors);
+    }
+
+    /// Adds clicks with one value.
+    pub(super) fn count_all(&mut self, bucket: i64, value: (Dimension, &str), places: &[Place]) {
+        let tally = match value {
+            (Dimension::Total, _) => self.point(bucket),
+            (dimension, value) => self.value(dimension, value),
+        };
+        for place in places {
+            tally.count(*place);
+        }
+    }
+
+    /// What a quarter is counted in.
+    fn point(&mut self, bucket: i64) -> &mut Tally {
+        let place = self.starts.partition_point(|start| *start <= bucket);
+        let first = place.checked_sub(1).and_then(|place| self.starts.get(place));
+        self.buckets.entry(first.copied().unwrap_or(bucket)).or_default()
     }
 
     /// Adds a click.
     pub(super) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
         for (dimension, value) in values.counted() {
             match dimension {
-                Dimension::Total => self.buckets.entry(bucket).or_default().count(visitor),
+                Dimension::Total => self.point(bucket).count(visitor),
                 dimension => self.value(dimension, value).count(visitor),
             }
         }
     }
 
     fn value(&mut self, dimension: Dimension, value: &str) -> &mut Tally {
-        let values = self.values.entry(dimension).or_default();
-        if !values.contains_key(value) {
-            values.insert(value.into(), Tally::default());
-        }
-        values.entry(value.into()).or_default()
+        self.values.entry(dimension).or_default().entry_ref(value).or_default()
     }
 
     /// The answer.
     pub(super) fn finish(self, query: &StatisticsQuery) -> Result<Statistics, QueryError> {
-        let (first, last) = (self.buckets.first_key_value(), self.buckets.last_key_value());
-        let from = query.first_bucket().or(first.map(|(bucket, _)| *bucket)).and_then(instant);
-        let to = query.end_bucket().or(last.map(|(bucket, _)| bucket + 1)).and_then(instant);
+        let counted = self.quarters.or_else(|| {
+            let (first, _) = self.buckets.first_key_value()?;
+            let (last, _) = self.buckets.last_key_value()?;
+            Some(*first..last + 1)
+        });
+        let (first, end) = (query.first_bucket(), query.end_bucket());
+        let from = first.or(counted.as_ref().map(|counted| counted.start)).and_then(instant);
+        let to = end.or(counted.map(|counted| counted.end)).and_then(instant);
         let (interval, series) = series(&self.buckets, from.zip(to), query)?;
         let mut total = Tally::default();
         self.buckets.values().for_each(|tally| total.add(tally.clicks, &tally.visitors));
@@ -80,12 +113,12 @@ impl Accumulator {
 }
 
 /// The values with the most clicks; those with as many, in order.
-fn slices(values: HashMap<Box<str>, Tally>) -> Vec<Slice> {
-    let mut values: Vec<(Box<str>, Tally)> = values.into_iter().collect();
+fn slices(values: HashMap<String, Tally>) -> Vec<Slice> {
+    let mut values: Vec<(String, Tally)> = values.into_iter().collect();
     values.sort_unstable_by(|(a, x), (b, y)| y.clicks.cmp(&x.clicks).then_with(|| a.cmp(b)));
     values.truncate(SLICES_MAX);
-    let slice = |(value, tally): (Box<str>, Tally)| Slice {
-        value: value.into(),
+    let slice = |(value, tally): (String, Tally)| Slice {
+        value,
         clicks: tally.clicks,
         visitors: tally.visitors.count(),
     };
@@ -116,8 +149,4 @@ fn series(
         visitors: tally.visitors.count(),
     };
     Ok((interval, starts.into_iter().zip(tallies).map(point).collect()))
-}
-
-fn instant(bucket: i64) -> Option<DateTime<Utc>> {
-    bucket.checked_mul(BUCKET_MICROS).and_then(DateTime::from_timestamp_micros)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::quarter::{CLICKS_MAX, Quarter};
+use super::spans::Span;
 use super::{all_links, bucket_of};
 use crate::clicks::decoded::{Decoded, DecodedClick};
 use crate::database::{TextId, Texts};
@@ -24,10 +25,12 @@ pub(super) struct Group {
     pub(super) bot: bool,
 }
 
-/// One row of the buckets.
+/// One row of the sums: of a quarter, or of a longer span that begins with it.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) group: Group,
+    /// What stands for the span in the table.
+    pub(super) bucket: i64,
     pub(super) value: Value,
     pub(super) tally: Tally,
 }
@@ -58,13 +61,16 @@ impl Tally {
 
 /// The cells of a group.
 pub(super) fn cells(group: &Group, tallies: Vec<(Value, Tally)>) -> impl Iterator<Item = Cell> {
-    tallies.into_iter().map(|(value, tally)| Cell { group: group.clone(), value, tally })
+    tallies.into_iter().map(|(value, tally)| {
+        let bucket = Span::Quarter.bucket(value.0, group.bucket);
+        Cell { group: group.clone(), bucket, value, tally }
+    })
 }
 
 /// In the order of the table's key, so that its pages are written in order.
 pub(super) fn sort(cells: &mut [Cell]) {
     cells.sort_unstable_by(|a, b| {
-        let key = |cell: &Cell| (cell.group.bucket, cell.value.0);
+        let key = |cell: &Cell| (cell.bucket, cell.value.0);
         let (left, right) = (&a.group.link, &b.group.link);
         let links =
             if Arc::ptr_eq(left, right) { std::cmp::Ordering::Equal } else { left.cmp(right) };
@@ -97,8 +103,32 @@ pub(super) struct Counted {
     /// Those of all links of each partition together, in the order of the table's key.
     pub(super) together: Vec<Cell>,
     /// People and bots by link, and of all links of a partition.
-    pub(super) totals: BTreeMap<Arc<str>, [u64; 2]>,
+    pub(super) totals: BTreeMap<Arc<str>, [Ever; 2]>,
     pub(super) clicks: u64,
+}
+
+/// All clicks ever, of people or of bots.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ever {
+    pub(super) clicks: u64,
+    /// The first quarter with one; without any the last that there is.
+    pub(super) first: i64,
+    /// The last quarter with one; without any the first that there is.
+    pub(super) last: i64,
+}
+
+impl Default for Ever {
+    fn default() -> Self {
+        Self { clicks: 0, first: i64::MAX, last: i64::MIN }
+    }
+}
+
+impl Ever {
+    fn add(&mut self, quarter: i64, clicks: usize) {
+        self.clicks += clicks as u64;
+        self.first = self.first.min(quarter);
+        self.last = self.last.max(quarter);
+    }
 }
 
 /// Which click counts where.
@@ -136,14 +166,14 @@ impl Counted {
         let mut entries: Vec<_> = clicks.iter().enumerate().map(entry).collect();
         entries.sort_unstable();
         let (mut groups, mut of_all) = (Vec::new(), Vec::with_capacity(entries.len()));
-        let mut totals = BTreeMap::<Arc<str>, [u64; 2]>::new();
+        let mut totals = BTreeMap::<Arc<str>, [Ever; 2]>::new();
         for entries in entries.chunk_by(|a, b| a.group() == b.group()) {
             let (link, bucket, bot) = entries[0].group();
             let link = texts.get(link);
             let subject = partitions.number_of(link);
             of_all.extend(entries.iter().map(|entry| entry.of(subject)));
             for counted in [Arc::clone(link), all_links(subject).into()] {
-                totals.entry(counted).or_default()[usize::from(bot)] += entries.len() as u64;
+                totals.entry(counted).or_default()[usize::from(bot)].add(bucket, entries.len());
             }
             let group = Group { link: Arc::clone(link), bucket, bot };
             groups.push((group, count(texts, &placed(entries, clicks))));

@@ -67,7 +67,8 @@ impl Projection for ClickStatisticsProjection {
         &[
             Table { name: "totals", key: &["link"] },
             Table { name: "quarters", key: &["link", "bucket", "bot"] },
-            Table { name: "buckets", key: &["link", "bucket", "dimension", "value", "bot"] },
+            Table { name: "sums", key: &["link", "bucket", "dimension", "value", "bot"] },
+            Table { name: "unsummed", key: &["of_all", "step", "due", "link", "bucket"] },
         ]
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::cells::{Tally, Value};
 use crate::clicks::decoded::DecodedClick;
 use crate::database::{TextId, Texts};
-use crate::dimension::{Dimension, Values};
+use crate::dimension::Dimension;
 use crate::sketch::Place;
 
 /// What is longer is kept as a row for each value. A row of this length, its key included, is in its page:
@@ -119,16 +119,16 @@ impl Quarter {
         self.clicks.iter().map(move |click| (click.place, click.values.iter().filter_map(value)))
     }
 
-    /// Calls `each` with every click.
-    pub(super) fn each(&self, mut each: impl FnMut(Place, &Values<'_>)) {
-        for click in &self.clicks {
-            let mut values = Values::default();
-            for number in click.values {
-                if let Some((dimension, value)) = self.values.get(usize::from(number)) {
-                    values.set(*dimension, value);
-                }
-            }
-            each(click.place, &values);
+    /// Calls `each` with the clicks of every value, first with all of them.
+    pub(super) fn each(&self, mut each: impl FnMut((Dimension, &str), &[Place])) {
+        let mut places: Vec<Place> = self.clicks.iter().map(|click| click.place).collect();
+        each((Dimension::Total, ""), &places);
+        for (number, (dimension, value)) in self.values.iter().enumerate() {
+            let at = (*dimension as usize).saturating_sub(1);
+            let with = self.clicks.iter().filter(|click| usize::from(click.values[at]) == number);
+            places.clear();
+            places.extend(with.map(|click| click.place));
+            each((*dimension, value), &places);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The questions that statistics answer. Without filters they are answered from buckets (the
-//! cost grows with time, not with clicks); with filters from the clicks themselves.
+//! The questions that statistics answer. Without filters they are answered from sums (the
+//! cost grows with the length of time, and little, not with clicks); with filters from the clicks themselves.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,16 +12,20 @@ use hoplog_events::link::{LinkKey, OwnerId};
 use tokio::sync::Semaphore;
 
 use super::accumulate::Accumulator;
+use super::earlier::SUMS_SINCE;
 use super::intervals::Interval;
 use super::quarter::Quarter;
-use super::{BUCKET_MICROS, NAME, all_links, of_all_links};
+use super::range::Plan;
+use super::spans::Span;
+use super::summed::Subject;
+use super::{BUCKET_MICROS, NAME};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value, bad_row};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
 use crate::sketch::{Place, Sketch};
-use crate::table_set::Tables;
+use crate::table_set::{TableSet, Tables};
 
 /// Whose clicks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,13 +153,15 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
-/// The first version with quarters.
-const QUARTERS_SINCE: i64 = 3;
-
 /// Stands for a dimension where a row is of the quarters.
-const IS_QUARTER: i64 = -1;
+pub(super) const IS_QUARTER: i64 = -1;
 
-const OWNED: &str = "link in (select link from {link_directory.links} where owner = $1)";
+/// Stands for a dimension where a row tells up to where clicks are summed up.
+const IS_CHECK: i64 = -2;
+
+/// The links of an owner are looked up once for all parts of a statement.
+pub(super) const OWNED: &str =
+    "with owned as materialized (select link from {link_directory.links} where owner = $1) ";
 
 impl ClickStatistics {
     /// As many long answers may be under way at once as there are permits.
@@ -177,46 +183,82 @@ impl ClickStatistics {
             None
         };
         let accumulator = if query.filters.is_empty() {
-            self.sum_buckets(query).await?
+            self.sum(query).await?
         } else {
             self.sum_clicks(query).await?
         };
         accumulator.finish(query)
     }
 
-    async fn sum_buckets(&self, query: &StatisticsQuery) -> Result<Accumulator, DatabaseError> {
-        let (scope, subject) = match &query.scope {
-            Scope::Link(link) => ("link = $1".to_owned(), link.to_string()),
-            Scope::Owner(owner) => (OWNED.to_owned(), owner.to_string()),
-            Scope::All => (of_all_links(), all_links(0).into_owned()),
-        };
-        // One statement: clicks that are moved from one table to the other are in one of them.
-        let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
-        let buckets = format!(
-            "select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
-             where {scope} and {range}"
-        );
-        let sql = format!(
-            "{buckets} union all \
-             select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
-             where {scope} and {range} and length(clicks) > 0"
-        );
-        let mut sum = Accumulator::default();
-        let range = [query.first_bucket(), query.end_bucket()];
-        let values = parameters(subject, range, query.bots);
-        let answer = self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await;
-        if !matches!(answer, Err(DatabaseError::Broken(_))) {
-            return answer.map(|()| sum);
+    /// From the sums.
+    async fn sum(&self, query: &StatisticsQuery) -> Result<Accumulator, QueryError> {
+        let subject = Subject::of(&query.scope);
+        let set = self.tables.one_set(NAME).await?;
+        let sum = self.sum_spans(query, &subject, set).await;
+        if !matches!(sum, Err(QueryError::Database(DatabaseError::Broken(_)))) {
+            return sum;
         }
-        // Tables of a version before the quarters answer until those of this one are built. Their set is
-        // named: of one that is swapped in meanwhile the buckets are not all. If it was swapped in
-        // before, it has both.
-        let (set, version) = self.tables.answering_set(NAME).await?;
-        let has_buckets_only = version.is_some_and(|version| version < QUARTERS_SINCE);
-        let sql = if has_buckets_only { set.render(&buckets) } else { sql };
-        let mut sum = Accumulator::default();
-        self.tables.for_each(&sql, &values, |row| add_bucket(&mut sum, row)).await?;
+        // Tables of a version before answer until those of this one are built. If others were swapped in before
+        // it was looked, they answer.
+        match self.tables.answering_set(NAME).await? {
+            (set, Some(version)) if version < SUMS_SINCE => {
+                Ok(self.sum_earlier(query, (set, version), &subject).await?)
+            }
+            (set, _) => self.sum_spans(query, &subject, set).await,
+        }
+    }
+
+    /// All statements of an answer are about one set: another one may be summed up, or be split, otherwise.
+    async fn sum_spans(
+        &self,
+        query: &StatisticsQuery,
+        subject: &Subject,
+        set: TableSet,
+    ) -> Result<Accumulator, QueryError> {
+        let Some(plan) = self.plan(query, subject, set).await? else {
+            return Ok(Accumulator::default());
+        };
+        let mut sum = plan.accumulator();
+        let mut is_so = true;
+        for subject in self.summed(subject, set, plan.quarters.start).await? {
+            let statement = statement(&plan, query.bots, &subject);
+            is_so &= self.add_rows(&mut sum, statement, &subject, set).await?;
+        }
+        if !is_so {
+            // A replica answered that is behind the one that was asked before. The quarters are always there.
+            sum = plan.accumulator();
+            let statement = statement(&plan, query.bots, subject);
+            self.add_rows(&mut sum, statement, subject, set).await?;
+        }
         Ok(sum)
+    }
+
+    /// Adds rows up; whether they were summed up to where they should be.
+    async fn add_rows(
+        &self,
+        sum: &mut Accumulator,
+        (sql, values): (String, Vec<Value>),
+        subject: &Subject,
+        set: TableSet,
+    ) -> Result<bool, DatabaseError> {
+        let mut is_so = true;
+        let read = |row: &Row| {
+            if row.int(1)? == IS_CHECK {
+                is_so = subject.is_so(row.optional_int(0)?)?;
+                return Ok(());
+            }
+            add_row(sum, row)
+        };
+        self.tables.for_each(&set.render(&sql), &values, read).await?;
+        Ok(is_so)
+    }
+
+    /// How many rows the answer about a link is read from.
+    #[cfg(test)]
+    pub(crate) async fn rows_of_link(&self, link: &LinkKey, query: &StatisticsQuery) -> usize {
+        let subject = Subject::of(&Scope::Link(link.clone()));
+        let Ok(set) = self.tables.one_set(NAME).await else { return usize::MAX };
+        self.sum_spans(query, &subject, set).await.map_or(usize::MAX, |sum| sum.rows)
     }
 
     /// The same from the clicks themselves, one by one.
@@ -226,7 +268,10 @@ impl ClickStatistics {
     ) -> Result<Accumulator, DatabaseError> {
         let (scope, subject) = match &query.scope {
             Scope::Link(link) => ("link = $1", link.to_string()),
-            Scope::Owner(owner) => (OWNED, owner.to_string()),
+            Scope::Owner(owner) => (
+                "link in (select link from {link_directory.links} where owner = $1)",
+                owner.to_string(),
+            ),
             Scope::All => ("link >= $1", String::new()),
         };
         let mut sql = format!(
@@ -252,23 +297,57 @@ impl ClickStatistics {
     }
 }
 
-/// Adds a row of the buckets, or of the quarters.
-fn add_bucket(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+/// The statement that reads rows, and its parameters. It is one for each subject: clicks that are moved from one table to
+/// the other are in one of them.
+fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Value>) {
+    let Subject { with, condition, parameter, over, .. } = subject;
+    let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
+    let mut values = parameters(parameter.clone(), range, bots);
+    let mut sql = format!(
+        "{with}select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+         where {condition} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
+    );
+    if over.is_some() {
+        // Writing to a string can't fail.
+        let _ = write!(sql, " union all {}", subject.check(IS_CHECK, plan.quarters.start));
+    }
+    // A part for each run: of a join with all of them PostgreSQL can't tell how few rows it gives.
+    for run in plan.runs(*over) {
+        values.extend(run.map(Value::from));
+        let (first, past) = (values.len() - 1, values.len());
+        let _ = write!(
+            sql,
+            " union all select bucket, dimension, value, clicks, visitors \
+             from {{click_statistics.sums}} where {condition} \
+             and bucket >= ${first} and bucket < ${past} and bot between $4 and $5"
+        );
+    }
+    (sql, values)
+}
+
+/// Adds a row of the sums, or of the quarters.
+pub(super) fn add_row(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+    sum.rows += 1;
     let (bucket, dimension, bytes) = (row.int(0)?, row.int(1)?, row.bytes(4)?);
     if dimension == IS_QUARTER {
         let quarter = Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-        quarter.each(|visitor, values| sum.count(bucket, values, visitor));
+        quarter.each(|value, visitors| sum.count_all(bucket, value, visitors));
         return Ok(());
     }
     let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
     let visitors = Sketch::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-    sum.add(bucket, (dimension, row.text(2)?), row.count(3)?, &visitors);
+    let value = (dimension, row.text(2)?);
+    sum.add(Span::quarter_of(bucket)?, value, row.count(3)?, &visitors);
     Ok(())
 }
 
 /// The parameters that both ways share: `$1` whose clicks, `$2` and `$3` the range, `$4` and
 /// `$5` people or bots.
-fn parameters(subject: String, [from, to]: [Option<i64>; 2], bots: BotFilter) -> Vec<Value> {
+pub(super) fn parameters(
+    subject: String,
+    [from, to]: [Option<i64>; 2],
+    bots: BotFilter,
+) -> Vec<Value> {
     let (lowest, highest) = bots.range();
     vec![
         subject.into(),

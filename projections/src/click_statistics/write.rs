@@ -2,83 +2,67 @@
 //!
 //! ```text
 //! clicks of a link in a quarter   few: one row of quarters, with all of them in it
-//!                                 many: an empty row of quarters, and a row of buckets for each value
-//! clicks of all links together    rows of buckets
+//!                                 many: a row of sums for each value, and in those of the longer spans that are over
+//! clicks of all links together    rows of sums
 //! ```
+//!
+//! Whether they are many depends on them alone. So what is in the rows of longer spans does as well: the quarters of
+//! many clicks, and no others. Whether a span is over depends on the newest click of its partition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::all_links;
 use super::cells::{Cell, Count, Counted, Group, Tally, cells, sort};
+use super::ending::Longer;
 use super::quarter::Quarter;
-use crate::database::{Column, DatabaseError, PART_ROWS, Row, Rows, Transaction, bad_row};
+use super::spans::Span;
+use super::statements::{
+    ADD_CELLS, ADD_TOTALS, CELL, DROP_QUARTERS, NAME_OF_ALL, PUT_QUARTERS, QUARTER, READ_NEWEST,
+    READ_QUARTERS, READ_SUMMED, READ_VISITORS, new_cell_rows, new_quarter_rows, push_cell,
+    push_quarter, quarter_rows, total_rows,
+};
+use crate::database::{DatabaseError, PART_ROWS, Row, Rows, Transaction, bad_row};
+use crate::dimension::Dimension;
 use crate::partition::Partitions;
 use crate::sketch::Sketch;
 use crate::table_set::TableSet;
 
-const TOTAL: &[Column] = &[Column::Text("link"), Column::Int("humans"), Column::Int("bots")];
-
-/// `row` is the place of the row in the batch.
-const QUARTER: &[Column] = &[
-    Column::Int("row"),
-    Column::Text("link"),
-    Column::Int("bucket"),
-    Column::Int("bot"),
-    Column::Bytes("clicks"),
-];
-
-/// The same in the order of the table.
-const NEW_QUARTER: &[Column] = QUARTER.split_at(1).1;
-
-const CELL: &[Column] = &[
-    Column::Int("cell"),
-    Column::Text("link"),
-    Column::Int("bucket"),
-    Column::Int("dimension"),
-    Column::Text("value"),
-    Column::Int("bot"),
-    Column::Int("clicks"),
-    Column::Bytes("visitors"),
-];
-
-const NEW_CELL: &[Column] = CELL.split_at(1).1;
-
-/// What counts all links of a partition together.
-const NAME_OF_ALL: &[Column] = &[Column::Text("link")];
-
-const READ_NEWEST: &str = "select n.link, n.bucket from (select batch.link as link, \
-    (select max(b.bucket) from {click_statistics.buckets} b where b.link = batch.link) as bucket \
-    from {rows}) as n where n.bucket is not null";
-const ADD_TOTALS: &str = "insert into {click_statistics.totals} as t (link, humans, bots) \
-    select link, humans, bots from {rows} where true on conflict (link) do update set \
-    humans = t.humans + excluded.humans, bots = t.bots + excluded.bots";
-const READ_QUARTERS: &str = "select batch.row, q.clicks from {rows} \
-    cross join {click_statistics.quarters} q where q.link = batch.link \
-    and q.bucket = batch.bucket and q.bot = batch.bot";
-const PUT_QUARTERS: &str = "insert into {click_statistics.quarters} (link, bucket, bot, clicks) \
-    select link, bucket, bot, clicks from {rows} where true \
-    on conflict (link, bucket, bot) do update set clicks = excluded.clicks";
-const READ_VISITORS: &str = "select batch.cell, b.visitors from {rows} \
-    cross join {click_statistics.buckets} b where b.link = batch.link and b.bucket = batch.bucket \
-    and b.dimension = batch.dimension and b.value = batch.value and b.bot = batch.bot";
-/// A sketch of no bytes stands for "as it was".
-const ADD_CELLS: &str = "insert into {click_statistics.buckets} as b \
-    (link, bucket, dimension, value, bot, clicks, visitors) \
-    select link, bucket, dimension, value, bot, clicks, visitors from {rows} where true \
-    on conflict (link, bucket, dimension, value, bot) do update set \
-    clicks = b.clicks + excluded.clicks, visitors = case when length(excluded.visitors) = 0 \
-    then b.visitors else excluded.visitors end";
-
 /// What is written, by where it goes.
 #[derive(Default)]
 struct Writes {
-    /// Rows that are nowhere yet; no clicks: they are cells.
+    /// Rows that are nowhere yet.
     new_quarters: Vec<(Group, Vec<u8>)>,
     /// Rows that may be there.
     quarters: Vec<(Group, Vec<u8>)>,
+    /// Rows that are there and whose clicks have become too many.
+    summed: Vec<(Group, Vec<u8>)>,
     new_cells: Vec<Cell>,
     /// Those that may be there.
     cells: Vec<Cell>,
+}
+
+/// The newest quarter of each partition. Every click counts in the rows of all links of its partition as well: of a
+/// quarter that is newer than the newest of those there is nothing.
+pub(super) struct Newest {
+    quarters: BTreeMap<Arc<str>, i64>,
+    partitions: Partitions,
+}
+
+impl Newest {
+    /// How the rows of all links of the partition are called that a link is in, or that are called so themselves.
+    pub(super) fn of_all(&self, link: &Arc<str>) -> Arc<str> {
+        let is_of_all = link.is_empty() || link.starts_with('/');
+        if is_of_all { Arc::clone(link) } else { all_links(self.partitions.number_of(link)).into() }
+    }
+
+    pub(super) fn of(&self, of_all: &str) -> Option<i64> {
+        self.quarters.get(of_all).copied()
+    }
+
+    fn may_know(&self, group: &Group) -> bool {
+        self.of(&self.of_all(&group.link)).is_some_and(|newest| group.bucket <= newest)
+    }
 }
 
 /// Writes to one set of tables.
@@ -93,73 +77,74 @@ impl Writing<'_> {
         counted: Counted,
         partitions: Partitions,
     ) -> Result<(), DatabaseError> {
-        let mut rows = Rows::new(TOTAL);
-        for (link, [humans, bots]) in &counted.totals {
-            rows.push(|row| {
-                row.text(link).count(*humans).count(*bots);
-            });
-        }
+        let rows = total_rows(&counted.totals);
         self.transaction.write(&self.set.render(ADD_TOTALS), rows).await?;
-        let mut writes = self.sort_out(counted, partitions).await?;
+        let newest = self.newest(&counted.together, partitions).await?;
+        let newer = newer(&counted.together, &newest);
+        let mut writes = self.sort_out(counted, &newest).await?;
+        let Longer { late, unsummed } = Longer::of(&writes.cells, &writes.new_cells, &newest);
+        writes.cells.extend(late);
         sort(&mut writes.new_cells);
         sort(&mut writes.cells);
-        let (quarters, buckets) = (self.set.table("quarters"), self.set.table("buckets"));
+        let (quarters, sums) = (self.set.table("quarters"), self.set.table("sums"));
         let new_quarters = writes.new_quarters.chunks(PART_ROWS).map(new_quarter_rows);
         self.transaction.append(&quarters, new_quarters).await?;
         let new_cells = writes.new_cells.chunks(PART_ROWS).map(new_cell_rows);
-        self.transaction.append(&buckets, new_cells).await?;
+        self.transaction.append(&sums, new_cells).await?;
         let rows = quarter_rows(&writes.quarters);
         self.transaction.write(&self.set.render(PUT_QUARTERS), rows).await?;
-        self.add_cells(writes.cells).await
+        let rows = quarter_rows(&writes.summed);
+        self.transaction.write(&self.set.render(DROP_QUARTERS), rows).await?;
+        for part in writes.cells.chunks_mut(PART_ROWS) {
+            self.add_cells(part).await?;
+        }
+        self.note(&unsummed).await?;
+        self.end(&newer).await
     }
 
-    /// What is new, and what may be there. Every click counts in the rows of all links of its
-    /// partition as well: of a bucket that is newer than the newest of those there is nothing. In a
-    /// log that is in the order of time, as most are, nearly all rows of a build are new, and need
-    /// neither be looked for nor be compared.
+    /// What is new, and what may be there. In a log that is in the order of time, as most are, nearly all rows of
+    /// a build are new, and need neither be looked for nor be compared.
     async fn sort_out(
         &mut self,
         counted: Counted,
-        partitions: Partitions,
+        newest: &Newest,
     ) -> Result<Writes, DatabaseError> {
         let Counted { groups, together, .. } = counted;
-        let newest = self.newest(&together).await?;
-        let is_known = |of_all: &str, group: &Group| {
-            newest.get(of_all).is_some_and(|newest| group.bucket <= *newest)
-        };
         let mut writes = Writes::default();
         (writes.cells, writes.new_cells) =
-            together.into_iter().partition(|cell| is_known(&cell.group.link, &cell.group));
-        let of_all = |group: &Group| all_links(partitions.number_of(&group.link));
+            together.into_iter().partition(|cell| newest.may_know(&cell.group));
         let (known, new): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|(group, _)| is_known(&of_all(group), group));
+            groups.into_iter().partition(|(group, _)| newest.may_know(group));
         for (group, count) in new {
-            let (bytes, tallies) = split(count);
-            writes.new_cells.extend(cells(&group, tallies));
-            writes.new_quarters.push((group, bytes));
+            match count {
+                Count::Few(bytes) => writes.new_quarters.push((group, bytes)),
+                Count::Many(tallies) => writes.new_cells.extend(cells(&group, tallies)),
+            }
         }
         self.add_known(known, &mut writes).await?;
         Ok(writes)
     }
 
-    /// The newest bucket of all links of each partition.
+    /// The newest quarter of all links of each partition.
     async fn newest(
         &mut self,
         together: &[Cell],
-    ) -> Result<BTreeMap<Box<str>, i64>, DatabaseError> {
+        partitions: Partitions,
+    ) -> Result<Newest, DatabaseError> {
         let mut rows = Rows::new(NAME_OF_ALL);
         for cells in together.chunk_by(|a, b| a.group.link == b.group.link) {
             rows.push(|row| {
                 row.text(&cells[0].group.link);
             });
         }
-        let mut newest = BTreeMap::new();
+        let mut quarters = BTreeMap::new();
         let read = |row: &Row| {
-            newest.insert(row.text(0)?.into(), row.int(1)?);
+            // Those of quarters have the highest numbers.
+            quarters.insert(row.text(0)?.into(), Span::quarter_of(row.int(1)?)?);
             Ok(())
         };
         self.transaction.read(&self.set.render(READ_NEWEST), rows, read).await?;
-        Ok(newest)
+        Ok(Newest { quarters, partitions })
     }
 
     /// Adds clicks to those that their quarters may have.
@@ -178,24 +163,53 @@ impl Writing<'_> {
             Ok(())
         };
         self.transaction.read(&self.set.render(READ_QUARTERS), rows, read).await?;
+        let summed = self.summed(&known, &there).await?;
         for ((group, count), place) in known.into_iter().zip(0..) {
-            match there.remove(&place) {
-                Some(bytes) if bytes.is_empty() => {
-                    writes.cells.extend(cells(&group, tallies(count)?));
-                }
-                before => {
-                    let (bytes, tallies) = split(joined(before, count)?);
+            if summed.contains(&place) {
+                writes.cells.extend(cells(&group, tallies(count)?));
+                continue;
+            }
+            let before = there.remove(&place);
+            let was_there = before.is_some();
+            match joined(before, count)? {
+                Count::Few(bytes) => writes.quarters.push((group, bytes)),
+                Count::Many(tallies) => {
                     writes.new_cells.extend(cells(&group, tallies));
-                    writes.quarters.push((group, bytes));
+                    if was_there {
+                        writes.summed.push((group, Vec::new()));
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// Which of those that have no row of quarters are sums already.
+    async fn summed(
+        &mut self,
+        known: &[(Group, Count)],
+        there: &BTreeMap<i64, Vec<u8>>,
+    ) -> Result<BTreeSet<i64>, DatabaseError> {
+        let mut rows = Rows::new(QUARTER);
+        for ((group, _), place) in known.iter().zip(0..) {
+            if !there.contains_key(&place) {
+                let bucket = Span::Quarter.bucket(Dimension::Total, group.bucket);
+                let total = Group { bucket, ..group.clone() };
+                push_quarter(&mut rows, usize::try_from(place).ok(), &total, &[]);
+            }
+        }
+        let mut summed = BTreeSet::new();
+        let read = |row: &Row| {
+            summed.insert(row.int(0)?);
+            Ok(())
+        };
+        self.transaction.read(&self.set.render(READ_SUMMED), rows, read).await?;
+        Ok(summed)
+    }
+
     /// Adds to cells that may be there.
-    async fn add_cells(&mut self, mut cells: Vec<Cell>) -> Result<(), DatabaseError> {
-        let unchanged = self.merge_visitors(&mut cells).await?;
+    async fn add_cells(&mut self, cells: &mut [Cell]) -> Result<(), DatabaseError> {
+        let unchanged = self.merge_visitors(cells).await?;
         let mut rows = Rows::new(CELL);
         for (place, cell) in cells.iter().enumerate() {
             let Tally { clicks, visitors } = &cell.tally;
@@ -227,12 +241,17 @@ impl Writing<'_> {
     }
 }
 
-/// The row of quarters, and the cells.
-fn split(count: Count) -> (Vec<u8>, Vec<(super::cells::Value, Tally)>) {
-    match count {
-        Count::Few(bytes) => (bytes, Vec::new()),
-        Count::Many(tallies) => (Vec::new(), tallies),
+/// The newest quarter of each partition of which a batch has a newer one than there was.
+fn newer(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
+    let mut newer = BTreeMap::new();
+    for cells in together.chunk_by(|a, b| a.group.link == b.group.link) {
+        let of_all = &cells[0].group.link;
+        let Some(last) = cells.iter().map(|cell| cell.group.bucket).max() else { continue };
+        if newest.of(of_all).is_none_or(|newest| newest < last) {
+            newer.insert(Arc::clone(of_all), last);
+        }
     }
+    newer
 }
 
 fn quarter(bytes: &[u8]) -> Result<Quarter, DatabaseError> {
@@ -258,55 +277,4 @@ fn joined(before: Option<Vec<u8>>, count: Count) -> Result<Count, DatabaseError>
         all.entry(value).or_default().add(tally.clicks, &tally.visitors);
     }
     Ok(Count::Many(all.into_iter().collect()))
-}
-
-fn quarter_rows(quarters: &[(Group, Vec<u8>)]) -> Rows {
-    let mut rows = Rows::new(QUARTER);
-    for (place, (group, bytes)) in quarters.iter().enumerate() {
-        push_quarter(&mut rows, Some(place), group, bytes);
-    }
-    rows
-}
-
-fn new_quarter_rows(quarters: &[(Group, Vec<u8>)]) -> Rows {
-    let mut rows = Rows::new(NEW_QUARTER);
-    for (group, bytes) in quarters {
-        push_quarter(&mut rows, None, group, bytes);
-    }
-    rows
-}
-
-fn push_quarter(rows: &mut Rows, place: Option<usize>, group: &Group, bytes: &[u8]) {
-    rows.push(|row| {
-        let row = match place {
-            Some(place) => row.count(place as u64),
-            None => row,
-        };
-        row.text(&group.link).int(group.bucket).int(group.bot.into()).bytes(bytes);
-    });
-}
-
-fn new_cell_rows(cells: &[Cell]) -> Rows {
-    let mut rows = Rows::new(NEW_CELL);
-    for cell in cells {
-        push_cell(&mut rows, None, cell, cell.tally.clicks, &cell.tally.visitors.to_bytes());
-    }
-    rows
-}
-
-fn push_cell(rows: &mut Rows, place: Option<usize>, cell: &Cell, clicks: u64, visitors: &[u8]) {
-    let (Group { link, bucket, bot }, (dimension, value)) = (&cell.group, &cell.value);
-    rows.push(|row| {
-        let row = match place {
-            Some(place) => row.count(place as u64),
-            None => row,
-        };
-        row.text(link)
-            .int(*bucket)
-            .int(dimension.number())
-            .text(value)
-            .int((*bot).into())
-            .count(clicks)
-            .bytes(visitors);
-    });
 }

@@ -25,7 +25,7 @@ use crate::partition::{Partitions, Share};
 use crate::projection::Projection;
 use crate::read_models::every_projection;
 use crate::runner::{Applier, Progress, WorkerError};
-use crate::table_set::{ActiveSets, TableSet, Tables};
+use crate::table_set::{ActiveSets, TableSet, Tables, active_set};
 
 /// How many logs are made up.
 const CASES: u32 = 12;
@@ -137,6 +137,16 @@ impl World {
         };
         statistics.statistics(&query).await.unwrap()
     }
+}
+
+/// Statistics of all events there are, in so many partitions.
+pub(super) async fn statistics_in(world: &World, partitions: u32) -> ClickStatistics {
+    let is_theirs = |applier: &Applier| applier.projection.name() == crate::click_statistics::NAME;
+    let applier = world.appliers().into_iter().find(is_theirs).unwrap();
+    let partitions = Partitions::new(partitions).unwrap();
+    let set = to_the_end(&applier, create(&applier, partitions).await).await.set;
+    let links = active_set(&world.database, "link_directory").await.unwrap().0;
+    ClickStatistics::new(world.tables(&[set, links]), Arc::new(Semaphore::new(1)))
 }
 
 /// The next events behind a checkpoint into the rows of its share.

@@ -263,7 +263,7 @@ pub(crate) async fn trap_20_ranks_are_read_and_not_counted(world: World) {
     let trending = Ranking::trending(HalfLife::Hour, at(NOW));
     let before = world.top(&trending, &everything(), 100).await;
     world.models.stop_projecting().await;
-    for table in ["clicks_1_clicks", "click_statistics_1_buckets", "click_statistics_1_totals"] {
+    for table in ["clicks_1_clicks", "click_statistics_1_sums", "click_statistics_1_totals"] {
         world.execute(&format!("delete from {table}"), &[]).await;
     }
     assert_eq!(before.len(), 11);

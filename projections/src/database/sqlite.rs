@@ -254,6 +254,8 @@ fn render(sql: &str) -> String {
             "{numbers in $1}",
             "(select cast(value as integer) as number from json_each('[' || $1 || ']'))",
         )
+        .replace("{for each}", "")
+        .replace("{of those}", "")
         .replace("{by_month}", "without rowid")
         .replace("{, month}", "")
         .replace("{bytes}", "blob")

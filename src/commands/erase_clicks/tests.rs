@@ -74,7 +74,14 @@ async fn all_are_erased(ways: [Arc<dyn EventLog>; VISITORS], rounds: usize) {
         }
         let of = |visitor| batches.iter().map(|it| anonymous(*it, visitor)).collect::<Vec<_>>();
         let clicks = [of(0), of(1), of(2)];
-        let erased = nodes.iter().zip(&clicks).map(|(node, clicks)| node.rewrite_clicks(clicks));
+        // A member of a cluster may not have a batch yet; whoever erases asks again.
+        let erase = async |(node, clicks): (&Commands, &Vec<AnonymousClick>)| loop {
+            match node.rewrite_clicks(clicks).await {
+                Err(EraseError::Unavailable(_)) => tokio::task::yield_now().await,
+                erased => return erased,
+            }
+        };
+        let erased = nodes.iter().zip(&clicks).map(erase);
         for erased in futures::future::join_all(erased).await {
             erased.unwrap();
         }

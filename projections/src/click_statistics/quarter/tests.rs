@@ -58,9 +58,11 @@ proptest! {
         let quarter = quarter(&clicks);
         let shown = |tallies: Vec<(Value, Tally)>| format!("{tallies:?}");
         prop_assert_eq!(shown(quarter.tallies()), shown(expected(&clicks)));
-        let mut seen = 0;
-        quarter.each(|_, _| seen += 1);
-        prop_assert_eq!(seen, clicks.len());
+        let mut seen = Vec::new();
+        quarter.each(|(dimension, value), places| {
+            seen.push(((dimension, Arc::from(value)), Tally::of(places.to_vec())));
+        });
+        prop_assert_eq!(shown(seen), shown(expected(&clicks)));
     }
 
     /// What does not fit never fits again, so it does not matter when it is looked at.

@@ -84,7 +84,9 @@ pub(super) fn batch<'q>(sql: &str, rows: &'q Rows) -> Query<'q> {
 }
 
 /// Writes the few words that differ between databases. Texts are compared byte by byte, whatever
-/// the database's locale is. Pages are not filled to the brim: a row that is counted up then
+/// the database's locale is. What is
+/// read for each row of a batch is looked up for each: how few rows a range of the batch's has can't be estimated, and
+/// the whole table would be read. Pages are not filled to the brim: a row that is counted up then
 /// stays in its page, and its index entries stay as they are.
 pub(super) fn render(sql: &str) -> String {
     sql.replace("{clustered}", "with (fillfactor = 85)")
@@ -94,6 +96,8 @@ pub(super) fn render(sql: &str) -> String {
             "{numbers in $1}",
             "(select cast(n as bigint) as number from unnest(string_to_array($1, ',')) as n)",
         )
+        .replace("{for each}", "lateral (select s.* from")
+        .replace("{of those}", "offset 0) s")
         .replace("{by_month}", "partition by range (at)")
         .replace("{, month}", ", at")
         .replace("{bytes}", "bytea")

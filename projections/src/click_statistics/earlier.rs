@@ -1,0 +1,61 @@
+//! Answers from the tables of versions before, until those of this one are built.
+
+use std::fmt::Write;
+
+use super::accumulate::Accumulator;
+use super::queries::{ClickStatistics, IS_QUARTER, StatisticsQuery, add_row, parameters};
+use super::summed::Subject;
+use crate::database::{DatabaseError, Row, bad_row};
+use crate::dimension::Dimension;
+use crate::sketch::Sketch;
+use crate::table_set::TableSet;
+
+/// The first version with quarters.
+const QUARTERS_SINCE: i64 = 3;
+
+/// The first version with sums of longer spans.
+pub(super) const SUMS_SINCE: i64 = 4;
+
+impl ClickStatistics {
+    /// Adds up quarters, all of them. The set is named: one that is swapped in meanwhile has other tables.
+    pub(super) async fn sum_earlier(
+        &self,
+        query: &StatisticsQuery,
+        (set, version): (TableSet, i64),
+        subject: &Subject,
+    ) -> Result<Accumulator, DatabaseError> {
+        let Subject { with, condition: scope, parameter, .. } = subject;
+        let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
+        let mut sql = format!(
+            "{with}select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
+             where {scope} and {range}"
+        );
+        if version >= QUARTERS_SINCE {
+            // Writing to a string can't fail.
+            let _ = write!(
+                sql,
+                " union all \
+                 select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
+                 where {scope} and {range} and length(clicks) > 0"
+            );
+        }
+        let range = [query.first_bucket(), query.end_bucket()];
+        let values = parameters(parameter.clone(), range, query.bots);
+        let mut sum = Accumulator::default();
+        self.tables.for_each(&set.render(&sql), &values, |row| add_bucket(&mut sum, row)).await?;
+        Ok(sum)
+    }
+}
+
+/// A bucket's number was that of its quarter.
+fn add_bucket(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
+    let dimension = row.int(1)?;
+    if dimension == IS_QUARTER {
+        return add_row(sum, row);
+    }
+    let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
+    let visitors =
+        Sketch::from_bytes(row.bytes(4)?).map_err(|error| bad_row(&error.to_string()))?;
+    sum.add(row.int(0)?, (dimension, row.text(2)?), row.count(3)?, &visitors);
+    Ok(())
+}

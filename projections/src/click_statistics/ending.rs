@@ -1,0 +1,188 @@
+//! Sums up spans when they are over: when there is a click behind them in their partition, and it is the link's turn. Until
+//! then a batch writes rows of quarters only, however many batches there are; a click that comes later goes to the rows of the
+//! spans as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::cells::{Cell, Group, sort};
+use super::spans::{STEPS, Span, Step, over_at};
+use super::statements::{
+    ADD_UNSUMMED, DROP_UNSUMMED, PARTS, READ_DUE, READ_PARTS, due_rows, new_cell_rows,
+    unsummed_rows,
+};
+use super::sums::Sums;
+use super::write::{Newest, Writing};
+use crate::database::{DatabaseError, PART_ROWS, Row, Rows, bad_row};
+use crate::dimension::Dimension;
+use crate::sketch::Sketch;
+
+/// How many spans are summed up at once: what bounds the memory.
+const AT_ONCE: usize = 32;
+
+/// A span that is not over, and a link that has rows of parts of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unsummed {
+    /// The rows of all links of its partition are called so.
+    pub(super) of_all: Arc<str>,
+    /// Its place among the [`STEPS`].
+    pub(super) step: i64,
+    /// When the partition has clicks of this quarter, it is summed up.
+    pub(super) due: i64,
+    pub(super) link: Arc<str>,
+    /// Its first quarter.
+    pub(super) first: i64,
+}
+
+impl Unsummed {
+    /// The shortest span of a quarter that is not over, from a step on; `None`: all are.
+    fn of(
+        [of_all, link]: [&Arc<str>; 2],
+        from: usize,
+        quarter: i64,
+        over: Option<i64>,
+    ) -> Option<Self> {
+        let mut steps = STEPS.iter().enumerate().skip(from);
+        let (place, step) = steps.find(|(_, step)| !step.span.is_over(quarter, over))?;
+        let end = step.span.end_of(quarter);
+        Some(Self {
+            of_all: Arc::clone(of_all),
+            step: i64::try_from(place).unwrap_or(i64::MAX),
+            // So many quarters behind its end.
+            due: end + end - over_at(end, link),
+            link: Arc::clone(link),
+            first: step.span.first_quarter(step.span.number_of(quarter)),
+        })
+    }
+}
+
+/// What rows of quarters bring about besides.
+#[derive(Default)]
+pub(super) struct Longer {
+    /// What is added to rows of spans that are over.
+    pub(super) late: Vec<Cell>,
+    pub(super) unsummed: BTreeSet<Unsummed>,
+}
+
+impl Longer {
+    /// Of rows that may be there, and of new ones.
+    pub(super) fn of<'a>(cells: &'a [Cell], new_cells: &'a [Cell], newest: &Newest) -> Self {
+        let (mut sums, mut unsummed) = (Sums::default(), BTreeSet::new());
+        let all = cells.iter().map(|cell| (cell, false));
+        let all = all.chain(new_cells.iter().map(|cell| (cell, true)));
+        let mut of: Option<(&'a Arc<str>, Arc<str>, Option<i64>)> = None;
+        for (cell, is_new) in all {
+            let Group { link, bucket: quarter, .. } = &cell.group;
+            if of.as_ref().is_none_or(|(last, ..)| !Arc::ptr_eq(last, link)) {
+                let of_all = newest.of_all(link);
+                let over = newest.of(&of_all).map(|newest| over_at(newest, link));
+                of = Some((link, of_all, over));
+            }
+            let Some((_, of_all, over)) = &of else { continue };
+            let is_total = cell.value.0 == Dimension::Total;
+            let is_late = Span::SixHours.is_over(*quarter, *over);
+            // A link's rows that are there have been noted, unless their span was summed up meanwhile. Those of all
+            // links are only said to be there.
+            let is_of_all = Arc::ptr_eq(of_all, link);
+            if is_total && (is_new || is_late || is_of_all) {
+                unsummed.extend(Unsummed::of([of_all, link], 0, *quarter, *over));
+            }
+            if !is_late {
+                continue;
+            }
+            for step in STEPS.iter().filter(|step| step.span.is_over(*quarter, *over)) {
+                let span = if is_total { step.totals } else { step.span };
+                sums.add(span, &cell.group, &cell.value, cell.tally.clicks, &cell.tally.visitors);
+            }
+        }
+        Self { late: sums.into_cells(), unsummed }
+    }
+}
+
+impl Writing<'_> {
+    pub(super) async fn note(
+        &mut self,
+        unsummed: &BTreeSet<Unsummed>,
+    ) -> Result<(), DatabaseError> {
+        self.transaction.write(&self.set.render(ADD_UNSUMMED), unsummed_rows(unsummed.iter())).await
+    }
+
+    /// Sums up what is due by the newest quarter, by the name of the rows of all links of a partition.
+    pub(super) async fn end(
+        &mut self,
+        newest: &BTreeMap<Arc<str>, i64>,
+    ) -> Result<(), DatabaseError> {
+        if newest.is_empty() {
+            return Ok(());
+        }
+        for (place, step) in STEPS.iter().enumerate() {
+            let due = self.due(i64::try_from(place).unwrap_or(i64::MAX), newest).await?;
+            for part in due.chunks(AT_ONCE) {
+                self.sum_up(step, part).await?;
+            }
+            let rows = unsummed_rows(due.iter());
+            self.transaction.write(&self.set.render(DROP_UNSUMMED), rows).await?;
+            let next = |ended: &Unsummed| {
+                Unsummed::of([&ended.of_all, &ended.link], place + 1, ended.first, None)
+            };
+            self.note(&due.iter().filter_map(next).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// What is to be summed up.
+    async fn due(
+        &mut self,
+        step: i64,
+        newest: &BTreeMap<Arc<str>, i64>,
+    ) -> Result<Vec<Unsummed>, DatabaseError> {
+        let mut all = Vec::new();
+        let read = |row: &Row| {
+            let (of_all, link) = (row.text(0)?.into(), row.text(3)?.into());
+            let (step, due, first) = (row.int(1)?, row.int(2)?, row.int(4)?);
+            all.push(Unsummed { of_all, step, due, link, first });
+            Ok(())
+        };
+        self.transaction.read(&self.set.render(READ_DUE), due_rows(step, newest), read).await?;
+        all.sort_unstable_by(|a, b| (&a.link, a.first).cmp(&(&b.link, b.first)));
+        Ok(all)
+    }
+
+    /// Writes the rows of some spans of one length. They are new: what came too late for them was not added
+    /// before they were there.
+    async fn sum_up(&mut self, step: &Step, ended: &[Unsummed]) -> Result<(), DatabaseError> {
+        let mut rows = Rows::new(PARTS);
+        for (place, Unsummed { first, link, .. }) in ended.iter().enumerate() {
+            let past = step.span.end_of(*first);
+            for (span, dimension) in
+                [(step.totals_of, Dimension::Total), (step.values_of, Dimension::Class)]
+            {
+                let [first, past] =
+                    [*first, past].map(|quarter| span.bucket(dimension, span.number_of(quarter)));
+                rows.push(|row| {
+                    row.count(place as u64).text(link).int(first).int(past);
+                });
+            }
+        }
+        let mut sums = Sums::default();
+        let read = |row: &Row| {
+            let place = usize::try_from(row.int(0)?).unwrap_or(usize::MAX);
+            let of = ended.get(place).ok_or_else(|| bad_row("not a span"))?;
+            let (bucket, bot) = (Span::quarter_of(row.int(1)?)?, row.int(4)? != 0);
+            let dimension = row.int(2)?;
+            let dimension =
+                Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
+            let visitors =
+                Sketch::from_bytes(row.bytes(6)?).map_err(|error| bad_row(&error.to_string()))?;
+            let span = if dimension == Dimension::Total { step.totals } else { step.span };
+            let group = Group { link: Arc::clone(&of.link), bucket, bot };
+            sums.add(span, &group, &(dimension, row.text(3)?.into()), row.count(5)?, &visitors);
+            Ok(())
+        };
+        self.transaction.read(&self.set.render(READ_PARTS), rows, read).await?;
+        let mut cells = sums.into_cells();
+        sort(&mut cells);
+        let table = self.set.table("sums");
+        self.transaction.append(&table, cells.chunks(PART_ROWS).map(new_cell_rows)).await
+    }
+}
