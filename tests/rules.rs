@@ -182,6 +182,9 @@ async fn a_preview_is_of_where_it_would_lead() {
         let preview = client.send(request).await.expect(200).json();
         assert_eq!((&preview["url"], &preview["hasRules"]), (&json!(url), &json!(true)));
     }
+    let page = get(client, "/a+", &[]).header("accept", "text/html");
+    let page = client.send(page).await.expect(200);
+    assert!(page.body.contains("others may be led elsewhere"), "{page:?}");
     client.visit("/a.qr").await.expect(200);
     assert_eq!(client.stats("a", "").await["totalClicks"], 0);
 }

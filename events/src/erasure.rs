@@ -114,6 +114,8 @@ fn without_visitor(
         None => click.remove("userAgent"),
     }
     click.remove("address");
+    // A rule for one address tells of whoever it is for.
+    click.remove("rule");
     Ok(click.to_string())
 }
 

@@ -78,6 +78,7 @@ fn is_in_network(when: &Conditions, visitor: &impl Visitor) -> bool {
 
 /// An empty pattern stands for those who come from nowhere, and no other does.
 fn comes_from(pattern: &HostPattern, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
     let Some(above) = pattern.as_str().strip_prefix('*') else { return pattern.as_str() == host };
     host.len() > above.len() && host.ends_with(above)
 }
@@ -100,7 +101,7 @@ fn is_there(when: &Conditions, visitor: &impl Visitor) -> bool {
     let is_named = |names: &[Word], place: Option<&str>| {
         place.is_some_and(|place| any(names, |name| is_called(name, place)))
     };
-    let is_in = |country| any(&when.country, |code| code.as_str() == country);
+    let is_in = |country| any(&when.country, |code| code.as_str().eq_ignore_ascii_case(country));
     (when.country.is_empty() || visitor.country().is_some_and(is_in))
         && (when.region.is_empty() || is_named(&when.region, visitor.region()))
         && (when.city.is_empty() || is_named(&when.city, visitor.city()))

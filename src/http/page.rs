@@ -69,11 +69,16 @@ pub fn preview_limited(short_url: &str, created: &str) -> Response {
 }
 
 /// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
-/// punycode, so that a look-alike letter is seen.
+/// punycode, so that a look-alike letter is seen. One with rules may lead others elsewhere.
 #[must_use]
-pub fn preview(short_url: &str, destination: &str, created: &str) -> Response {
+pub fn preview(short_url: &str, destination: &str, created: &str, leads_apart: bool) -> Response {
+    let (you, apart) = if leads_apart {
+        (" you", "<p>It has rules: others may be led elsewhere, and so may you another time.</p>")
+    } else {
+        ("", "")
+    };
     let body = format!(
-        "<p>{} leads to</p><p><strong>{}</strong></p><p>since {}.</p>\
+        "<p>{} leads{you} to</p><p><strong>{}</strong></p><p>since {}.</p>{apart}\
          <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there without being counted</a></p>",
         escape(short_url),
         escape(destination),

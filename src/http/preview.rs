@@ -71,7 +71,7 @@ pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) ->
     let created_at = rfc3339(target.created_at);
     if page::wants_html(&request.headers) {
         return match url {
-            Some(url) => page::preview(&short_url, url, &created_at),
+            Some(url) => page::preview(&short_url, url, &created_at, target.leads_apart()),
             None if has_password => page::preview_locked(&short_url, &created_at),
             None => page::preview_limited(&short_url, &created_at),
         };

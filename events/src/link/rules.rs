@@ -29,7 +29,7 @@ pub const RULE_VALUES_MAX: usize = 64;
 pub const RULE_PARAMETERS_MAX: usize = 8;
 
 /// The most bytes all rules of a link can have, as JSON: links are kept in memory by the thousand.
-pub const RULES_BYTES_MAX: usize = 32 * 1024;
+pub const RULES_BYTES_MAX: usize = 8 * 1024;
 
 /// The rules of a link in their order: the first that holds decides where a visitor is led. Most links have none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]

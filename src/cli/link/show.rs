@@ -49,7 +49,8 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
     for rule in link["rules"].as_array().into_iter().flatten() {
-        writeln!(out, "{:<10}  {}", "rule", plain(&rule["when"].to_string()))?;
+        let name = rule["name"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
+        writeln!(out, "{:<10}  {}{}", "rule", plain(&name), plain(&rule["when"].to_string()))?;
         writeln!(out, "{:<10}  leads to {}", "", cell(&rule["url"]))?;
     }
     if link["clicks"].is_object() {

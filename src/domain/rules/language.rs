@@ -10,8 +10,8 @@ const RANGES_MAX: usize = 32;
 pub enum Preferred<'a> {
     /// This one.
     Tag(&'a str),
-    /// Any (`*`) but those that the header names otherwise: they are liked less, or not at all.
-    Any(&'a str),
+    /// Any (`*`) but those that the header names otherwise, and that are liked less, or not at all.
+    Any(&'a str, u16),
 }
 
 /// The one with the highest quality, the first of several; `None`: the visitor takes what comes.
@@ -23,7 +23,11 @@ pub fn preferred(header: &str) -> Option<Preferred<'_>> {
             best = Some((range, quality));
         }
     }
-    best.map(|(range, _)| if range == "*" { Preferred::Any(header) } else { Preferred::Tag(range) })
+    best.map(
+        |(range, quality)| {
+            if range == "*" { Preferred::Any(header, quality) } else { Preferred::Tag(range) }
+        },
+    )
 }
 
 impl Preferred<'_> {
@@ -32,9 +36,10 @@ impl Preferred<'_> {
     pub fn is_in(self, range: &LanguageRange) -> bool {
         match self {
             Self::Tag(tag) => is_in(tag, range.as_str()),
-            Self::Any(header) => {
-                let mut named = ranges(header).filter(|(named, _)| *named != "*");
-                range.as_str() == "*" || !named.any(|(named, _)| is_in(range.as_str(), named))
+            Self::Any(header, best) => {
+                let mut less =
+                    ranges(header).filter(|(named, liked)| *named != "*" && *liked < best);
+                range.as_str() == "*" || !less.any(|(named, _)| is_in(range.as_str(), named))
             }
         }
     }
@@ -127,7 +132,7 @@ mod tests {
         }
     }
 
-    /// `*` is every language that the header does not name.
+    /// `*` is every language that the header does not like less.
     #[test]
     fn whoever_takes_any_language_takes_each_but_those_that_are_liked_less() {
         for (header, range, expected) in [
@@ -140,6 +145,8 @@ mod tests {
             ("fr, *;q=0.5", "de", false),
             ("*;q=0", "de", false),
             ("*", "*", true),
+            ("*, de", "de", true),
+            ("*;q=0.5, de;q=0.5", "de", true),
         ] {
             likes(header, range, expected);
         }

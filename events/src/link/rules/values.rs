@@ -147,7 +147,7 @@ fn host(text: &str) -> Result<Box<str>, ValueError> {
         return Ok(text.into());
     }
     let (below, host) = text.strip_prefix("*.").map_or(("", text), |host| ("*.", host));
-    match Host::parse(host) {
+    match Host::parse(host.strip_suffix('.').unwrap_or(host)) {
         Ok(Host::Domain(host)) if !host.contains('*') => Ok(format!("{below}{host}").into()),
         Ok(host @ (Host::Ipv4(_) | Host::Ipv6(_))) if below.is_empty() => {
             Ok(host.to_string().into())

@@ -40,8 +40,8 @@ pub enum WindowError {
     /// Write a zone.
     #[error("must be the name of an IANA time zone, such as Europe/Berlin")]
     Zone,
-    /// Have a window that begins and ends at different times.
-    #[error("must be another time than from")]
+    /// Have a window that begins within a day and ends at another time.
+    #[error("must be another time than from, which is before 24:00")]
     Empty,
 }
 
@@ -52,12 +52,7 @@ impl TimeWindow {
     /// When nothing is in it.
     pub fn check(&self) -> Result<(), WindowError> {
         let (from, until) = self.minutes();
-        if from % DAY_MINUTES == until % DAY_MINUTES
-            && (self.from.is_some() && self.until.is_some())
-        {
-            return Err(WindowError::Empty);
-        }
-        Ok(())
+        if from == until || from == DAY_MINUTES { Err(WindowError::Empty) } else { Ok(()) }
     }
 
     /// Whether an instant is in it.
@@ -264,9 +259,15 @@ mod tests {
         }
         assert_eq!(String::from("24:00".parse::<TimeOfDay>().unwrap()), "24:00");
         assert_eq!("Europe/Nowhere".parse::<TimeZone>(), Err(WindowError::Zone));
-        for empty in [r#""from":"09:00","until":"09:00""#, r#""from":"00:00","until":"24:00""#] {
+        for empty in [
+            r#""from":"09:00","until":"09:00""#,
+            r#""from":"24:00""#,
+            r#""from":"24:00","until":"09:00""#,
+        ] {
             let window = window(&format!("{{{empty},\"timezone\":\"UTC\"}}"));
             assert_eq!(window.check(), Err(WindowError::Empty), "{empty}");
         }
+        let day = window(r#"{"from":"00:00","until":"24:00","timezone":"UTC"}"#);
+        assert_eq!(day.check(), Ok(()));
     }
 }
