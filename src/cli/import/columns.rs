@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::item::Item;
 use crate::cli::error::CliError;
-use crate::rows::{cell, link};
+use crate::rows::{Standing, cell, link};
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +113,22 @@ impl Columns {
                 return Err(CliError::Usage(format!("the file has no column {column:?}")));
             }
         }
+        let is_given = |field: &str| given.iter().any(|(it, _)| is_same(it, field));
         let meaning = |name: &str| {
             let given = given.iter().find(|(_, column)| column == clean(name));
-            let field = given.and_then(|(field, _)| link::field(field));
-            field.map_or_else(|| meaning(clean(name)), |field| Meaning::Field(field.name))
+            if let Some(field) = given.and_then(|(field, _)| link::field(field)) {
+                return Meaning::Field(field.name);
+            }
+            match meaning(clean(name)) {
+                // What somebody says goes before what is guessed.
+                Meaning::Field(field) if is_given(field) => {
+                    Meaning::Unknown(clean(name).to_owned())
+                }
+                guessed => guessed,
+            }
         };
         let meanings: Vec<Meaning> = head.iter().map(meaning).collect();
+        each_once(head, &meanings)?;
         if !meanings.contains(&Meaning::Field("url")) {
             let named = head.iter().collect::<Vec<_>>().join(", ");
             return Err(CliError::Usage(format!(
@@ -142,22 +152,23 @@ impl Columns {
     ) -> Option<Item> {
         let mut item = Item { place, ..Item::default() };
         let (mut cells, mut short) = (Vec::new(), None);
-        let (mut host, mut protected, mut state) = (None, false, "");
+        let (mut host, mut stood) = (None, Vec::new());
         for (meaning, cell) in self.meanings.iter().zip(record) {
             match meaning {
-                Meaning::Field("hasPassword") => protected = cell == "true",
-                Meaning::Field("state") => state = cell,
+                Meaning::Field(name @ ("hasPassword" | "state" | "clicksLeft")) => {
+                    stood.push((*name, cell));
+                }
                 Meaning::Field("tags") if self.bars => item.set("tags", bars(cell)),
                 Meaning::Field(name) => cells.push((*name, cell)),
-                Meaning::ShortUrl => short = Some(cell::plain(cell)),
+                Meaning::ShortUrl => short = Some(cell::plain(cell).into_owned()),
                 Meaning::Domain => {
-                    host = Some(cell::plain(cell).to_owned()).filter(|it| !it.is_empty());
+                    host = Some(cell::plain(cell).into_owned()).filter(|it| !it.is_empty());
                 }
                 Meaning::Told => {}
                 Meaning::Unknown(name) => item.leave(&format!("column {name}"), !cell.is_empty()),
             }
         }
-        let (code, its_host) = short.map(parts).unwrap_or_default();
+        let (code, its_host) = short.as_deref().map(parts).unwrap_or_default();
         let host = host.or(its_host);
         if domain.is_some_and(|wanted| !host.is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
         {
@@ -167,10 +178,31 @@ impl Columns {
         if let Some(code) = code.filter(|_| item.code().is_none()) {
             item.set("alias", code);
         }
-        item.needs_password(protected);
-        had_state(&mut item, state);
+        item.stood(&Standing::of_cells(stood.into_iter()));
         Some(item)
     }
+}
+
+/// Whether two names are of one field: what people know as the code is asked for as an alias.
+fn is_same(one: &str, other: &str) -> bool {
+    let name = |name| if name == "alias" { "code" } else { name };
+    name(one) == name(other)
+}
+
+/// Of two columns for one field nobody can tell which is meant.
+fn each_once(head: &StringRecord, meanings: &[Meaning]) -> Result<(), CliError> {
+    let mut fields: Vec<(&str, &str)> = Vec::new();
+    for (name, meaning) in head.iter().zip(meanings) {
+        let Meaning::Field(field) = meaning else { continue };
+        if let Some((_, first)) = fields.iter().find(|(it, _)| is_same(it, field)) {
+            return Err(CliError::Usage(format!(
+                "both columns {first:?} and {:?} are taken for {field}; say which with --column {field}=NAME",
+                clean(name)
+            )));
+        }
+        fields.push((field, clean(name)));
+    }
+    Ok(())
 }
 
 /// Takes over what a body says, in the forms that are understood here.
@@ -185,14 +217,6 @@ pub(super) fn take_over(item: &mut Item, body: Map<String, Value>) {
     }
 }
 
-/// The state that a link of ours had.
-pub(super) fn had_state(item: &mut Item, state: &str) {
-    item.is_disabled = state == "disabled";
-    if state == "deleted" {
-        item.refuse("was deleted");
-    }
-}
-
 /// The code and the host of a short link, with or without its scheme.
 pub(super) fn parts(short: &str) -> (Option<String>, Option<String>) {
     let bare = short.split_once("://").map_or(short, |(_, rest)| rest);
@@ -204,7 +228,8 @@ pub(super) fn parts(short: &str) -> (Option<String>, Option<String>) {
 }
 
 fn bars(cell: &str) -> Vec<String> {
-    let tags = cell::plain(cell).split('|').map(str::trim).filter(|tag| !tag.is_empty());
+    let cell = cell::plain(cell);
+    let tags = cell.split('|').map(str::trim).filter(|tag| !tag.is_empty());
     tags.map(str::to_owned).collect()
 }
 
@@ -300,6 +325,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_says_goes_before_what_is_guessed() {
+        let head = StringRecord::from(vec!["Target page", "url", "key", "alias"]);
+        let given = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        };
+        let columns =
+            Columns::new(&head, &given(&[("url", "Target page"), ("code", "key")])).unwrap();
+        let record = StringRecord::from(vec!["https://e.com/", "https://other.example/", "k", "x"]);
+        let item = columns.item(&record, String::new(), None).unwrap();
+        assert_eq!(Value::from(item.body), json!({"alias": "k", "url": "https://e.com/"}));
+        assert_eq!(item.left, ["column url", "column alias"]);
+        for (head, given) in [
+            (vec!["url", "original_url"], given(&[])),
+            (vec!["url", "code", "alias"], given(&[])),
+            (vec!["one", "two"], given(&[("url", "one"), ("url", "two")])),
+        ] {
+            let told = Columns::new(&StringRecord::from(head), &given).unwrap_err().to_string();
+            assert!(told.contains("--column"), "{told}");
+        }
+    }
+
+    #[test]
     fn a_domain_is_asked_for() {
         let head = StringRecord::from(vec!["link", "url"]);
         let columns = Columns::new(&head, &[]).unwrap();
@@ -317,6 +364,24 @@ mod tests {
         };
         assert!(of("disabled").is_disabled && of("disabled").refused.is_none());
         assert!(!of("active").is_disabled);
-        assert_eq!(of("deleted").refused.as_deref(), Some("was deleted"));
+        assert!(of("DISABLED").is_disabled);
+        for state in ["deleted", "expired", "banned"] {
+            assert!(of(state).refused.is_some_and(|reason| reason.contains(state)));
+        }
+    }
+
+    /// Fault of click limits in the field: moving must not give a link its clicks again.
+    #[test]
+    fn a_link_of_ours_comes_with_the_clicks_that_are_left() {
+        let of = |left| {
+            row(&["code", "url", "maxClicks", "clicksLeft"], &["a", "https://e.com/", "10", left])
+        };
+        assert_eq!(of("4").body["maxClicks"], 4);
+        assert_eq!(of("").body["maxClicks"], 10);
+        assert!(of("0").refused.is_some());
+        let later = json!({"url": "https://e.com/", "maxClicks": 7});
+        assert!(of("4").differences(&later).is_empty(), "there it goes on, and is the same link");
+        let later = json!({"url": "https://e.com/", "maxClicks": null});
+        assert_eq!(of("4").differences(&later), ["maxClicks"]);
     }
 }

@@ -9,13 +9,13 @@ use csv::{ReaderBuilder, Trim};
 use serde_json::{Map, Value};
 
 use super::super::bar::progress;
-use super::columns::{Columns, had_state, parts, take_over};
+use super::columns::{Columns, parts, take_over};
 use super::intake::{BATCH_LINKS, Intake};
 use super::item::Item;
 use crate::cli::Out;
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
-use crate::rows::link;
+use crate::rows::{Standing, link};
 
 pub(super) const ABOUT_CSV: &str = "Create a link for each row of a CSV file of any program.
 
@@ -129,8 +129,7 @@ fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>
     }
     // An answer of the API has the campaign fields in its URL as well.
     let is_answer = object.contains_key("version");
-    let protected = object.get("hasPassword") == Some(&Value::Bool(true));
-    let state = text("state").unwrap_or_default().to_owned();
+    let standing = Standing::of_answer(&object);
     if let Some(code) = object.remove("code").filter(|code| !code.is_null()) {
         object.insert("alias".to_owned(), code);
     }
@@ -144,8 +143,7 @@ fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>
         }
     }
     take_over(&mut item, body);
-    item.needs_password(protected);
-    had_state(&mut item, &state);
+    item.stood(&standing);
     Some(item)
 }
 
@@ -169,6 +167,9 @@ mod tests {
         });
         assert_eq!(Value::from(item.body), expected);
         assert!(item.is_disabled && item.left.is_empty());
+        let mut spent = answer.clone();
+        spent.insert("clicksLeft".to_owned(), 0.into());
+        assert!(of_object(spent, String::new(), None).unwrap().refused.is_some());
         assert!(of_object(answer, String::new(), Some("other.test")).is_none());
     }
 

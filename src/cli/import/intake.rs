@@ -255,11 +255,9 @@ impl<'a> Intake<'a> {
             }
         }
         out.flush()?;
-        if count == 0 {
-            Ok(())
-        } else {
-            Err(CliError::Failed(format!("{count} links are in conflict")))
-        }
+        let conflicts = (count > 0).then(|| format!("{count} links are in conflict"));
+        let failed: Vec<String> = conflicts.into_iter().chain(past.and_then(Past::lost)).collect();
+        if failed.is_empty() { Ok(()) } else { Err(CliError::Failed(failed.join(", "))) }
     }
 }
 

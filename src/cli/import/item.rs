@@ -4,6 +4,8 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use hoplog_events::link::Destination;
 use serde_json::{Map, Value};
 
+use crate::rows::Standing;
+
 /// The longest title and note, in characters: what is beyond is left aside.
 const TITLE_CHARS_MAX: usize = 255;
 const NOTE_CHARS_MAX: usize = 2_000;
@@ -19,6 +21,8 @@ pub(super) struct Item {
     pub(super) is_disabled: bool,
     /// Why it can't come in, as far as the source tells.
     pub(super) refused: Option<String>,
+    /// Whether `maxClicks` is what is left of them: another number in the next run.
+    pub(super) is_rest: bool,
     /// What the source says and a link here has no place for.
     pub(super) left: Vec<String>,
 }
@@ -97,12 +101,40 @@ impl Item {
         }
     }
 
-    /// In which fields a link that is there differs.
+    /// Takes over how a link of ours stood.
+    pub(super) fn stood(&mut self, standing: &Standing) {
+        self.needs_password(standing.is_protected);
+        self.is_disabled = standing.state == "disabled";
+        if !standing.is_open() && !self.is_disabled {
+            self.refuse(&format!(
+                "was {}; only links that were active, scheduled or disabled come in",
+                standing.state
+            ));
+        }
+        if let Some(left) = standing.clicks_left {
+            self.set_clicks_left(left);
+        }
+    }
+
+    /// Sets how many clicks are left: moving does not give a link its clicks again.
+    pub(super) fn set_clicks_left(&mut self, left: u64) {
+        if left == 0 {
+            self.refuse("has had all the clicks that it may have");
+        }
+        self.set("maxClicks", left);
+        self.is_rest = true;
+    }
+
+    /// In which fields a link that is there differs. One that is open here is not the one that is protected or off
+    /// at its source.
     pub(super) fn differences(&self, link: &Value) -> Vec<&str> {
         let differs = |(name, wanted): &(&String, &Value)| {
             let actual = &link[name.as_str()];
             match name.as_str() {
-                "alias" | "password" => false,
+                "alias" => false,
+                "password" => link["hasPassword"] != true,
+                // How many are left, and of how many, depends on when each side was asked.
+                "maxClicks" if self.is_rest => actual.is_null(),
                 "url" if self.body.contains_key("utm") => {
                     base(wanted).as_deref() != base(actual).as_deref()
                 }
@@ -115,7 +147,9 @@ impl Item {
                 _ => *wanted != actual,
             }
         };
-        self.body.iter().filter(differs).map(|(name, _)| name.as_str()).collect()
+        let is_open_here = self.is_disabled && link["state"] != "disabled";
+        let fields = self.body.iter().filter(differs).map(|(name, _)| name.as_str());
+        fields.chain(is_open_here.then_some("state")).collect()
     }
 }
 
@@ -202,6 +236,18 @@ mod tests {
         link["url"] = "https://xn--bcher-kva.example/?utm_source=x".into();
         link["utm"] = json!({"source": "x", "medium": null});
         assert_eq!(item.differences(&link), ["tags"]);
+    }
+
+    /// Fault 6 of passwords in the field: an open link here is not the protected one of the source.
+    #[test]
+    fn fault_6_an_open_link_is_not_the_one_that_is_closed_there() {
+        let mut item = Item::new("line 2".to_owned(), "a", "https://e.com/");
+        item.set("password", "sesame");
+        item.is_disabled = true;
+        let open = json!({"url": "https://e.com/", "hasPassword": false, "state": "active"});
+        assert_eq!(item.differences(&open), ["password", "state"]);
+        let closed = json!({"url": "https://e.com/", "hasPassword": true, "state": "disabled"});
+        assert!(item.differences(&closed).is_empty());
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! Clicks of other programs, recorded at their own times, each once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Problem};
 use crate::cli::table;
 use crate::clicks::import::click_time;
 use crate::clock::Clock;
@@ -21,6 +21,9 @@ const BATCH_CLICKS: usize = 1_000;
 
 /// Clicks that are no such thing and are told one by one; further ones are only counted.
 const BAD_TOLD: u64 = 100;
+
+/// Codes that no link has and are told by name.
+const CODES_TOLD: usize = 10;
 
 /// A click of the past.
 #[derive(Debug, Default, Clone)]
@@ -47,6 +50,8 @@ pub(super) struct Past {
     added: u64,
     known: u64,
     bad: u64,
+    /// Codes that no link has, and how many clicks they had.
+    without_link: BTreeMap<String, u64>,
     /// Clicks that a dry run did not look at.
     pub(super) foreseen: u64,
     /// Clicks that the source only counts.
@@ -67,10 +72,16 @@ impl Past {
             added: 0,
             known: 0,
             bad: 0,
+            without_link: BTreeMap::new(),
             foreseen: 0,
             only_counted: 0,
             refused: None,
         }
+    }
+
+    /// The last second that was over when this run began: what happened in it does not become more.
+    pub(super) fn whole_second_before(&self) -> DateTime<Utc> {
+        self.started - TimeDelta::seconds(1)
     }
 
     /// The clicks of another link follow.
@@ -110,8 +121,8 @@ impl Past {
             return short(&[b"name", name.as_bytes()]).1;
         }
         let at = click.at.map(|at| at.timestamp_micros()).unwrap_or_default().to_be_bytes();
-        let text =
-            [&click.code, &click.user_agent, &click.referrer, &click.address, &click.country];
+        // Not the country and the address: sources look the one up later and drop the other, and it is the same click.
+        let text = [&click.code, &click.user_agent, &click.referrer];
         let mut parts: Vec<&[u8]> = vec![b"said", &at];
         parts.extend(text.iter().map(|text| text.as_bytes()));
         let occurrence = self.alike.entry(short(&parts).0).or_default();
@@ -121,13 +132,38 @@ impl Past {
         short(&parts).1
     }
 
-    /// Sends what waits.
+    /// Sends what waits. Clicks of codes that no link has are left out: they must not keep the others away.
     pub(super) async fn send(&mut self) -> Result<(), CliError> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        let mut waiting = std::mem::take(&mut self.waiting);
+        loop {
+            waiting.retain(|click| !self.is_without_link(click));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let body = json!({"source": self.source, "clicks": waiting});
+            match self.client.post(&["clicks", "import"], &body).await {
+                Ok(answer) => return self.count(&answer),
+                Err(CliError::Problem(problem)) => {
+                    let codes = codes_without_link(&problem, &waiting);
+                    if codes.is_empty() {
+                        return Err(CliError::Problem(problem));
+                    }
+                    for code in codes {
+                        self.without_link.entry(code).or_default();
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let body = json!({"source": self.source, "clicks": std::mem::take(&mut self.waiting)});
-        let answer = self.client.post(&["clicks", "import"], &body).await?;
+    }
+
+    /// Whether a click is of a code that no link has; counts it.
+    fn is_without_link(&mut self, click: &Value) -> bool {
+        let count = click["code"].as_str().and_then(|code| self.without_link.get_mut(code));
+        count.map(|count| *count += 1).is_some()
+    }
+
+    fn count(&mut self, answer: &Value) -> Result<(), CliError> {
         let count = |name: &str| {
             let missing = || CliError::Answer(format!("no {name} in the answer"));
             answer[name].as_u64().ok_or_else(missing)
@@ -139,7 +175,7 @@ impl Past {
 
     pub(super) fn summary(&self) -> Value {
         json!({
-            "added": self.added, "known": self.known, "bad": self.bad,
+            "added": self.added, "known": self.known, "bad": self.bad, "withoutLink": self.without_link,
             "foreseen": self.foreseen, "onlyCounted": self.only_counted, "refused": self.refused,
         })
     }
@@ -151,6 +187,18 @@ impl Past {
         } else {
             format!("clicks: {added} added, {known} already known, {bad} left out")
         };
+        if !self.without_link.is_empty() {
+            let codes: Vec<&str> =
+                self.without_link.keys().take(CODES_TOLD).map(|code| &**code).collect();
+            let (clicks, count) =
+                (self.without_link.values().sum::<u64>(), self.without_link.len());
+            let codes = table::one_line(&codes.join(", "));
+            let _ = write!(
+                told,
+                ", {clicks} of {count} codes that no link has ({codes}{})",
+                if count > CODES_TOLD { ", …" } else { "" }
+            );
+        }
         if *only_counted > 0 {
             let _ = write!(told, "; {only_counted} that the source only counts can't come in");
         }
@@ -159,6 +207,27 @@ impl Past {
         }
         told
     }
+
+    /// Why not all clicks that were wanted are here.
+    pub(super) fn lost(&self) -> Option<String> {
+        if self.refused.is_some() {
+            return Some("the clicks did not come in".to_owned());
+        }
+        let lost = self.bad + self.without_link.values().sum::<u64>();
+        (lost > 0).then(|| format!("{lost} clicks were left out"))
+    }
+}
+
+/// The codes that a refusal is about, if they are all that it is about.
+fn codes_without_link(problem: &Problem, clicks: &[Value]) -> Vec<String> {
+    if problem.errors.iter().any(|error| error.code != "link_not_found") {
+        return Vec::new();
+    }
+    let code = |pointer: &str| {
+        let place: usize = pointer.strip_prefix("/clicks/")?.strip_suffix("/code")?.parse().ok()?;
+        clicks.get(place)?["code"].as_str().map(str::to_owned)
+    };
+    problem.errors.iter().filter_map(|error| code(&error.pointer)).collect()
 }
 
 /// A hash of parts, each with its length before it.
@@ -218,6 +287,17 @@ mod tests {
         assert_eq!(first, ids());
         let distinct: std::collections::HashSet<_> = first.iter().collect();
         assert_eq!(distinct.len(), first.len());
+    }
+
+    /// A source that looks addresses up later, or drops them, tells the same click in other words.
+    #[test]
+    fn a_click_is_the_same_when_it_was_located() {
+        let id = |address: &str, country: &str| {
+            let (address, country) = (address.to_owned(), country.to_owned());
+            past().import_id(&PastClick { address, country, ..click(None) })
+        };
+        assert_eq!(id("", ""), id("", "IN"));
+        assert_eq!(id("192.0.2.1", ""), id("192.0.2.0", "IN"));
     }
 
     #[test]
