@@ -222,3 +222,23 @@ async fn a_link_that_was_visited_between_two_runs_is_the_same() {
     assert_eq!(server.client.get("/api/v1/links/aBc").await.json()["maxClicks"], 8);
     assert_eq!(counts(&imported(&server, &arguments)), [1, 0, 1]);
 }
+
+/// Two domains have the code, with the same URL: two links with visitors of their own, and that is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_two_domains_is_a_conflict() {
+    let source = Source::start(|asked, _| {
+        let other = json!({"domain": "other.test", "shortUrl": "https://other.test/aBc"});
+        let all = [short_url("aBc", 3, &json!({})), short_url("aBc", 2, &other)];
+        answer(&match asked.path.as_str() {
+            "/rest/v3/short-urls" => page(asked, "shortUrls", &all, 3),
+            _ => page(asked, "visits", &visits(), 2),
+        })
+    })
+    .await;
+    let server = Server::start();
+    let (code, summary, _) = super::import(&server, &["shlink", "--from", &source.url]);
+    assert_eq!((code, counts(&summary)), (Some(1), [2, 1, 0]), "{summary}");
+    let [(_, reason)] = conflicts(&summary)[..] else { panic!("{summary}") };
+    assert!(reason.contains("that of https://s.test/aBc"), "{summary}");
+    assert_eq!(summary["clicks"]["added"], 3);
+}

@@ -84,8 +84,9 @@ fn items(link: &Value, domain: Option<&str>) -> Vec<Item> {
         })
     };
     let wanted = places.into_iter().filter(|(_, _, host)| is_of(host));
-    let item = |(place, code, _): (String, Option<String>, _)| {
+    let item = |(place, code, host): (String, Option<String>, Option<String>)| {
         let mut item = Item::new(place, code.as_deref().unwrap_or_default(), text("long_url"));
+        item.host = host;
         item.set_title(text("title"));
         item.set("tags", link["tags"].clone());
         item.set("archived", link["archived"] == true);

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::super::bar::progress;
 use super::answer::list;
+use super::columns::parts;
 use super::intake::Intake;
 use super::item::{Item, time_of};
 use super::past::{Past, PastClick};
@@ -88,6 +89,7 @@ pub(super) async fn run(
 fn item(link: &Value) -> Item {
     let text = |name: &str| link[name].as_str().unwrap_or_default();
     let mut item = Item::new(text("shortLink").to_owned(), text("key"), text("url"));
+    item.host = parts(text("shortLink")).1;
     if text("key") == "_root" {
         item.refuse("is the page of the domain itself");
     }

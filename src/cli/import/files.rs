@@ -124,7 +124,8 @@ fn open(path: &Path) -> Result<(File, u64), CliError> {
 fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>) -> Option<Item> {
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let its_domain = text("domain").map(str::to_owned).or_else(|| parts(text("shortUrl")?).1);
-    if domain.is_some_and(|wanted| !its_domain.is_some_and(|it| it.eq_ignore_ascii_case(wanted))) {
+    let is_of = |wanted| its_domain.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(wanted));
+    if domain.is_some_and(|wanted| !is_of(wanted)) {
         return None;
     }
     // An answer of the API has the campaign fields in its URL as well.
@@ -133,7 +134,7 @@ fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>
     if let Some(code) = object.remove("code").filter(|code| !code.is_null()) {
         object.insert("alias".to_owned(), code);
     }
-    let mut item = Item { place, ..Item::default() };
+    let mut item = Item { place, host: its_domain, ..Item::default() };
     let mut body = Map::new();
     for (name, value) in object {
         if name == "utm" && !is_answer || link::is_asked(&name) {

@@ -77,6 +77,7 @@ fn is_of(link: &Value, domain: Option<&str>) -> bool {
 fn item(link: &Value) -> Item {
     let text = |name: &str| link[name].as_str().unwrap_or_default();
     let mut item = Item::new(text("link").to_owned(), text("address"), text("target"));
+    item.host = parts(text("link")).1;
     item.set_note(text("description"));
     item.set_instant("expiresAt", text("expire_in"));
     item.is_disabled = link["banned"] == true;

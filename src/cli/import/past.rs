@@ -1,7 +1,6 @@
 //! Clicks of other programs, recorded at their own times, each once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -16,14 +15,13 @@ use crate::cli::table;
 use crate::clicks::import::click_time;
 use crate::clock::Clock;
 
+mod told;
+
 /// Clicks in one request, as many as the server takes.
 const BATCH_CLICKS: usize = 1_000;
 
 /// Clicks that are no such thing and are told one by one; further ones are only counted.
 const BAD_TOLD: u64 = 100;
-
-/// Codes that no link has and are told by name.
-const CODES_TOLD: usize = 10;
 
 /// A click of the past.
 #[derive(Debug, Default, Clone)]
@@ -172,50 +170,6 @@ impl Past {
         self.known += count("known")?;
         Ok(())
     }
-
-    pub(super) fn summary(&self) -> Value {
-        json!({
-            "added": self.added, "known": self.known, "bad": self.bad, "withoutLink": self.without_link,
-            "foreseen": self.foreseen, "onlyCounted": self.only_counted, "refused": self.refused,
-        })
-    }
-
-    pub(super) fn told(&self, is_dry: bool) -> String {
-        let Self { added, known, bad, foreseen, only_counted, refused, .. } = self;
-        let mut told = if is_dry {
-            format!("clicks: about {foreseen} would come in")
-        } else {
-            format!("clicks: {added} added, {known} already known, {bad} left out")
-        };
-        if !self.without_link.is_empty() {
-            let codes: Vec<&str> =
-                self.without_link.keys().take(CODES_TOLD).map(|code| &**code).collect();
-            let (clicks, count) =
-                (self.without_link.values().sum::<u64>(), self.without_link.len());
-            let codes = table::one_line(&codes.join(", "));
-            let _ = write!(
-                told,
-                ", {clicks} of {count} codes that no link has ({codes}{})",
-                if count > CODES_TOLD { ", …" } else { "" }
-            );
-        }
-        if *only_counted > 0 {
-            let _ = write!(told, "; {only_counted} that the source only counts can't come in");
-        }
-        if let Some(reason) = refused {
-            let _ = write!(told, "; the source gives none: {}", table::one_line(reason));
-        }
-        told
-    }
-
-    /// Why not all clicks that were wanted are here.
-    pub(super) fn lost(&self) -> Option<String> {
-        if self.refused.is_some() {
-            return Some("the clicks did not come in".to_owned());
-        }
-        let lost = self.bad + self.without_link.values().sum::<u64>();
-        (lost > 0).then(|| format!("{lost} clicks were left out"))
-    }
 }
 
 /// The codes that a refusal is about, if they are all that it is about.
@@ -261,64 +215,4 @@ fn body(click: &PastClick, id: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::client::ServerArgs;
-
-    fn past() -> Past {
-        let server = "http://127.0.0.1:1".parse().unwrap();
-        let client = Client::new(ServerArgs { server, api_key: None }).unwrap();
-        Past::new(&client, "test".to_owned())
-    }
-
-    fn click(name: Option<&str>) -> PastClick {
-        let at = super::super::item::time_of("2026-05-17T10:00:00Z");
-        let name = name.map(str::to_owned);
-        PastClick { code: "a".to_owned(), at, name, ..PastClick::default() }
-    }
-
-    #[test]
-    fn a_click_has_the_same_name_in_every_run_and_no_other_has_it() {
-        let ids = || {
-            let mut past = past();
-            [None, None, Some("1"), Some("2")].map(|name| past.import_id(&click(name)))
-        };
-        let first = ids();
-        assert_eq!(first, ids());
-        let distinct: std::collections::HashSet<_> = first.iter().collect();
-        assert_eq!(distinct.len(), first.len());
-    }
-
-    /// A source that looks addresses up later, or drops them, tells the same click in other words.
-    #[test]
-    fn a_click_is_the_same_when_it_was_located() {
-        let id = |address: &str, country: &str| {
-            let (address, country) = (address.to_owned(), country.to_owned());
-            past().import_id(&PastClick { address, country, ..click(None) })
-        };
-        assert_eq!(id("", ""), id("", "IN"));
-        assert_eq!(id("192.0.2.1", ""), id("192.0.2.0", "IN"));
-    }
-
-    #[test]
-    fn what_is_no_country_or_address_is_left_out() {
-        let click = PastClick {
-            country: "Unknown".to_owned(),
-            address: "198.51.100.0/24".to_owned(),
-            ..click(None)
-        };
-        let body = body(&click, "x");
-        assert_eq!(
-            body,
-            json!({"code": "a", "at": "2026-05-17T10:00:00.000000Z", "importId": "x"})
-        );
-    }
-
-    #[tokio::test]
-    async fn a_click_without_a_time_is_left_out() {
-        let mut past = past();
-        let click = PastClick { at: None, ..click(None) };
-        past.take(click, &ProgressBar::hidden()).await.unwrap();
-        assert_eq!((past.bad, past.waiting.len()), (1, 0));
-    }
-}
+mod tests;

@@ -77,12 +77,15 @@ pub(super) async fn run(
 
 /// A link without a domain is of the server's own.
 fn is_of(link: &Value, domain: Option<&str>) -> bool {
-    let Some(domain) = domain else { return true };
-    let host = link["domain"].as_str().map(str::to_owned).or_else(|| {
+    let is_it = |domain| host(link).is_some_and(|host| host.eq_ignore_ascii_case(domain));
+    domain.is_none_or(is_it)
+}
+
+fn host(link: &Value) -> Option<String> {
+    link["domain"].as_str().map(str::to_owned).or_else(|| {
         let url: Url = link["shortUrl"].as_str()?.parse().ok()?;
         url.host_str().map(str::to_owned)
-    });
-    host.is_some_and(|host| host.eq_ignore_ascii_case(domain))
+    })
 }
 
 /// Older servers have one number only.
@@ -94,6 +97,7 @@ fn item(link: &Value) -> Item {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let code = text(&link["shortCode"]);
     let mut item = Item::new(text(&link["shortUrl"]), &code, &text(&link["longUrl"]));
+    item.host = host(link);
     item.set_title(&text(&link["title"]));
     item.set("tags", link["tags"].clone());
     item.set_instant("validFrom", &text(&link["meta"]["validSince"]));
