@@ -4,7 +4,9 @@
 pub mod cell;
 pub mod click;
 pub mod link;
+mod standing;
 pub mod statistics;
 mod table;
 
+pub use standing::Standing;
 pub use table::{Column, Form, Table};

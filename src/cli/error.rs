@@ -64,6 +64,8 @@ pub(super) struct Problem {
 pub(super) struct FieldProblem {
     /// Which field.
     pub(super) pointer: String,
+    /// The stable code.
+    pub(super) code: String,
     /// What is wrong with it.
     pub(super) detail: String,
 }

@@ -8,6 +8,7 @@ use super::client::{Client, ServerArgs};
 use super::error::CliError;
 
 mod access_log;
+mod answer;
 mod bitly;
 mod bulk;
 mod clicks;

@@ -106,7 +106,7 @@ pub fn table(form: Form) -> Table {
 pub fn body<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
     let (mut body, mut utm) = (Map::new(), Map::new());
     for (column, cell) in cells {
-        let text = cell::plain(cell);
+        let text = &*cell::plain(cell);
         let Some(kind) = field(column).and_then(|field| field.kind) else { continue };
         if text.is_empty() {
             continue;
@@ -129,7 +129,8 @@ impl Kind {
         match self {
             Kind::Text => text.into(),
             Kind::Tags => cell::tags(text).into(),
-            Kind::Flag => text.parse::<bool>().map_or(text.into(), Value::from),
+            // Spreadsheets write flags in capital letters.
+            Kind::Flag => text.to_ascii_lowercase().parse().map_or(text.into(), Value::Bool),
             Kind::Number => text.parse::<u64>().map_or(text.into(), Value::from),
             Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         }

@@ -83,8 +83,8 @@ fn text(value: &Value) -> Cow<'_, str> {
             let tags = cell::of_tags(items.iter().filter_map(Value::as_str));
             cell::neutral(&tags).into_owned().into()
         }
-        // Numbers of ours are none that begin with a sign, and an object begins with a brace.
-        other => other.to_string().into(),
+        // What is written as JSON has texts of strangers in it.
+        other => cell::neutral(&other.to_string()).into_owned().into(),
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         assert_eq!(text(csv.head()), "a,n,tags\r\n");
         let thing = json!({"tags": ["x;y", "-z"], "deep": {"n": 3}, "a": "=\"b\",\r\n", "more": 1});
-        assert_eq!(text(csv.row(&thing)), "\"'=\"\"b\"\",\r\n\",3,x\\;y;-z\r\n");
+        assert_eq!(text(csv.row(&thing)), "\"'=\"\"b\"\",\r\n\",3,x\\;y;'-z\r\n");
         assert_eq!(text(csv.row(&json!({"a": null, "tags": []}))), ",,\r\n");
         assert_eq!(text(table(Form::Ndjson).head()), "");
         assert_eq!(text(table(Form::Ndjson).row(&json!({"a": "=1"}))), "{\"a\":\"=1\"}\n");

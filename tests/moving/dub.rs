@@ -89,8 +89,13 @@ async fn links_and_clicks_come_in_once() {
 async fn a_plan_without_events_is_told() {
     let source = Source::start(|asked, _| answers(asked, false)).await;
     let server = Server::start();
-    let summary = imported(&server, &["dub", "--from", &source.url]);
-    assert_eq!(counts(&summary), [120, 120, 0]);
+    let (code, summary, told) = import(&server, &["dub", "--from", &source.url]);
+    assert_eq!((code, counts(&summary)), (Some(1), [120, 120, 0]), "not everything is here");
+    assert!(told.contains("the clicks did not come in"), "{told}");
+    assert_eq!(
+        counts(&imported(&server, &["dub", "--from", &source.url, "--no-clicks"])),
+        [120, 0, 120]
+    );
     let reason = summary["clicks"]["refused"].as_str().unwrap();
     assert!(reason.contains("needs another plan"), "{reason}");
 }

@@ -19,7 +19,7 @@ fn awkward() -> Value {
     json!({
         "url": "https://example.com/a?b=1&utm_source=x", "alias": "-Case_sensitive",
         "title": "=HYPERLINK(\"https://evil.example\")", "tags": ["-a;b", "plain", " spaced, "],
-        "note": "'quoted'\n\tand \"more\" \n", "externalId": "@id", "redirect": 301,
+        "note": "'quoted'\n\t=and;-\n \"more\" \n", "externalId": "@id", "redirect": 301,
         "expiresAt": "2099-01-01T00:00:00.000001Z", "validFrom": "2020-01-01T00:00:00Z",
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
         "forwardPath": true, "maxClicks": 7,
@@ -87,6 +87,8 @@ async fn an_export_is_the_same_behind_an_import() {
 async fn fault_14_no_cell_of_an_export_is_a_formula() {
     let server = filled().await;
     let agent = "=cmd|' /C calc'!A0";
+    let split = "x;=cmd|' /C calc'!A0";
+    server.client.send(server.client.request(Method::GET, "/l1").header("user-agent", split)).await;
     let request = server.client.request(Method::GET, "/l1").header("user-agent", agent);
     server.client.send(request.header("referer", "+https://evil.example/")).await.expect(302);
     server.client.caught_up("clicks").await;
@@ -101,14 +103,24 @@ async fn fault_14_no_cell_of_an_export_is_a_formula() {
         {
             assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
         }
+        // Nor for a program that splits at what others take for a separator, whatever is quoted.
+        for cell in text.split([',', ';', '\t', '\r', '\n']) {
+            let cell = cell.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
+            assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?}");
+        }
     }
+    assert!(clicks.contains("x;'=cmd|' /C calc'!A0"), "{clicks}");
     assert!(links.contains("'=HYPERLINK"), "{links}");
     assert!(clicks.contains("'=cmd|' /C calc'!A0"), "{clicks}");
     assert!(stats.contains("'+https://evil.example/"), "{stats}");
     // The other form says what there is.
     let clicks = server.cli_ok(&["export", "clicks", "--format", "ndjson"]);
-    let click: Value = serde_json::from_str(clicks.trim()).unwrap();
-    assert_eq!((&click["code"], &click["userAgent"]), (&"l1".into(), &agent.into()));
+    let clicks: Vec<Value> =
+        clicks.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(clicks.len(), 2);
+    for agent in [agent, split] {
+        assert!(clicks.iter().any(|click| click["code"] == "l1" && click["userAgent"] == agent));
+    }
 }
 
 async fn file(client: &Client, path: &str, accept: &str) -> Answer {

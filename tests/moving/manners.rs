@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use serde_json::json;
 
 use super::import;
-use super::source::{Source, busy, refused};
+use super::source::{Source, busy, json as answer, refused};
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,4 +64,16 @@ async fn a_token_is_no_argument() {
     assert_eq!(source.asked()[0].token, "from-the-environment");
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!told.contains("from-the-environment"), "{told}");
+}
+
+/// An answer without its list is no end of the list: nothing may be taken for everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_its_list_is_an_error() {
+    let server = Server::start();
+    let body = json!({"message": "try again later"});
+    let source = Source::start(move |_, _| answer(&body)).await;
+    for arguments in [&["shlink"][..], &["kutt"], &["dub"], &["bitly", "--group", "Ba1bc23dE4F"]] {
+        let (code, _, told) = import(&server, &[arguments, &["--from", &source.url]].concat());
+        assert!(code == Some(1) && told.contains("an answer of the other side"), "{told}");
+    }
 }

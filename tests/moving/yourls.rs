@@ -87,6 +87,27 @@ async fn links_and_clicks_of_a_dump_come_in_once() {
     assert_eq!(client.heads().await, heads, "a second run changes nothing");
 }
 
+/// Clicks that are counted and not in the dump are missing, not none.
+#[tokio::test]
+async fn a_dump_without_the_log_is_told() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("yourls.sql");
+    let row = |clicks: u8| {
+        format!(
+            "INSERT INTO `yourls_url` VALUES ('ozh','https://ozh.org/','','2024-01-01 00:00:00','192.0.2.1',{clicks});\n"
+        )
+    };
+    fs::write(&path, row(2)).unwrap();
+    let (code, summary, told) = import(&server, &["yourls", path.to_str().unwrap()]);
+    assert_eq!((code, counts(&summary)), (Some(1), [1, 1, 0]), "{told}");
+    let reason = summary["clicks"]["refused"].as_str().unwrap();
+    assert!(reason.contains("no rows of the table yourls_log"), "{reason}");
+    imported(&server, &["yourls", path.to_str().unwrap(), "--no-clicks"]);
+    fs::write(&path, row(0)).unwrap();
+    imported(&server, &["yourls", path.to_str().unwrap()]);
+}
+
 #[tokio::test]
 async fn a_table_as_csv_comes_in_as_well() {
     let server = Server::start();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::bar::progress;
+use super::answer::list;
 use super::columns::parts;
 use super::intake::Intake;
 use super::item::Item;
@@ -50,7 +51,7 @@ pub(super) async fn run(
         // An empty one would be the first page again.
         query.extend((!after.is_empty()).then_some(("search_after", &*after)));
         let answer = remote.get(&path, &query).await?;
-        let links: Vec<&Value> = answer["links"].as_array().into_iter().flatten().collect();
+        let links = list(&answer, "/links")?;
         intake.bar.set_length(answer["pagination"]["total"].as_u64().unwrap_or_default());
         intake.bar.inc(links.len() as u64);
         let items = links.iter().flat_map(|link| items(link, args.remote.domain.as_deref()));
@@ -83,8 +84,9 @@ fn items(link: &Value, domain: Option<&str>) -> Vec<Item> {
         })
     };
     let wanted = places.into_iter().filter(|(_, _, host)| is_of(host));
-    let item = |(place, code, _): (String, Option<String>, _)| {
+    let item = |(place, code, host): (String, Option<String>, Option<String>)| {
         let mut item = Item::new(place, code.as_deref().unwrap_or_default(), text("long_url"));
+        item.host = host;
         item.set_title(text("title"));
         item.set("tags", link["tags"].clone());
         item.set("archived", link["archived"] == true);

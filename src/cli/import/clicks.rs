@@ -18,7 +18,7 @@ use crate::rows::{Form, cell};
 
 pub(super) const ABOUT: &str = "Record the clicks of a file, at their own times.
 
-CSV whose first row names the columns, or NDJSON: code and at (needed), userAgent, referrerUrl, address, country, id; others are left aside. The links must be here: import them first. A click is known by its id or, without one, by what the file says of it: running it again adds nothing. Needs a key with the scope admin.";
+CSV whose first row names the columns, or NDJSON: code and at (needed), userAgent, referrerUrl, address, country, id; others are left aside. The links must be here: import them first. Clicks of codes that no link has are left out and counted, and the exit code is 1. A click is known by its id or, without one, by what the file says of it: running it again adds nothing. Needs a key with the scope admin.";
 
 #[derive(Debug, Args)]
 pub(super) struct ClicksArgs {
@@ -57,7 +57,7 @@ pub(super) async fn run(
                 let text = |name: &str| {
                     let place = head.iter().position(|column| column == name);
                     let found = place.and_then(|place| record.get(place)).unwrap_or_default();
-                    cell::plain(found).to_owned()
+                    cell::plain(found).into_owned()
                 };
                 past.take(click(text), &bar).await?;
                 bar.set_position(reader.position().byte());
@@ -81,12 +81,18 @@ pub(super) async fn run(
     }
     past.send().await?;
     bar.finish_and_clear();
+    finish(&past, json, out)
+}
+
+/// Tells what became of everything. An import that left clicks out has failed; what came in stays.
+fn finish(past: &Past, json: bool, out: &mut Out) -> Result<(), CliError> {
     if json {
         table::print_json(&past.summary(), out)?;
     } else {
         writeln!(out, "{}", past.told(false))?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    past.lost().map_or(Ok(()), |lost| Err(CliError::Failed(lost)))
 }
 
 fn click(text: impl Fn(&str) -> String) -> PastClick {

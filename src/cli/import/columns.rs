@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::item::Item;
 use crate::cli::error::CliError;
-use crate::rows::{cell, link};
+use crate::rows::{Standing, cell, link};
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +113,22 @@ impl Columns {
                 return Err(CliError::Usage(format!("the file has no column {column:?}")));
             }
         }
+        let is_given = |field: &str| given.iter().any(|(it, _)| is_same(it, field));
         let meaning = |name: &str| {
             let given = given.iter().find(|(_, column)| column == clean(name));
-            let field = given.and_then(|(field, _)| link::field(field));
-            field.map_or_else(|| meaning(clean(name)), |field| Meaning::Field(field.name))
+            if let Some(field) = given.and_then(|(field, _)| link::field(field)) {
+                return Meaning::Field(field.name);
+            }
+            match meaning(clean(name)) {
+                // What somebody says goes before what is guessed.
+                Meaning::Field(field) if is_given(field) => {
+                    Meaning::Unknown(clean(name).to_owned())
+                }
+                guessed => guessed,
+            }
         };
         let meanings: Vec<Meaning> = head.iter().map(meaning).collect();
+        each_once(head, &meanings)?;
         if !meanings.contains(&Meaning::Field("url")) {
             let named = head.iter().collect::<Vec<_>>().join(", ");
             return Err(CliError::Usage(format!(
@@ -142,35 +152,58 @@ impl Columns {
     ) -> Option<Item> {
         let mut item = Item { place, ..Item::default() };
         let (mut cells, mut short) = (Vec::new(), None);
-        let (mut host, mut protected, mut state) = (None, false, "");
+        let (mut host, mut stood) = (None, Vec::new());
         for (meaning, cell) in self.meanings.iter().zip(record) {
             match meaning {
-                Meaning::Field("hasPassword") => protected = cell == "true",
-                Meaning::Field("state") => state = cell,
+                Meaning::Field(name @ ("hasPassword" | "state" | "clicksLeft")) => {
+                    stood.push((*name, cell));
+                }
                 Meaning::Field("tags") if self.bars => item.set("tags", bars(cell)),
                 Meaning::Field(name) => cells.push((*name, cell)),
-                Meaning::ShortUrl => short = Some(cell::plain(cell)),
+                Meaning::ShortUrl => short = Some(cell::plain(cell).into_owned()),
                 Meaning::Domain => {
-                    host = Some(cell::plain(cell).to_owned()).filter(|it| !it.is_empty());
+                    host = Some(cell::plain(cell).into_owned()).filter(|it| !it.is_empty());
                 }
                 Meaning::Told => {}
                 Meaning::Unknown(name) => item.leave(&format!("column {name}"), !cell.is_empty()),
             }
         }
-        let (code, its_host) = short.map(parts).unwrap_or_default();
-        let host = host.or(its_host);
-        if domain.is_some_and(|wanted| !host.is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
-        {
+        let (code, its_host) = short.as_deref().map(parts).unwrap_or_default();
+        item.host = host.or(its_host);
+        let is_of =
+            |wanted| item.host.as_ref().is_some_and(|host| host.eq_ignore_ascii_case(wanted));
+        if domain.is_some_and(|wanted| !is_of(wanted)) {
             return None;
         }
         take_over(&mut item, link::body(cells.into_iter()));
         if let Some(code) = code.filter(|_| item.code().is_none()) {
             item.set("alias", code);
         }
-        item.needs_password(protected);
-        had_state(&mut item, state);
+        item.stood(&Standing::of_cells(stood.into_iter()));
         Some(item)
     }
+}
+
+/// Whether two names are of one field: what people know as the code is asked for as an alias.
+fn is_same(one: &str, other: &str) -> bool {
+    let name = |name| if name == "alias" { "code" } else { name };
+    name(one) == name(other)
+}
+
+/// Of two columns for one field nobody can tell which is meant.
+fn each_once(head: &StringRecord, meanings: &[Meaning]) -> Result<(), CliError> {
+    let mut fields: Vec<(&str, &str)> = Vec::new();
+    for (name, meaning) in head.iter().zip(meanings) {
+        let Meaning::Field(field) = meaning else { continue };
+        if let Some((_, first)) = fields.iter().find(|(it, _)| is_same(it, field)) {
+            return Err(CliError::Usage(format!(
+                "both columns {first:?} and {:?} are taken for {field}; say which with --column {field}=NAME",
+                clean(name)
+            )));
+        }
+        fields.push((field, clean(name)));
+    }
+    Ok(())
 }
 
 /// Takes over what a body says, in the forms that are understood here.
@@ -185,14 +218,6 @@ pub(super) fn take_over(item: &mut Item, body: Map<String, Value>) {
     }
 }
 
-/// The state that a link of ours had.
-pub(super) fn had_state(item: &mut Item, state: &str) {
-    item.is_disabled = state == "disabled";
-    if state == "deleted" {
-        item.refuse("was deleted");
-    }
-}
-
 /// The code and the host of a short link, with or without its scheme.
 pub(super) fn parts(short: &str) -> (Option<String>, Option<String>) {
     let bare = short.split_once("://").map_or(short, |(_, rest)| rest);
@@ -204,7 +229,8 @@ pub(super) fn parts(short: &str) -> (Option<String>, Option<String>) {
 }
 
 fn bars(cell: &str) -> Vec<String> {
-    let tags = cell::plain(cell).split('|').map(str::trim).filter(|tag| !tag.is_empty());
+    let cell = cell::plain(cell);
+    let tags = cell.split('|').map(str::trim).filter(|tag| !tag.is_empty());
     tags.map(str::to_owned).collect()
 }
 
@@ -237,86 +263,4 @@ fn meaning(name: &str) -> Meaning {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn row(head: &[&str], row: &[&str]) -> Item {
-        let columns = Columns::new(&StringRecord::from(head.to_vec()), &[]).unwrap();
-        columns.item(&StringRecord::from(row.to_vec()), "line 2".to_owned(), None).unwrap()
-    }
-
-    #[test]
-    fn the_columns_of_each_program_are_known() {
-        let shlink = row(
-            &["createdAt", "title", "shortUrl", "domain", "shortCode", "longUrl", "tags", "visits"],
-            &[
-                "2026-01-01",
-                "T",
-                "https://s.test/Ab1",
-                "s.test",
-                "Ab1",
-                "https://e.com/",
-                "x, y|z",
-                "7",
-            ],
-        );
-        let expected =
-            json!({"alias": "Ab1", "url": "https://e.com/", "title": "T", "tags": ["x, y", "z"]});
-        assert_eq!(Value::from(shlink.body), expected);
-        let older = row(
-            &["createdAt", "title", "shortUrl", "longUrl", "tags", "visits"],
-            &["2026-01-01", "", "https://s.test/Ab1", "https://e.com/", "", "7"],
-        );
-        assert_eq!(Value::from(older.body), json!({"alias": "Ab1", "url": "https://e.com/"}));
-        let yourls = row(
-            &["keyword", "url", "title", "timestamp", "ip", "clicks"],
-            &["ozh", "https://ozh.org/", "ozh", "2026-01-01 00:00:00", "192.0.2.1", "3"],
-        );
-        let expected = json!({"alias": "ozh", "url": "https://ozh.org/", "title": "ozh"});
-        assert_eq!(Value::from(yourls.body), expected);
-        let bitly = row(
-            &["Bitlink", "Long URL", "Title", "Date Created", "Tags", "Total Clicks", "Campaign"],
-            &["bit.ly/3xYz", "https://e.com/", "T", "2026-01-01", "a,b", "9", "spring"],
-        );
-        let expected =
-            json!({"alias": "3xYz", "url": "https://e.com/", "title": "T", "tags": ["a", "b"]});
-        assert_eq!(Value::from(bitly.body), expected);
-        assert_eq!(bitly.left, ["column Campaign"]);
-    }
-
-    #[test]
-    fn a_column_is_what_the_user_says() {
-        let head = StringRecord::from(vec!["where to", "short"]);
-        let given = |field: &str, column: &str| vec![(field.to_owned(), column.to_owned())];
-        assert!(Columns::new(&head, &[]).unwrap_err().to_string().contains("--column url=NAME"));
-        assert!(Columns::new(&head, &given("url", "nowhere")).is_err());
-        assert!(Columns::new(&head, &given("nonsense", "short")).is_err());
-        let given = [given("url", "where to"), given("code", "short")].concat();
-        let columns = Columns::new(&head, &given).unwrap();
-        let record = StringRecord::from(vec!["https://e.com/", "'-x"]);
-        let item = columns.item(&record, String::new(), None).unwrap();
-        assert_eq!(Value::from(item.body), json!({"alias": "-x", "url": "https://e.com/"}));
-    }
-
-    #[test]
-    fn a_domain_is_asked_for() {
-        let head = StringRecord::from(vec!["link", "url"]);
-        let columns = Columns::new(&head, &[]).unwrap();
-        let record = StringRecord::from(vec!["https://bit.ly/a", "https://e.com/"]);
-        assert!(columns.item(&record, String::new(), Some("BIT.LY")).is_some());
-        assert!(columns.item(&record, String::new(), Some("j.mp")).is_none());
-        assert_eq!(parts("http://s.test/a/b?c=d#e"), (Some("a/b".into()), Some("s.test".into())));
-        assert_eq!(parts("s.test/"), (None, Some("s.test/".into())));
-    }
-
-    #[test]
-    fn the_state_of_a_link_of_ours_is_kept() {
-        let of = |state| {
-            row(&["code", "url", "state", "hasPassword"], &["a", "https://e.com/", state, "false"])
-        };
-        assert!(of("disabled").is_disabled && of("disabled").refused.is_none());
-        assert!(!of("active").is_disabled);
-        assert_eq!(of("deleted").refused.as_deref(), Some("was deleted"));
-    }
-}
+mod tests;

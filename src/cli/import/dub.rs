@@ -7,6 +7,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::bar::progress;
+use super::answer::list;
+use super::columns::parts;
 use super::intake::Intake;
 use super::item::{Item, time_of};
 use super::past::{Past, PastClick};
@@ -63,7 +65,7 @@ pub(super) async fn run(
         query.extend(args.remote.domain.as_deref().map(|domain| ("domain", domain)));
         query.extend((!after.is_empty()).then_some(("startingAfter", &*after)));
         let answer = remote.get(&["links"], &query).await?;
-        let links: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
+        let links = list(&answer, "")?;
         intake.bar.inc_length(links.len() as u64);
         intake.bar.inc(links.len() as u64);
         let items: Vec<Item> = links.iter().map(|link| item(link)).collect();
@@ -87,6 +89,7 @@ pub(super) async fn run(
 fn item(link: &Value) -> Item {
     let text = |name: &str| link[name].as_str().unwrap_or_default();
     let mut item = Item::new(text("shortLink").to_owned(), text("key"), text("url"));
+    item.host = parts(text("shortLink")).1;
     if text("key") == "_root" {
         item.refuse("is the page of the domain itself");
     }
@@ -136,7 +139,7 @@ async fn take_clicks(
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let events: Vec<&Value> = answer.as_array().into_iter().flatten().collect();
+        let events = list(&answer, "")?;
         for event in &events {
             past.take(click(text("key"), event), &intake.bar).await?;
         }

@@ -9,13 +9,13 @@ use csv::{ReaderBuilder, Trim};
 use serde_json::{Map, Value};
 
 use super::super::bar::progress;
-use super::columns::{Columns, had_state, parts, take_over};
+use super::columns::{Columns, parts, take_over};
 use super::intake::{BATCH_LINKS, Intake};
 use super::item::Item;
 use crate::cli::Out;
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
-use crate::rows::link;
+use crate::rows::{Standing, link};
 
 pub(super) const ABOUT_CSV: &str = "Create a link for each row of a CSV file of any program.
 
@@ -124,17 +124,17 @@ fn open(path: &Path) -> Result<(File, u64), CliError> {
 fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>) -> Option<Item> {
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let its_domain = text("domain").map(str::to_owned).or_else(|| parts(text("shortUrl")?).1);
-    if domain.is_some_and(|wanted| !its_domain.is_some_and(|it| it.eq_ignore_ascii_case(wanted))) {
+    let is_of = |wanted| its_domain.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(wanted));
+    if domain.is_some_and(|wanted| !is_of(wanted)) {
         return None;
     }
     // An answer of the API has the campaign fields in its URL as well.
     let is_answer = object.contains_key("version");
-    let protected = object.get("hasPassword") == Some(&Value::Bool(true));
-    let state = text("state").unwrap_or_default().to_owned();
+    let standing = Standing::of_answer(&object);
     if let Some(code) = object.remove("code").filter(|code| !code.is_null()) {
         object.insert("alias".to_owned(), code);
     }
-    let mut item = Item { place, ..Item::default() };
+    let mut item = Item { place, host: its_domain, ..Item::default() };
     let mut body = Map::new();
     for (name, value) in object {
         if name == "utm" && !is_answer || link::is_asked(&name) {
@@ -144,8 +144,7 @@ fn of_object(mut object: Map<String, Value>, place: String, domain: Option<&str>
         }
     }
     take_over(&mut item, body);
-    item.needs_password(protected);
-    had_state(&mut item, &state);
+    item.stood(&standing);
     Some(item)
 }
 
@@ -169,6 +168,9 @@ mod tests {
         });
         assert_eq!(Value::from(item.body), expected);
         assert!(item.is_disabled && item.left.is_empty());
+        let mut spent = answer.clone();
+        spent.insert("clicksLeft".to_owned(), 0.into());
+        assert!(of_object(spent, String::new(), None).unwrap().refused.is_some());
         assert!(of_object(answer, String::new(), Some("other.test")).is_none());
     }
 

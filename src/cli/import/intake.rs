@@ -32,7 +32,7 @@ pub(super) struct Intake<'a> {
     pub(super) client: &'a Client,
     pub(super) is_dry: bool,
     pub(super) bar: ProgressBar,
-    /// Where each code stood first, and a hash of what was said of it.
+    /// Where each code stood first, and a hash of what was said of it and of its domain.
     seen: HashMap<String, (String, u64)>,
     /// How often links without a code were asked for alike.
     alike: HashMap<u64, u64>,
@@ -130,7 +130,9 @@ impl<'a> Intake<'a> {
             return Err(reason.clone());
         }
         let Some(code) = item.code() else { return Ok(true) };
-        let content = content(item);
+        // The same code of another domain is another link, with visitors of its own.
+        let host = item.host.as_ref().map(|host| host.to_ascii_lowercase());
+        let content = content(item) ^ hash(&host);
         match self.seen.get(code) {
             None => {
                 self.seen.insert(code.to_owned(), (item.place.clone(), content));
@@ -255,11 +257,9 @@ impl<'a> Intake<'a> {
             }
         }
         out.flush()?;
-        if count == 0 {
-            Ok(())
-        } else {
-            Err(CliError::Failed(format!("{count} links are in conflict")))
-        }
+        let conflicts = (count > 0).then(|| format!("{count} links are in conflict"));
+        let failed: Vec<String> = conflicts.into_iter().chain(past.and_then(Past::lost)).collect();
+        if failed.is_empty() { Ok(()) } else { Err(CliError::Failed(failed.join(", "))) }
     }
 }
 
@@ -290,7 +290,11 @@ fn compared(item: &Item, link: &Value) -> Verdict {
 }
 
 fn content(item: &Item) -> u64 {
+    hash(&Value::from(item.body.clone()).to_string())
+}
+
+fn hash(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    Value::from(item.body.clone()).to_string().hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
 }

@@ -4,6 +4,8 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use hoplog_events::link::Destination;
 use serde_json::{Map, Value};
 
+use crate::rows::Standing;
+
 /// The longest title and note, in characters: what is beyond is left aside.
 const TITLE_CHARS_MAX: usize = 255;
 const NOTE_CHARS_MAX: usize = 2_000;
@@ -13,12 +15,16 @@ const NOTE_CHARS_MAX: usize = 2_000;
 pub(super) struct Item {
     /// Where it stands in its source, for people.
     pub(super) place: String,
+    /// The domain that its code is of, if the source tells.
+    pub(super) host: Option<String>,
     /// What is asked of the API.
     pub(super) body: Map<String, Value>,
     /// Whether it is switched off there.
     pub(super) is_disabled: bool,
     /// Why it can't come in, as far as the source tells.
     pub(super) refused: Option<String>,
+    /// Whether `maxClicks` is what is left of them: another number in the next run.
+    pub(super) is_rest: bool,
     /// What the source says and a link here has no place for.
     pub(super) left: Vec<String>,
 }
@@ -97,12 +103,40 @@ impl Item {
         }
     }
 
-    /// In which fields a link that is there differs.
+    /// Takes over how a link of ours stood.
+    pub(super) fn stood(&mut self, standing: &Standing) {
+        self.needs_password(standing.is_protected);
+        self.is_disabled = standing.state == "disabled";
+        if !standing.is_open() && !self.is_disabled {
+            self.refuse(&format!(
+                "was {}; only links that were active, scheduled or disabled come in",
+                standing.state
+            ));
+        }
+        if let Some(left) = standing.clicks_left {
+            self.set_clicks_left(left);
+        }
+    }
+
+    /// Sets how many clicks are left: moving does not give a link its clicks again.
+    pub(super) fn set_clicks_left(&mut self, left: u64) {
+        if left == 0 {
+            self.refuse("has had all the clicks that it may have");
+        }
+        self.set("maxClicks", left);
+        self.is_rest = true;
+    }
+
+    /// In which fields a link that is there differs. One that is open here is not the one that is protected or off
+    /// at its source.
     pub(super) fn differences(&self, link: &Value) -> Vec<&str> {
         let differs = |(name, wanted): &(&String, &Value)| {
             let actual = &link[name.as_str()];
             match name.as_str() {
-                "alias" | "password" => false,
+                "alias" => false,
+                "password" => link["hasPassword"] != true,
+                // How many are left, and of how many, depends on when each side was asked.
+                "maxClicks" if self.is_rest => actual.is_null(),
                 "url" if self.body.contains_key("utm") => {
                     base(wanted).as_deref() != base(actual).as_deref()
                 }
@@ -115,7 +149,9 @@ impl Item {
                 _ => *wanted != actual,
             }
         };
-        self.body.iter().filter(differs).map(|(name, _)| name.as_str()).collect()
+        let is_open_here = self.is_disabled && link["state"] != "disabled";
+        let fields = self.body.iter().filter(differs).map(|(name, _)| name.as_str());
+        fields.chain(is_open_here.then_some("state")).collect()
     }
 }
 
@@ -166,63 +202,4 @@ fn sorted(value: &Value) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn times_of_other_programs_are_understood() {
-        for (text, expected) in [
-            ("2026-05-17T10:00:00+05:30", Some("2026-05-17T04:30:00Z")),
-            ("2026-05-17T10:00:00+0000", Some("2026-05-17T10:00:00Z")),
-            ("2026-05-17 10:00:00", Some("2026-05-17T10:00:00Z")),
-            ("2026-05-17T10:00:00.250Z", Some("2026-05-17T10:00:00.250Z")),
-            ("2026-05-17", Some("2026-05-17T00:00:00Z")),
-            ("tomorrow", None),
-        ] {
-            assert_eq!(instant(text).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_link_that_says_the_same_differs_in_nothing() {
-        let mut item = Item::new("line 2".to_owned(), "a", "https://Bücher.example");
-        item.set("tags", json!(["b", "a"]));
-        item.set("expiresAt", "2099-01-01T05:30:00+05:30");
-        item.set("archived", false);
-        let mut link = json!({
-            "url": "https://xn--bcher-kva.example/", "tags": ["a", "b"], "archived": true,
-            "expiresAt": "2099-01-01T00:00:00Z", "title": "of no interest",
-        });
-        assert!(item.differences(&link).is_empty());
-        link["url"] = "https://other.example/".into();
-        link["tags"] = json!(["a"]);
-        assert_eq!(item.differences(&link), ["tags", "url"]);
-        item.set("utm", json!({"source": "x"}));
-        link["url"] = "https://xn--bcher-kva.example/?utm_source=x".into();
-        link["utm"] = json!({"source": "x", "medium": null});
-        assert_eq!(item.differences(&link), ["tags"]);
-    }
-
-    #[test]
-    fn long_texts_are_cut_and_that_is_told() {
-        let mut item = Item::new(String::new(), "a", "https://e.com/");
-        item.set_title(&format!("a\nb{}", "é".repeat(300)));
-        item.set_note("x\r\ny\u{0}");
-        assert_eq!(item.body["title"].as_str().unwrap().chars().count(), TITLE_CHARS_MAX);
-        assert_eq!(item.body["note"], "x\ny");
-        assert_eq!(item.left, ["the end of the title"]);
-    }
-
-    /// Fault 6 of passwords in the field: what was protected is not opened by moving.
-    #[test]
-    fn fault_6_a_password_that_is_not_told_keeps_a_link_out() {
-        let mut item = Item::new(String::new(), "a", "https://e.com/");
-        item.needs_password(true);
-        assert!(item.refused.unwrap().contains("password"));
-        let mut item = Item::new(String::new(), "a", "https://e.com/");
-        item.set("password", "sesame");
-        item.needs_password(true);
-        assert_eq!(item.refused, None);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::bar::progress;
+use super::answer::{list, number};
 use super::columns::parts;
 use super::intake::Intake;
 use super::item::Item;
@@ -52,8 +53,7 @@ pub(super) async fn run(
         let mut query = vec![("limit", PAGE_LINKS), ("skip", &*offset)];
         query.extend(args.all.then_some(("all", "true")));
         let answer = remote.get(&["api", "v2", "links"], &query).await?;
-        let total = answer["total"].as_u64().unwrap_or_default();
-        let links: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
+        let (total, links) = (number(&answer, "/total")?, list(&answer, "/data")?);
         intake.bar.set_length(total);
         intake.bar.inc(links.len() as u64);
         skip += links.len() as u64;
@@ -77,6 +77,7 @@ fn is_of(link: &Value, domain: Option<&str>) -> bool {
 fn item(link: &Value) -> Item {
     let text = |name: &str| link[name].as_str().unwrap_or_default();
     let mut item = Item::new(text("link").to_owned(), text("address"), text("target"));
+    item.host = parts(text("link")).1;
     item.set_note(text("description"));
     item.set_instant("expiresAt", text("expire_in"));
     item.is_disabled = link["banned"] == true;

@@ -14,11 +14,11 @@ use super::{LeavesOut, verdict};
 use crate::cli::client::Client;
 use crate::cli::error::{CliError, input};
 use crate::cli::{Out, table};
-use crate::rows::link;
+use crate::rows::{Standing, link};
 
 pub(super) const ABOUT: &str = "Create a link for each row of a CSV file.
 
-The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), redirect, expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, rules (a list, as JSON), password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent; and those of `hoplog export links`. Empty cells are left out. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
+The first row names the columns, in any order: url (needed), alias, title, tags (separated by ; or ,), redirect, expiresAt, note, externalId, validFrom, expiredUrl, archived (true or false), forwardQuery (append or override), forwardPath (true or false), maxClicks, rules (a list, as JSON), password, utmSource, utmMedium, utmCampaign, utmTerm, utmContent; and those of `hoplog export links`. Empty cells are left out. A row of an export that was disabled, deleted or expired, that asks for a password and has none, or has no clicks left is refused. Running it again adds nothing: a row is known by the file's name and its content, but for its password: a row whose password was changed fails. With --upsert every row has an externalId, and each run brings the links to what the rows say, whatever they were changed to before; what an empty cell stands for stays as it is.";
 
 #[derive(Debug, Args)]
 pub(super) struct LinksArgs {
@@ -34,10 +34,9 @@ pub(super) struct LinksArgs {
 struct Row {
     line: u64,
     body: Value,
+    /// Why it must not.
+    refused: Option<String>,
 }
-
-/// What stands in the place of a password in an export: nobody is told it.
-const PROTECTED: &str = "asks for a password, which an export does not have; add a column password";
 
 /// What became of the rows.
 #[derive(Debug, Default)]
@@ -61,11 +60,19 @@ pub(super) async fn run(
     let bar = progress("rows", rows.len() as u64);
     let mut summary = Summary::default();
     for batch in rows.chunks(BATCH_LINKS) {
+        let (refused, batch): (Vec<&Row>, _) = batch.iter().partition(|row| row.refused.is_some());
+        bar.inc(refused.len() as u64);
+        for row in refused {
+            summary.rows += 1;
+            summary.failed += 1;
+            let reason = row.refused.as_deref().unwrap_or_default();
+            bar.suspend(|| writeln!(std::io::stderr(), "line {}: {reason}", row.line))?;
+        }
         let links: Vec<Value> = batch.iter().map(|row| row.body.clone()).collect();
-        let outcomes = if args.upsert {
-            bulk::upsert(client, &links).await?
-        } else {
-            bulk::create(client, &links).await?
+        let outcomes = match (&*links, args.upsert) {
+            ([], _) => continue,
+            (links, true) => bulk::upsert(client, links).await?,
+            (links, false) => bulk::create(client, links).await?,
         };
         for (row, outcome) in batch.iter().zip(outcomes) {
             if let Some(reason) = summary.count(&outcome) {
@@ -97,15 +104,15 @@ fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError
         let record = record.map_err(|error| input(path, &error))?;
         let mut body = fields(&columns, &record);
         let line = record.position().map_or(0, csv::Position::line);
-        if lacks_password(&columns, &record) && !body.contains_key("password") {
-            // Without it everybody could follow the link.
-            return Err(input(path, &format!("line {line}: the link {PROTECTED}")));
-        }
+        let standing = Standing::of_cells(columns.iter().zip(&record));
+        let refused = refused(&standing, &body);
         if upsert {
             body.insert("upsert".to_owned(), true.into());
-            rows.push(Row { line, body: body.into() });
+            rows.push(Row { line, body: body.into(), refused });
             continue;
         }
+        // Not in upserts: of a link that is there already these are left of what it has.
+        body.extend(standing.clicks_left.map(|left| ("maxClicks".to_owned(), left.into())));
         // The key is a hash that is no secret: what is in it could be guessed.
         let password = body.remove("password");
         let content = serde_json::to_vec(&body)?;
@@ -115,7 +122,7 @@ fn read(file: impl Read, path: &Path, upsert: bool) -> Result<Vec<Row>, CliError
         let key = bulk::key(&[&name, &content, &occurrence.to_be_bytes()]);
         seen.insert(content, occurrence + 1);
         body.insert("idempotencyKey".to_owned(), key.into());
-        rows.push(Row { line, body: body.into() });
+        rows.push(Row { line, body: body.into(), refused });
     }
     Ok(rows)
 }
@@ -133,8 +140,17 @@ fn check_columns(columns: &StringRecord, path: &Path) -> Result<(), CliError> {
     }
 }
 
-fn lacks_password(columns: &StringRecord, record: &StringRecord) -> bool {
-    columns.iter().zip(record).any(|cell| cell == ("hasPassword", "true"))
+/// Why a row of an export must not become a link that everybody can follow.
+fn refused(standing: &Standing, body: &Map<String, Value>) -> Option<String> {
+    if standing.is_protected && !body.contains_key("password") {
+        let reason = "asks for a password, which an export does not have; add a column password";
+        return Some(format!("the link {reason}"));
+    }
+    if standing.is_used_up() {
+        return Some("the link has had all the clicks that it may have".to_owned());
+    }
+    let reason = "would be open here; allowed: active, scheduled, or no state";
+    (!standing.is_open()).then(|| format!("the link was {} and {reason}", standing.state))
 }
 
 /// The cells that are not empty, as the API names them.
@@ -179,69 +195,4 @@ impl Summary {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(text: &str) -> Result<Vec<Row>, CliError> {
-        read(text.as_bytes(), Path::new("dir/links.csv"), false)
-    }
-
-    #[test]
-    fn a_row_becomes_the_fields_it_has() {
-        let text = "alias,url,tags,title,utmSource,utmTerm,forwardPath,maxClicks\n\
-                    launch,https://e.com/,\"a; b,c\",,mail,,true,3\n";
-        let rows = rows(text).unwrap();
-        let mut body = rows[0].body.clone();
-        let key = body.as_object_mut().unwrap().remove("idempotencyKey");
-        assert!(key.is_some_and(|key| key.is_string()));
-        assert_eq!(
-            body,
-            json!({
-                "alias": "launch", "url": "https://e.com/", "tags": ["a", "b", "c"],
-                "utm": {"source": "mail"}, "forwardPath": true, "maxClicks": 3,
-            })
-        );
-        assert_eq!(rows[0].line, 2);
-    }
-
-    #[test]
-    fn a_row_has_the_same_key_in_every_run_and_no_other_row_has_it() {
-        let text = "url\nhttps://e.com/\nhttps://e.com/\nhttps://f.com/\n";
-        let keys = |text| -> Vec<Value> {
-            rows(text).unwrap().iter().map(|row| row.body["idempotencyKey"].clone()).collect()
-        };
-        let first = keys(text);
-        assert_eq!(first, keys(text));
-        assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
-        // A row that is added in the middle leaves the others' keys as they are.
-        let grown = keys("url\nhttps://new.com/\nhttps://e.com/\nhttps://e.com/\nhttps://f.com/\n");
-        assert_eq!(first[..], grown[1..]);
-    }
-
-    /// Fault 6 of passwords in the field: a key is on the log, and must be no quick way to guess a password.
-    #[test]
-    fn a_row_is_known_without_its_password() {
-        let row = |password| {
-            let text = format!("url,password\nhttps://e.com/,{password}\n");
-            rows(&text).unwrap().remove(0).body
-        };
-        let (one, other) = (row("sesame"), row("other"));
-        assert_eq!((&one["password"], &other["password"]), (&json!("sesame"), &json!("other")));
-        assert_eq!(one["idempotencyKey"], other["idempotencyKey"]);
-        assert_eq!(bulk::key_of(&[one]), bulk::key_of(&[other]), "nor in a header");
-    }
-
-    #[test]
-    fn a_file_that_is_wrong_is_refused_before_anything_is_sent() {
-        for (text, reason) in [
-            ("link\nx\n", "unknown column \"link\""),
-            ("alias\nx\n", "no column url"),
-            ("url,alias\nhttps://e.com/\n", "line: 2"),
-            ("", "no column url"),
-        ] {
-            let error = rows(text).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-            assert!(error.starts_with("dir/links.csv: "), "{error}");
-        }
-    }
-}
+mod tests;

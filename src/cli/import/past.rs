@@ -1,20 +1,21 @@
 //! Clicks of other programs, recorded at their own times, each once.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Problem};
 use crate::cli::table;
 use crate::clicks::import::click_time;
 use crate::clock::Clock;
+
+mod told;
 
 /// Clicks in one request, as many as the server takes.
 const BATCH_CLICKS: usize = 1_000;
@@ -47,6 +48,8 @@ pub(super) struct Past {
     added: u64,
     known: u64,
     bad: u64,
+    /// Codes that no link has, and how many clicks they had.
+    without_link: BTreeMap<String, u64>,
     /// Clicks that a dry run did not look at.
     pub(super) foreseen: u64,
     /// Clicks that the source only counts.
@@ -67,10 +70,16 @@ impl Past {
             added: 0,
             known: 0,
             bad: 0,
+            without_link: BTreeMap::new(),
             foreseen: 0,
             only_counted: 0,
             refused: None,
         }
+    }
+
+    /// The last second that was over when this run began: what happened in it does not become more.
+    pub(super) fn whole_second_before(&self) -> DateTime<Utc> {
+        self.started - TimeDelta::seconds(1)
     }
 
     /// The clicks of another link follow.
@@ -110,8 +119,8 @@ impl Past {
             return short(&[b"name", name.as_bytes()]).1;
         }
         let at = click.at.map(|at| at.timestamp_micros()).unwrap_or_default().to_be_bytes();
-        let text =
-            [&click.code, &click.user_agent, &click.referrer, &click.address, &click.country];
+        // Not the country and the address: sources look the one up later and drop the other, and it is the same click.
+        let text = [&click.code, &click.user_agent, &click.referrer];
         let mut parts: Vec<&[u8]> = vec![b"said", &at];
         parts.extend(text.iter().map(|text| text.as_bytes()));
         let occurrence = self.alike.entry(short(&parts).0).or_default();
@@ -121,13 +130,38 @@ impl Past {
         short(&parts).1
     }
 
-    /// Sends what waits.
+    /// Sends what waits. Clicks of codes that no link has are left out: they must not keep the others away.
     pub(super) async fn send(&mut self) -> Result<(), CliError> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        let mut waiting = std::mem::take(&mut self.waiting);
+        loop {
+            waiting.retain(|click| !self.is_without_link(click));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let body = json!({"source": self.source, "clicks": waiting});
+            match self.client.post(&["clicks", "import"], &body).await {
+                Ok(answer) => return self.count(&answer),
+                Err(CliError::Problem(problem)) => {
+                    let codes = codes_without_link(&problem, &waiting);
+                    if codes.is_empty() {
+                        return Err(CliError::Problem(problem));
+                    }
+                    for code in codes {
+                        self.without_link.entry(code).or_default();
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let body = json!({"source": self.source, "clicks": std::mem::take(&mut self.waiting)});
-        let answer = self.client.post(&["clicks", "import"], &body).await?;
+    }
+
+    /// Whether a click is of a code that no link has; counts it.
+    fn is_without_link(&mut self, click: &Value) -> bool {
+        let count = click["code"].as_str().and_then(|code| self.without_link.get_mut(code));
+        count.map(|count| *count += 1).is_some()
+    }
+
+    fn count(&mut self, answer: &Value) -> Result<(), CliError> {
         let count = |name: &str| {
             let missing = || CliError::Answer(format!("no {name} in the answer"));
             answer[name].as_u64().ok_or_else(missing)
@@ -136,29 +170,18 @@ impl Past {
         self.known += count("known")?;
         Ok(())
     }
+}
 
-    pub(super) fn summary(&self) -> Value {
-        json!({
-            "added": self.added, "known": self.known, "bad": self.bad,
-            "foreseen": self.foreseen, "onlyCounted": self.only_counted, "refused": self.refused,
-        })
+/// The codes that a refusal is about, if they are all that it is about.
+fn codes_without_link(problem: &Problem, clicks: &[Value]) -> Vec<String> {
+    if problem.errors.iter().any(|error| error.code != "link_not_found") {
+        return Vec::new();
     }
-
-    pub(super) fn told(&self, is_dry: bool) -> String {
-        let Self { added, known, bad, foreseen, only_counted, refused, .. } = self;
-        let mut told = if is_dry {
-            format!("clicks: about {foreseen} would come in")
-        } else {
-            format!("clicks: {added} added, {known} already known, {bad} left out")
-        };
-        if *only_counted > 0 {
-            let _ = write!(told, "; {only_counted} that the source only counts can't come in");
-        }
-        if let Some(reason) = refused {
-            let _ = write!(told, "; the source gives none: {}", table::one_line(reason));
-        }
-        told
-    }
+    let code = |pointer: &str| {
+        let place: usize = pointer.strip_prefix("/clicks/")?.strip_suffix("/code")?.parse().ok()?;
+        clicks.get(place)?["code"].as_str().map(str::to_owned)
+    };
+    problem.errors.iter().filter_map(|error| code(&error.pointer)).collect()
 }
 
 /// A hash of parts, each with its length before it.
@@ -192,53 +215,4 @@ fn body(click: &PastClick, id: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::client::ServerArgs;
-
-    fn past() -> Past {
-        let server = "http://127.0.0.1:1".parse().unwrap();
-        let client = Client::new(ServerArgs { server, api_key: None }).unwrap();
-        Past::new(&client, "test".to_owned())
-    }
-
-    fn click(name: Option<&str>) -> PastClick {
-        let at = super::super::item::time_of("2026-05-17T10:00:00Z");
-        let name = name.map(str::to_owned);
-        PastClick { code: "a".to_owned(), at, name, ..PastClick::default() }
-    }
-
-    #[test]
-    fn a_click_has_the_same_name_in_every_run_and_no_other_has_it() {
-        let ids = || {
-            let mut past = past();
-            [None, None, Some("1"), Some("2")].map(|name| past.import_id(&click(name)))
-        };
-        let first = ids();
-        assert_eq!(first, ids());
-        let distinct: std::collections::HashSet<_> = first.iter().collect();
-        assert_eq!(distinct.len(), first.len());
-    }
-
-    #[test]
-    fn what_is_no_country_or_address_is_left_out() {
-        let click = PastClick {
-            country: "Unknown".to_owned(),
-            address: "198.51.100.0/24".to_owned(),
-            ..click(None)
-        };
-        let body = body(&click, "x");
-        assert_eq!(
-            body,
-            json!({"code": "a", "at": "2026-05-17T10:00:00.000000Z", "importId": "x"})
-        );
-    }
-
-    #[tokio::test]
-    async fn a_click_without_a_time_is_left_out() {
-        let mut past = past();
-        let click = PastClick { at: None, ..click(None) };
-        past.take(click, &ProgressBar::hidden()).await.unwrap();
-        assert_eq!((past.bad, past.waiting.len()), (1, 0));
-    }
-}
+mod tests;

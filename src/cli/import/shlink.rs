@@ -3,18 +3,20 @@
 //! Documented at <https://api-spec.shlink.io> (`GET /rest/v3/short-urls`, `GET /rest/v3/short-urls/{shortCode}/visits`),
 //! the source of which is `docs/swagger` of <https://github.com/shlinkio/shlink>.
 
+use chrono::SecondsFormat;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::super::bar::progress;
+use super::answer::{list, number};
 use super::intake::Intake;
 use super::item::{Item, time_of};
 use super::past::{Past, PastClick};
 use super::remote::{Remote, RemoteArgs, Token};
-use crate::cli::Out;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
+use crate::cli::{Out, table};
 
 pub(super) const ABOUT: &str = "Take over the links and visits of a Shlink server, by its REST API.
 
@@ -48,14 +50,13 @@ pub(super) async fn run(
     let mut intake = Intake::new(client, args.remote.dry_run, progress("links", 0));
     let (mut page, mut pages) = (1_u64, 1);
     while page <= pages {
-        let number = page.to_string();
+        let this = page.to_string();
         let query =
-            [("page", &*number), ("itemsPerPage", PAGE_LINKS), ("orderBy", "dateCreated-ASC")];
+            [("page", &*this), ("itemsPerPage", PAGE_LINKS), ("orderBy", "dateCreated-ASC")];
         let answer = remote.get(&["rest", "v3", "short-urls"], &query).await?;
-        let (links, paging) = (&answer["shortUrls"]["data"], &answer["shortUrls"]["pagination"]);
-        pages = paging["pagesCount"].as_u64().unwrap_or(1);
-        intake.bar.set_length(paging["totalItems"].as_u64().unwrap_or_default());
-        let links: Vec<&Value> = links.as_array().into_iter().flatten().collect();
+        let links = list(&answer, "/shortUrls/data")?;
+        pages = number(&answer, "/shortUrls/pagination/pagesCount")?;
+        intake.bar.set_length(number(&answer, "/shortUrls/pagination/totalItems")?);
         intake.bar.inc(links.len() as u64);
         let wanted: Vec<&Value> =
             links.into_iter().filter(|link| is_of(link, args.remote.domain.as_deref())).collect();
@@ -76,12 +77,15 @@ pub(super) async fn run(
 
 /// A link without a domain is of the server's own.
 fn is_of(link: &Value, domain: Option<&str>) -> bool {
-    let Some(domain) = domain else { return true };
-    let host = link["domain"].as_str().map(str::to_owned).or_else(|| {
+    let is_it = |domain| host(link).is_some_and(|host| host.eq_ignore_ascii_case(domain));
+    domain.is_none_or(is_it)
+}
+
+fn host(link: &Value) -> Option<String> {
+    link["domain"].as_str().map(str::to_owned).or_else(|| {
         let url: Url = link["shortUrl"].as_str()?.parse().ok()?;
         url.host_str().map(str::to_owned)
-    });
-    host.is_some_and(|host| host.eq_ignore_ascii_case(domain))
+    })
 }
 
 /// Older servers have one number only.
@@ -93,15 +97,13 @@ fn item(link: &Value) -> Item {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let code = text(&link["shortCode"]);
     let mut item = Item::new(text(&link["shortUrl"]), &code, &text(&link["longUrl"]));
+    item.host = host(link);
     item.set_title(&text(&link["title"]));
     item.set("tags", link["tags"].clone());
     item.set_instant("validFrom", &text(&link["meta"]["validSince"]));
     item.set_instant("expiresAt", &text(&link["meta"]["validUntil"]));
     if let Some(allowed) = link["meta"]["maxVisits"].as_u64() {
-        match allowed.saturating_sub(visits_of(link)) {
-            0 => item.refuse("has had all the visits that it may have"),
-            left => item.set("maxClicks", json!(left)),
-        }
+        item.set_clicks_left(allowed.saturating_sub(visits_of(link)));
     }
     // There, what a visitor brings along goes before what the long URL has.
     if link["forwardQuery"] == true {
@@ -120,19 +122,34 @@ async fn take_visits(
 ) -> Result<(), CliError> {
     let code = link["shortCode"].as_str().unwrap_or_default();
     past.next_link();
-    let (mut page, mut pages) = (1_u64, 1);
+    // Pages count from the newest visit: one that came between two pages would move all others, and the last of
+    // the first page would be read again. So the list ends where this run began.
+    let until = past.whole_second_before().to_rfc3339_opts(SecondsFormat::Secs, false);
+    let (mut page, mut pages, mut total) = (1_u64, 1, None);
     while page <= pages {
-        let number = page.to_string();
-        let mut query = vec![("page", &*number), ("itemsPerPage", PAGE_VISITS)];
+        let this = page.to_string();
+        let mut query = vec![("page", &*this), ("itemsPerPage", PAGE_VISITS), ("endDate", &*until)];
         query.extend(link["domain"].as_str().map(|domain| ("domain", domain)));
         let answer = remote.get(&["rest", "v3", "short-urls", code, "visits"], &query).await?;
-        pages = answer["visits"]["pagination"]["pagesCount"].as_u64().unwrap_or(1);
-        for visit in answer["visits"]["data"].as_array().into_iter().flatten() {
+        pages = number(&answer, "/visits/pagination/pagesCount")?;
+        let now = number(&answer, "/visits/pagination/totalItems")?;
+        if *total.get_or_insert(now) != now {
+            return Err(moved(code, &until));
+        }
+        for visit in list(&answer, "/visits/data")? {
             past.take(click(code, visit), &intake.bar).await?;
         }
         page += 1;
     }
     Ok(())
+}
+
+/// Visits came or went although the list has an end: nobody can tell which were read twice or not at all.
+fn moved(code: &str, until: &str) -> CliError {
+    let code = table::one_line(code);
+    CliError::Failed(format!(
+        "the visits of {code} until {until} changed while they were read; check that the clock of this machine is right, and import again"
+    ))
 }
 
 fn click(code: &str, visit: &Value) -> PastClick {
@@ -150,6 +167,7 @@ fn click(code: &str, visit: &Value) -> PastClick {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_link_is_what_its_answer_says() {

@@ -40,7 +40,8 @@ pub(super) struct YourlsArgs {
     /// What the names of the tables begin with
     #[arg(long, value_name = "TEXT", default_value = "yourls_")]
     table_prefix: String,
-    /// The offset from UTC that the times of the clicks have, such as +05:30
+    /// The offset from UTC that the times of the clicks have, such as +05:30; give the same in every run: with another
+    /// one every click counts again
     #[arg(long, value_name = "OFFSET", default_value = "+00:00", allow_hyphen_values = true)]
     offset: FixedOffset,
     /// Names the YOURLS site; give the same in every run, and another for another site
@@ -64,28 +65,38 @@ pub(super) async fn run(
     let length = std::fs::metadata(&args.file).map_err(|error| input(&args.file, &error))?.len();
     let passes = if args.no_clicks { 1 } else { 2 };
     let mut intake = Intake::new(client, args.dry_run, progress("bytes", passes * length));
-    let here = take_links(&args, &mut intake).await?;
+    let (here, counted) = take_links(&args, &mut intake).await?;
     let mut past = Past::new(client, format!("yourls:{}", args.site));
     if !args.no_clicks {
         intake.bar.set_position(length);
-        take_clicks(&args, &here, &mut past, &intake).await?;
+        let rows = take_clicks(&args, &here, &mut past, &intake).await?;
+        if rows == 0 && counted > 0 {
+            let table = format!("{}log", args.table_prefix);
+            past.refused = Some(format!(
+                "{counted} are counted, but the dump has no rows of the table {table}; dump it as well, or give --no-clicks"
+            ));
+        }
     }
     intake.finish((!args.no_clicks).then_some(&past), json, out)
 }
 
-/// Takes the links; gives the codes of those that are here now.
+/// Takes the links; gives the codes of those that are here now, and how many clicks all of them had.
 async fn take_links(
     args: &YourlsArgs,
     intake: &mut Intake<'_>,
-) -> Result<HashSet<String>, CliError> {
+) -> Result<(HashSet<String>, u64), CliError> {
     let table = format!("{}url", args.table_prefix);
     let mut dump = open(&args.file, &table, &URL_COLUMNS)?;
     let (mut items, mut here, mut rows) = (Vec::new(), HashSet::new(), 0_u64);
+    let mut counted = 0_u64;
     loop {
         let row = next(&mut dump, &args.file)?;
         let is_last = row.is_none();
         rows += u64::from(!is_last);
-        items.extend(row.map(|row| item(&row)));
+        if let Some(row) = row {
+            counted += row.text("clicks").parse::<u64>().unwrap_or_default();
+            items.push(item(&row));
+        }
         if is_last || items.len() == BATCH_LINKS {
             for place in intake.take(&items).await? {
                 here.extend(items[place].code().map(str::to_owned));
@@ -101,15 +112,16 @@ async fn take_links(
         let reason = format!("has no rows of the table {table}; see --table-prefix");
         return Err(input(&args.file, &reason));
     }
-    Ok(here)
+    Ok((here, counted))
 }
 
+/// Takes the clicks; gives how many rows there are.
 async fn take_clicks(
     args: &YourlsArgs,
     here: &HashSet<String>,
     past: &mut Past,
     intake: &Intake<'_>,
-) -> Result<(), CliError> {
+) -> Result<u64, CliError> {
     let table = format!("{}log", args.table_prefix);
     let mut dump = open(&args.file, &table, &LOG_COLUMNS)?;
     let before = intake.bar.position();
@@ -130,7 +142,8 @@ async fn take_clicks(
             past.take(click, &intake.bar).await?;
         }
     }
-    past.send().await
+    past.send().await?;
+    Ok(rows)
 }
 
 fn open(path: &Path, table: &str, columns: &[&str]) -> Result<Dump<BufReader<File>>, CliError> {
