@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::source::{Asked, Source, busy, json as answer, refused};
@@ -143,9 +143,9 @@ async fn a_visit_between_two_pages_doubles_none() {
                 let mut all = visits();
                 all.reverse();
                 // As many more as there were requests: each page stands on a longer list.
-                let now = Utc::now().to_rfc3339();
+                let late = "2099-01-01T00:00:00+00:00";
                 for n in 0..before {
-                    all.insert(0, json!({"date": now, "userAgent": format!("Late/{n}")}));
+                    all.insert(0, json!({"date": late, "userAgent": format!("Late/{n}")}));
                 }
                 let until = asked.parameter("endDate");
                 let is_in = |visit: &Value| {
