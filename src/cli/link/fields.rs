@@ -48,7 +48,7 @@ pub(super) struct Fields {
     /// How many clicks of people it is good for: 1 for a link that works once
     #[arg(long, value_name = "COUNT")]
     max_clicks: Option<u32>,
-    /// A rule as JSON, such as {"when":{"visitor":"bot"},"url":"https://example.com/bots"}: where it leads some visitors instead. Give
+    /// A rule as JSON, such as `{"when":{"visitor":"bot"},"url":"https://example.com/bots"}`: where it leads some visitors instead. Give
     /// it several times for several: the first that holds decides (an edit replaces all)
     #[arg(long = "rule", value_name = "JSON", conflicts_with = "rules_file")]
     rules: Vec<String>,
