@@ -195,7 +195,7 @@ async fn every_mistake_in_rules_is_told_at_its_place() {
     let rule = rule(&json!({ "visitor": "bot", "query": { "a": vec!["x".repeat(250); 20] } }));
     let body = json!({ "url": format!("https://example.com/{long}"), "rules": vec![rule; 8] });
     let refused = client.post("/api/v1/links", &body).await.expect(422);
-    assert!(said(&refused).contains("8192 bytes"), "{}", said(&refused));
+    assert!(said(&refused).contains("16384 bytes"), "{}", said(&refused));
 }
 
 #[tokio::test]
