@@ -7,6 +7,7 @@
 
 mod accumulate;
 mod cells;
+mod columns;
 mod earlier;
 mod ending;
 mod fold;

@@ -3,11 +3,10 @@
 use std::fmt::Write;
 
 use super::accumulate::Accumulator;
+use super::columns;
 use super::queries::{ClickStatistics, IS_QUARTER, StatisticsQuery, add_row, parameters};
 use super::summed::Subject;
-use crate::database::{DatabaseError, Row, bad_row};
-use crate::dimension::Dimension;
-use crate::sketch::Sketch;
+use crate::database::{DatabaseError, Row};
 use crate::table_set::TableSet;
 
 /// The first version with quarters.
@@ -49,13 +48,10 @@ impl ClickStatistics {
 
 /// A bucket's number was that of its quarter.
 fn add_bucket(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
-    let dimension = row.int(1)?;
-    if dimension == IS_QUARTER {
+    if row.int(1)? == IS_QUARTER {
         return add_row(sum, row);
     }
-    let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
-    let visitors =
-        Sketch::from_bytes(row.bytes(4)?).map_err(|error| bad_row(&error.to_string()))?;
-    sum.add(row.int(0)?, (dimension, row.text(2)?), row.count(3)?, &visitors);
+    let value = (columns::dimension(row, 1)?, row.text(2)?);
+    sum.add(row.int(0)?, value, row.count(3)?, &columns::visitors(row, 4)?);
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cells::{Cell, Group, sort};
-use super::spans::{STEPS, Span, Step, over_at};
+use super::columns;
+use super::spans::{STEPS, Span, Step, due_at, over_at};
 use super::statements::{
     ADD_UNSUMMED, DROP_UNSUMMED, PARTS, READ_DUE, READ_PARTS, due_rows, new_cell_rows,
     unsummed_rows,
@@ -15,7 +16,6 @@ use super::sums::Sums;
 use super::write::{Newest, Writing};
 use crate::database::{DatabaseError, PART_ROWS, Row, Rows, bad_row};
 use crate::dimension::Dimension;
-use crate::sketch::Sketch;
 
 /// How many spans are summed up at once: what bounds the memory.
 const AT_ONCE: usize = 32;
@@ -38,18 +38,17 @@ impl Unsummed {
     /// The shortest span of a quarter that is not over, from a step on; `None`: all are.
     fn of(
         [of_all, link]: [&Arc<str>; 2],
-        from: usize,
+        from: i64,
         quarter: i64,
         over: Option<i64>,
     ) -> Option<Self> {
-        let mut steps = STEPS.iter().enumerate().skip(from);
-        let (place, step) = steps.find(|(_, step)| !step.span.is_over(quarter, over))?;
-        let end = step.span.end_of(quarter);
+        let is_open = |step: &Step| !step.span.is_over(quarter, over);
+        let mut steps = (0..).zip(&STEPS);
+        let (place, step) = steps.find(|(place, step)| *place >= from && is_open(step))?;
         Some(Self {
             of_all: Arc::clone(of_all),
-            step: i64::try_from(place).unwrap_or(i64::MAX),
-            // So many quarters behind its end.
-            due: end + end - over_at(end, link),
+            step: place,
+            due: due_at(step.span.end_of(quarter), link),
             link: Arc::clone(link),
             first: step.span.first_quarter(step.span.number_of(quarter)),
         })
@@ -74,7 +73,7 @@ impl Longer {
         for (cell, is_new) in all {
             let Group { link, bucket: quarter, .. } = &cell.group;
             if of.as_ref().is_none_or(|(last, ..)| !Arc::ptr_eq(last, link)) {
-                let of_all = newest.of_all(link);
+                let of_all: Arc<str> = newest.of_all(link).into();
                 let over = newest.of(&of_all).map(|newest| over_at(newest, link));
                 of = Some((link, of_all, over));
             }
@@ -83,7 +82,7 @@ impl Longer {
             let is_late = Span::SixHours.is_over(*quarter, *over);
             // A link's rows that are there have been noted, unless their span was summed up meanwhile. Those of all
             // links are only said to be there.
-            let is_of_all = Arc::ptr_eq(of_all, link);
+            let is_of_all = of_all == link;
             if is_total && (is_new || is_late || is_of_all) {
                 unsummed.extend(Unsummed::of([of_all, link], 0, *quarter, *over));
             }
@@ -91,8 +90,8 @@ impl Longer {
                 continue;
             }
             for step in STEPS.iter().filter(|step| step.span.is_over(*quarter, *over)) {
-                let span = if is_total { step.totals } else { step.span };
-                sums.add(span, &cell.group, &cell.value, cell.tally.clicks, &cell.tally.visitors);
+                let (span, tally) = (step.of(cell.value.0), &cell.tally);
+                sums.add(span, &cell.group, &cell.value, tally.clicks, &tally.visitors);
             }
         }
         Self { late: sums.into_cells(), unsummed }
@@ -115,8 +114,8 @@ impl Writing<'_> {
         if newest.is_empty() {
             return Ok(());
         }
-        for (place, step) in STEPS.iter().enumerate() {
-            let due = self.due(i64::try_from(place).unwrap_or(i64::MAX), newest).await?;
+        for (place, step) in (0..).zip(&STEPS) {
+            let due = self.due(place, newest).await?;
             for part in due.chunks(AT_ONCE) {
                 self.sum_up(step, part).await?;
             }
@@ -169,14 +168,10 @@ impl Writing<'_> {
             let place = usize::try_from(row.int(0)?).unwrap_or(usize::MAX);
             let of = ended.get(place).ok_or_else(|| bad_row("not a span"))?;
             let (bucket, bot) = (Span::quarter_of(row.int(1)?)?, row.int(4)? != 0);
-            let dimension = row.int(2)?;
-            let dimension =
-                Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
-            let visitors =
-                Sketch::from_bytes(row.bytes(6)?).map_err(|error| bad_row(&error.to_string()))?;
-            let span = if dimension == Dimension::Total { step.totals } else { step.span };
             let group = Group { link: Arc::clone(&of.link), bucket, bot };
-            sums.add(span, &group, &(dimension, row.text(3)?.into()), row.count(5)?, &visitors);
+            let value = (columns::dimension(row, 2)?, row.text(3)?.into());
+            let visitors = columns::visitors(row, 6)?;
+            sums.add(step.of(value.0), &group, &value, row.count(5)?, &visitors);
             Ok(())
         };
         self.transaction.read(&self.set.render(READ_PARTS), rows, read).await?;

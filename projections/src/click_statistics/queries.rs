@@ -12,19 +12,19 @@ use hoplog_events::link::{LinkKey, OwnerId};
 use tokio::sync::Semaphore;
 
 use super::accumulate::Accumulator;
+use super::columns;
 use super::earlier::SUMS_SINCE;
 use super::intervals::Interval;
-use super::quarter::Quarter;
 use super::range::Plan;
 use super::spans::Span;
 use super::summed::Subject;
 use super::{BUCKET_MICROS, NAME};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
-use crate::database::{DatabaseError, Row, Value, bad_row};
+use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
-use crate::sketch::{Place, Sketch};
+use crate::sketch::Place;
 use crate::table_set::{TableSet, Tables};
 
 /// Whose clicks are asked for.
@@ -328,16 +328,14 @@ fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Va
 /// Adds a row of the sums, or of the quarters.
 pub(super) fn add_row(sum: &mut Accumulator, row: &Row) -> Result<(), DatabaseError> {
     sum.rows += 1;
-    let (bucket, dimension, bytes) = (row.int(0)?, row.int(1)?, row.bytes(4)?);
-    if dimension == IS_QUARTER {
-        let quarter = Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-        quarter.each(|value, visitors| sum.count_all(bucket, value, visitors));
+    let bucket = row.int(0)?;
+    if row.int(1)? == IS_QUARTER {
+        columns::quarter(row.bytes(4)?)?
+            .each(|value, visitors| sum.count_all(bucket, value, visitors));
         return Ok(());
     }
-    let dimension = Dimension::from_number(dimension).ok_or_else(|| bad_row("not a dimension"))?;
-    let visitors = Sketch::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))?;
-    let value = (dimension, row.text(2)?);
-    sum.add(Span::quarter_of(bucket)?, value, row.count(3)?, &visitors);
+    let value = (columns::dimension(row, 1)?, row.text(2)?);
+    sum.add(Span::quarter_of(bucket)?, value, row.count(3)?, &columns::visitors(row, 4)?);
     Ok(())
 }
 

@@ -65,6 +65,13 @@ pub(super) struct Step {
     pub(super) totals_of: Span,
 }
 
+impl Step {
+    /// What its rows of a dimension are of.
+    pub(super) fn of(&self, dimension: Dimension) -> Span {
+        if dimension == Dimension::Total { self.totals } else { self.span }
+    }
+}
+
 /// One after the other: each is made of the one before.
 pub(super) const STEPS: [Step; 3] = [
     Step {
@@ -84,6 +91,11 @@ const TURNS: u32 = 24;
 /// Which quarters of a link are over when there are clicks of one.
 pub(super) fn over_at(newest: i64, link: &str) -> i64 {
     newest - i64::from(turn_of(link, TURNS))
+}
+
+/// Of which quarter there are clicks when those before this one are over.
+pub(super) fn due_at(over: i64, link: &str) -> i64 {
+    over + i64::from(turn_of(link, TURNS))
 }
 
 /// The same of any link.

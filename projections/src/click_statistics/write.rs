@@ -9,23 +9,22 @@
 //! Whether they are many depends on them alone. So what is in the rows of longer spans does as well: the quarters of
 //! many clicks, and no others. Whether a span is over depends on the newest click of its partition.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::all_links;
 use super::cells::{Cell, Count, Counted, Group, Tally, cells, sort};
 use super::ending::Longer;
-use super::quarter::Quarter;
 use super::spans::Span;
 use super::statements::{
     ADD_CELLS, ADD_TOTALS, CELL, DROP_QUARTERS, NAME_OF_ALL, PUT_QUARTERS, QUARTER, READ_NEWEST,
     READ_QUARTERS, READ_SUMMED, READ_VISITORS, new_cell_rows, new_quarter_rows, push_cell,
     push_quarter, quarter_rows, total_rows,
 };
+use super::{all_links, columns};
 use crate::database::{DatabaseError, PART_ROWS, Row, Rows, Transaction, bad_row};
 use crate::dimension::Dimension;
 use crate::partition::Partitions;
-use crate::sketch::Sketch;
 use crate::table_set::TableSet;
 
 /// What is written, by where it goes.
@@ -51,9 +50,9 @@ pub(super) struct Newest {
 
 impl Newest {
     /// How the rows of all links of the partition are called that a link is in, or that are called so themselves.
-    pub(super) fn of_all(&self, link: &Arc<str>) -> Arc<str> {
+    pub(super) fn of_all<'a>(&self, link: &'a str) -> Cow<'a, str> {
         let is_of_all = link.is_empty() || link.starts_with('/');
-        if is_of_all { Arc::clone(link) } else { all_links(self.partitions.number_of(link)).into() }
+        if is_of_all { link.into() } else { all_links(self.partitions.number_of(link)) }
     }
 
     pub(super) fn of(&self, of_all: &str) -> Option<i64> {
@@ -230,8 +229,7 @@ impl Writing<'_> {
         let read = |row: &Row| {
             let place = usize::try_from(row.int(0)?).unwrap_or(usize::MAX);
             let cell = cells.get_mut(place).ok_or_else(|| bad_row("not a cell"))?;
-            let mut visitors =
-                Sketch::from_bytes(row.bytes(1)?).map_err(|error| bad_row(&error.to_string()))?;
+            let mut visitors = columns::visitors(row, 1)?;
             unchanged[place] = !visitors.merge(&cell.tally.visitors);
             cell.tally.visitors = visitors;
             Ok(())
@@ -254,13 +252,9 @@ fn newer(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
     newer
 }
 
-fn quarter(bytes: &[u8]) -> Result<Quarter, DatabaseError> {
-    Quarter::from_bytes(bytes).map_err(|error| bad_row(&error.to_string()))
-}
-
 fn tallies(count: Count) -> Result<Vec<(super::cells::Value, Tally)>, DatabaseError> {
     match count {
-        Count::Few(bytes) => Ok(quarter(&bytes)?.tallies()),
+        Count::Few(bytes) => Ok(columns::quarter(&bytes)?.tallies()),
         Count::Many(tallies) => Ok(tallies),
     }
 }
@@ -268,9 +262,9 @@ fn tallies(count: Count) -> Result<Vec<(super::cells::Value, Tally)>, DatabaseEr
 /// The clicks of a row that is there, and those of the batch.
 fn joined(before: Option<Vec<u8>>, count: Count) -> Result<Count, DatabaseError> {
     let Some(before) = before else { return Ok(count) };
-    let before = quarter(&before)?;
+    let before = columns::quarter(&before)?;
     let mut all = match count {
-        Count::Few(bytes) => return Ok(Count::from(&before.merge(&quarter(&bytes)?))),
+        Count::Few(bytes) => return Ok(Count::from(&before.merge(&columns::quarter(&bytes)?))),
         Count::Many(tallies) => tallies.into_iter().collect::<BTreeMap<_, _>>(),
     };
     for (value, tally) in before.tallies() {
