@@ -158,8 +158,7 @@ pub async fn list_clicks(
         let query = ClickQuery { cursor, limit: PAGE_ROWS, ..query.clone() };
         async move {
             let ClickList { data, next_cursor } = page_of_clicks(&app, &query).await?;
-            let rows = data.iter().map(|click| serde_json::to_value(click).unwrap_or_default());
-            Ok(Page { rows: rows.collect(), next_cursor })
+            Ok(Page::of(&data, next_cursor))
         }
     };
     asked.answer(app, principal, ("clicks", rows::click::table(form), form), page).await

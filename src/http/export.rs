@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use hoplog_projections::cursor::QueryError;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::events::Reading;
@@ -117,8 +118,16 @@ fn of_file(name: &str, form: Form) -> (&'static str, Option<HeaderValue>) {
 /// Rows, and the cursor of those behind them.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) rows: Vec<Value>,
-    pub(super) next_cursor: Option<String>,
+    rows: Vec<Value>,
+    next_cursor: Option<String>,
+}
+
+impl Page {
+    /// Of what a page of the API would answer with.
+    pub(super) fn of(data: &[impl Serialize], next_cursor: Option<String>) -> Self {
+        let row = |answer| serde_json::to_value(answer).unwrap_or_default();
+        Self { rows: data.iter().map(row).collect(), next_cursor }
+    }
 }
 
 enum Next {

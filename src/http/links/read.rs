@@ -141,8 +141,7 @@ pub async fn list_links(
         let query = LinkQuery { cursor, limit: PAGE_ROWS, ..query.clone() };
         async move {
             let LinkList { data, next_cursor } = page_of_links(&app, &origin, &query).await?;
-            let rows = data.iter().map(|link| serde_json::to_value(link).unwrap_or_default());
-            Ok(Page { rows: rows.collect(), next_cursor })
+            Ok(Page::of(&data, next_cursor))
         }
     };
     asked.answer(app, principal, ("links", rows::link::table(form), form), page).await
