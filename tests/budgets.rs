@@ -1,7 +1,6 @@
 //! The promise: a link that is good for so many clicks leads as many people to its destination, and nobody else.
 
-use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, NewLink, Server};
@@ -41,14 +40,6 @@ async fn given(client: &Client, code: &str) -> u64 {
     grants.map(|event| event["data"]["count"].as_u64().unwrap()).sum()
 }
 
-fn get(client: &Client, path: &str, headers: &[(&'static str, &'static str)]) -> RequestBuilder {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-        .collect();
-    client.request(Method::GET, path).headers(headers)
-}
-
 /// What an answer must not have that is no redirect.
 #[track_caller]
 fn says_nothing(answer: &Answer) {
@@ -69,14 +60,14 @@ async fn a_link_for_one_visit_works_once() {
     let spent = client.visit("/a").await.expect(410);
     assert_eq!(spent.code(), "link_spent");
     says_nothing(&spent);
-    let page = client.send(get(client, "/a", &[("accept", "text/html")])).await.expect(410);
+    let page = client.send(client.get_with("/a", &[("accept", "text/html")])).await.expect(410);
     assert!(page.header("content-type").starts_with("text/html"));
     says_nothing(&page);
     for request in [
         client.request(Method::HEAD, "/a"),
-        get(client, "/a", &[("user-agent", SLACK)]),
-        get(client, "/a+", &[]),
-        get(client, "/a.qr", &[]),
+        client.get_with("/a", &[("user-agent", SLACK)]),
+        client.get_with("/a+", &[]),
+        client.get_with("/a.qr", &[]),
     ] {
         client.send(request).await.expect(410);
     }
@@ -107,7 +98,7 @@ async fn a_spent_link_leads_where_an_expired_one_does() {
     for _ in 0..2 {
         assert_eq!(client.visit("/a").await.expect(302).header("location"), URL);
     }
-    for request in [get(client, "/a", &[]), client.request(Method::HEAD, "/a")] {
+    for request in [client.get_with("/a", &[]), client.request(Method::HEAD, "/a")] {
         let over = client.send(request).await.expect(302);
         assert_eq!((over.header("location"), over.header("cache-control")), (OVER, "no-store"));
     }
@@ -137,12 +128,12 @@ async fn trap_17_what_is_no_person_spends_nothing_and_learns_nothing() {
         &[("if-modified-since", "Thu, 01 Jan 2026 00:00:00 GMT")],
     ];
     for headers in programs {
-        let shown = client.send(get(client, "/a", headers)).await.expect(200);
+        let shown = client.send(client.get_with("/a", headers)).await.expect(200);
         says_nothing(&shown);
         let shown = shown.json();
         assert_eq!((&shown["url"], &shown["hasMaxClicks"]), (&Value::Null, &json!(true)));
         let html = [headers, &[("accept", "text/html")]].concat();
-        let page = client.send(get(client, "/a", &html)).await.expect(200);
+        let page = client.send(client.get_with("/a", &html)).await.expect(200);
         assert!(page.body.contains("a limited number of times"), "{}", page.body);
         says_nothing(&page);
     }
@@ -184,7 +175,7 @@ async fn a_budget_and_a_password_are_both_asked_for() {
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         request.body(format!("password={password}"))
     };
-    let page = get(client, "/a", &[("accept", "text/html")]);
+    let page = client.get_with("/a", &[("accept", "text/html")]);
     assert!(client.send(page).await.expect(200).body.contains("<form"));
     client.visit("/a").await.expect(403);
     client.send(form("wrong")).await.expect(403);

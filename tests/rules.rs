@@ -1,8 +1,7 @@
 //! The promise: a link leads each visitor where the first of its rules says that holds, and all others where it
 //! leads itself.
 
-use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, NewLink, Server, Settings};
@@ -23,17 +22,9 @@ fn rules(rules: &[(Value, &str)]) -> Value {
         .collect()
 }
 
-fn get(client: &Client, path: &str, headers: &[(&'static str, &'static str)]) -> RequestBuilder {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-        .collect();
-    client.request(Method::GET, path).headers(headers)
-}
-
 /// Where a visit leads, behind `https://example.com/`.
 async fn led(client: &Client, path: &str, headers: &[(&'static str, &'static str)]) -> String {
-    let answer = client.send(get(client, path, headers)).await.expect(302);
+    let answer = client.send(client.get_with(path, headers)).await.expect(302);
     let to = answer.header("location").strip_prefix("https://example.com/");
     to.expect("one of ours").to_owned()
 }
@@ -115,7 +106,7 @@ async fn trap_1_nobody_keeps_where_a_link_with_rules_leads() {
         let link = client.create(link.with("rules", rules)).await;
         assert_eq!((&link["redirect"], &link["warnings"]), (&json!(status), &json!([])));
         for headers in [&[][..], &[("user-agent", SLACK)]] {
-            let answer = client.send(get(client, &format!("/{alias}"), headers)).await;
+            let answer = client.send(client.get_with(&format!("/{alias}"), headers)).await;
             let answer = answer.expect(answered);
             assert_eq!(answer.header("cache-control"), "private, no-store", "{status} {headers:?}");
         }
@@ -178,11 +169,11 @@ async fn a_preview_is_of_where_it_would_lead() {
     let rules = rules(&[(json!({ "language": ["de"] }), "german")]);
     client.create(NewLink::to(URL).with("alias", "a").with("rules", rules)).await;
     for (languages, url) in [("de", "https://example.com/german"), ("en", URL)] {
-        let request = get(client, "/a+", &[]).header("accept-language", languages);
+        let request = client.get_with("/a+", &[]).header("accept-language", languages);
         let preview = client.send(request).await.expect(200).json();
         assert_eq!((&preview["url"], &preview["hasRules"]), (&json!(url), &json!(true)));
     }
-    let page = get(client, "/a+", &[]).header("accept", "text/html");
+    let page = client.get_with("/a+", &[]).header("accept", "text/html");
     let page = client.send(page).await.expect(200);
     assert!(page.body.contains("others may be led elsewhere"), "{page:?}");
     client.visit("/a.qr").await.expect(200);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -103,6 +104,18 @@ impl Client {
     /// A request without a key.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A visit with these headers, without the key.
+    pub fn get_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> reqwest::RequestBuilder {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        self.request(Method::GET, path).headers(headers.iter().map(header).collect())
     }
 
     /// A request with the key.
