@@ -15,6 +15,7 @@ mod intervals;
 mod quarter;
 mod queries;
 mod range;
+mod reading;
 mod spans;
 mod statements;
 mod summed;

@@ -11,11 +11,13 @@
 //! | `{bytes}` | the type of a byte string |
 //! | `{clustered}` | a table kept in the order of its primary key, where there is such a thing |
 //! | `{numbered}` | a primary key of whole numbers, in whose order rows are kept where there is such an order |
+//! | `{packed: int n, text t, bytes b}` | the columns of an answer of very many rows, see `packed.rs` |
 //! | `{filled}` | how full the pages of such a table are |
 //! | `{numbers in $1}` | a table of the numbers in a text, which commas separate: its column is `number` |
 //! | `{texts of table: number, columns}`, `{index of texts of table: columns}` | what finds its rows by any part of their texts: beside the tables, or beside the indexes |
 //! | `{by_month}`, `{, month}` | the same, or a table in parts by the month of its column `at`, and what its primary key needs for that |
 
+mod packed;
 mod postgres;
 mod row;
 mod rows;
@@ -196,6 +198,12 @@ impl Database {
                 Box::pin(database.for_each(purpose, sql, values, each)).await
             }
         }
+    }
+
+    /// Whether `{packed: …}` makes one value of many rows: a statement is then to be cut into parts that have room in
+    /// memory.
+    pub(crate) fn packs(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 
     /// How long an answer may take, of however many statements it is made.

@@ -127,6 +127,11 @@ impl Tables {
         self.ask(Purpose::Answer, sql, values, each).await
     }
 
+    /// Whether many rows are handed over as one value; see [`Database::packs`].
+    pub(crate) fn packs(&self) -> bool {
+        self.database.packs()
+    }
+
     /// All rows of a short answer.
     pub(crate) async fn fetch<T: Send>(
         &self,

@@ -18,12 +18,48 @@ use crate::sketch::{Place, Sketch};
 /// The most values a breakdown lists.
 const SLICES_MAX: usize = 100;
 
+/// How many visitors are put in order at once.
+const PENDING_MAX: usize = 1_024;
+
+/// Clicks that come one by one. To put each visitor into its place in a sketch of some thousand moves half of them each time.
+#[derive(Debug, Default)]
+struct Gathered {
+    tally: Tally,
+    /// They are counted, and not yet in the sketch.
+    pending: Vec<Place>,
+}
+
+impl Gathered {
+    fn count(&mut self, visitors: &[Place]) {
+        self.tally.clicks += visitors.len() as u64;
+        self.pending.extend_from_slice(visitors);
+        if self.pending.len() >= PENDING_MAX {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        if !self.pending.is_empty() {
+            let visitors = Sketch::of_places(self.pending.clone());
+            self.pending.clear();
+            self.tally.visitors.merge(&visitors);
+        }
+    }
+}
+
+impl From<Gathered> for Tally {
+    fn from(mut gathered: Gathered) -> Self {
+        gathered.settle();
+        gathered.tally
+    }
+}
+
 /// Clicks and visitors by bucket and by value.
 #[derive(Debug, Default)]
 pub(super) struct Accumulator {
     /// By quarter, or by the first of a point of the series.
-    buckets: BTreeMap<i64, Tally>,
-    values: BTreeMap<Dimension, HashMap<String, Tally>>,
+    buckets: BTreeMap<i64, Gathered>,
+    values: BTreeMap<Dimension, HashMap<String, Gathered>>,
     /// The quarters that are counted, where that is known before.
     quarters: Option<Range<i64>>,
     /// The first quarter of each point, where that is known before; in order.
@@ -46,26 +82,25 @@ impl Accumulator {
         clicks: u64,
         visitors: &Sketch,
     ) {
-        let tally = match value {
-            (Dimension::Total, _) => self.point(bucket),
-            (dimension, value) => self.value(dimension, value),
-        };
-        tally.add(clicks, visitors);
+        self.gathered(bucket, value).tally.add(clicks, visitors);
     }
 
     /// Adds clicks with one value.
     pub(super) fn count_all(&mut self, bucket: i64, value: (Dimension, &str), places: &[Place]) {
-        let tally = match value {
+        self.gathered(bucket, value).count(places);
+    }
+
+    fn gathered(&mut self, bucket: i64, value: (Dimension, &str)) -> &mut Gathered {
+        match value {
             (Dimension::Total, _) => self.point(bucket),
-            (dimension, value) => self.value(dimension, value),
-        };
-        for place in places {
-            tally.count(*place);
+            (dimension, value) => {
+                self.values.entry(dimension).or_default().entry_ref(value).or_default()
+            }
         }
     }
 
     /// What a quarter is counted in.
-    fn point(&mut self, bucket: i64) -> &mut Tally {
+    fn point(&mut self, bucket: i64) -> &mut Gathered {
         let place = self.starts.partition_point(|start| *start <= bucket);
         let first = place.checked_sub(1).and_then(|place| self.starts.get(place));
         self.buckets.entry(first.copied().unwrap_or(bucket)).or_default()
@@ -73,16 +108,9 @@ impl Accumulator {
 
     /// Adds a click.
     pub(super) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
-        for (dimension, value) in values.counted() {
-            match dimension {
-                Dimension::Total => self.point(bucket).count(visitor),
-                dimension => self.value(dimension, value).count(visitor),
-            }
+        for value in values.counted() {
+            self.gathered(bucket, value).count(&[visitor]);
         }
-    }
-
-    fn value(&mut self, dimension: Dimension, value: &str) -> &mut Tally {
-        self.values.entry(dimension).or_default().entry_ref(value).or_default()
     }
 
     /// The answer.
@@ -95,9 +123,13 @@ impl Accumulator {
         let (first, end) = (query.first_bucket(), query.end_bucket());
         let from = first.or(counted.as_ref().map(|counted| counted.start)).and_then(instant);
         let to = end.or(counted.map(|counted| counted.end)).and_then(instant);
-        let (interval, series) = series(&self.buckets, from.zip(to), query)?;
+        let buckets: BTreeMap<i64, Tally> =
+            self.buckets.into_iter().map(|(first, gathered)| (first, gathered.into())).collect();
+        let (interval, series) = series(&buckets, from.zip(to), query)?;
         let mut total = Tally::default();
-        self.buckets.values().for_each(|tally| total.add(tally.clicks, &tally.visitors));
+        for tally in buckets.values() {
+            total.add(tally.clicks, &tally.visitors);
+        }
         let breakdowns =
             self.values.into_iter().map(|(dimension, values)| (dimension, slices(values)));
         Ok(Statistics {
@@ -113,8 +145,9 @@ impl Accumulator {
 }
 
 /// The values with the most clicks; those with as many, in order.
-fn slices(values: HashMap<String, Tally>) -> Vec<Slice> {
-    let mut values: Vec<(String, Tally)> = values.into_iter().collect();
+fn slices(values: HashMap<String, Gathered>) -> Vec<Slice> {
+    let mut values: Vec<(String, Tally)> =
+        values.into_iter().map(|(value, gathered)| (value, gathered.into())).collect();
     values.sort_unstable_by(|(a, x), (b, y)| y.clicks.cmp(&x.clicks).then_with(|| a.cmp(b)));
     values.truncate(SLICES_MAX);
     let slice = |(value, tally): (String, Tally)| Slice {

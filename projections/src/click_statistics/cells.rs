@@ -48,11 +48,6 @@ impl Tally {
         Self { clicks: places.len() as u64, visitors: Sketch::of_places(places) }
     }
 
-    pub(super) fn count(&mut self, visitor: Place) {
-        self.clicks += 1;
-        self.visitors.insert_place(visitor);
-    }
-
     pub(super) fn add(&mut self, clicks: u64, visitors: &Sketch) {
         self.clicks += clicks;
         self.visitors.merge(visitors);

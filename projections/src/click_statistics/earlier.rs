@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::accumulate::Accumulator;
 use super::columns;
-use super::queries::{ClickStatistics, IS_QUARTER, StatisticsQuery, add_row, parameters};
+use super::queries::{ClickStatistics, StatisticsQuery, add_row, parameters};
+use super::reading::IS_QUARTER;
 use super::summed::Subject;
 use crate::database::{DatabaseError, Row};
 use crate::table_set::TableSet;

@@ -15,7 +15,7 @@ use super::accumulate::Accumulator;
 use super::columns;
 use super::earlier::SUMS_SINCE;
 use super::intervals::Interval;
-use super::range::Plan;
+use super::reading::{IS_CHECK, IS_QUARTER, statement};
 use super::spans::Span;
 use super::summed::Subject;
 use super::{BUCKET_MICROS, NAME};
@@ -153,12 +153,6 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
-/// Stands for a dimension where a row is of the quarters.
-pub(super) const IS_QUARTER: i64 = -1;
-
-/// Stands for a dimension where a row tells up to where clicks are summed up.
-const IS_CHECK: i64 = -2;
-
 /// The links of an owner are looked up once for all parts of a statement.
 pub(super) const OWNED: &str =
     "with owned as materialized (select link from {link_directory.links} where owner = $1) ";
@@ -218,16 +212,16 @@ impl ClickStatistics {
         let Some(plan) = self.plan(query, subject, set).await? else {
             return Ok(Accumulator::default());
         };
-        let mut sum = plan.accumulator();
+        let (mut sum, packs) = (plan.accumulator(), self.tables.packs());
         let mut is_so = true;
         for subject in self.summed(subject, set, plan.quarters.start).await? {
-            let statement = statement(&plan, query.bots, &subject);
+            let statement = statement(&plan, query.bots, &subject, packs);
             is_so &= self.add_rows(&mut sum, statement, &subject, set).await?;
         }
         if !is_so {
             // A replica answered that is behind the one that was asked before. The quarters are always there.
             sum = plan.accumulator();
-            let statement = statement(&plan, query.bots, subject);
+            let statement = statement(&plan, query.bots, subject, packs);
             self.add_rows(&mut sum, statement, subject, set).await?;
         }
         Ok(sum)
@@ -244,7 +238,7 @@ impl ClickStatistics {
         let mut is_so = true;
         let read = |row: &Row| {
             if row.int(1)? == IS_CHECK {
-                is_so = subject.is_so(row.optional_int(0)?)?;
+                is_so = subject.is_so(row.int(0)?)?;
                 return Ok(());
             }
             add_row(sum, row)
@@ -295,34 +289,6 @@ impl ClickStatistics {
             .await?;
         Ok(sum)
     }
-}
-
-/// The statement that reads rows, and its parameters. It is one for each subject: clicks that are moved from one table to
-/// the other are in one of them.
-fn statement(plan: &Plan, bots: BotFilter, subject: &Subject) -> (String, Vec<Value>) {
-    let Subject { with, condition, parameter, over, .. } = subject;
-    let range = [Some(plan.quarters.start), Some(plan.quarters.end)];
-    let mut values = parameters(parameter.clone(), range, bots);
-    let mut sql = format!(
-        "{with}select bucket, {IS_QUARTER}, '', 0, clicks from {{click_statistics.quarters}} \
-         where {condition} and bucket >= $2 and bucket < $3 and bot between $4 and $5"
-    );
-    if over.is_some() {
-        // Writing to a string can't fail.
-        let _ = write!(sql, " union all {}", subject.check(IS_CHECK, plan.quarters.start));
-    }
-    // A part for each run: of a join with all of them PostgreSQL can't tell how few rows it gives.
-    for run in plan.runs(*over) {
-        values.extend(run.map(Value::from));
-        let (first, past) = (values.len() - 1, values.len());
-        let _ = write!(
-            sql,
-            " union all select bucket, dimension, value, clicks, visitors \
-             from {{click_statistics.sums}} where {condition} \
-             and bucket >= ${first} and bucket < ${past} and bot between $4 and $5"
-        );
-    }
-    (sql, values)
 }
 
 /// Adds a row of the sums, or of the quarters.

@@ -41,8 +41,9 @@ impl Plan {
         Ok(Self { quarters, starts })
     }
 
-    /// What is read of the table of sums, where those before `over` are summed up: from, and before.
-    pub(super) fn runs(&self, over: Option<i64>) -> Vec<[i64; 2]> {
+    /// What is read of the table of sums, where those before `over` are summed up: of totals, and of values; from, and
+    /// before.
+    pub(super) fn runs(&self, over: Option<i64>) -> [Vec<Range<i64>>; 2] {
         let over = over.unwrap_or(i64::MIN);
         let mut totals = self.series(OF_TOTALS, over);
         if totals.len() > RUNS_MAX {
@@ -54,9 +55,9 @@ impl Plan {
         }
         let mut values = Vec::new();
         cover_until(over, &self.quarters, OF_VALUES, &mut values);
-        let totals = totals.iter().map(|run| run.buckets(Dimension::Total));
         // All other dimensions have the same numbers.
-        totals.chain(values.iter().map(|run| run.buckets(Dimension::Class))).collect()
+        [(totals, Dimension::Total), (values, Dimension::Class)]
+            .map(|(runs, dimension)| runs.iter().map(|run| run.buckets(dimension)).collect())
     }
 
     /// The runs of the points, each by itself. The first one begins with the range.

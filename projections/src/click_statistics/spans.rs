@@ -186,8 +186,9 @@ pub(super) struct Run {
 
 impl Run {
     /// Where they stand in the table: from, and before.
-    pub(super) fn buckets(&self, dimension: Dimension) -> [i64; 2] {
-        [self.numbers.start, self.numbers.end].map(|number| self.span.bucket(dimension, number))
+    pub(super) fn buckets(&self, dimension: Dimension) -> Range<i64> {
+        let Range { start, end } = self.numbers;
+        self.span.bucket(dimension, start)..self.span.bucket(dimension, end)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::Dimension;
 use crate::table_set::TableSet;
 
+/// Is told where no name has rows that count.
+const NOBODY: i64 = -1;
+
 /// Rows that are read together.
 #[derive(Clone)]
 pub(super) struct Subject {
@@ -55,6 +58,11 @@ impl Subject {
         !self.with.is_empty()
     }
 
+    /// Whether these are the rows of one link: many, but short ones.
+    pub(super) fn is_link(&self) -> bool {
+        !self.is_owner() && names_of_all().all(|name| name != self.parameter.as_str())
+    }
+
     /// Reads for each name the newest row there is, and the last hour that is summed up.
     fn newest(&self) -> String {
         let newest = "select max(s.bucket) from {click_statistics.sums} s where s.link = n.column1";
@@ -74,14 +82,15 @@ impl Subject {
         let told = if self.is_owner() { "h.newest" } else { "coalesce(h.hour, 0)" };
         let from = Span::Quarter.bucket(Dimension::Total, from);
         format!(
-            "select min({told}), {mark}, '', 0, null from ({}) h where h.newest >= {from}",
+            "select coalesce(min({told}), {NOBODY}) as bucket, {mark} as dimension, '' as value, \
+             0 as clicks, cast(null as {{bytes}}) as visitors from ({}) h where h.newest >= {from}",
             self.newest()
         )
     }
 
     /// Whether what was looked up is so in that view.
-    pub(super) fn is_so(&self, told: Option<i64>) -> Result<bool, DatabaseError> {
-        Ok(self.over.is_none() || told.is_none() || self.over_by(told)? >= self.over)
+    pub(super) fn is_so(&self, told: i64) -> Result<bool, DatabaseError> {
+        Ok(self.over.is_none() || told == NOBODY || self.over_by(Some(told))? >= self.over)
     }
 
     /// Which quarters are summed up, by the last hour that is, of whose six hours all is; 0 stands for none. Of many links

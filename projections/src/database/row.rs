@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::DatabaseError;
+use super::packed::PackedRow;
 
 /// A row of an answer.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) enum Row {
     Sqlite(SqliteRow),
     /// As PostgreSQL gave it.
     Postgres(PgRow),
+    /// One of many that SQLite gave as one value.
+    Packed(PackedRow),
 }
 
 /// Reads a column of either row as what the caller returns.
@@ -22,6 +25,7 @@ macro_rules! column {
         match $row {
             Row::Sqlite(row) => Ok(row.try_get($column)?),
             Row::Postgres(row) => Ok(row.try_get($column)?),
+            Row::Packed(_) => Err(bad_row("nothing in a packed row is missing")),
         }
     };
 }
@@ -29,7 +33,7 @@ macro_rules! column {
 impl Row {
     /// A BIGINT.
     pub(crate) fn int(&self, column: usize) -> Result<i64, DatabaseError> {
-        column!(self, column)
+        if let Self::Packed(row) = self { row.int(column) } else { column!(self, column) }
     }
 
     /// A BIGINT that may be missing.
@@ -44,7 +48,7 @@ impl Row {
 
     /// A TEXT.
     pub(crate) fn text(&self, column: usize) -> Result<&str, DatabaseError> {
-        column!(self, column)
+        if let Self::Packed(row) = self { row.text(column) } else { column!(self, column) }
     }
 
     /// A TEXT that may be missing.
@@ -54,6 +58,11 @@ impl Row {
 
     /// A byte string.
     pub(crate) fn bytes(&self, column: usize) -> Result<&[u8], DatabaseError> {
+        if let Self::Packed(row) = self { row.bytes(column) } else { column!(self, column) }
+    }
+
+    /// A byte string that may be missing.
+    pub(crate) fn optional_bytes(&self, column: usize) -> Result<Option<&[u8]>, DatabaseError> {
         column!(self, column)
     }
 

@@ -6,6 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
+use super::super::packed::Packing;
 use super::super::rows::CellRef;
 use super::super::{Column, DatabaseError, Rows, Value};
 
@@ -89,6 +90,8 @@ pub(super) fn batch<'q>(sql: &str, rows: &'q Rows) -> Query<'q> {
 /// the whole table would be read. Pages are not filled to the brim: a row that is counted up then
 /// stays in its page, and its index entries stay as they are.
 pub(super) fn render(sql: &str) -> String {
+    let plain = Packing::of(sql).map(|packing| packing.plain(sql));
+    let sql = plain.as_deref().unwrap_or(sql);
     sql.replace("{clustered}", "with (fillfactor = 85)")
         .replace("{numbered}", "bigint primary key")
         .replace("{filled}", "with (fillfactor = 85)")
