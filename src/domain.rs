@@ -10,6 +10,7 @@ pub mod forward;
 pub mod link;
 pub mod password;
 pub mod rules;
+pub mod split;
 pub mod utm;
 pub mod warnings;
 pub mod webhook;

@@ -29,6 +29,7 @@ const LINK: &[&str] = &[
     "redirect",
     "rules",
     "shortUrl",
+    "split",
     "state",
     "tags",
     "title",
@@ -172,6 +173,7 @@ fn wanted() -> [Value; 2] {
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
         "forwardPath": true, "password": "sesame", "maxClicks": 3, "utm": { "source": "s" },
         "rules": [{ "when": { "visitor": "bot" }, "url": "https://example.com/" }],
+        "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 1, "url": "https://example.com/" }],
     });
     [json!({ "url": "https://example.com/" }), full]
 }
