@@ -52,12 +52,14 @@ const STATISTICS: &[&str] = &[
     "referrerUrls",
     "referrers",
     "regions",
+    "rules",
     "series",
     "systems",
     "to",
     "totalClicks",
     "uniqueVisitors",
     "utm",
+    "variants",
 ];
 
 const TOP: &[&str] = &["by", "data", "from", "halfLife", "to"];
@@ -84,9 +86,11 @@ const CLICK: &[&str] = &[
     "referrer",
     "referrerUrl",
     "region",
+    "rule",
     "system",
     "userAgent",
     "utm",
+    "variant",
     "visitor",
 ];
 

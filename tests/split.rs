@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Client, NewLink, Server, Settings};
 
 mod owners;
+mod statistics;
 
 const URL: &str = "https://example.com/own";
 
@@ -57,7 +58,9 @@ async fn all_led(client: &Client, path: &str, visitors: u32) -> Vec<String> {
 /// How many were led to each place.
 fn counted(led: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    led.iter().for_each(|to| *counts.entry(&**to).or_default() += 1);
+    for to in led {
+        *counts.entry(&**to).or_default() += 1;
+    }
     counts
 }
 

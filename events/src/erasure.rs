@@ -115,9 +115,6 @@ fn without_visitor(
         None => click.remove("userAgent"),
     }
     click.remove("address");
-    // A rule for one address tells of whoever it is for.
-    click.remove("rule");
-    click.remove("variant");
     Ok(click.to_string())
 }
 

@@ -129,6 +129,10 @@ impl TryFrom<u16> for RedirectStatus {
 
 /// One fact about one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are folded one by one, and most are creations"
+)]
 pub enum LinkEvent {
     /// The link exists from now on.
     Created(LinkCreated),

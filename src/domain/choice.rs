@@ -44,10 +44,14 @@ impl Choice {
         }
     }
 
-    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held.
+    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held, or one that asks for
+    /// addresses. A rule for one address tells of whoever it is for, and what clicks say is counted for good.
     #[must_use]
     pub fn rule(self, extras: Option<&Extras>) -> Option<Cow<'_, str>> {
         let (Self::Rule(place), rule) = (self, self.rule_of(extras)?) else { return None };
+        if !rule.when.address.is_empty() {
+            return None;
+        }
         let number = || Cow::Owned((u16::from(place) + 1).to_string());
         Some(rule.name.as_ref().map_or_else(number, |name| Cow::Borrowed(name.as_str())))
     }

@@ -22,6 +22,7 @@ use crate::queries::resolve_link::{Resolved, Target};
 /// Where a link leads.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the answer")]
 pub struct Preview {
     /// The short link.
     short_url: String,

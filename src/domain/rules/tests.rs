@@ -35,7 +35,7 @@ impl Visitor for Somebody {
         self.address.parse().ok()
     }
 
-    fn user_agent(&self) -> &str {
+    fn user_agent(&self) -> &'static str {
         ""
     }
 
