@@ -9,6 +9,7 @@ pub mod expiry;
 pub mod forward;
 pub mod link;
 pub mod password;
+pub mod proportions;
 pub mod rules;
 pub mod split;
 pub mod utm;

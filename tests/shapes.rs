@@ -62,6 +62,18 @@ const STATISTICS: &[&str] = &[
     "variants",
 ];
 
+const VARIANT: &[&str] = &[
+    "clicks",
+    "comparison",
+    "conversions",
+    "interval",
+    "name",
+    "rate",
+    "url",
+    "visitors",
+    "weight",
+];
+
 const TOP: &[&str] = &["by", "data", "from", "halfLife", "to"];
 
 const RANK: &[&str] =
@@ -249,7 +261,13 @@ async fn numbers_and_clicks_have_all_their_fields_with_and_without_clicks() {
         let unknown = click.as_object().unwrap().iter().filter(|(_, value)| value.is_null());
         assert_eq!(unknown.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["address"]);
     }
+    let two = json!([{ "name": "a", "weight": 1 }, { "name": "b", "weight": 1 }]);
+    client.patch("/api/v1/links/a", &json!({ "split": two })).await.expect(200);
+    let split = client.get("/api/v1/links/a/split").await.expect(200).json();
+    assert_eq!(keys(&split), ["from", "level", "to", "variants"]);
+    assert_eq!(keys(&split["variants"][1]), VARIANT);
     let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "VariantAnswer", VARIANT);
     check_contract(&contract, "StatisticsAnswer", STATISTICS);
     check_contract(&contract, "ClickAnswer", CLICK);
 }

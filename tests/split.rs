@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Client, NewLink, Server, Settings};
 
 mod owners;
+mod results;
 mod statistics;
 
 const URL: &str = "https://example.com/own";

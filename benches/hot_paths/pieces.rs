@@ -136,10 +136,10 @@ pub(crate) fn choose_by_eight_rules() -> impl FnMut() {
     let extras = Extras { rules, ..Extras::default() };
     let (agents, locator) = (UserAgents::default(), Locator::open(None).expect("the table"));
     let (headers, address) = (headers(), "193.0.6.139".parse().expect("an address"));
-    let noon = DateTime::from_timestamp(1_800_014_400, 0).expect("an instant");
+    let (link, noon) = (key(0), DateTime::from_timestamp(1_800_014_400, 0).expect("an instant"));
     let choose = move || {
         let asked = (&Method::GET, Some("utm_source=a&b=2"), black_box(&headers));
-        Choice::of(&key(0), &extras, &Asking::new((&agents, &locator), (address, noon), asked))
+        Choice::of(&link, &extras, &Asking::new((&agents, &locator), (address, noon), asked))
     };
     assert_eq!(choose(), Choice::Rule(7), "the last one");
     move || {

@@ -21,6 +21,7 @@ use super::problem::Problem;
 use crate::app::{App, AppState};
 
 mod parameters;
+pub mod split;
 
 pub use parameters::{StatisticsParameters, bots};
 use parameters::{name_of, statistics_query};
