@@ -32,6 +32,7 @@ fn main() {
     run(TIMES, pieces::take_a_visit_from_a_request());
     run(TIMES, pieces::find_the_clients_address());
     run(TIMES, pieces::choose_by_eight_rules());
+    run(TIMES, pieces::choose_of_a_split());
     run(TIMES, pieces::decide_a_rate_limit(MonotonicClock::set_by_hand()));
     run(BATCHES, pieces::enrich_and_write_a_batch_of_clicks(BATCH_CLICKS));
     run(TIMES, pieces::parse_a_destination());

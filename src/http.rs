@@ -126,6 +126,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(erasure::erase_visitor))
         .routes(routes!(stats::link_statistics))
         .routes(routes!(stats::all_statistics))
+        .routes(routes!(stats::split::split_statistics))
         .routes(routes!(top::top_links))
         .routes(routes!(top::rank::link_rank))
         .routes(routes!(clicks::list_clicks))

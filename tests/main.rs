@@ -47,6 +47,7 @@ mod retention;
 mod rules;
 mod shapes;
 mod shared_cache;
+mod split;
 mod statistics;
 mod streams;
 mod top;

@@ -86,6 +86,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
         let rule = json!({ "when": { "visitor": "bot" }, "url": url });
         let ruled = json!({ "url": URL, "rules": [rule] });
         let ruled_bulk = json!({ "links": [ruled] });
+        let split = json!([{ "name": "a", "weight": 1 }, { "name": "b", "weight": 0, "url": url }]);
+        let split = json!({ "url": URL, "split": split });
+        let split_bulk = json!({ "links": [split] });
         let short = json!({ "longURL": url });
         let bulk = json!({ "links": [body] });
         for (method, path, body) in [
@@ -99,6 +102,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
             (Method::POST, "/api/v1/links", &ruled),
             (Method::PATCH, "/api/v1/links/kept", &ruled),
             (Method::POST, "/api/v1/links/bulk", &ruled_bulk),
+            (Method::POST, "/api/v1/links", &split),
+            (Method::PATCH, "/api/v1/links/kept", &split),
+            (Method::POST, "/api/v1/links/bulk", &split_bulk),
         ] {
             let request = client.authorized(method.clone(), path).header("host", host).json(body);
             let answer = client.send(request).await;

@@ -29,6 +29,7 @@ const LINK: &[&str] = &[
     "redirect",
     "rules",
     "shortUrl",
+    "split",
     "state",
     "tags",
     "title",
@@ -51,12 +52,26 @@ const STATISTICS: &[&str] = &[
     "referrerUrls",
     "referrers",
     "regions",
+    "rules",
     "series",
     "systems",
     "to",
     "totalClicks",
     "uniqueVisitors",
     "utm",
+    "variants",
+];
+
+const VARIANT: &[&str] = &[
+    "clicks",
+    "comparison",
+    "conversions",
+    "interval",
+    "name",
+    "rate",
+    "url",
+    "visitors",
+    "weight",
 ];
 
 const TOP: &[&str] = &["by", "data", "from", "halfLife", "to"];
@@ -83,9 +98,11 @@ const CLICK: &[&str] = &[
     "referrer",
     "referrerUrl",
     "region",
+    "rule",
     "system",
     "userAgent",
     "utm",
+    "variant",
     "visitor",
 ];
 
@@ -172,6 +189,7 @@ fn wanted() -> [Value; 2] {
         "expiredUrl": "https://example.com/over", "archived": true, "forwardQuery": "append",
         "forwardPath": true, "password": "sesame", "maxClicks": 3, "utm": { "source": "s" },
         "rules": [{ "when": { "visitor": "bot" }, "url": "https://example.com/" }],
+        "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 1, "url": "https://example.com/" }],
     });
     [json!({ "url": "https://example.com/" }), full]
 }
@@ -243,7 +261,13 @@ async fn numbers_and_clicks_have_all_their_fields_with_and_without_clicks() {
         let unknown = click.as_object().unwrap().iter().filter(|(_, value)| value.is_null());
         assert_eq!(unknown.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["address"]);
     }
+    let two = json!([{ "name": "a", "weight": 1 }, { "name": "b", "weight": 1 }]);
+    client.patch("/api/v1/links/a", &json!({ "split": two })).await.expect(200);
+    let split = client.get("/api/v1/links/a/split").await.expect(200).json();
+    assert_eq!(keys(&split), ["from", "level", "to", "variants"]);
+    assert_eq!(keys(&split["variants"][1]), VARIANT);
     let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "VariantAnswer", VARIANT);
     check_contract(&contract, "StatisticsAnswer", STATISTICS);
     check_contract(&contract, "ClickAnswer", CLICK);
 }

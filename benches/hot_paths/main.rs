@@ -54,6 +54,11 @@ fn choose_by_eight_rules(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn choose_of_a_split(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(pieces::choose_of_a_split());
+}
+
+#[divan::bench]
 fn make_a_random_code(bencher: Bencher<'_, '_>) {
     bencher.bench_local(pieces::make_a_random_code());
 }

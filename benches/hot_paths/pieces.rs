@@ -124,18 +124,41 @@ const RULES: &str = r#"[
     {"when":{"visitor":"human"},"url":"https://example.com/people"}
 ]"#;
 
+/// Four variants, as many as most tests have at most.
+const SPLIT: &str = r#"[
+    {"name":"control","weight":40},{"name":"green","weight":30,"url":"https://example.com/green"},
+    {"name":"blue","weight":20,"url":"https://example.com/blue"},{"name":"red","weight":10,"url":"https://example.com/red"}
+]"#;
+
 /// Where a visitor is led of a link with eight rules, from the request on.
 pub(crate) fn choose_by_eight_rules() -> impl FnMut() {
     let rules = serde_json::from_str(RULES).expect("rules");
     let extras = Extras { rules, ..Extras::default() };
     let (agents, locator) = (UserAgents::default(), Locator::open(None).expect("the table"));
     let (headers, address) = (headers(), "193.0.6.139".parse().expect("an address"));
-    let noon = DateTime::from_timestamp(1_800_014_400, 0).expect("an instant");
+    let (link, noon) = (key(0), DateTime::from_timestamp(1_800_014_400, 0).expect("an instant"));
     let choose = move || {
         let asked = (&Method::GET, Some("utm_source=a&b=2"), black_box(&headers));
-        Choice::of(&extras, &Asking::new((&agents, &locator), (address, noon), asked))
+        Choice::of(&link, &extras, &Asking::new((&agents, &locator), (address, noon), asked))
     };
     assert_eq!(choose(), Choice::Rule(7), "the last one");
+    move || {
+        black_box(choose());
+    }
+}
+
+/// Where a visitor is led of a link that shares its visitors among four destinations, from the request on.
+pub(crate) fn choose_of_a_split() -> impl FnMut() {
+    let split = serde_json::from_str(SPLIT).expect("a split");
+    let extras = Extras { split, ..Extras::default() };
+    let (agents, locator) = (UserAgents::default(), Locator::open(None).expect("the table"));
+    let (headers, address) = (headers(), "193.0.6.139".parse().expect("an address"));
+    let (link, now) = (key(0), DateTime::UNIX_EPOCH);
+    let choose = move || {
+        let asked = (&Method::GET, None, black_box(&headers));
+        Choice::of(&link, &extras, &Asking::new((&agents, &locator), (address, now), asked))
+    };
+    assert!(matches!(choose(), Choice::Variant(_)));
     move || {
         black_box(choose());
     }

@@ -11,8 +11,8 @@ use crate::link::{
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRedirectChanged, LinkRulesChanged, LinkTagged, LinkTitled,
-    LinkUnarchived, LinkValidFromChanged,
+    LinkQueryForwardingChanged, LinkRedirectChanged, LinkRulesChanged, LinkSplitChanged,
+    LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -126,6 +126,7 @@ catalogue! {
     "hoplog.link.max-clicks-changed.v1", Links: Link(LinkEvent::MaxClicksChanged(LinkMaxClicksChanged));
     "hoplog.link.clicks-granted.v1", Links: Link(LinkEvent::ClicksGranted(LinkClicksGranted));
     "hoplog.link.rules-changed.v1", Links: Link(LinkEvent::RulesChanged(LinkRulesChanged));
+    "hoplog.link.split-changed.v1", Links: Link(LinkEvent::SplitChanged(LinkSplitChanged));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

@@ -108,9 +108,13 @@ pub struct Click<'a> {
     /// Campaign parameters of the request or, where it has none, of the destination.
     #[serde(default, skip_serializing_if = "Utm::is_empty")]
     pub utm: Utm<'a>,
-    /// The rule of the link that said where the visitor was led: its name, or its number (from 1).
+    /// The rule of the link that said where the visitor was led: its name, or its number (from 1). A rule that asks for
+    /// addresses is not said: it would tell who somebody was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Cow<'a, str>>,
+    /// The variant of the link's split that the visitor was led to, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Cow<'a, str>>,
     /// Which line of an imported log this was; a line is imported once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_id: Option<Cow<'a, str>>,

@@ -37,7 +37,7 @@ pub fn is_erasure(event_type: &str) -> bool {
 }
 
 /// The body of an event of a link without what could name a person: the destination is
-/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules and the URL after its end are gone, and of the envelope the
+/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules, split and the URL after its end are gone, and of the envelope the
 /// hash of the command and the id of the request. `None`: there is nothing in it to erase.
 ///
 /// # Errors
@@ -60,6 +60,7 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
         ("passwordHash", "null"),
         ("tags", "[]"),
         ("rules", "[]"),
+        ("split", "[]"),
     ] {
         if is_creation {
             data.remove(field);
@@ -114,8 +115,6 @@ fn without_visitor(
         None => click.remove("userAgent"),
     }
     click.remove("address");
-    // A rule for one address tells of whoever it is for.
-    click.remove("rule");
     Ok(click.to_string())
 }
 

@@ -13,6 +13,7 @@ mod extras;
 mod labels;
 mod password;
 mod rules;
+mod split;
 mod state;
 
 pub use budget::{
@@ -32,6 +33,10 @@ pub use rules::{
     NetworkError, ParameterText, RULE_PARAMETERS_MAX, RULE_VALUES_MAX, RULES_BYTES_MAX, RULES_MAX,
     Rule, Rules, RulesError, ServedName, TimeOfDay, TimeWindow, TimeZone, ValueError, VisitorKind,
     WindowError, Word,
+};
+pub use split::{
+    LinkSplitChanged, SPLIT_BYTES_MAX, Split, SplitError, VARIANTS_MAX, VARIANTS_MIN, Variant,
+    WEIGHT_MAX, Weight, WeightError,
 };
 pub use state::{LinkState, UnknownState};
 
@@ -124,6 +129,10 @@ impl TryFrom<u16> for RedirectStatus {
 
 /// One fact about one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are folded one by one, and most are creations"
+)]
 pub enum LinkEvent {
     /// The link exists from now on.
     Created(LinkCreated),
@@ -161,6 +170,8 @@ pub enum LinkEvent {
     ClicksGranted(LinkClicksGranted),
     /// It leads some visitors somewhere else than before.
     RulesChanged(LinkRulesChanged),
+    /// It shares its visitors in another way, or not.
+    SplitChanged(LinkSplitChanged),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

@@ -38,7 +38,7 @@ pub use totals::ClickTotals;
 pub const NAME: &str = "click_statistics";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// The `link` of the rows that count all links of a partition together; no link is called that,
 /// as no domain is empty.

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod decoded;
+pub(crate) mod earlier;
 mod erased;
 mod fold;
 mod queries;
@@ -16,6 +17,9 @@ pub use visits::{Place, Visit, Visitor};
 
 /// The projection's name.
 pub const NAME: &str = "clicks";
+
+/// Which rows its code makes of the events.
+pub(crate) const VERSION: i64 = 3;
 
 /// How much is folded at once while tables of clicks are built, in bytes of events: the same for all
 /// of them, so that those that are built at the same time read and decode the log once. More is

@@ -68,6 +68,8 @@ macro_rules! read_model_contract {
             a_question_about_a_year_reads_few_rows,
             few_clicks_and_many_have_the_same_numbers,
             statistics_of_the_version_before_are_read,
+            clicks_of_the_version_before_are_read,
+            variants_and_rules_are_counted,
             trap_20_a_page_of_numbers_counts_no_clicks,
             a_filter_counts_what_it_admits,
             the_answer_says_which_range_was_counted,

@@ -36,11 +36,15 @@ pub enum Dimension {
     UtmTerm = 14,
     /// Only clicks that have one.
     UtmContent = 15,
+    /// The variant of a link's split; only clicks that were led to one.
+    Variant = 16,
+    /// The rule of a link; only clicks that one led.
+    Rule = 17,
 }
 
 impl Dimension {
     /// Every dimension, by its number.
-    pub const ALL: [Dimension; 16] = [
+    pub const ALL: [Dimension; 18] = [
         Self::Total,
         Self::Class,
         Self::Country,
@@ -57,6 +61,8 @@ impl Dimension {
         Self::UtmCampaign,
         Self::UtmTerm,
         Self::UtmContent,
+        Self::Variant,
+        Self::Rule,
     ];
 
     /// The number in the tables.
@@ -89,6 +95,8 @@ impl Dimension {
             Self::UtmCampaign => "utm_campaign",
             Self::UtmTerm => "utm_term",
             Self::UtmContent => "utm_content",
+            Self::Variant => "variant",
+            Self::Rule => "rule",
         })
     }
 
@@ -116,13 +124,15 @@ impl Dimension {
                 | Self::UtmCampaign
                 | Self::UtmTerm
                 | Self::UtmContent
+                | Self::Variant
+                | Self::Rule
         )
     }
 }
 
 /// A click's value in each dimension, by the dimension's number.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Values<'a>([&'a str; 16]);
+pub(crate) struct Values<'a>([&'a str; Dimension::ALL.len()]);
 
 impl<'a> Values<'a> {
     pub(crate) fn set(&mut self, dimension: Dimension, value: &'a str) {

@@ -14,6 +14,7 @@ mod edit;
 mod fields;
 mod list;
 mod show;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use create::Create;
 use edit::Edit;
 use list::List;
 use show::print_link;
+use split::Split;
 
 /// `hoplog link`.
 #[derive(Debug, Args)]
@@ -60,6 +62,11 @@ enum Action {
         after_help = "Example:\n  hoplog link edit launch --url https://example.com/new --clear expiry"
     )]
     Edit(Box<Edit>),
+    /// Say how the variants of a link do, and whether they differ by more than chance
+    #[command(
+        after_help = "Example:\n  hoplog link split launch --converted control:30 --converted green:45"
+    )]
+    Split(Split),
     /// Switch a link off for the time being
     #[command(after_help = "Example:\n  hoplog link disable launch")]
     Disable {
@@ -106,6 +113,7 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
         }
         Action::List(list) => list.print(&client, args.json, out).await?,
         Action::Edit(edit) => show(&edit.send(&client).await?, out)?,
+        Action::Split(split) => split.run(&client, args.json, out).await?,
         Action::Disable { code } => {
             show(&client.post(&["links", &code, "disable"], &json!({})).await?, out)?;
         }

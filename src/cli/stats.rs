@@ -18,24 +18,28 @@ const BAR_CHARS: usize = 40;
 /// Values printed per breakdown.
 const TOP_VALUES: usize = 10;
 
-/// The breakdowns (JSON Pointers into the answer) in the order in which they are printed, with
-/// their headings.
-const BREAKDOWNS: [(&str, &str); 9] = [
-    ("/countries", "COUNTRY"),
-    ("/devices", "DEVICE"),
-    ("/browsers", "BROWSER"),
-    ("/systems", "SYSTEM"),
-    ("/referrers", "REFERRER"),
-    ("/languages", "LANGUAGE"),
-    ("/utm/source", "UTM SOURCE"),
-    ("/utm/medium", "UTM MEDIUM"),
-    ("/utm/campaign", "UTM CAMPAIGN"),
+/// A breakdown: what `--by` calls it, where the answer has it (a JSON Pointer), and its heading.
+type Breakdown = (&'static str, &'static str, &'static str);
+
+/// The breakdowns in the order in which they are printed.
+const BREAKDOWNS: [Breakdown; 11] = [
+    ("country", "/countries", "COUNTRY"),
+    ("device", "/devices", "DEVICE"),
+    ("browser", "/browsers", "BROWSER"),
+    ("system", "/systems", "SYSTEM"),
+    ("referrer", "/referrers", "REFERRER"),
+    ("language", "/languages", "LANGUAGE"),
+    ("utm-source", "/utm/source", "UTM SOURCE"),
+    ("utm-medium", "/utm/medium", "UTM MEDIUM"),
+    ("utm-campaign", "/utm/campaign", "UTM CAMPAIGN"),
+    ("variant", "/variants", "VARIANT"),
+    ("rule", "/rules", "RULE"),
 ];
 
 /// `hoplog stats`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-05-31 --tz Asia/Kolkata --interval day"
+    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-05-31 --tz Asia/Kolkata --interval day\n  hoplog stats launch --by variant --bots exclude"
 )]
 pub(super) struct StatsArgs {
     #[command(flatten)]
@@ -57,6 +61,9 @@ pub(super) struct StatsArgs {
     /// Clicks of bots: include, exclude or only
     #[arg(long)]
     bots: Option<String>,
+    /// Print this breakdown alone, with all its values
+    #[arg(long, value_name = "WHAT", value_parser = BREAKDOWNS.map(|(name, ..)| name))]
+    by: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -102,7 +109,12 @@ pub(super) async fn run(args: StatsArgs, out: &mut Out) -> Result<(), CliError> 
     if args.json {
         return Ok(print_json(&answer, out)?);
     }
-    print(&answer, out)
+    match BREAKDOWNS.iter().find(|(name, ..)| args.by.as_deref() == Some(name)) {
+        Some((_, place, heading)) => {
+            print_breakdown(heading, &shares(&answer, place)?, usize::MAX, out)
+        }
+        None => print(&answer, out),
+    }
 }
 
 fn print(answer: &Value, out: &mut Out) -> Result<(), CliError> {
@@ -114,12 +126,19 @@ fn print(answer: &Value, out: &mut Out) -> Result<(), CliError> {
         count(statistics.unique_visitors)
     )?;
     print_series(&statistics.series, out)?;
-    for (place, heading) in BREAKDOWNS {
-        if let Some(shares) = answer.pointer(place) {
-            print_breakdown(heading, &Vec::deserialize(shares)?, out)?;
+    for (_, place, heading) in BREAKDOWNS {
+        let shares = shares(answer, place)?;
+        if !shares.is_empty() {
+            writeln!(out)?;
+            print_breakdown(heading, &shares, TOP_VALUES, out)?;
         }
     }
     Ok(())
+}
+
+/// A breakdown of an answer; none: a server of before does not have it.
+fn shares(answer: &Value, place: &str) -> Result<Vec<Share>, CliError> {
+    Ok(answer.pointer(place).map(Vec::deserialize).transpose()?.unwrap_or_default())
 }
 
 fn print_series(series: &[Point], out: &mut Out) -> io::Result<()> {
@@ -133,16 +152,20 @@ fn print_series(series: &[Point], out: &mut Out) -> io::Result<()> {
     table.print(out)
 }
 
-fn print_breakdown(heading: &'static str, shares: &[Share], out: &mut Out) -> io::Result<()> {
-    let Some(max) = shares.iter().map(|share| share.clicks).max() else { return Ok(()) };
+fn print_breakdown(
+    heading: &'static str,
+    shares: &[Share],
+    values: usize,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    let max = shares.iter().map(|share| share.clicks).max().unwrap_or_default();
     let mut table = Table::new(&[heading, "CLICKS", "VISITORS", ""], &[1, 2]);
-    for share in shares.iter().take(TOP_VALUES) {
+    for share in shares.iter().take(values) {
         let value = if share.value.is_empty() { "(none)" } else { &share.value };
         let bar = bar(share.clicks, max, BAR_CHARS);
         table.row([plain(value), count(share.clicks), count(share.visitors), bar]);
     }
-    writeln!(out)?;
-    table.print(out)
+    Ok(table.print(out)?)
 }
 
 #[cfg(test)]

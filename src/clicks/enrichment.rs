@@ -102,6 +102,7 @@ impl Enricher {
             utm: campaign(visit.query(), visit.target.destination(visit.choice).as_str()),
             user_agent: visit.user_agent().map(Cow::Borrowed),
             rule: visit.choice.rule(visit.target.extras.as_deref()),
+            variant: visit.choice.variant(visit.target.extras.as_deref()).map(Cow::Borrowed),
             import_id: None,
         })
     }
@@ -131,6 +132,7 @@ impl Enricher {
             utm: Utm::default(),
             user_agent,
             rule: None,
+            variant: None,
             import_id: Some(String::from(line.import_id).into()),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use hoplog_events::link::{Destination, Extras, Rule};
+use hoplog_events::link::{Destination, Extras, LinkKey, Rule, Variant};
 
 use super::rules::{Visitor, first_that_holds};
+use super::split::{VisitorOfLink, variant_of};
 
 /// One of the destinations of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,36 +15,60 @@ pub enum Choice {
     Url,
     /// That of the rule at this place, from 0.
     Rule(u8),
+    /// That of the variant at this place of the split, from 0.
+    Variant(u8),
 }
 
 impl Choice {
-    /// Where a visitor is led: the first rule that holds says so, or the link itself.
+    /// Where a visitor of a link is led: the first rule that holds says so, or the split, or the link itself.
     #[must_use]
-    pub fn of(extras: &Extras, visitor: &impl Visitor) -> Self {
-        let rule = first_that_holds(&extras.rules, visitor);
-        rule.and_then(|place| u8::try_from(place).ok()).map_or(Self::Url, Self::Rule)
+    pub fn of(link: &LinkKey, extras: &Extras, visitor: &impl Visitor) -> Self {
+        let number = |place: usize| u8::try_from(place).ok();
+        if let Some(rule) = first_that_holds(&extras.rules, visitor).and_then(number) {
+            return Self::Rule(rule);
+        }
+        if extras.split.is_empty() {
+            return Self::Url;
+        }
+        let who = VisitorOfLink::new(link, visitor.address(), visitor.user_agent());
+        variant_of(&extras.split, who).and_then(number).map_or(Self::Url, Self::Variant)
     }
 
-    /// The destination, of a link with this one of its own.
+    /// The destination, where it is another than the link's own.
     #[must_use]
-    pub fn destination<'a>(
-        self,
-        url: &'a Destination,
-        extras: Option<&'a Extras>,
-    ) -> &'a Destination {
-        self.rule_of(extras).map_or(url, |rule| &rule.url)
+    pub fn elsewhere(self, extras: Option<&Extras>) -> Option<&Destination> {
+        match self {
+            Self::Url => None,
+            Self::Rule(_) => self.rule_of(extras).map(|rule| &rule.url),
+            Self::Variant(_) => self.variant_of(extras)?.url.as_ref(),
+        }
     }
 
-    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held.
+    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held, or one that asks for
+    /// addresses. A rule for one address tells of whoever it is for, and what clicks say is counted for good.
     #[must_use]
     pub fn rule(self, extras: Option<&Extras>) -> Option<Cow<'_, str>> {
         let (Self::Rule(place), rule) = (self, self.rule_of(extras)?) else { return None };
+        if !rule.when.address.is_empty() {
+            return None;
+        }
         let number = || Cow::Owned((u16::from(place) + 1).to_string());
         Some(rule.name.as_ref().map_or_else(number, |name| Cow::Borrowed(name.as_str())))
+    }
+
+    /// What clicks say of the variant: its name; `None`: none was chosen.
+    #[must_use]
+    pub fn variant(self, extras: Option<&Extras>) -> Option<&str> {
+        self.variant_of(extras).map(|variant| variant.name.as_str())
     }
 
     fn rule_of(self, extras: Option<&Extras>) -> Option<&Rule> {
         let Self::Rule(place) = self else { return None };
         extras?.rules.as_slice().get(usize::from(place))
+    }
+
+    fn variant_of(self, extras: Option<&Extras>) -> Option<&Variant> {
+        let Self::Variant(place) = self else { return None };
+        extras?.split.as_slice().get(usize::from(place))
     }
 }

@@ -209,9 +209,9 @@ pub enum LinkError {
     /// Choose an instant before the link's end, or move that.
     #[error("the link would end before it is valid")]
     ValidFromBehindEnd,
-    /// Choose shorter campaign fields, or fewer rules.
+    /// Choose shorter campaign fields, or fewer rules or variants.
     #[error(
-        "a destination would be longer than {URL_BYTES_MAX} bytes with these fields, or the rules too long"
+        "a destination would be longer than {URL_BYTES_MAX} bytes with these fields, or the rules or the split too long"
     )]
     UtmTooLong,
     /// Give fewer clicks, or none.
@@ -234,6 +234,8 @@ pub enum DestinationField {
     ExpiredUrl,
     /// Where its rule at this place leads, from 0.
     Rule(usize),
+    /// Where the variant at this place of its split leads, from 0.
+    Variant(usize),
 }
 
 /// A link after some events; `None`: after none.

@@ -16,12 +16,14 @@ mod tests;
 pub use language::{Preferred, preferred};
 use query::has_parameters;
 
-/// What rules can ask of a visitor. Whatever costs something to find out is found out once, and only if it is asked.
+/// What rules and splits can ask of a visitor. Whatever costs something to find out is found out once, and only if it is asked.
 pub trait Visitor {
     /// When the visit is.
     fn now(&self) -> DateTime<Utc>;
     /// Where it comes from.
     fn address(&self) -> Option<IpAddr>;
+    /// The user agent, as it was written; empty: none.
+    fn user_agent(&self) -> &str;
     /// The query of the request, as it was written.
     fn query(&self) -> Option<&str>;
     /// The country of the address (ISO 3166, upper case); `None`: nobody knows.

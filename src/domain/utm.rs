@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use hoplog_events::link::{Destination, DestinationError, Rules, RulesError};
+use hoplog_events::link::{Destination, DestinationError, Rules, RulesError, Split, SplitError};
 use url::form_urlencoded::{byte_serialize, parse as pairs};
 
 /// The fields, in the order in which they are added.
@@ -12,15 +12,18 @@ pub const FIELDS: [&str; 5] = ["source", "medium", "campaign", "term", "content"
 /// The longest value, in characters.
 const VALUE_CHARS_MAX: usize = 255;
 
-/// Use shorter fields, or have fewer rules.
+/// Use shorter fields, or have fewer rules or variants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UtmRulesError {
+pub enum UtmError {
     /// Use shorter fields.
     #[error("a destination {0}")]
     Destination(#[from] DestinationError),
     /// Have fewer or shorter rules.
     #[error("the rules {0}")]
     Rules(#[from] RulesError),
+    /// Have fewer or shorter variants.
+    #[error("the split {0}")]
+    Split(#[from] SplitError),
 }
 
 /// The value of a campaign field: one line of 1 to 255 characters.
@@ -59,8 +62,16 @@ impl EditUtm {
     ///
     /// # Errors
     /// When one of them, or all of them, would be too long.
-    pub fn apply_to_rules(&self, rules: &Rules) -> Result<Rules, UtmRulesError> {
+    pub fn apply_to_rules(&self, rules: &Rules) -> Result<Rules, UtmError> {
         rules.with_destinations(|url| Ok(self.apply(url)?))
+    }
+
+    /// A split whose destinations have the changes.
+    ///
+    /// # Errors
+    /// When one of them, or all of them, would be too long.
+    pub fn apply_to_split(&self, split: &Split) -> Result<Split, UtmError> {
+        split.with_destinations(|url| Ok(self.apply(url)?))
     }
 
     /// A destination with the changes. Parameters that are not meant stay as they were written.

@@ -50,7 +50,8 @@ impl fmt::Display for Warning {
 #[must_use]
 pub fn warnings(url: &Destination, extras: &Extras, redirect: RedirectStatus) -> Vec<Warning> {
     let rules = extras.rules.as_slice().iter().map(|rule| &rule.url);
-    let all = [url].into_iter().chain(&extras.expired_url).chain(rules);
+    let variants = extras.split.as_slice().iter().filter_map(|variant| variant.url.as_ref());
+    let all = [url].into_iter().chain(&extras.expired_url).chain(rules).chain(variants);
     let mut warnings: Vec<_> = all.filter_map(homograph).collect();
     if matches!(redirect, RedirectStatus::MovedPermanently | RedirectStatus::PermanentRedirect) {
         warnings.push(Warning::PermanentRedirect { status: redirect.into() });
@@ -119,5 +120,11 @@ mod tests {
         let of_rule =
             warnings(&good, &Extras { rules, ..Extras::default() }, RedirectStatus::Found);
         assert_eq!(of_rule.len(), 1, "trap 19");
+        let split =
+            format!(r#"[{{"name":"a","weight":1}},{{"name":"b","weight":1,"url":"{bad}"}}]"#);
+        let split = serde_json::from_str(&split).unwrap();
+        let of_variant =
+            warnings(&good, &Extras { split, ..Extras::default() }, RedirectStatus::Found);
+        assert_eq!(of_variant.len(), 1, "trap 19");
     }
 }

@@ -54,6 +54,10 @@ pub struct ClickAnswer {
     referrer_url: String,
     language: String,
     utm: UtmValues,
+    /// The variant of the link's split that it was led to.
+    variant: String,
+    /// The rule of the link that led it.
+    rule: String,
     /// The same for the same visitor on the same UTC day.
     visitor: String,
     user_agent: Option<String>,
@@ -100,6 +104,8 @@ impl From<ClickRow> for ClickAnswer {
             referrer_url: row.referrer_url,
             language: row.language,
             utm: UtmValues { source, medium, campaign, term, content },
+            variant: row.variant,
+            rule: row.rule,
             visitor: VisitorHash(row.visitor).into(),
             user_agent: row.user_agent,
             address: row.address,

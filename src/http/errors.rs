@@ -86,6 +86,9 @@ impl From<LinkError> for Problem {
             LinkError::Loop(DestinationField::Rule(place)) => {
                 Self::of_field(&format!("/rules/{place}/url"), "loop", detail)
             }
+            LinkError::Loop(DestinationField::Variant(place)) => {
+                Self::of_field(&format!("/split/{place}/url"), "loop", detail)
+            }
             LinkError::ValidFromTooFar => {
                 Self::of_field("/validFrom", "valid_from_too_far", detail)
             }

@@ -11,3 +11,4 @@ pub mod read;
 pub mod request;
 pub mod reuse;
 mod rules;
+mod split;

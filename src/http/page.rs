@@ -69,11 +69,14 @@ pub fn preview_limited(short_url: &str, created: &str) -> Response {
 }
 
 /// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
-/// punycode, so that a look-alike letter is seen. One with rules may lead others elsewhere.
+/// punycode, so that a look-alike letter is seen. One with rules or a split may lead others elsewhere.
 #[must_use]
 pub fn preview(short_url: &str, destination: &str, created: &str, leads_apart: bool) -> Response {
     let (you, apart) = if leads_apart {
-        (" you", "<p>It has rules: others may be led elsewhere, and so may you another time.</p>")
+        (
+            " you",
+            "<p>It has several destinations: others may be led elsewhere, and so may you another time.</p>",
+        )
     } else {
         ("", "")
     };

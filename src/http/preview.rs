@@ -22,6 +22,7 @@ use crate::queries::resolve_link::{Resolved, Target};
 /// Where a link leads.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the answer")]
 pub struct Preview {
     /// The short link.
     short_url: String,
@@ -33,6 +34,8 @@ pub struct Preview {
     has_max_clicks: bool,
     /// Whether it leads others elsewhere: `url` is where it leads whoever asks.
     has_rules: bool,
+    /// Whether it shares its visitors among several destinations: `url` is then that of whoever asks.
+    has_split: bool,
     /// Since when there is such a link (RFC 3339, UTC).
     created_at: String,
     /// When it ends (RFC 3339, UTC); `null`: it does not.
@@ -76,12 +79,14 @@ pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) ->
             None => page::preview_limited(&short_url, &created_at),
         };
     }
+    let extras = target.extras.as_deref();
     let answer = Preview {
         short_url,
         url: url.map(str::to_owned),
         has_password,
         has_max_clicks,
-        has_rules: target.leads_apart(),
+        has_rules: extras.is_some_and(|extras| !extras.rules.is_empty()),
+        has_split: extras.is_some_and(|extras| !extras.split.is_empty()),
         created_at,
         expires_at: target.expires_at.map(rfc3339),
         redirect: target.redirect.into(),

@@ -21,6 +21,7 @@ use super::problem::Problem;
 use crate::app::{App, AppState};
 
 mod parameters;
+pub mod split;
 
 pub use parameters::{StatisticsParameters, bots};
 use parameters::{name_of, statistics_query};
@@ -68,6 +69,10 @@ pub struct StatisticsAnswer {
     pub languages: Vec<SliceAnswer>,
     /// Campaign parameters.
     pub utm: UtmAnswer,
+    /// Variants of splits, by their names: only clicks that were led to one.
+    pub variants: Vec<SliceAnswer>,
+    /// Rules, by their names or numbers: only clicks that one led, and none that asks for addresses.
+    pub rules: Vec<SliceAnswer>,
 }
 
 /// Campaign parameters: only clicks that have them.
@@ -204,6 +209,8 @@ impl From<Statistics> for StatisticsAnswer {
             referrers: slices(breakdowns, Dimension::Referrer),
             referrer_urls: slices(breakdowns, Dimension::ReferrerUrl),
             languages: slices(breakdowns, Dimension::Language),
+            variants: slices(breakdowns, Dimension::Variant),
+            rules: slices(breakdowns, Dimension::Rule),
             utm: UtmAnswer {
                 source: slices(breakdowns, Dimension::UtmSource),
                 medium: slices(breakdowns, Dimension::UtmMedium),

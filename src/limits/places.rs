@@ -37,7 +37,7 @@ pub const WORDS: [(&str, Place); 8] = [
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 39] = [
+pub const ROUTES: [&str; 40] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",
@@ -53,6 +53,7 @@ pub const ROUTES: [&str; 39] = [
     "/api/v1/links/{code}/history",
     "/api/v1/links/{code}/personal-data",
     "/api/v1/links/{code}/rank",
+    "/api/v1/links/{code}/split",
     "/api/v1/links/{code}/stats",
     "/api/v1/projections",
     "/api/v1/projections/{name}",

@@ -23,6 +23,8 @@ const COLUMNS: &[(&str, &str)] = &[
     ("utmCampaign", "/utm/campaign"),
     ("utmTerm", "/utm/term"),
     ("utmContent", "/utm/content"),
+    ("variant", "/variant"),
+    ("rule", "/rule"),
     ("visitor", "/visitor"),
     ("userAgent", "/userAgent"),
     ("address", "/address"),

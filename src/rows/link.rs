@@ -59,6 +59,7 @@ pub const FIELDS: &[Field] = &[
     both("forwardPath", "/forwardPath", Kind::Flag),
     both("maxClicks", "/maxClicks", Kind::Number),
     both("rules", "/rules", Kind::Json),
+    both("split", "/split", Kind::Json),
     told("clicksLeft", "/clicksLeft"),
     told("hasPassword", "/hasPassword"),
     told("state", "/state"),
@@ -152,13 +153,14 @@ mod tests {
             ("maxClicks", "many"),
             ("redirect", "301"),
             ("rules", r#"[{"when": {}}]"#),
+            ("split", "null"),
             ("note", ""),
             ("state", "disabled"),
             ("utmSource", "mail"),
         ];
         let expected = json!({
             "alias": "-a", "url": "https://e.com/", "tags": ["x", "y"], "archived": true,
-            "maxClicks": "many", "redirect": 301, "rules": [{"when": {}}], "utm": {"source": "mail"},
+            "maxClicks": "many", "redirect": 301, "rules": [{"when": {}}], "split": null, "utm": {"source": "mail"},
         });
         assert_eq!(Value::from(body(cells.into_iter())), expected);
     }

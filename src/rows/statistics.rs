@@ -21,6 +21,8 @@ const DIMENSIONS: &[(&str, &str)] = &[
     ("utmCampaign", "/utm/campaign"),
     ("utmTerm", "/utm/term"),
     ("utmContent", "/utm/content"),
+    ("variant", "/variants"),
+    ("rule", "/rules"),
 ];
 
 /// The table that statistics are exported as.

@@ -29,6 +29,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/api/v1/stats"),
     ("get", "/api/v1/top"),
     ("get", "/api/v1/links/{code}/rank"),
+    ("get", "/api/v1/links/{code}/split"),
     ("get", "/api/v1/events"),
     ("post", "/api/v1/clicks/import"),
     ("get", "/api/v1/keys"),

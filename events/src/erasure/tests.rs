@@ -153,7 +153,7 @@ fn event_with(name: &str, data: &Value, correlation: &str) -> RecordedEvent {
 proptest! {
     #[test]
     fn nothing_personal_is_left_of_a_link(
-        which in 0..8_usize,
+        which in 0..9_usize,
         text in secret(),
         correlation in secret(),
         spaces in proptest::bool::ANY,
@@ -163,7 +163,8 @@ proptest! {
             ("hoplog.link.created.v2", json!({ "domain": "default", "code": "a", "owner": "admin",
                 "redirect": 302, "url": &url, "title": &text, "note": &text, "tags": [&text],
                 "externalId": &text, "expiredUrl": &url,
-                "rules": [{ "when": { "query": { &text: [&text] } }, "url": &url }] })),
+                "rules": [{ "when": { "query": { &text: [&text] } }, "url": &url }],
+                "split": [{ "name": &text, "weight": 1, "url": &url }, { "name": "b", "weight": 1 }] })),
             ("hoplog.link.destination-changed.v1", json!({ "url": &url })),
             ("hoplog.link.titled.v1", json!({ "title": &text })),
             ("hoplog.link.tagged.v1", json!({ "tags": [&text, "b"] })),
@@ -172,6 +173,8 @@ proptest! {
             ("hoplog.link.expired-url-changed.v1", json!({ "expiredUrl": &url })),
             ("hoplog.link.rules-changed.v1",
                 json!({ "rules": [{ "name": &text, "when": { "city": [&text] }, "url": &url }] })),
+            ("hoplog.link.split-changed.v1", json!({ "split": [
+                { "name": &text, "weight": 1, "url": &url }, { "name": "b", "weight": 1 }] })),
         ][which].clone();
         let mut event = event_with(name, &data, &correlation);
         if spaces {
@@ -190,7 +193,7 @@ proptest! {
         let click = |(text, visitor, _): &(String, u64, bool)| json!({
             "domain": "default", "code": "a", "at": "2026-03-14T09:26:53.500Z", "country": "AT",
             "visitor": format!("{visitor:016x}"), "userAgent": text, "address": text,
-            "rule": text,
+            "rule": "r", "variant": "v",
         });
         let data = json!({ "clicks": clicks.iter().map(click).collect::<Vec<_>>() });
         let event = event_with("hoplog.clicks.recorded.v1", &data, &correlation);
@@ -205,7 +208,8 @@ proptest! {
             let now = &after["data"]["clicks"][place];
             prop_assert_eq!(now["userAgent"] == json!(text), !erase);
             prop_assert_eq!(now.get("address").is_some(), !erase);
-            prop_assert_eq!(now.get("rule").is_some(), !erase);
+            // They are counted, and what is counted stays.
+            prop_assert_eq!((&now["rule"], &now["variant"]), (&json!("r"), &json!("v")));
             prop_assert_eq!(now["visitor"] == json!(format!("{visitor:016x}")), !erase);
             prop_assert_eq!(&now["country"], "AT");
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, MaxClicks, PasswordHash, Rules, ShortCode};
+use super::{Destination, LinkEvent, MaxClicks, PasswordHash, Rules, ShortCode, Split};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -42,6 +42,9 @@ pub struct Extras {
     /// Where it leads some visitors instead.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
+    /// How it shares those whom no rule leads elsewhere.
+    #[serde(default, skip_serializing_if = "Split::is_empty")]
+    pub split: Split,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
@@ -101,7 +104,7 @@ impl Extras {
     /// Whether it leads not all of its visitors to the same place.
     #[must_use]
     pub fn leads_apart(&self) -> bool {
-        !self.rules.is_empty()
+        !self.rules.is_empty() || !self.split.is_empty()
     }
 
     /// Whether its time has not come yet.
@@ -144,6 +147,7 @@ impl Extras {
                 self.clicks_granted = self.clicks_granted.saturating_add(grant.count.get());
             }
             LinkEvent::RulesChanged(change) => self.rules.clone_from(&change.rules),
+            LinkEvent::SplitChanged(change) => self.split.clone_from(&change.split),
             // What people wrote in it is gone; the rest is of no use any more.
             LinkEvent::Erased(_) => *self = Self::default(),
             _ => {}

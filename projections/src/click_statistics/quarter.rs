@@ -3,8 +3,11 @@
 //!
 //! ```text
 //! count of values │ dimension, length, text │ … │ place, dimensions, value for each │ …
-//! varint            byte, varint, UTF-8           3 bytes, 2 bytes, varints
+//! varint            byte, varint, UTF-8           3 bytes, 2 or 3 bytes, varints
 //! ```
+//!
+//! The dimensions of a click are a bit each of two bytes. The highest bit says that a third follows, with those that few
+//! clicks are counted in, so that the others don't pay for them.
 //!
 //! Values and clicks are in order, so the bytes depend on the clicks alone and not on how they
 //! came. Every click makes them longer. So which quarters fit depends on the clicks alone as well.
@@ -16,6 +19,12 @@ use crate::clicks::decoded::DecodedClick;
 use crate::database::{TextId, Texts};
 use crate::dimension::Dimension;
 use crate::sketch::Place;
+
+mod bytes;
+#[cfg(test)]
+mod tests;
+
+use bytes::{put_number, take, take_number};
 
 /// What is longer is kept as a row for each value. A row of this length, its key included, is in its page:
 /// SQLite gives one of more than 1,002 bytes a page of its own, PostgreSQL compresses one of about 2,000.
@@ -29,6 +38,12 @@ pub(super) const CLICKS_MAX: usize = BYTES_MAX / CLICK_BYTES_MIN;
 
 /// The dimensions with a value: all but the total.
 const VALUED: usize = Dimension::ALL.len() - 1;
+
+/// The dimensions with a bit in the first two bytes.
+const COMMON: usize = 15;
+
+/// Says that a third byte follows, for the dimensions behind those.
+const HAS_MORE: u16 = 1 << COMMON;
 
 /// Stands for a dimension in which a click is not counted.
 const NONE: u16 = u16::MAX;
@@ -162,9 +177,7 @@ impl Quarter {
         }
         for click in &self.clicks {
             bytes.extend_from_slice(&click.place.to_bytes());
-            let counted = |(place, number): (usize, &u16)| u16::from(*number != NONE) << place;
-            let dimensions: u16 = click.values.iter().enumerate().map(counted).sum();
-            bytes.extend_from_slice(&dimensions.to_be_bytes());
+            click.put_dimensions(&mut bytes);
             for number in click.values.iter().filter(|number| **number != NONE) {
                 put_number(&mut bytes, usize::from(*number));
             }
@@ -203,9 +216,25 @@ impl QuarterClick {
         }
     }
 
+    /// In which dimensions it is counted.
+    fn put_dimensions(&self, bytes: &mut Vec<u8>) {
+        let (common, more) = self.values.split_at(COMMON);
+        let counted = |(place, number): (usize, &u16)| u16::from(*number != NONE) << place;
+        let bits = |values: &[u16]| values.iter().enumerate().map(counted).sum::<u16>();
+        let (common, [_, more]) = (bits(common), bits(more).to_be_bytes());
+        if more == 0 {
+            bytes.extend_from_slice(&common.to_be_bytes());
+        } else {
+            bytes.extend_from_slice(&(common | HAS_MORE).to_be_bytes());
+            bytes.push(more);
+        }
+    }
+
     fn take(bytes: &mut &[u8], values_count: usize) -> Result<Self, QuarterError> {
         let place = Place::from_bytes(take(bytes)?).ok_or(QuarterError)?;
-        let dimensions = u16::from_be_bytes(take(bytes)?);
+        let common = u16::from_be_bytes(take(bytes)?);
+        let more = if common & HAS_MORE == 0 { [0] } else { take(bytes)? };
+        let dimensions = u32::from(common & !HAS_MORE) | u32::from(more[0]) << COMMON;
         let mut values = [NONE; VALUED];
         for (place, value) in values.iter_mut().enumerate() {
             if dimensions >> place & 1 == 1 {
@@ -218,33 +247,3 @@ impl QuarterClick {
         Ok(Self { place, values })
     }
 }
-
-/// Seven bits for each byte, the lowest first; the highest bit says that there are more.
-fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-}
-
-fn take_number(bytes: &mut &[u8]) -> Result<usize, QuarterError> {
-    let mut number = 0;
-    for shift in [0, 7, 14] {
-        let [byte] = take(bytes)?;
-        number |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(QuarterError)
-}
-
-fn take<const LENGTH: usize>(bytes: &mut &[u8]) -> Result<[u8; LENGTH], QuarterError> {
-    let (first, rest) = bytes.split_first_chunk().ok_or(QuarterError)?;
-    *bytes = rest;
-    Ok(*first)
-}
-
-#[cfg(test)]
-mod tests;

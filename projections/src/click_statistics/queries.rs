@@ -19,7 +19,7 @@ use super::reading::{IS_CHECK, IS_QUARTER, statement};
 use super::spans::Span;
 use super::summed::Subject;
 use super::{BUCKET_MICROS, NAME};
-use crate::clicks::BotFilter;
+use crate::clicks::{BotFilter, earlier};
 use crate::cursor::QueryError;
 use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::{Dimension, Values};
@@ -270,8 +270,8 @@ impl ClickStatistics {
         };
         let mut sql = format!(
             "select at, visitor, class, country, region, city, device, browser, system, referrer, \
-             referrer_url, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content \
-             from {{clicks.clicks}} \
+             referrer_url, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content, \
+             variant, rule from {{clicks.clicks}} \
              where {scope} and at >= $2 and at < $3 and bot between $4 and $5"
         );
         let mut sum = Accumulator::default();
@@ -280,13 +280,12 @@ impl ClickStatistics {
         let range = [micros(query.first_bucket()), micros(query.end_bucket())];
         let mut values = parameters(subject, range, query.bots);
         query.filters.iter().for_each(|filter| filter.demand(&mut sql, &mut values));
-        self.tables
-            .for_each(&sql, &values, |row| {
-                let visitor = Place::of(VisitorHash(row.count(1)?));
-                sum.count(row.int(0)?.div_euclid(BUCKET_MICROS), &dimensions(row)?, visitor);
-                Ok(())
-            })
-            .await?;
+        let count = |row: &Row| {
+            let visitor = Place::of(VisitorHash(row.count(1)?));
+            sum.count(row.int(0)?.div_euclid(BUCKET_MICROS), &dimensions(row)?, visitor);
+            Ok(())
+        };
+        earlier::for_each(&self.tables, &sql, &values, count).await?;
         Ok(sum)
     }
 }

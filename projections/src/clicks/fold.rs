@@ -10,7 +10,7 @@ use hoplog_events::position::Topic;
 
 use super::decoded::{Decoded, DecodedClick};
 use super::erased::ErasedVisitors;
-use super::{BUILD_BATCH_BYTES, NAME};
+use super::{BUILD_BATCH_BYTES, NAME, VERSION};
 use crate::database::{Column, DatabaseError, PART_ROWS, Rows, Texts, Transaction};
 use crate::partition::Share;
 use crate::projection::{Changes, Projection, Table};
@@ -42,6 +42,8 @@ const COLUMNS: &[Column] = &[
     Column::Text("utm_campaign"),
     Column::Text("utm_term"),
     Column::Text("utm_content"),
+    Column::Text("variant"),
+    Column::Text("rule"),
     Column::Text("user_agent"),
     Column::Text("address"),
     Column::Text("import_id"),
@@ -68,7 +70,7 @@ impl Projection for ClicksProjection {
     }
 
     fn version(&self) -> i64 {
-        2
+        VERSION
     }
 
     fn topic(&self) -> Topic {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkKey;
 
-use super::NAME;
+use super::{NAME, earlier};
 use crate::cursor::{QueryError, cut, decode, encode};
 use crate::database::{DatabaseError, Row, Value};
 use crate::table_set::Tables;
@@ -77,6 +77,10 @@ pub struct ClickRow {
     pub language: String,
     /// source, medium, campaign, term, content.
     pub utm: [String; 5],
+    /// The variant of the link's split that it was led to; empty: none.
+    pub variant: String,
+    /// The rule of the link that led it; empty: none.
+    pub rule: String,
     /// The visitor's hash.
     pub visitor: u64,
     /// The raw agent.
@@ -119,7 +123,8 @@ pub struct Clicks {
 
 const PAGE: &str = "select sequence, place, event_id, link, at, recorded_at, visitor, class, \
     country, region, city, device, browser, system, referrer, referrer_url, language, utm_source, \
-    utm_medium, utm_campaign, utm_term, utm_content, user_agent, address from {clicks.clicks} \
+    utm_medium, utm_campaign, utm_term, utm_content, user_agent, address, variant, rule \
+    from {clicks.clicks} \
     where link = $1 and at >= $2 and at < $3 and bot between $4 and $5 \
     and (at, sequence, place) < ($6, $7, $8) \
     order by at desc, sequence desc, place desc limit $9";
@@ -146,7 +151,12 @@ impl Clicks {
         ];
         values.extend(after.map(Value::from));
         values.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
-        let mut rows = self.tables.fetch(PAGE, &values, read).await?;
+        let mut rows = Vec::new();
+        let each = |row: &Row| {
+            rows.push(read(row)?);
+            Ok(())
+        };
+        earlier::for_each(&self.tables, PAGE, &values, each).await?;
         let next_cursor = cut(&mut rows, limit).map(|(place, _)| {
             let [at, sequence, index] = place.map(|number| number.to_string());
             encode(NAME, &[&at, &sequence, &index])
@@ -183,6 +193,8 @@ fn read(row: &Row) -> Result<([i64; 3], ClickRow), DatabaseError> {
         utm: [text(17)?, text(18)?, text(19)?, text(20)?, text(21)?],
         user_agent: optional(22)?,
         address: optional(23)?,
+        variant: text(24)?,
+        rule: text(25)?,
     };
     Ok(([row.int(4)?, row.int(0)?, row.int(1)?], click))
 }

@@ -46,6 +46,10 @@ pub(crate) struct RecordedClick<'a> {
     #[serde(borrow, default)]
     utm: RecordedUtm<'a>,
     #[serde(borrow, default)]
+    variant: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    rule: Option<Text<'a>>,
+    #[serde(borrow, default)]
     import_id: Option<Text<'a>>,
 }
 
@@ -106,7 +110,7 @@ impl RecordedClick<'_> {
     }
 
     /// The values that stand in the click itself; the others are derived. Empty: none.
-    pub(super) fn own_values(&self) -> [(Dimension, &str); 9] {
+    pub(super) fn own_values(&self) -> [(Dimension, &str); 11] {
         let utm = &self.utm;
         [
             (Dimension::Country, &self.country),
@@ -118,6 +122,8 @@ impl RecordedClick<'_> {
             (Dimension::UtmCampaign, &utm.campaign),
             (Dimension::UtmTerm, &utm.term),
             (Dimension::UtmContent, &utm.content),
+            (Dimension::Variant, &self.variant),
+            (Dimension::Rule, &self.rule),
         ]
         .map(|(dimension, text)| (dimension, value(text.as_ref())))
     }
@@ -158,6 +164,8 @@ impl<'a> From<&'a Click<'_>> for RecordedClick<'a> {
                 term: borrowed(click.utm.term.as_deref()),
                 content: borrowed(click.utm.content.as_deref()),
             },
+            variant: borrowed(click.variant.as_deref()),
+            rule: borrowed(click.rule.as_deref()),
             import_id: borrowed(click.import_id.as_deref()),
         }
     }

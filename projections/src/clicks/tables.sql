@@ -22,6 +22,8 @@ create table {clicks.clicks} (
     utm_campaign {text} not null,
     utm_term {text} not null,
     utm_content {text} not null,
+    variant {text} not null,
+    rule {text} not null,
     user_agent {text},
     address {text},
     import_id {text},

@@ -51,6 +51,8 @@ impl World {
                 "referrer": format!("https://news{}.example.com/a\u{0}b", n % 3),
                 "language": if n % 3 == 0 { json!("de-at") } else { Value::Null },
                 "utm": if n % 4 == 0 { json!({ "source": "mail" }) } else { json!({}) },
+                "variant": if n % 4 == 1 { json!(["green", "b"][n / 4 % 2]) } else { Value::Null },
+                "rule": if n % 4 == 2 { json!("1") } else { Value::Null },
             })));
         }
         for batch in clicks.chunks(9) {
@@ -292,6 +294,95 @@ pub(crate) async fn statistics_of_the_version_before_are_read(world: World) {
     }
 }
 
+/// Clicks that a variant or a rule led are told apart, few and many of a quarter alike; the others are in no breakdown.
+pub(crate) async fn variants_and_rules_are_counted(world: World) {
+    let visit = |n: usize, link: &str, at: &str| {
+        let mut led = json!({ "visitor": format!("{:016x}", n * 0x1234_5678_9abc) });
+        match n % 4 {
+            0 => led["variant"] = json!("control"),
+            1 | 2 => led["variant"] = json!("green button"),
+            _ => led["rule"] = json!("phones"),
+        }
+        click(link, at, led)
+    };
+    for (link, count) in [("few", 8), ("many", 400)] {
+        let clicks = (0..count).map(|n| visit(n, link, "2026-03-01T12:00:00Z"));
+        world
+            .clicks(clicks.chain([click(link, "2026-03-01T12:00:00Z", json!({}))]).collect())
+            .await;
+        let told = world.statistics(&query(Scope::Link(key(link)))).await;
+        let count = count as u64;
+        assert_eq!(told.total_clicks, count + 1);
+        let slices = |dimension| -> Vec<(&str, u64)> {
+            let slices = told.breakdowns[&dimension].iter();
+            slices.map(|slice| (&*slice.value, slice.clicks)).collect()
+        };
+        let variants = [("green button", count / 2), ("control", count / 4)];
+        assert_eq!(slices(Dimension::Variant), variants);
+        assert_eq!(slices(Dimension::Rule), [("phones", count / 4)]);
+    }
+    let page = ClickQuery {
+        link: key("few"),
+        from: None,
+        to: None,
+        bots: BotFilter::Include,
+        cursor: None,
+        limit: 3,
+    };
+    let page = world.models.clicks().list(&page).await.unwrap();
+    let told: Vec<_> = page.clicks.iter().map(|row| (&*row.variant, &*row.rule)).collect();
+    assert_eq!(told, [("", ""), ("", "phones"), ("green button", "")]);
+    world.verified().await;
+}
+
+/// Tables of the version before, which knew neither variants nor rules, answer until those of this one are built.
+pub(crate) async fn clicks_of_the_version_before_are_read(world: World) {
+    world.some_clicks("a").await;
+    world.caught_up().await;
+    world.models.stop_projecting().await;
+    let page = ClickQuery {
+        link: key("a"),
+        from: None,
+        to: None,
+        bots: BotFilter::Include,
+        cursor: None,
+        limit: 50,
+    };
+    let before = world.models.clicks().list(&page).await.unwrap();
+    assert!(before.clicks.iter().any(|row| row.variant == "green"));
+    for column in ["variant", "rule"] {
+        let sql = format!("alter table clicks_1_clicks drop column {column}");
+        world.execute(&sql, &[]).await;
+    }
+    assert!(
+        world.models.clicks().list(&page).await.is_err(),
+        "of this version there is no column too few"
+    );
+    world.execute("update projections set version = 2 where name = 'clicks'", &[]).await;
+    let told = world.models.clicks().list(&page).await.unwrap();
+    let without = |mut page: crate::clicks::ClickPage| {
+        for row in &mut page.clicks {
+            (row.variant, row.rule) = (String::new(), String::new());
+        }
+        page
+    };
+    assert_eq!(told, without(before));
+    let filter = |dimension, value: &str| {
+        let (include, exclude) = (vec![value.to_owned()], Vec::new());
+        let filters = vec![DimensionFilter { dimension, include, exclude }];
+        StatisticsQuery { filters, ..query(Scope::Link(key("a"))) }
+    };
+    let statistics = world.models.click_statistics();
+    for (dimension, value, clicks) in [
+        (Dimension::Country, "DE", 20),
+        (Dimension::Variant, "green", 0),
+        (Dimension::Rule, "", 40),
+    ] {
+        let counted = statistics.statistics(&filter(dimension, value)).await.unwrap();
+        assert_eq!(counted.total_clicks, clicks, "{dimension:?}");
+    }
+}
+
 pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
     world.some_clicks("a").await;
     let filter = |dimension, include: &[&str], exclude: &[&str]| DimensionFilter {
@@ -310,6 +401,9 @@ pub(crate) async fn a_filter_counts_what_it_admits(world: World) {
         (vec![filter(source, &[""], &[])], 30),
         (vec![filter(Dimension::ReferrerUrl, &["https://news0.example.com/a\u{0}b"], &[])], 14),
         (vec![filter(Dimension::Class, &["bot"], &[])], 6),
+        (vec![filter(Dimension::Variant, &["green"], &[])], 5),
+        (vec![filter(Dimension::Variant, &[], &["green", ""])], 5),
+        (vec![filter(Dimension::Variant, &[""], &[]), filter(Dimension::Rule, &["1"], &[])], 10),
         (vec![filter(country, &["' or 1 = 1 --"], &[])], 0),
     ];
     for (filters, expected) in cases {

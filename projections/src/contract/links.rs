@@ -6,8 +6,8 @@ use hoplog_events::link::{
     Extras, LinkArchived, LinkClicksGranted, LinkDeleted, LinkDestinationChanged, LinkDisabled,
     LinkEnabled, LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRulesChanged, LinkState, LinkTagged, LinkTitled,
-    LinkUnarchived, LinkValidFromChanged, QueryForwarding, Rules, Tags,
+    LinkQueryForwardingChanged, LinkRulesChanged, LinkSplitChanged, LinkState, LinkTagged,
+    LinkTitled, LinkUnarchived, LinkValidFromChanged, QueryForwarding, Rules, Split, Tags,
 };
 use serde_json::json;
 
@@ -86,11 +86,13 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         "validFrom": "2026-04-01T00:00:00Z", "expiredUrl": over, "archived": true,
         "forwardQuery": "append", "forwardPath": true, "passwordHash": hash,
         "maxClicks": 5, "rules": [{ "when": { "visitor": "bot" }, "url": over }],
+        "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 2, "url": over }],
     });
-    world.link("a", "2026-01-01T00:00:00Z", extras).await;
+    world.link("a", "2026-01-01T00:00:00Z", extras.clone()).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
     let rule = json!([{ "when": { "visitor": "bot" }, "url": over }]);
     let rules: Rules = serde_json::from_value(rule).unwrap();
+    let split: Split = serde_json::from_value(extras["split"].clone()).unwrap();
     let all = Extras {
         valid_from: Some(at("2026-04-01T00:00:00Z")),
         expired_url: over.parse().ok(),
@@ -101,6 +103,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         max_clicks: "5".parse().ok(),
         clicks_granted: 0,
         rules: rules.clone(),
+        split: split.clone(),
     };
     assert_eq!(world.row("a").await.extras, all);
     assert!(world.row("b").await.extras.is_empty());
@@ -115,14 +118,16 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     world.change("a", LinkPathForwardingChanged { forward_path: false }).await;
     world.change("a", LinkPasswordChanged { password: None }).await;
     world.change("a", LinkRulesChanged { rules: Rules::default() }).await;
+    world.change("a", LinkSplitChanged { split: Split::default() }).await;
     world.change("b", LinkRulesChanged { rules: rules.clone() }).await;
+    world.change("b", LinkSplitChanged { split: split.clone() }).await;
     world.change("b", LinkPasswordChanged { password: hash.parse().ok() }).await;
     world.change("b", LinkExpiredUrlChanged { expired_url: over.parse().ok() }).await;
     world.change("b", LinkArchived {}).await;
     let left = Extras { expired_url: over.parse().ok(), ..Extras::default() };
     assert_eq!(world.row("a").await.extras, left);
     let (archived, password) = (true, hash.parse().ok());
-    assert_eq!(world.row("b").await.extras, Extras { archived, password, rules, ..left });
+    assert_eq!(world.row("b").await.extras, Extras { archived, password, rules, split, ..left });
     world.change("b", LinkDeleted {}).await;
     world.change("b", LinkErased {}).await;
     assert!(world.row("b").await.extras.is_empty());

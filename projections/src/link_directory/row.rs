@@ -83,7 +83,8 @@ impl LinkRow {
             | LinkEvent::PasswordChanged(_)
             | LinkEvent::MaxClicksChanged(_)
             | LinkEvent::ClicksGranted(_)
-            | LinkEvent::RulesChanged(_) => {}
+            | LinkEvent::RulesChanged(_)
+            | LinkEvent::SplitChanged(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
             LinkEvent::ExpiryChanged(changed) => {
                 self.expires_at = changed.expires_at;

@@ -39,6 +39,7 @@ enum Clearable {
     ForwardQuery,
     MaxClicks,
     Rules,
+    Split,
     Password,
     Utm,
 }
@@ -90,6 +91,7 @@ impl Clearable {
             Clearable::ForwardQuery => &["forwardQuery"],
             Clearable::MaxClicks => &["maxClicks"],
             Clearable::Rules => &["rules"],
+            Clearable::Split => &["split"],
             Clearable::Password => &["password"],
             Clearable::Utm => &["utm"],
         }

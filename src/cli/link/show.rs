@@ -48,11 +48,7 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
-    for rule in link["rules"].as_array().into_iter().flatten() {
-        let name = rule["name"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
-        writeln!(out, "{:<10}  {}{}", "rule", plain(&name), plain(&rule["when"].to_string()))?;
-        writeln!(out, "{:<10}  leads to {}", "", cell(&rule["url"]))?;
-    }
+    print_destinations(link, out)?;
     if link["clicks"].is_object() {
         let [total, humans, bots] =
             ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));
@@ -60,6 +56,22 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     }
     for warning in link["warnings"].as_array().into_iter().flatten() {
         writeln!(out, "{:<10}  {}", "warning", plain(&cell(&warning["detail"])))?;
+    }
+    Ok(())
+}
+
+/// Where it leads some of its visitors instead.
+fn print_destinations(link: &Value, out: &mut Out) -> io::Result<()> {
+    for rule in link["rules"].as_array().into_iter().flatten() {
+        let name = rule["name"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
+        writeln!(out, "{:<10}  {}{}", "rule", plain(&name), plain(&rule["when"].to_string()))?;
+        writeln!(out, "{:<10}  leads to {}", "", cell(&rule["url"]))?;
+    }
+    for variant in link["split"].as_array().into_iter().flatten() {
+        let url = if variant["url"].is_null() { &link["url"] } else { &variant["url"] };
+        let (name, weight) = (cell(&variant["name"]), cell(&variant["weight"]));
+        writeln!(out, "{:<10}  {}: weight {weight}", "variant", plain(&name))?;
+        writeln!(out, "{:<10}  leads to {}", "", cell(url))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, LinkClicksGranted, LinkCreated, LinkDeleted, LinkDestinationChanged, LinkDisabled,
     LinkEnabled, LinkErased, LinkEvent, LinkExpired, LinkExpiryChanged, LinkExternalIdChanged,
-    LinkNoted, LinkRedirectChanged, LinkState, LinkTagged, LinkTitled, Rules,
+    LinkNoted, LinkRedirectChanged, LinkState, LinkTagged, LinkTitled, Rules, Split,
 };
 
 use super::{
@@ -128,8 +128,8 @@ fn decide_edit(
         events.push(LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id }));
     }
     let ends = (link.expires_at, edit.expires_at.unwrap_or(link.expires_at));
-    let rules = rules_after(link, edit)?;
-    let extras = EditExtras { rules, ..edit.extras.clone() };
+    let (rules, split) = (rules_after(link, edit)?, split_after(link, edit)?);
+    let extras = EditExtras { rules, split, ..edit.extras.clone() };
     events.extend(extras::decide(&link.extras, &extras, ends, request)?);
     Ok(events)
 }
@@ -151,6 +151,15 @@ fn rules_after(link: &Link, edit: &EditLink) -> Result<Option<Rules>, LinkError>
     }
     let rules = edit.extras.rules.as_ref().unwrap_or(&link.extras.rules);
     edit.utm.apply_to_rules(rules).map(Some).map_err(|_| LinkError::UtmTooLong)
+}
+
+/// The same of its split.
+fn split_after(link: &Link, edit: &EditLink) -> Result<Option<Split>, LinkError> {
+    if edit.utm == EditUtm::default() {
+        return Ok(edit.extras.split.clone());
+    }
+    let split = edit.extras.split.as_ref().unwrap_or(&link.extras.split);
+    edit.utm.apply_to_split(split).map(Some).map_err(|_| LinkError::UtmTooLong)
 }
 
 /// The new value, if one is given and it is another.

@@ -59,7 +59,8 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::PasswordChanged(_)
         | LinkEvent::MaxClicksChanged(_)
         | LinkEvent::ClicksGranted(_)
-        | LinkEvent::RulesChanged(_) => {}
+        | LinkEvent::RulesChanged(_)
+        | LinkEvent::SplitChanged(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
         LinkEvent::ExpiryChanged(change) => {
             link.expires_at = change.expires_at;

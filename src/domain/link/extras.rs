@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, Extras, LinkArchived, LinkEvent, LinkExpiredUrlChanged, LinkMaxClicksChanged,
     LinkPasswordChanged, LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkRulesChanged,
-    LinkUnarchived, LinkValidFromChanged, MaxClicks, PasswordHash, QueryForwarding, Rules,
+    LinkSplitChanged, LinkUnarchived, LinkValidFromChanged, MaxClicks, PasswordHash,
+    QueryForwarding, Rules, Split,
 };
 
 use super::decide::{changed, check_destination};
@@ -30,6 +31,8 @@ pub struct EditExtras {
     pub max_clicks: Option<Option<MaxClicks>>,
     /// Where it shall lead some visitors instead.
     pub rules: Option<Rules>,
+    /// How it shall share those whom no rule leads elsewhere.
+    pub split: Option<Split>,
 }
 
 /// Whether a new link may have these.
@@ -40,6 +43,7 @@ pub(super) fn check(
 ) -> Result<(), LinkError> {
     check_expired_url(extras.expired_url.as_ref(), request)?;
     check_rules(&extras.rules, request)?;
+    check_split(&extras.split, request)?;
     check_valid_from(extras.valid_from, expires_at, request.now)
 }
 
@@ -90,6 +94,10 @@ pub(super) fn decide(
         check_rules(rules, request)?;
         events.push(LinkEvent::RulesChanged(LinkRulesChanged { rules: rules.clone() }));
     }
+    if let Some(split) = changed(edit.split.as_ref(), &extras.split) {
+        check_split(split, request)?;
+        events.push(LinkEvent::SplitChanged(LinkSplitChanged { split: split.clone() }));
+    }
     Ok(events)
 }
 
@@ -105,6 +113,15 @@ fn check_rules(rules: &Rules, request: &Request) -> Result<(), LinkError> {
     let mut rules = rules.as_slice().iter().enumerate();
     rules.try_for_each(|(place, rule)| {
         check_destination(&rule.url, DestinationField::Rule(place), request)
+    })
+}
+
+/// Trap 19: the same of what variants lead to.
+fn check_split(split: &Split, request: &Request) -> Result<(), LinkError> {
+    let mut variants = split.as_slice().iter().enumerate();
+    variants.try_for_each(|(place, variant)| match &variant.url {
+        Some(url) => check_destination(url, DestinationField::Variant(place), request),
+        None => Ok(()),
     })
 }
 

@@ -12,6 +12,7 @@ use super::*;
 mod budget;
 mod life;
 mod rules;
+mod split;
 
 fn t(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()

@@ -35,6 +35,10 @@ impl Visitor for Somebody {
         self.address.parse().ok()
     }
 
+    fn user_agent(&self) -> &'static str {
+        ""
+    }
+
     fn query(&self) -> Option<&str> {
         Some(self.query).filter(|query| !query.is_empty())
     }

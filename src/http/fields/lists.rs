@@ -74,6 +74,12 @@ impl Fields {
         self.errors.is_empty()
     }
 
+    /// How much that is wrong was noted so far.
+    #[must_use]
+    pub fn mistakes(&self) -> usize {
+        self.errors.len()
+    }
+
     /// Notes a mistake in a field whose name somebody else chose.
     pub fn wrong_named(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         self.wrong(&escape(name), code, detail);

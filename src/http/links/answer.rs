@@ -5,13 +5,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Rules, Tag};
+use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Rules, Split, Tag};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::rules::RuleBody;
+use super::split::VariantBody;
 use crate::domain::link::Link;
 use crate::domain::utm::utm_of;
 use crate::domain::warnings::warnings;
@@ -78,6 +79,9 @@ pub struct LinkAnswer {
     /// Where it leads some visitors instead: the first rule that holds decides.
     #[schema(value_type = Vec<RuleBody>)]
     pub rules: Rules,
+    /// How it shares those whom no rule leads elsewhere, by weight; empty: all are led to its `url`.
+    #[schema(value_type = Vec<VariantBody>)]
+    pub split: Split,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -184,6 +188,7 @@ impl LinkAnswer {
             max_clicks: link.extras.max_clicks.map(MaxClicks::get),
             clicks_left,
             rules: link.extras.rules,
+            split: link.extras.split,
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,

@@ -4,6 +4,7 @@ use hoplog_events::link::Extras;
 
 use super::request::Rfc3339;
 use super::rules::rules;
+use super::split::split;
 use crate::domain::link::EditExtras;
 use crate::domain::utm::{self, EditUtm};
 use crate::http::fields::{Fields, Patch};
@@ -24,6 +25,7 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         max_clicks: fields.patch_number(MAX_CLICKS).nested().flatten(),
         clicks_granted: 0,
         rules: rules(fields).unwrap_or_default(),
+        split: split(fields).unwrap_or_default(),
     }
 }
 
@@ -39,6 +41,7 @@ pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
         password: None,
         max_clicks: fields.patch_number(MAX_CLICKS).nested(),
         rules: rules(fields),
+        split: split(fields),
     }
 }
 

@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use super::extras;
 use super::password::PASSWORD;
 use super::rules::RuleBody;
+use super::split::VariantBody;
 use crate::domain::alias::Alias;
 use crate::domain::expiry::{ExpiresIn, Expiry};
 use crate::domain::link::{EditExtras, EditLink};
 use crate::domain::password::Password;
-use crate::domain::utm::EditUtm;
+use crate::domain::utm::{EditUtm, UtmError};
 use crate::http::fields::{Fields, Patch, kind};
 
 /// The body of `POST /api/v1/links`, for the contract; [`NewLink`] is what it is parsed into.
@@ -73,6 +74,10 @@ pub struct NewLinkBody {
     /// Where it leads some visitors instead: the first rule that holds decides. `utm` is set in their destinations, too.
     #[schema(max_items = 32)]
     rules: Option<Vec<RuleBody>>,
+    /// How it shares those whom no rule leads elsewhere, by weight: the same visitor is led to the same variant. `utm` is
+    /// set in their destinations, too.
+    #[schema(min_items = 2, max_items = 16)]
+    split: Option<Vec<VariantBody>>,
     /// Campaign fields to set in the destination.
     utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
@@ -151,7 +156,7 @@ impl NewLink {
             fields.wrong("reuse", "conflict", "can't be given together with password");
         }
         let mut extras = extras::of_new(fields);
-        if let Err(error) = utm.apply_to_rules(&extras.rules).map(|rules| extras.rules = rules) {
+        if let Err(error) = set_utm(&utm, &mut extras) {
             fields.wrong("utm", "too_long", format!("{error} with these fields"));
         }
         if reuse && extras.max_clicks.is_some() {
@@ -215,7 +220,10 @@ pub struct LinkPatchBody {
     /// Where it leads some visitors instead, all rules that it has from now on; `null`: none.
     #[schema(max_items = 32)]
     rules: Option<Vec<RuleBody>>,
-    /// Campaign fields to change in the destination, and in those of the rules; `null`: they are removed, one or all.
+    /// How it shares those whom no rule leads elsewhere, all variants that it has from now on; `null`: not at all.
+    #[schema(min_items = 2, max_items = 16)]
+    split: Option<Vec<VariantBody>>,
+    /// Campaign fields to change in the destination, and in those of rules and variants; `null`: they are removed, one or all.
     utm: Option<UtmBody>,
 }
 
@@ -337,6 +345,13 @@ fn with_utm(fields: &mut Fields, utm: &EditUtm, url: Option<Destination>) -> Opt
             None
         }
     }
+}
+
+/// Sets campaign fields in the destinations of rules and variants.
+fn set_utm(utm: &EditUtm, extras: &mut Extras) -> Result<(), UtmError> {
+    extras.rules = utm.apply_to_rules(&extras.rules)?;
+    extras.split = utm.apply_to_split(&extras.split)?;
+    Ok(())
 }
 
 /// An upsert can't do without.

@@ -56,6 +56,10 @@ pub struct StatisticsParameters {
     utm_term: Option<String>,
     /// Campaign parameter.
     utm_content: Option<String>,
+    /// Variants of splits, by name; empty: led to none.
+    variant: Option<String>,
+    /// Rules, by name or number; empty: led by none.
+    rule: Option<String>,
 }
 
 /// The lengths of intervals.

@@ -1,4 +1,4 @@
-//! Where a visitor is led of a link with rules: what these ask is found out when they ask it, and once.
+//! Where a visitor is led of a link with rules or a split: what these ask is found out when they ask it, and once.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -30,7 +30,8 @@ pub(in crate::http) fn choose(
     };
     let query = request.uri.query();
     let asked = (method, query, &request.headers);
-    Choice::of(extras, &Asking::new((&app.agents, app.locator()), (address, now), asked))
+    let visitor = Asking::new((&app.agents, app.locator()), (address, now), asked);
+    Choice::of(&target.key, extras, &visitor)
 }
 
 /// A visitor who is asked.
@@ -83,8 +84,7 @@ impl<'a> Asking<'a> {
     }
 
     fn agent(&self) -> &Agent {
-        let agent = || self.agents.recognise(self.said().user_agent.as_deref().unwrap_or(""));
-        self.agent.get_or_init(agent)
+        self.agent.get_or_init(|| self.agents.recognise(self.user_agent()))
     }
 }
 
@@ -95,6 +95,10 @@ impl Visitor for Asking<'_> {
 
     fn address(&self) -> Option<IpAddr> {
         Some(self.address)
+    }
+
+    fn user_agent(&self) -> &str {
+        self.said().user_agent.as_deref().unwrap_or_default()
     }
 
     fn query(&self) -> Option<&str> {

@@ -68,16 +68,16 @@ impl Target {
     /// Where it leads those for whom this was chosen.
     #[must_use]
     pub fn destination(&self, choice: Choice) -> &Destination {
-        choice.destination(&self.url, self.extras.as_deref())
+        choice.elsewhere(self.extras.as_deref()).unwrap_or(&self.url)
     }
 
     /// The same as bytes. Only those of most links and most visitors are at hand.
     #[must_use]
     pub fn location(&self, choice: Choice) -> Bytes {
-        if choice == Choice::Url {
-            return self.location.clone();
+        match choice.elsewhere(self.extras.as_deref()) {
+            None => self.location.clone(),
+            Some(other) => Bytes::copy_from_slice(other.as_str().as_bytes()),
         }
-        Bytes::copy_from_slice(self.destination(choice).as_str().as_bytes())
     }
 
     /// Whether its destination is not for everybody: who asks has to do something for it, or is one of few.

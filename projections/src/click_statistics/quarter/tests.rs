@@ -83,6 +83,21 @@ proptest! {
     }
 }
 
+/// What few clicks have costs the others nothing, and rows of before are read as they were.
+#[test]
+fn a_click_without_a_variant_is_as_long_as_before() {
+    let click = |dimension| vec![(Place::of(VisitorHash(7)), vec![(dimension, Arc::from("v"))])];
+    let bytes = |dimension| quarter(&click(dimension)).to_bytes().unwrap();
+    for dimension in Dimension::ALL.into_iter().skip(1) {
+        let number = dimension as usize;
+        let more = usize::from(number > COMMON);
+        // A value: its dimension, its length and itself; a click: its place, its dimensions and its value.
+        assert_eq!(bytes(dimension).len(), 1 + 3 + 3 + 2 + more + 1, "{dimension:?}");
+    }
+    let common = bytes(Dimension::UtmContent);
+    assert_eq!(common[7..9], (1_u16 << 14).to_be_bytes());
+}
+
 /// Else each has pages of its own, which are read and written whenever it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_rows_share_their_pages_on_sqlite() {

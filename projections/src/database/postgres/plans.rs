@@ -39,7 +39,7 @@ insert into clicks_1_clicks
     select n + 1000, 0, c.event_id, v.link, v.at, v.at, 0, n * 7919, class,
         (array['DE', 'IN', 'US', 'FR'])[1 + n % 4], region, city, device, browser, system,
         referrer, referrer_url, language, utm_source, utm_medium, utm_campaign, utm_term,
-        utm_content, user_agent, address, import_id
+        utm_content, variant, rule, user_agent, address, import_id
     from visits v cross join (select * from clicks_1_clicks order by sequence limit 1) c;
 insert into click_statistics_1_sums
     select v.link, v.at / 900000000 + case when b.dimension = 0 then 7 * 1099511627776 else 0 end,

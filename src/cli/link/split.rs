@@ -1,0 +1,77 @@
+//! `hoplog link split`: how the variants of a link do.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::Out;
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::cli::table::{Table, cell, count, print_json};
+
+/// The columns of the table.
+const HEADINGS: [&str; 8] =
+    ["VARIANT", "WEIGHT", "CLICKS", "VISITORS", "CONVERTED", "RATE", "95 %", "COMPARED"];
+
+#[derive(Debug, Args)]
+pub(super) struct Split {
+    /// The code of the link
+    code: String,
+    /// How many visitors of a variant did what was hoped for, such as green:45; give it for each
+    #[arg(long, value_name = "NAME:COUNT")]
+    converted: Vec<String>,
+    /// First instant or day of the range
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Last day of the range, or the instant at which it ends
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Time zone of days, such as Asia/Kolkata
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+}
+
+impl Split {
+    pub(super) async fn run(
+        self,
+        client: &Client,
+        json: bool,
+        out: &mut Out,
+    ) -> Result<(), CliError> {
+        let converted = Some(self.converted.join(",")).filter(|converted| !converted.is_empty());
+        let given =
+            [("converted", &converted), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
+        let query: Vec<_> =
+            given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        let answer = client.get(&["links", &self.code, "split"], &query).await?;
+        if json {
+            return Ok(print_json(&answer, out)?);
+        }
+        let mut table = Table::new(&HEADINGS, &[1, 2, 3, 4, 5]);
+        for variant in answer["variants"].as_array().into_iter().flatten() {
+            table.row(row(variant));
+        }
+        Ok(table.print(out)?)
+    }
+}
+
+fn row(variant: &Value) -> [String; 8] {
+    let number = |name: &str| variant[name].as_u64().map(count).unwrap_or_default();
+    let interval = &variant["interval"];
+    let bounds = percent(&interval["low"]).zip(percent(&interval["high"]));
+    let compared = &variant["comparison"];
+    let p = compared["p"].as_f64().map(|p| format!(" (p {p:.3})")).unwrap_or_default();
+    [
+        cell(&variant["name"]),
+        cell(&variant["weight"]),
+        number("clicks"),
+        number("visitors"),
+        number("conversions"),
+        percent(&variant["rate"]).unwrap_or_default(),
+        bounds.map(|(low, high)| format!("{low} to {high}")).unwrap_or_default(),
+        format!("{}{p}", cell(&compared["verdict"])),
+    ]
+}
+
+fn percent(part: &Value) -> Option<String> {
+    part.as_f64().map(|part| format!("{:.1} %", part * 100.0))
+}
