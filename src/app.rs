@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
+use crate::blocklist::{BlockListError, LiveBlockLists};
 use crate::clicks::address::TrustedProxies;
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
@@ -49,6 +50,7 @@ use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::LinkResolver;
 use crate::webhooks::{Webhooks, manage};
 
+mod abuse;
 pub mod backends;
 pub mod erasure;
 mod limits;
@@ -170,6 +172,9 @@ pub enum StartError {
     /// Give the path of a database in `MaxMind` format.
     #[error("HOPLOG_GEOIP_DB: {0}")]
     Locator(#[from] maxminddb::MaxMindDbError),
+    /// See [`BlockListError`].
+    #[error("HOPLOG_BLOCKLIST: {0}")]
+    BlockList(#[from] BlockListError),
     /// Look at the log's file.
     #[error("the first API key could not be made: {0}")]
     FirstKey(#[from] KeyError),
@@ -371,7 +376,8 @@ async fn commands(
 ) -> Result<Commands, StartError> {
     let codes = codes(settings, log.as_ref(), node).await?;
     let secret = CodeSecret::of(log, clock.now()).await?;
-    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)))
+    let blocked = LiveBlockLists::open(settings.abuse.blocklist.clone()).await?;
+    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)).blocking(blocked))
 }
 
 /// Only numbered codes need a number of the node.

@@ -1,6 +1,7 @@
 //! The link: its state, the commands it takes, and the events that follow.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
@@ -9,6 +10,7 @@ use hoplog_events::link::{
 };
 use hoplog_events::position::Version;
 
+use crate::domain::blocklist::BlockLists;
 use crate::domain::utm::EditUtm;
 
 mod decide;
@@ -172,6 +174,8 @@ pub struct Request {
     pub named: Option<ExternalId>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
+    /// Where else no link may lead.
+    pub blocked: Arc<BlockLists>,
     /// What.
     pub command: LinkCommand,
 }
@@ -203,6 +207,14 @@ pub enum LinkError {
     /// Choose another destination.
     #[error("the destination is on this service itself; a short link can't lead to short links")]
     Loop(DestinationField),
+    /// Choose another destination, or ask the operator about the entry.
+    #[error("the destination is on the block list of this service, by the entry {entry}")]
+    Blocked {
+        /// Which destination.
+        field: DestinationField,
+        /// The entry of the list.
+        entry: Box<str>,
+    },
     /// Choose an earlier instant.
     #[error("the instant must lie within 100 years")]
     ValidFromTooFar,

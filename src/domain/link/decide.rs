@@ -184,13 +184,14 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     }
 }
 
-/// A link to the service itself would lead in a circle, whichever of its destinations it is.
+/// A link to the service itself would lead in a circle, whichever of its destinations it is; and none leads to a
+/// place that is blocked.
 pub(super) fn check_destination(
-    url: &Destination,
+    destination: &Destination,
     field: DestinationField,
     request: &Request,
 ) -> Result<(), LinkError> {
-    let url = url.to_url();
+    let url = destination.to_url();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
@@ -198,5 +199,8 @@ pub(super) fn check_destination(
     if request.own_hosts.iter().any(|own| is_host(own)) {
         return Err(LinkError::Loop(field));
     }
-    Ok(())
+    match request.blocked.find(destination) {
+        Some(entry) => Err(LinkError::Blocked { field, entry }),
+        None => Ok(()),
+    }
 }

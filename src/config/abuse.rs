@@ -1,0 +1,42 @@
+//! What the settings say against abuse.
+
+use std::time::Duration;
+
+use super::parse::{within, wrong};
+use super::{RawSettings, SettingsError};
+use crate::blocklist::BlockListSettings;
+
+/// How often block lists are looked at unless the settings say otherwise: every five minutes.
+const RELOAD_DEFAULT: Duration = Duration::from_mins(5);
+
+/// The longest time between two looks: a day.
+const RELOAD_S_MAX: u64 = 86_400;
+
+/// The most lists: each is looked at for each destination.
+const SOURCES_MAX: usize = 16;
+
+/// What is done against abuse.
+#[derive(Debug, Clone)]
+pub struct AbuseSettings {
+    /// Where no link may lead.
+    pub blocklist: BlockListSettings,
+}
+
+impl AbuseSettings {
+    pub(super) fn of(raw: &RawSettings) -> Result<Self, SettingsError> {
+        Ok(Self { blocklist: blocklist(raw)? })
+    }
+}
+
+fn blocklist(raw: &RawSettings) -> Result<BlockListSettings, SettingsError> {
+    let allowed = "up to 16 paths of files and http or https URLs, with commas";
+    let text = raw.blocklist.as_deref().unwrap_or_default();
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let sources = parts.map(str::parse).collect::<Result<Vec<_>, _>>();
+    let sources = sources.ok().filter(|sources| sources.len() <= SOURCES_MAX);
+    let Some(sources) = sources else { return wrong("HOPLOG_BLOCKLIST", text, allowed) };
+    let (name, allowed) = ("HOPLOG_BLOCKLIST_RELOAD", "whole seconds from 1 to 86400");
+    let reload = within(name, raw.blocklist_reload.clone(), 1..=RELOAD_S_MAX, allowed)?;
+    let reload = reload.map_or(RELOAD_DEFAULT, Duration::from_secs);
+    Ok(BlockListSettings { sources, reload })
+}
