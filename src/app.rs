@@ -38,7 +38,7 @@ use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, RateLimits, Roles, Settings};
+use crate::config::{AbuseSettings, Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
@@ -117,6 +117,8 @@ pub struct App {
     erasing: Arc<RwLock<()>>,
     /// Who may ask how much.
     pub limits: Limits,
+    /// What is done against abuse.
+    pub abuse: AbuseSettings,
     /// Hashes and checks the passwords of links.
     pub passwords: Passwords,
     rate_limits: RateLimits,
@@ -251,6 +253,7 @@ impl App {
             metrics,
             shutdown: CancellationToken::new(),
             limits: limits::open(settings, log.id()),
+            abuse: settings.abuse.clone(),
             passwords: Passwords::default(),
             rate_limits: settings.limits.source.clone(),
             shared,
@@ -362,11 +365,6 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
 }
 
-/// Where no link may lead.
-fn own_hosts(origin: Option<&Origin>) -> Vec<Box<str>> {
-    origin.into_iter().map(|origin| origin.host().into()).collect()
-}
-
 async fn commands(
     settings: &Settings,
     log: &Arc<dyn EventLog>,
@@ -377,7 +375,8 @@ async fn commands(
     let codes = codes(settings, log.as_ref(), node).await?;
     let secret = CodeSecret::of(log, clock.now()).await?;
     let blocked = LiveBlockLists::open(settings.abuse.blocklist.clone()).await?;
-    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)).blocking(blocked))
+    let own_hosts = origin.into_iter().map(|origin| origin.host().into()).collect();
+    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts).blocking(blocked))
 }
 
 /// Only numbered codes need a number of the node.

@@ -159,6 +159,11 @@ pub struct RawSettings {
     #[arg(long, env = "HOPLOG_BLOCKLIST_RELOAD", value_name = "SECONDS")]
     pub blocklist_reload: Option<String>,
 
+    /// What visitors get of a link in quarantine: `451`, or `warn`: browsers are told where it would lead as well
+    /// [default: 451]
+    #[arg(long, env = "HOPLOG_QUARANTINE", value_name = "ANSWER")]
+    pub quarantine: Option<String>,
+
     /// Rate limits: `on` (the policies that are built in), `off`, or the path of a policy file; read
     /// again on SIGHUP (see docs/rate-limits.md) [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]

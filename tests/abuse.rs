@@ -1,10 +1,11 @@
-//! The promise: no link leads to what the operator has blocked.
+//! The promise: no link leads to what the operator has blocked, or has put in quarantine.
 
 use std::path::PathBuf;
 
 use crate::support::Settings;
 
 mod blocklist;
+mod quarantine;
 
 /// A block list, and settings for servers that read it.
 struct List {

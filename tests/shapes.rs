@@ -26,6 +26,7 @@ const LINK: &[&str] = &[
     "maxClicks",
     "note",
     "owner",
+    "quarantine",
     "redirect",
     "rules",
     "shortUrl",
@@ -38,6 +39,8 @@ const LINK: &[&str] = &[
     "version",
     "warnings",
 ];
+
+const QUARANTINE: &[&str] = &["appeal", "by", "entry", "reason", "since"];
 
 const STATISTICS: &[&str] = &[
     "browsers",
@@ -196,6 +199,15 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         assert_eq!(keys(&disabled.json()), LINK);
         let patched = client.patch(&path, &json!({ "title": "other" })).await.expect(200);
         assert_eq!(keys(&patched.json()), LINK);
+        let reason = json!({ "reason": "asks for passwords" });
+        let taken = client.post(&format!("{path}/quarantine"), &reason).await.expect(200).json();
+        assert_eq!(keys(&taken), LINK);
+        assert_eq!(keys(&taken["quarantine"]), QUARANTINE);
+        let appeal = json!({ "text": "It is ours." });
+        let appealed = client.post(&format!("{path}/appeal"), &appeal).await.expect(200).json();
+        assert_eq!(keys(&appealed["quarantine"]), QUARANTINE);
+        let released = client.post(&format!("{path}/release"), &json!({})).await.expect(200);
+        assert_eq!(keys(&released.json()), LINK);
     }
     client.caught_up("link_directory").await;
     let listed = list(client, "/api/v1/links?archived=include").await;
@@ -210,6 +222,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
     assert_eq!(keys(&bulk["results"][0]["link"]), LINK);
     assert_eq!(keys(&bulk["results"][1]), ["problem", "replayed", "status"]);
     check_contract(&client.visit("/openapi.json").await.json(), "LinkAnswer", LINK);
+    check_contract(&client.visit("/openapi.json").await.json(), "QuarantineAnswer", QUARANTINE);
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
-    LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
+    LinkAppealed, LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRedirectChanged, LinkRulesChanged, LinkTagged, LinkTitled,
-    LinkUnarchived, LinkValidFromChanged,
+    LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged, LinkReleased,
+    LinkRulesChanged, LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -126,6 +126,9 @@ catalogue! {
     "hoplog.link.max-clicks-changed.v1", Links: Link(LinkEvent::MaxClicksChanged(LinkMaxClicksChanged));
     "hoplog.link.clicks-granted.v1", Links: Link(LinkEvent::ClicksGranted(LinkClicksGranted));
     "hoplog.link.rules-changed.v1", Links: Link(LinkEvent::RulesChanged(LinkRulesChanged));
+    "hoplog.link.quarantined.v1", Links: Link(LinkEvent::Quarantined(LinkQuarantined));
+    "hoplog.link.released.v1", Links: Link(LinkEvent::Released(LinkReleased));
+    "hoplog.link.appealed.v1", Links: Link(LinkEvent::Appealed(LinkAppealed));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

@@ -11,6 +11,7 @@ mod code;
 mod destination;
 mod extras;
 mod labels;
+mod oversight;
 mod password;
 mod rules;
 mod state;
@@ -25,7 +26,10 @@ pub use extras::{
     LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged,
     QueryForwarding, QueryForwardingError,
 };
-pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
+pub use labels::{
+    ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags, Title,
+};
+pub use oversight::{FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, Oversight, Quarantine};
 pub use password::{PasswordHash, PasswordHashError};
 pub use rules::{
     Conditions, Country, Day, Device, HostPattern, LanguageRange, LinkRulesChanged, Network,
@@ -161,6 +165,12 @@ pub enum LinkEvent {
     ClicksGranted(LinkClicksGranted),
     /// It leads some visitors somewhere else than before.
     RulesChanged(LinkRulesChanged),
+    /// It leads nowhere until it is released.
+    Quarantined(LinkQuarantined),
+    /// Its quarantine has ended.
+    Released(LinkReleased),
+    /// Its owner says that it should be released.
+    Appealed(LinkAppealed),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

@@ -20,7 +20,7 @@ const SOURCE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 const BAD_LINES_TOLD_MAX: u64 = 10;
 
 /// How long a server has for all of a list.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

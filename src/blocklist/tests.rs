@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -9,9 +9,9 @@ fn found(lists: &LiveBlockLists, url: &str) -> bool {
     lists.current().find(&url.parse().unwrap()).is_some()
 }
 
-async fn opened(path: &PathBuf) -> LiveBlockLists {
+async fn opened(path: &Path) -> LiveBlockLists {
     let settings = BlockListSettings {
-        sources: vec![Source::File(path.clone())],
+        sources: vec![Source::File(path.to_owned())],
         reload: Duration::from_secs(1),
     };
     LiveBlockLists::open(settings).await.unwrap()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::parse::{within, wrong};
+use super::parse::{choice, within, wrong};
 use super::{RawSettings, SettingsError};
 use crate::blocklist::BlockListSettings;
 
@@ -20,11 +20,18 @@ const SOURCES_MAX: usize = 16;
 pub struct AbuseSettings {
     /// Where no link may lead.
     pub blocklist: BlockListSettings,
+    /// Whether browsers are told where a link in quarantine would lead.
+    pub quarantine_warns: bool,
 }
 
 impl AbuseSettings {
     pub(super) fn of(raw: &RawSettings) -> Result<Self, SettingsError> {
-        Ok(Self { blocklist: blocklist(raw)? })
+        let words = [("451", false), ("warn", true)];
+        let quarantine = raw.quarantine.as_deref();
+        Ok(Self {
+            blocklist: blocklist(raw)?,
+            quarantine_warns: choice("HOPLOG_QUARANTINE", quarantine, &words, "451, warn")?,
+        })
     }
 }
 

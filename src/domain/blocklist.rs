@@ -190,21 +190,18 @@ fn plain(text: &str) -> String {
     while let Some((before, after)) = rest.split_once('%') {
         plain.push_str(before);
         let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte.zip(after.get(2..)) {
-            Some((byte, behind)) => {
-                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                    plain.push(byte.into());
-                } else {
-                    // A string takes everything.
-                    let _ = write!(plain, "%{byte:02X}");
-                }
-                rest = behind;
-            }
-            None => {
-                plain.push('%');
-                rest = after;
-            }
+        let Some((byte, behind)) = byte.zip(after.get(2..)) else {
+            plain.push('%');
+            rest = after;
+            continue;
+        };
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            plain.push(byte.into());
+        } else {
+            // A string takes everything.
+            let _ = write!(plain, "%{byte:02X}");
         }
+        rest = behind;
     }
     plain + rest
 }

@@ -16,12 +16,14 @@ use crate::domain::utm::EditUtm;
 mod decide;
 mod evolve;
 mod extras;
+mod oversight;
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub use evolve::evolve;
 pub use extras::EditExtras;
+pub use oversight::{Oversee, destinations};
 
 /// A link: the sum of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// The state that the link's owner has given it: also of one in quarantine.
+    #[must_use]
+    pub fn own_state(&self) -> LinkState {
+        self.extras.quarantine().map_or(self.state, |quarantine| quarantine.was)
+    }
+
     /// The status that redirects are answered with: nobody may keep for good where a link leads that is good for so
     /// many clicks, or leads others elsewhere.
     #[must_use]
@@ -103,6 +111,8 @@ pub enum LinkCommand {
     Disable,
     /// Redirects again.
     Enable,
+    /// In quarantine, or out of it.
+    Oversee(Box<Oversee>),
     /// Its end noted, if it has come.
     Expire,
     /// So many of the clicks that it is good for, for visitors who wait; none is needed where it is good for any.
@@ -215,6 +225,9 @@ pub enum LinkError {
         /// The entry of the list.
         entry: Box<str>,
     },
+    /// There is nothing to say against.
+    #[error("the link is in no quarantine")]
+    NotQuarantined,
     /// Choose an earlier instant.
     #[error("the instant must lie within 100 years")]
     ValidFromTooFar,

@@ -92,6 +92,7 @@ impl From<LinkError> for Problem {
             LinkError::Blocked { field, .. } => {
                 Self::of_field(&pointer(field), "destination_blocked", detail)
             }
+            LinkError::NotQuarantined => Self::new(StatusCode::CONFLICT, "not_quarantined", detail),
             LinkError::ValidFromTooFar => {
                 Self::of_field("/validFrom", "valid_from_too_far", detail)
             }

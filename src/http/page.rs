@@ -24,6 +24,7 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
         StatusCode::NOT_FOUND => "This short link does not exist",
         StatusCode::GONE => "This short link is gone",
         StatusCode::FORBIDDEN => "This short link is switched off",
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => "This short link is blocked",
         _ => "This short link can't be followed right now",
     };
     let mut response = page(status, title, "");
@@ -86,6 +87,19 @@ pub fn preview(short_url: &str, destination: &str, created: &str, leads_apart: b
         escape(destination)
     );
     page(StatusCode::OK, "Where this short link leads", &body)
+}
+
+/// Where a link would lead that may do harm. Whoever wants to go there anyway does so by themselves.
+#[must_use]
+pub fn warning(status: StatusCode, destination: &str) -> Response {
+    let body = format!(
+        "<p>It may do harm: ask for passwords, or bring harmful programs. It would lead to</p>\
+         <p><strong>{}</strong></p>\
+         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there at my own risk</a></p>",
+        escape(destination),
+        escape(destination)
+    );
+    page(status, "This short link is blocked", &body)
 }
 
 /// Whether a browser asks: problem+json is for programs.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, MaxClicks, PasswordHash, Rules, ShortCode};
+use super::{Destination, LinkEvent, MaxClicks, Oversight, PasswordHash, Rules, ShortCode};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -42,6 +42,10 @@ pub struct Extras {
     /// Where it leads some visitors instead.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
+    /// What operators have done about it. No event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub oversight: Option<Box<Oversight>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
@@ -95,6 +99,9 @@ impl Extras {
     #[must_use]
     pub fn of_redirects(mut self) -> Option<Box<Self>> {
         self.archived = false;
+        if self.quarantine().is_none() {
+            self.oversight = None;
+        }
         if self.is_empty() { None } else { Some(Box::new(self)) }
     }
 

@@ -12,6 +12,7 @@ use crate::domain::blocklist::BlockListReader;
 
 mod budget;
 mod life;
+mod oversight;
 mod rules;
 
 fn t(seconds: i64) -> DateTime<Utc> {

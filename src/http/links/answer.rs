@@ -11,6 +11,7 @@ use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::quarantine::QuarantineAnswer;
 use super::rules::RuleBody;
 use crate::domain::link::Link;
 use crate::domain::utm::utm_of;
@@ -46,7 +47,7 @@ pub struct LinkAnswer {
     pub expires_at: Option<DateTime<Utc>>,
     /// The status of the redirect.
     pub redirect: u16,
-    /// active, scheduled (not valid yet), disabled, expired or deleted.
+    /// active, scheduled (not valid yet), disabled, expired, quarantined or deleted.
     #[schema(example = "active")]
     pub state: &'static str,
     /// A name for people.
@@ -78,6 +79,8 @@ pub struct LinkAnswer {
     /// Where it leads some visitors instead: the first rule that holds decides.
     #[schema(value_type = Vec<RuleBody>)]
     pub rules: Rules,
+    /// Why it leads nowhere until it is released; `null`: it is in no quarantine.
+    pub quarantine: Option<QuarantineAnswer>,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -159,6 +162,7 @@ impl LinkAnswer {
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
         let state = state_at(&link, now);
+        let quarantine = link.extras.quarantine().cloned().map(Into::into);
         let (warnings, clicks_left) = (warnings_of(&link), link.extras.clicks_left());
         Self {
             id: link.key.to_string(),
@@ -183,6 +187,7 @@ impl LinkAnswer {
             has_password: link.extras.password.is_some(),
             max_clicks: link.extras.max_clicks.map(MaxClicks::get),
             clicks_left,
+            quarantine,
             rules: link.extras.rules,
             owner: link.owner.into(),
             clicks: Some(totals.into()),

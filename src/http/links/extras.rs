@@ -24,6 +24,7 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         max_clicks: fields.patch_number(MAX_CLICKS).nested().flatten(),
         clicks_granted: 0,
         rules: rules(fields).unwrap_or_default(),
+        oversight: None,
     }
 }
 
