@@ -207,8 +207,7 @@ impl App {
         projectors: &Handle,
     ) -> Result<Self, StartError> {
         let dir = DataDir::new(settings.data_dir.clone());
-        let lock = dir.lock()?;
-        let clock = Clock::system();
+        let (lock, clock) = (dir.lock()?, Clock::system());
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
         let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));

@@ -26,6 +26,7 @@ mod erasure;
 pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
+pub mod quarantine_links;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod worker;

@@ -6,6 +6,7 @@ use crate::support::Settings;
 
 mod blocklist;
 mod quarantine;
+mod recheck;
 
 /// A block list, and settings for servers that read it.
 struct List {

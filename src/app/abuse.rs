@@ -7,6 +7,8 @@ use tokio::task::JoinSet;
 
 use super::{App, AppState};
 
+mod looks;
+
 impl App {
     /// How the block lists are: `ok`, or what can't be read; `None`: there are none.
     #[must_use]
@@ -15,7 +17,7 @@ impl App {
     }
 }
 
-/// Keeps the block lists as their sources are.
+/// Keeps the block lists as their sources are, and holds the links that are there against them.
 pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     if app.blocklist_status().is_none() {
         return;
@@ -26,4 +28,6 @@ pub(super) fn start(app: &AppState, jobs: &mut JoinSet<()>) {
     });
     let (lists, hangups) = (Arc::clone(app.commands.blocked()), hangups.ok());
     jobs.spawn(async move { lists.keep(hangups).await });
+    let links = Arc::clone(app);
+    jobs.spawn(async move { looks::look_through_links(&links).await });
 }

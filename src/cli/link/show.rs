@@ -48,19 +48,7 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
-    let quarantine = &link["quarantine"];
-    if quarantine.is_object() {
-        let since = cell(&quarantine["since"]);
-        for (name, text) in [
-            ("quarantine", plain(&format!("{}, since {since}", cell(&quarantine["reason"])))),
-            ("entry", plain(&cell(&quarantine["entry"]))),
-            ("appeal", plain(&cell(&quarantine["appeal"]))),
-        ] {
-            if !text.is_empty() {
-                writeln!(out, "{name:<10}  {text}")?;
-            }
-        }
-    }
+    print_quarantine(&link["quarantine"], out)?;
     for rule in link["rules"].as_array().into_iter().flatten() {
         let name = rule["name"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
         writeln!(out, "{:<10}  {}{}", "rule", plain(&name), plain(&rule["when"].to_string()))?;
@@ -73,6 +61,21 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     }
     for warning in link["warnings"].as_array().into_iter().flatten() {
         writeln!(out, "{:<10}  {}", "warning", plain(&cell(&warning["detail"])))?;
+    }
+    Ok(())
+}
+
+fn print_quarantine(quarantine: &Value, out: &mut Out) -> io::Result<()> {
+    if quarantine.is_null() {
+        return Ok(());
+    }
+    let [reason, since, entry, appeal] =
+        ["reason", "since", "entry", "appeal"].map(|name| plain(&cell(&quarantine[name])));
+    writeln!(out, "{:<10}  {reason}, since {since}", "quarantine")?;
+    for (name, text) in [("entry", entry), ("appeal", appeal)] {
+        if !text.is_empty() {
+            writeln!(out, "{name:<10}  {text}")?;
+        }
     }
     Ok(())
 }

@@ -3,7 +3,9 @@ use line::LineError as E;
 
 fn list(lines: &[&str]) -> BlockLists {
     let mut reader = BlockListReader::default();
-    lines.iter().for_each(|line| reader.line(line).unwrap());
+    for line in lines {
+        reader.line(line).unwrap();
+    }
     BlockLists::of([Arc::new(reader.finish())])
 }
 
@@ -137,7 +139,9 @@ fn a_line_that_is_wrong_is_told_and_blocks_nothing() {
 #[test]
 fn a_million_names_are_few_bytes_each() {
     let mut reader = BlockListReader::default();
-    (0..1_000_000).for_each(|n| reader.line(&format!("0.0.0.0 host-{n}.bad.test")).unwrap());
+    for n in 0..1_000_000 {
+        reader.line(&format!("0.0.0.0 host-{n}.bad.test")).unwrap();
+    }
     let list = reader.finish();
     assert_eq!(list.len(), 1_000_000);
     // 19.9 letters each, and 4 bytes.
