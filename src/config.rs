@@ -164,6 +164,10 @@ pub struct RawSettings {
     #[arg(long, env = "HOPLOG_QUARANTINE", value_name = "ANSWER")]
     pub quarantine: Option<String>,
 
+    /// How many reports of visitors put a link in quarantine, 0 to 100; 0: none does [default: 0]
+    #[arg(long, env = "HOPLOG_REPORTS_TO_QUARANTINE", value_name = "COUNT")]
+    pub reports_to_quarantine: Option<String>,
+
     /// Rate limits: `on` (the policies that are built in), `off`, or the path of a policy file; read
     /// again on SIGHUP (see docs/rate-limits.md) [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]

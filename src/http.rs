@@ -47,6 +47,7 @@ pub mod problem;
 pub mod projections;
 pub mod qr;
 pub mod range;
+pub mod report;
 pub mod roles;
 pub mod server;
 pub mod shorten;
@@ -148,6 +149,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(projections::resume))
         .routes(routes!(limits::check::check))
         .routes(routes!(limits::policies::list_policies))
+        .routes(routes!(report::report_form, report::report))
         .routes(routes!(shorten::shorten))
         .routes(routes!(shorten::analytics))
         .routes(routes!(health::live))

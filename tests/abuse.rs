@@ -7,6 +7,7 @@ use crate::support::Settings;
 mod blocklist;
 mod quarantine;
 mod recheck;
+mod reports;
 
 /// A block list, and settings for servers that read it.
 struct List {

@@ -51,6 +51,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_BLOCKLIST", "ftp://lists.example/hosts"),
         ("HOPLOG_BLOCKLIST_RELOAD", "0"),
         ("HOPLOG_QUARANTINE", "404"),
+        ("HOPLOG_REPORTS_TO_QUARANTINE", "101"),
         ("HOPLOG_RATE_LIMITS", "sometimes"),
         ("HOPLOG_RATE_LIMIT_URL", "counts:6379"),
         ("HOPLOG_RATE_LIMIT_NODES", "0"),

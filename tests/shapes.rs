@@ -28,6 +28,7 @@ const LINK: &[&str] = &[
     "owner",
     "quarantine",
     "redirect",
+    "reports",
     "rules",
     "shortUrl",
     "state",
@@ -338,7 +339,7 @@ async fn limits_say_how_things_stand() {
         assert_eq!(keys(&answer), CHECK);
     }
     let policies = list(client, "/api/v1/ratelimit/policies").await;
-    assert_eq!(policies.len(), 11);
+    assert_eq!(policies.len(), 13);
     assert!(policies.iter().all(|policy| keys(policy) == POLICY), "{policies:?}");
     let tier = ["algorithm", "burst", "limit", "windowSeconds"];
     assert_eq!(keys(&policies[0]["tiers"][0]), tier);

@@ -11,7 +11,7 @@ use crate::link::{
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged, LinkReleased,
+    LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged, LinkReleased, LinkReported,
     LinkRulesChanged, LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged,
 };
 use crate::position::Topic;
@@ -129,6 +129,7 @@ catalogue! {
     "hoplog.link.quarantined.v1", Links: Link(LinkEvent::Quarantined(LinkQuarantined));
     "hoplog.link.released.v1", Links: Link(LinkEvent::Released(LinkReleased));
     "hoplog.link.appealed.v1", Links: Link(LinkEvent::Appealed(LinkAppealed));
+    "hoplog.link.reported.v1", Links: Link(LinkEvent::Reported(LinkReported));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

@@ -29,7 +29,10 @@ pub use extras::{
 pub use labels::{
     ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags, Title,
 };
-pub use oversight::{FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, Oversight, Quarantine};
+pub use oversight::{
+    FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, LinkReported, Oversight, Quarantine,
+    ReportCategory, UnknownCategory,
+};
 pub use password::{PasswordHash, PasswordHashError};
 pub use rules::{
     Conditions, Country, Day, Device, HostPattern, LanguageRange, LinkRulesChanged, Network,
@@ -171,6 +174,8 @@ pub enum LinkEvent {
     Released(LinkReleased),
     /// Its owner says that it should be released.
     Appealed(LinkAppealed),
+    /// Somebody says that it does harm.
+    Reported(LinkReported),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

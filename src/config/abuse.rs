@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::parse::{choice, within, wrong};
 use super::{RawSettings, SettingsError};
 use crate::blocklist::BlockListSettings;
+use crate::domain::link::REPORTS_MAX;
 
 /// How often block lists are looked at unless the settings say otherwise: every five minutes.
 const RELOAD_DEFAULT: Duration = Duration::from_mins(5);
@@ -22,6 +23,8 @@ pub struct AbuseSettings {
     pub blocklist: BlockListSettings,
     /// Whether browsers are told where a link in quarantine would lead.
     pub quarantine_warns: bool,
+    /// How many reports put a link in quarantine; 0: none does.
+    pub reports_to_quarantine: u32,
 }
 
 impl AbuseSettings {
@@ -30,9 +33,15 @@ impl AbuseSettings {
         let quarantine = raw.quarantine.as_deref();
         Ok(Self {
             blocklist: blocklist(raw)?,
+            reports_to_quarantine: reports(raw)?,
             quarantine_warns: choice("HOPLOG_QUARANTINE", quarantine, &words, "451, warn")?,
         })
     }
+}
+
+fn reports(raw: &RawSettings) -> Result<u32, SettingsError> {
+    let (name, given) = ("HOPLOG_REPORTS_TO_QUARANTINE", raw.reports_to_quarantine.clone());
+    Ok(within(name, given, 0..=REPORTS_MAX, "whole numbers from 0 to 100")?.unwrap_or(0))
 }
 
 fn blocklist(raw: &RawSettings) -> Result<BlockListSettings, SettingsError> {

@@ -170,7 +170,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine reports_to_quarantine rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
     }
 }
 

@@ -13,6 +13,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("post", "/{code}"),
     ("get", "/{code}+"),
     ("get", "/{code}.qr"),
+    ("get", "/report/{code}"),
+    ("post", "/report/{code}"),
     ("post", "/api/v1/links"),
     ("get", "/api/v1/links"),
     ("post", "/api/v1/links/bulk"),

@@ -110,7 +110,7 @@ async fn the_description_says_what_there_is_and_to_whom() {
     assert_eq!(names, ["accounts", "clicks", "clicks-subjects", "links", "links-subjects"]);
     assert_eq!(channels["links"]["address"], "/api/v1/events");
     assert_eq!(channels["links-subjects"]["address"], "links.{partition}.{domain}.{code}");
-    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 28);
+    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 29);
     for (name, reference) in channels["links-subjects"]["messages"].as_object().unwrap() {
         let stored = json!({ "$ref": format!("#/components/messages/subject.{name}") });
         assert_eq!(*reference, stored);

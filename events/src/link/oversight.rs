@@ -1,5 +1,7 @@
 //! What operators do about a link: it is put in quarantine, and let out again.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ pub enum FoundBy {
     Operator,
     /// A block list: it has one of the link's destinations.
     Blocklist,
+    /// So many visitors as the operator wants for that.
+    Reports,
 }
 
 impl FoundBy {
@@ -23,6 +27,7 @@ impl FoundBy {
         match self {
             Self::Operator => "operator",
             Self::Blocklist => "blocklist",
+            Self::Reports => "reports",
         }
     }
 }
@@ -56,6 +61,50 @@ pub struct LinkAppealed {
     pub text: Statement,
 }
 
+/// What harm a link does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportCategory {
+    /// It asks for passwords that are none of its business.
+    Phishing,
+    /// It brings harmful programs.
+    Malware,
+    /// It is sent to people who do not want it.
+    Spam,
+    /// The text says it.
+    Other,
+}
+
+/// Name one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be phishing, malware, spam or other")]
+pub struct UnknownCategory;
+
+impl FromStr for ReportCategory {
+    type Err = UnknownCategory;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCategory> {
+        match text {
+            "phishing" => Ok(Self::Phishing),
+            "malware" => Ok(Self::Malware),
+            "spam" => Ok(Self::Spam),
+            "other" => Ok(Self::Other),
+            _ => Err(UnknownCategory),
+        }
+    }
+}
+
+/// Somebody says that the link does harm. Who they are is kept nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkReported {
+    /// What harm.
+    pub category: ReportCategory,
+    /// What else they say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Statement>,
+}
+
 /// The quarantine that a link is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +129,14 @@ pub struct Oversight {
     /// The entry of a block list that it was found by, and released nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared: Option<Box<str>>,
+    /// How often it was reported since it was created, or released.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reports: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Extras {
@@ -99,12 +156,19 @@ impl Extras {
         self.oversight.as_ref()?.cleared.as_deref()
     }
 
+    /// How often the link was reported since it was created, or released.
+    #[must_use]
+    pub fn reports(&self) -> u32 {
+        self.oversight.as_ref().map_or(0, |oversight| oversight.reports)
+    }
+
     /// The quarantine ends.
     fn release(&mut self) -> Option<Quarantine> {
         let mut oversight = self.oversight.take()?;
         let ended = oversight.quarantine.take();
         let entry = ended.as_ref().and_then(|quarantine| quarantine.begun.entry.clone());
         oversight.cleared = entry.or(oversight.cleared);
+        oversight.reports = 0;
         if *oversight != Oversight::default() {
             self.oversight = Some(oversight);
         }
@@ -132,6 +196,10 @@ impl LinkState {
                 if let Some(quarantine) = extras.quarantine_mut() {
                     quarantine.appeal = Some(appeal.text.clone());
                 }
+            }
+            LinkEvent::Reported(_) => {
+                let oversight = extras.oversight.get_or_insert_default();
+                oversight.reports = oversight.reports.saturating_add(1);
             }
             LinkEvent::Deleted(_) | LinkEvent::Erased(_) => {
                 extras.oversight = None;

@@ -88,6 +88,7 @@ impl LinkRow {
             | LinkEvent::Quarantined(_)
             | LinkEvent::Released(_)
             | LinkEvent::Appealed(_)
+            | LinkEvent::Reported(_)
             | LinkEvent::Disabled(_)
             | LinkEvent::Enabled(_)
             | LinkEvent::Expired(_)

@@ -48,6 +48,9 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
+    if let Some(reports) = link["reports"].as_u64().filter(|reports| *reports > 0) {
+        writeln!(out, "{:<10}  {reports}", "reports")?;
+    }
     print_quarantine(&link["quarantine"], out)?;
     for rule in link["rules"].as_array().into_iter().flatten() {
         let name = rule["name"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();

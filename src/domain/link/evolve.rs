@@ -64,6 +64,7 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::Quarantined(_)
         | LinkEvent::Released(_)
         | LinkEvent::Appealed(_)
+        | LinkEvent::Reported(_)
         | LinkEvent::Disabled(_)
         | LinkEvent::Enabled(_)
         | LinkEvent::Expired(_)

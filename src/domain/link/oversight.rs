@@ -3,14 +3,20 @@
 use std::iter;
 
 use hoplog_events::link::{
-    Destination, Extras, FoundBy, LinkAppealed, LinkEvent, LinkQuarantined, LinkReleased, Reason,
-    Statement,
+    Destination, Extras, FoundBy, LinkAppealed, LinkEvent, LinkQuarantined, LinkReleased,
+    LinkReported, Reason, ReportCategory, Statement,
 };
 
 use super::{Link, LinkError, Request, Requester};
 
 /// What a quarantine by a block list says.
 const ON_A_LIST: &str = "a destination of the link is on the block list of this service";
+
+/// What a quarantine by visitors says.
+const REPORTED: &str = "visitors have reported the link";
+
+/// How many reports of a link are kept until it is released.
+pub const REPORTS_MAX: u32 = 100;
 
 /// What somebody wants of a link's quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,19 @@ pub enum Oversee {
     Release,
     /// It should end, says the owner.
     Appeal(Statement),
+    /// Somebody says that the link does harm.
+    Report(Report),
+}
+
+/// A report of a visitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What harm.
+    pub category: ReportCategory,
+    /// What else they say.
+    pub text: Option<Statement>,
+    /// How many reports put a link in quarantine; 0: none does.
+    pub threshold: u32,
 }
 
 /// Only an appeal is an owner's to make.
@@ -45,6 +64,7 @@ pub(super) fn decide(
         // Whatever it is in quarantine for comes first.
         (Oversee::QuarantineIfBlocked, Some(_)) | (Oversee::Release, None) => Vec::new(),
         (Oversee::Release, Some(_)) => vec![LinkEvent::Released(LinkReleased {})],
+        (Oversee::Report(report), now) => reported(link, report, now.is_some(), request),
         (Oversee::Appeal(_), None) => return Err(LinkError::NotQuarantined),
         (Oversee::Appeal(text), Some(now)) => {
             let appealed = LinkEvent::Appealed(LinkAppealed { text: text.clone() });
@@ -60,6 +80,25 @@ fn quarantined(
     request: &Request,
 ) -> LinkEvent {
     LinkEvent::Quarantined(LinkQuarantined { reason, by, entry, since: request.now })
+}
+
+/// Beyond some nobody learns anything from one more, and the link is the sum of its events.
+fn reported(
+    link: &Link,
+    report: &Report,
+    is_quarantined: bool,
+    request: &Request,
+) -> Vec<LinkEvent> {
+    let reports = link.extras.reports();
+    if reports >= REPORTS_MAX {
+        return Vec::new();
+    }
+    let Report { category, text, threshold } = report.clone();
+    let reported = LinkEvent::Reported(LinkReported { category, text });
+    let is_enough = threshold > 0 && reports + 1 >= threshold && !is_quarantined;
+    let reason = REPORTED.parse().ok().filter(|_| is_enough);
+    let begun = reason.map(|reason| quarantined(reason, FoundBy::Reports, None, request));
+    iter::once(reported).chain(begun).collect()
 }
 
 /// An entry that an operator has released the link from leads to no other quarantine.

@@ -81,6 +81,8 @@ pub struct LinkAnswer {
     pub rules: Rules,
     /// Why it leads nowhere until it is released; `null`: it is in no quarantine.
     pub quarantine: Option<QuarantineAnswer>,
+    /// How often visitors have reported it since it was created, or released.
+    pub reports: u32,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -162,6 +164,7 @@ impl LinkAnswer {
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
         let state = state_at(&link, now);
+        let reports = link.extras.reports();
         let quarantine = link.extras.quarantine().cloned().map(Into::into);
         let (warnings, clicks_left) = (warnings_of(&link), link.extras.clicks_left());
         Self {
@@ -188,6 +191,7 @@ impl LinkAnswer {
             max_clicks: link.extras.max_clicks.map(MaxClicks::get),
             clicks_left,
             quarantine,
+            reports,
             rules: link.extras.rules,
             owner: link.owner.into(),
             clicks: Some(totals.into()),

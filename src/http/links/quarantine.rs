@@ -22,7 +22,7 @@ use crate::http::problem::Problem;
 pub struct QuarantineAnswer {
     /// Why.
     reason: String,
-    /// Who found it: operator or blocklist.
+    /// Who found it: operator, blocklist or reports.
     #[schema(example = "blocklist")]
     by: &'static str,
     /// The entry of the block list, where that found it.
