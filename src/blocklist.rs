@@ -24,6 +24,12 @@ pub use source::{Source, SourceError};
 /// How soon a source is asked again that could not be read at the start, at most.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long a server has for all of a list.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long it has while the start waits.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where the lists are.
 #[derive(Debug, Clone, Default)]
 pub struct BlockListSettings {
@@ -67,11 +73,11 @@ impl LiveBlockLists {
     /// Reads all lists for the first time.
     ///
     /// # Errors
-    /// When a file can't be read. A URL may come later: redirects do not wait for somebody else's server.
+    /// When a file can't be read. A URL may come later: redirects do not wait long for somebody else's server.
     pub async fn open(settings: BlockListSettings) -> Result<Self, BlockListError> {
         let known = settings.sources.iter().map(|_| Known::default()).collect();
         let lists = Self { settings, known: Mutex::new(known), ..Self::default() };
-        lists.read_again().await;
+        lists.read_again(START_PATIENCE).await;
         for (source, known) in lists.settings.sources.iter().zip(&*lists.known.lock().await) {
             if let (Source::File(_), Some(reason)) = (source, &known.failed) {
                 return Err(BlockListError { place: source.name(), reason: reason.clone() });
@@ -123,15 +129,15 @@ impl LiveBlockLists {
                 () = tokio::time::sleep(wait) => {}
                 _ = hangup => {}
             }
-            self.read_again().await;
+            self.read_again(PATIENCE).await;
         }
     }
 
-    async fn read_again(&self) {
+    async fn read_again(&self, patience: Duration) {
         let mut known = self.known.lock().await;
         let mut has_changed = false;
         for (source, known) in self.settings.sources.iter().zip(known.iter_mut()) {
-            let outcome = match source.read(known.version.as_ref()).await {
+            let outcome = match source.read(known.version.as_ref(), patience).await {
                 Ok(None) => {
                     known.failed = None;
                     "unchanged"

@@ -19,9 +19,6 @@ const SOURCE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// How many wrong lines of a list are told one by one.
 const BAD_LINES_TOLD_MAX: u64 = 10;
 
-/// How long a server has for all of a list.
-const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -61,10 +58,11 @@ pub(super) enum ReadingError {
 }
 
 impl Source {
-    /// The list; `None`: it is the one of a version that is known.
+    /// The list; `None`: it is the one of a version that is known. `patience`: how long a server has for all of it.
     pub(super) async fn read(
         &self,
         known: Option<&Version>,
+        patience: Duration,
     ) -> Result<Option<Reading>, ReadingError> {
         let (bytes, version) = match self {
             Source::File(path) => {
@@ -76,7 +74,7 @@ impl Source {
                 let path = path.clone();
                 (tokio::task::spawn_blocking(move || file(&path)).await??, version)
             }
-            Source::Url(url) => match fetch(url, known).await? {
+            Source::Url(url) => match fetch(url, known, patience).await? {
                 Some((bytes, tag)) => (bytes, Version::Tag(tag)),
                 None => return Ok(None),
             },
@@ -101,8 +99,12 @@ fn file(path: &Path) -> Result<Vec<u8>, ReadingError> {
 
 type Fetched = Option<(Vec<u8>, Option<HeaderValue>)>;
 
-async fn fetch(url: &Url, known: Option<&Version>) -> Result<Fetched, ReadingError> {
-    let mut request = client()?.get(url.clone());
+async fn fetch(
+    url: &Url,
+    known: Option<&Version>,
+    patience: Duration,
+) -> Result<Fetched, ReadingError> {
+    let mut request = client(patience)?.get(url.clone());
     if let Some(Version::Tag(Some(tag))) = known {
         request = request.header(IF_NONE_MATCH, tag);
     }
@@ -125,13 +127,13 @@ async fn fetch(url: &Url, known: Option<&Version>) -> Result<Fetched, ReadingErr
 }
 
 /// A new one for each list: there are minutes between them.
-fn client() -> Result<Client, ReadingError> {
+fn client(patience: Duration) -> Result<Client, ReadingError> {
     // A second call finds the first one's provider: the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(FETCH_TIMEOUT)
+        .timeout(patience)
         .user_agent(concat!("hoplog-blocklist/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| failed(&error))

@@ -24,7 +24,7 @@ async fn what_can_not_be_read_keeps_the_list_of_before() {
     fs::write(&path, "one.example\nno list at all\n").unwrap();
     let lists = opened(&path).await;
     assert_eq!((lists.changes(), lists.status().as_deref()), (1, Some("ok")));
-    lists.read_again().await;
+    lists.read_again(PATIENCE).await;
     assert_eq!(lists.changes(), 1, "unchanged");
     for broken in ["<html>\n<body>log in</body>\n", ""] {
         if broken.is_empty() {
@@ -32,17 +32,17 @@ async fn what_can_not_be_read_keeps_the_list_of_before() {
         } else {
             fs::write(&path, broken).unwrap();
         }
-        lists.read_again().await;
+        lists.read_again(PATIENCE).await;
         let status = lists.status().unwrap();
         assert!(status.contains("list: "), "{status}");
         assert!(found(&lists, "https://www.one.example/") && lists.changes() == 1, "{broken}");
     }
     fs::write(&path, "two.example").unwrap();
-    lists.read_again().await;
+    lists.read_again(PATIENCE).await;
     assert_eq!((lists.changes(), lists.status().as_deref()), (2, Some("ok")));
     assert!(!found(&lists, "https://one.example/") && found(&lists, "https://two.example/"));
     fs::write(&path, "# nothing any more").unwrap();
-    lists.read_again().await;
+    lists.read_again(PATIENCE).await;
     assert!(!found(&lists, "https://two.example/") && lists.changes() == 3);
 }
 
@@ -82,7 +82,7 @@ async fn a_list_of_a_server_is_fetched_once_for_each_version() {
     let settings =
         BlockListSettings { sources: vec![Source::Url(url)], reload: Duration::from_secs(1) };
     let lists = LiveBlockLists::open(settings).await.unwrap();
-    lists.read_again().await;
+    lists.read_again(PATIENCE).await;
     assert!(found(&lists, "https://one.example/") && lists.changes() == 1);
     assert_eq!(*asked.lock().unwrap(), [None, Some("\"7\"".to_owned())]);
 }
