@@ -73,9 +73,7 @@ enum Action {
         code: String,
     },
     /// Let a link lead nowhere until it is released (for administrators)
-    #[command(
-        after_help = "Example:\n  hoplog link quarantine launch --reason 'asks for passwords'"
-    )]
+    #[command(after_help = "Example:\n  hoplog link quarantine launch --reason phishing")]
     Quarantine {
         /// The code of the link
         code: String,
@@ -90,9 +88,7 @@ enum Action {
         code: String,
     },
     /// Say why a link in quarantine should be released
-    #[command(
-        after_help = "Example:\n  hoplog link appeal launch --text 'The page is clean again'"
-    )]
+    #[command(after_help = "Example:\n  hoplog link appeal launch --text clean-again")]
     Appeal {
         /// The code of the link
         code: String,
