@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
+use crate::blocklist::{BlockListError, LiveBlockLists};
 use crate::clicks::address::TrustedProxies;
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
@@ -37,7 +38,7 @@ use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{Codes, LogSettings, RateLimits, Roles, Settings};
+use crate::config::{AbuseSettings, Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
@@ -49,6 +50,7 @@ use crate::queries::get_link::find_link;
 use crate::queries::resolve_link::LinkResolver;
 use crate::webhooks::{Webhooks, manage};
 
+mod abuse;
 pub mod backends;
 pub mod erasure;
 mod limits;
@@ -115,6 +117,8 @@ pub struct App {
     erasing: Arc<RwLock<()>>,
     /// Who may ask how much.
     pub limits: Limits,
+    /// What is done against abuse.
+    pub abuse: AbuseSettings,
     /// Hashes and checks the passwords of links.
     pub passwords: Passwords,
     rate_limits: RateLimits,
@@ -170,6 +174,9 @@ pub enum StartError {
     /// Give the path of a database in `MaxMind` format.
     #[error("HOPLOG_GEOIP_DB: {0}")]
     Locator(#[from] maxminddb::MaxMindDbError),
+    /// See [`BlockListError`].
+    #[error("HOPLOG_BLOCKLIST: {0}")]
+    BlockList(#[from] BlockListError),
     /// Look at the log's file.
     #[error("the first API key could not be made: {0}")]
     FirstKey(#[from] KeyError),
@@ -200,8 +207,7 @@ impl App {
         projectors: &Handle,
     ) -> Result<Self, StartError> {
         let dir = DataDir::new(settings.data_dir.clone());
-        let lock = dir.lock()?;
-        let clock = Clock::system();
+        let (lock, clock) = (dir.lock()?, Clock::system());
         let log_backend = LogBackend::open(&settings.log, &dir).await?;
         let log = log_backend.events();
         let open = open_read_models(settings.clone(), dir.clone(), Arc::clone(&log));
@@ -246,6 +252,7 @@ impl App {
             metrics,
             shutdown: CancellationToken::new(),
             limits: limits::open(settings, log.id()),
+            abuse: settings.abuse.clone(),
             passwords: Passwords::default(),
             rate_limits: settings.limits.source.clone(),
             shared,
@@ -357,11 +364,6 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
 }
 
-/// Where no link may lead.
-fn own_hosts(origin: Option<&Origin>) -> Vec<Box<str>> {
-    origin.into_iter().map(|origin| origin.host().into()).collect()
-}
-
 async fn commands(
     settings: &Settings,
     log: &Arc<dyn EventLog>,
@@ -371,7 +373,9 @@ async fn commands(
 ) -> Result<Commands, StartError> {
     let codes = codes(settings, log.as_ref(), node).await?;
     let secret = CodeSecret::of(log, clock.now()).await?;
-    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts(origin)))
+    let blocked = LiveBlockLists::open(settings.abuse.blocklist.clone()).await?;
+    let own_hosts = origin.into_iter().map(|origin| origin.host().into()).collect();
+    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts).blocking(blocked))
 }
 
 /// Only numbered codes need a number of the node.

@@ -12,6 +12,7 @@ use hoplog_events::position::Version;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::blocklist::LiveBlockLists;
 use crate::domain::link::{LinkCommand, Request, Requester};
 use crate::execute::{ExecuteError, Origin, Outcome, execute};
 
@@ -25,6 +26,8 @@ mod erasure;
 pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
+pub mod quarantine_links;
+pub mod report_link;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod worker;
@@ -39,6 +42,7 @@ pub struct Commands {
     codes: code::CodeMaker,
     secret: CodeSecret,
     own_hosts: Vec<Box<str>>,
+    blocked: Arc<LiveBlockLists>,
 }
 
 /// Who gives a command, and in which request.
@@ -72,6 +76,12 @@ impl Commands {
         &self.codes
     }
 
+    /// Where no link may lead.
+    #[must_use]
+    pub fn blocked(&self) -> &Arc<LiveBlockLists> {
+        &self.blocked
+    }
+
     /// Commands that append to a log. `own_hosts`: where no link may lead.
     #[must_use]
     pub fn new(
@@ -80,7 +90,13 @@ impl Commands {
         secret: CodeSecret,
         own_hosts: Vec<Box<str>>,
     ) -> Self {
-        Self { log, codes, secret, own_hosts }
+        Self { log, codes, secret, own_hosts, blocked: Arc::default() }
+    }
+
+    /// The same, and no link may lead to what these lists have either.
+    #[must_use]
+    pub fn blocking(self, blocked: LiveBlockLists) -> Self {
+        Self { blocked: Arc::new(blocked), ..self }
     }
 
     fn request(
@@ -93,7 +109,8 @@ impl Commands {
         let requester =
             if issuer.admin { Requester::Admin } else { Requester::Owner(issuer.owner.clone()) };
         let own_hosts = self.own_hosts.iter().cloned().chain(host.map(Into::into)).collect();
-        Request { requester, now: issuer.now, expected, named: None, own_hosts, command }
+        let blocked = self.blocked.current();
+        Request { requester, now: issuer.now, expected, named: None, own_hosts, blocked, command }
     }
 
     async fn execute(

@@ -21,11 +21,13 @@ use crate::clicks::address::TrustedProxies;
 use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
+mod abuse;
 mod backends;
 mod parse;
 mod rate_limits;
 mod roles;
 
+pub use abuse::AbuseSettings;
 pub use backends::log_url;
 pub use parse::SettingsError;
 pub use rate_limits::{LimitSettings, RateLimits};
@@ -148,6 +150,24 @@ pub struct RawSettings {
     /// `private` for this machine and all private networks [default: none]
     #[arg(long, env = "HOPLOG_WEBHOOK_ALLOW", value_name = "NETWORKS")]
     pub webhook_allow: Option<String>,
+    /// Where no link may lead: files and http(s) URLs of lists, with commas, such as hosts files (see
+    /// docs/operations.md) [default: none]
+    #[arg(long, env = "HOPLOG_BLOCKLIST", value_name = "LIST")]
+    pub blocklist: Option<String>,
+
+    /// How often block lists are looked at, in seconds, 1 to 86400; also on SIGHUP [default: 300]
+    #[arg(long, env = "HOPLOG_BLOCKLIST_RELOAD", value_name = "SECONDS")]
+    pub blocklist_reload: Option<String>,
+
+    /// What visitors get of a link in quarantine: `451`, or `warn`: browsers are told where it would lead as well
+    /// [default: 451]
+    #[arg(long, env = "HOPLOG_QUARANTINE", value_name = "ANSWER")]
+    pub quarantine: Option<String>,
+
+    /// How many reports of visitors put a link in quarantine, 0 to 100; 0: none does [default: 0]
+    #[arg(long, env = "HOPLOG_REPORTS_TO_QUARANTINE", value_name = "COUNT")]
+    pub reports_to_quarantine: Option<String>,
+
     /// Rate limits: `on` (the policies that are built in), `off`, or the path of a policy file; read
     /// again on SIGHUP (see docs/rate-limits.md) [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]
@@ -220,6 +240,8 @@ pub struct Settings {
     pub page_cache: PageCache,
     /// Where webhooks may be sent to.
     pub webhook_targets: Targets,
+    /// What is done against abuse.
+    pub abuse: AbuseSettings,
     /// Who may ask how much.
     pub limits: LimitSettings,
     /// Whether log lines are JSON.

@@ -3,6 +3,7 @@
 
 pub mod alias;
 pub mod base62;
+pub mod blocklist;
 pub mod choice;
 pub mod countries;
 pub mod expiry;

@@ -47,6 +47,7 @@ pub mod problem;
 pub mod projections;
 pub mod qr;
 pub mod range;
+pub mod report;
 pub mod roles;
 pub mod server;
 pub mod shorten;
@@ -121,6 +122,9 @@ fn api() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(links::change::disable_link))
         .routes(routes!(links::change::enable_link))
+        .routes(routes!(links::quarantine::quarantine_link))
+        .routes(routes!(links::quarantine::release_link))
+        .routes(routes!(links::quarantine::appeal))
         .routes(routes!(links::history::link_history))
         .routes(routes!(erasure::erase_link))
         .routes(routes!(erasure::erase_visitor))
@@ -146,6 +150,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(projections::resume))
         .routes(routes!(limits::check::check))
         .routes(routes!(limits::policies::list_policies))
+        .routes(routes!(report::report_form, report::report))
         .routes(routes!(shorten::shorten))
         .routes(routes!(shorten::analytics))
         .routes(routes!(health::live))

@@ -15,6 +15,7 @@
 
 pub mod accounts;
 pub mod app;
+pub mod blocklist;
 pub mod cache;
 pub mod cli;
 pub mod clicks;

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod abuse;
 mod access;
 mod architecture;
 mod as_of;

@@ -26,7 +26,9 @@ const LINK: &[&str] = &[
     "maxClicks",
     "note",
     "owner",
+    "quarantine",
     "redirect",
+    "reports",
     "rules",
     "shortUrl",
     "split",
@@ -39,6 +41,8 @@ const LINK: &[&str] = &[
     "version",
     "warnings",
 ];
+
+const QUARANTINE: &[&str] = &["appeal", "by", "entry", "reason", "since"];
 
 const STATISTICS: &[&str] = &[
     "browsers",
@@ -214,6 +218,15 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
         assert_eq!(keys(&disabled.json()), LINK);
         let patched = client.patch(&path, &json!({ "title": "other" })).await.expect(200);
         assert_eq!(keys(&patched.json()), LINK);
+        let reason = json!({ "reason": "asks for passwords" });
+        let taken = client.post(&format!("{path}/quarantine"), &reason).await.expect(200).json();
+        assert_eq!(keys(&taken), LINK);
+        assert_eq!(keys(&taken["quarantine"]), QUARANTINE);
+        let appeal = json!({ "text": "It is ours." });
+        let appealed = client.post(&format!("{path}/appeal"), &appeal).await.expect(200).json();
+        assert_eq!(keys(&appealed["quarantine"]), QUARANTINE);
+        let released = client.post(&format!("{path}/release"), &json!({})).await.expect(200);
+        assert_eq!(keys(&released.json()), LINK);
     }
     client.caught_up("link_directory").await;
     let listed = list(client, "/api/v1/links?archived=include").await;
@@ -228,6 +241,7 @@ async fn a_link_has_the_same_fields_wherever_it_is_answered() {
     assert_eq!(keys(&bulk["results"][0]["link"]), LINK);
     assert_eq!(keys(&bulk["results"][1]), ["problem", "replayed", "status"]);
     check_contract(&client.visit("/openapi.json").await.json(), "LinkAnswer", LINK);
+    check_contract(&client.visit("/openapi.json").await.json(), "QuarantineAnswer", QUARANTINE);
 }
 
 #[tokio::test]
@@ -349,7 +363,7 @@ async fn limits_say_how_things_stand() {
         assert_eq!(keys(&answer), CHECK);
     }
     let policies = list(client, "/api/v1/ratelimit/policies").await;
-    assert_eq!(policies.len(), 11);
+    assert_eq!(policies.len(), 13);
     assert!(policies.iter().all(|policy| keys(policy) == POLICY), "{policies:?}");
     let tier = ["algorithm", "burst", "limit", "windowSeconds"];
     assert_eq!(keys(&policies[0]["tiers"][0]), tier);

@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
 use crate::link::{
-    LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
+    LinkAppealed, LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRedirectChanged, LinkRulesChanged, LinkSplitChanged,
-    LinkTagged, LinkTitled, LinkUnarchived, LinkValidFromChanged,
+    LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged, LinkReleased, LinkReported,
+    LinkRulesChanged, LinkSplitChanged, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged,
 };
 use crate::position::Topic;
 use crate::upcast;
@@ -127,6 +128,10 @@ catalogue! {
     "hoplog.link.clicks-granted.v1", Links: Link(LinkEvent::ClicksGranted(LinkClicksGranted));
     "hoplog.link.rules-changed.v1", Links: Link(LinkEvent::RulesChanged(LinkRulesChanged));
     "hoplog.link.split-changed.v1", Links: Link(LinkEvent::SplitChanged(LinkSplitChanged));
+    "hoplog.link.quarantined.v1", Links: Link(LinkEvent::Quarantined(LinkQuarantined));
+    "hoplog.link.released.v1", Links: Link(LinkEvent::Released(LinkReleased));
+    "hoplog.link.appealed.v1", Links: Link(LinkEvent::Appealed(LinkAppealed));
+    "hoplog.link.reported.v1", Links: Link(LinkEvent::Reported(LinkReported));
     "hoplog.link.disabled.v1", Links: Link(LinkEvent::Disabled(LinkDisabled));
     "hoplog.link.enabled.v1", Links: Link(LinkEvent::Enabled(LinkEnabled));
     "hoplog.link.expired.v1", Links: Link(LinkEvent::Expired(LinkExpired));

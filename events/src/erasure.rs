@@ -18,6 +18,9 @@ use fields::Fields;
 
 pub use crate::link::ERASED_DESTINATION;
 
+/// What stands in the place of what somebody said.
+const ERASED_TEXT: &str = "erased";
+
 /// A click of a batch, and what it gets in the place of who made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasedClick {
@@ -37,7 +40,7 @@ pub fn is_erasure(event_type: &str) -> bool {
 }
 
 /// The body of an event of a link without what could name a person: the destination is
-/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules, split and the URL after its end are gone, and of the envelope the
+/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules, split, the URL after its end, and what was said of it are gone, and of the envelope the
 /// hash of the command and the id of the request. `None`: there is nothing in it to erase.
 ///
 /// # Errors
@@ -50,6 +53,12 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
     if data.has("url") {
         data.set("url", json(event, ERASED_DESTINATION)?);
     }
+    // What somebody said, where there has to be something.
+    for field in ["reason", "text"] {
+        if data.has(field) {
+            data.set(field, json(event, ERASED_TEXT)?);
+        }
+    }
     // A creation does without these; a change says that there is none now.
     let is_creation = event.event_type.starts_with("hoplog.link.created.");
     for (field, nothing) in [
@@ -58,6 +67,7 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
         ("externalId", "null"),
         ("expiredUrl", "null"),
         ("passwordHash", "null"),
+        ("entry", "null"),
         ("tags", "[]"),
         ("rules", "[]"),
         ("split", "[]"),

@@ -11,6 +11,7 @@ mod code;
 mod destination;
 mod extras;
 mod labels;
+mod oversight;
 mod password;
 mod rules;
 mod split;
@@ -26,7 +27,13 @@ pub use extras::{
     LinkPathForwardingChanged, LinkQueryForwardingChanged, LinkUnarchived, LinkValidFromChanged,
     QueryForwarding, QueryForwardingError,
 };
-pub use labels::{ExternalId, LabelError, Note, OwnerId, TAGS_MAX, Tag, Tags, Title};
+pub use labels::{
+    ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags, Title,
+};
+pub use oversight::{
+    FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, LinkReported, Oversight, Quarantine,
+    ReportCategory, UnknownCategory,
+};
 pub use password::{PasswordHash, PasswordHashError};
 pub use rules::{
     Conditions, Country, Day, Device, HostPattern, LanguageRange, LinkRulesChanged, Network,
@@ -129,10 +136,6 @@ impl TryFrom<u16> for RedirectStatus {
 
 /// One fact about one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events are folded one by one, and most are creations"
-)]
 pub enum LinkEvent {
     /// The link exists from now on.
     Created(LinkCreated),
@@ -172,6 +175,14 @@ pub enum LinkEvent {
     RulesChanged(LinkRulesChanged),
     /// It shares its visitors in another way, or not.
     SplitChanged(LinkSplitChanged),
+    /// It leads nowhere until it is released.
+    Quarantined(LinkQuarantined),
+    /// Its quarantine has ended.
+    Released(LinkReleased),
+    /// Its owner says that it should be released.
+    Appealed(LinkAppealed),
+    /// Somebody says that it does harm.
+    Reported(LinkReported),
     /// It redirects no more, until it is enabled.
     Disabled(LinkDisabled),
     /// It redirects again.

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{App, AppState, StartError, limits, shared_cache, warming};
+use super::{App, AppState, StartError, abuse, limits, shared_cache, warming};
 use crate::accounts::ApiKey;
 use crate::commands::expire_links::{SWEEP_INTERVAL, SWEEP_LINKS_MAX};
 use crate::commands::worker::WorkerId;
@@ -56,6 +56,7 @@ pub async fn serve(settings: Settings, threads: Threads<'_>) -> Result<(), Start
     let mut jobs = start_jobs(&app);
     shared_cache::start(&app, &mut jobs, projectors);
     limits::start(&app, &mut jobs).await;
+    abuse::start(&app, &mut jobs);
     let courier = start_webhooks(&app, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();

@@ -79,6 +79,30 @@ enum Action {
         /// The code of the link
         code: String,
     },
+    /// Let a link lead nowhere until it is released (for administrators)
+    #[command(after_help = "Example:\n  hoplog link quarantine launch --reason phishing")]
+    Quarantine {
+        /// The code of the link
+        code: String,
+        /// Why, for its owner
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// End the quarantine of a link (for administrators)
+    #[command(after_help = "Example:\n  hoplog link release launch")]
+    Release {
+        /// The code of the link
+        code: String,
+    },
+    /// Say why a link in quarantine should be released
+    #[command(after_help = "Example:\n  hoplog link appeal launch --text clean-again")]
+    Appeal {
+        /// The code of the link
+        code: String,
+        /// For the operator
+        #[arg(long, value_name = "TEXT")]
+        text: String,
+    },
     /// Put a link away: lists leave it out, it redirects all the same
     #[command(after_help = "Example:\n  hoplog link archive launch")]
     Archive {
@@ -119,6 +143,17 @@ pub(super) async fn run(args: LinkArgs, out: &mut Out) -> Result<(), CliError> {
         }
         Action::Enable { code } => {
             show(&client.post(&["links", &code, "enable"], &json!({})).await?, out)?;
+        }
+        Action::Quarantine { code, reason } => {
+            let body = json!({ "reason": reason });
+            show(&client.post(&["links", &code, "quarantine"], &body).await?, out)?;
+        }
+        Action::Release { code } => {
+            show(&client.post(&["links", &code, "release"], &json!({})).await?, out)?;
+        }
+        Action::Appeal { code, text } => {
+            let body = json!({ "text": text });
+            show(&client.post(&["links", &code, "appeal"], &body).await?, out)?;
         }
         Action::Archive { code } => show(&archive(&client, &code, true).await?, out)?,
         Action::Unarchive { code } => show(&archive(&client, &code, false).await?, out)?,

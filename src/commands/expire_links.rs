@@ -1,6 +1,7 @@
 //! Note on the log that links have expired. They are not served from their instant on in any
 //! case; the event makes it a fact that subscribers see.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
@@ -31,6 +32,7 @@ impl Commands {
                 expected: None,
                 named: None,
                 own_hosts: Vec::new(),
+                blocked: Arc::default(),
                 command: LinkCommand::Expire,
             };
             let origin = Origin::once("system:expiry", None);

@@ -19,7 +19,7 @@ use crate::webhooks::targets::Targets;
 use super::backends::{log_url, partitions, read_url, roles};
 use super::rate_limits::{LimitSettings, RateLimits};
 use super::{
-    ADMIN_KEY_CHARS_MIN, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
+    ADMIN_KEY_CHARS_MIN, AbuseSettings, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX, PageCache,
     REDIRECT_MAX_AGE_S_MAX, REDIRECT_THREADS_MAX, RawSettings, SPOOL_BYTES_DEFAULT, STALL_DEFAULT,
     STALL_S_MAX, Secret, Settings,
 };
@@ -80,8 +80,9 @@ impl RawSettings {
         let log = log_url(self.log_url.as_deref().unwrap_or("embedded:"))?;
         let read_models = read_url(self.read_url.as_deref(), self.read_replica_url.take())?;
         let (cache, counts) = self.redis()?;
-        let limits = LimitSettings::of(&self, rate_limits, counts)?;
         Ok(Settings {
+            limits: LimitSettings::of(&self, rate_limits, counts)?,
+            abuse: AbuseSettings::of(&self)?,
             listen: listen(self.listen)?,
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
             roles: roles(self.roles.as_deref(), &log, &read_models)?,
@@ -127,7 +128,6 @@ impl RawSettings {
             redirect_threads: redirect_threads(self.redirect_threads)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
             webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
-            limits,
             json_logs: choice(
                 "HOPLOG_LOG_FORMAT",
                 self.log_format.as_deref(),
@@ -170,7 +170,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds redirect_threads events_cache webhook_allow rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine reports_to_quarantine rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
     }
 }
 
@@ -245,7 +245,7 @@ pub(super) fn within<T: FromStr + PartialOrd>(
 }
 
 /// One of several words; the first is the default.
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     name: &'static str,
     given: Option<&str>,
     choices: &[(&str, T)],

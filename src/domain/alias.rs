@@ -50,6 +50,7 @@ pub(crate) const RESERVED: &[&str] = &[
     "ready",
     "readyz",
     "register",
+    "report",
     "robots",
     "root",
     "rpc",

@@ -1,6 +1,7 @@
 //! The link: its state, the commands it takes, and the events that follow.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
@@ -9,17 +10,20 @@ use hoplog_events::link::{
 };
 use hoplog_events::position::Version;
 
+use crate::domain::blocklist::BlockLists;
 use crate::domain::utm::EditUtm;
 
 mod decide;
 mod evolve;
 mod extras;
+mod oversight;
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub use evolve::evolve;
 pub use extras::EditExtras;
+pub use oversight::{Oversee, REPORTS_MAX, Report, destinations};
 
 /// A link: the sum of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// The state that the link's owner has given it: also of one in quarantine.
+    #[must_use]
+    pub fn own_state(&self) -> LinkState {
+        self.extras.quarantine().map_or(self.state, |quarantine| quarantine.was)
+    }
+
     /// The status that redirects are answered with: nobody may keep for good where a link leads that is good for so
     /// many clicks, or leads others elsewhere.
     #[must_use]
@@ -101,6 +111,8 @@ pub enum LinkCommand {
     Disable,
     /// Redirects again.
     Enable,
+    /// In quarantine, or out of it.
+    Oversee(Box<Oversee>),
     /// Its end noted, if it has come.
     Expire,
     /// So many of the clicks that it is good for, for visitors who wait; none is needed where it is good for any.
@@ -172,6 +184,8 @@ pub struct Request {
     pub named: Option<ExternalId>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
+    /// Where else no link may lead.
+    pub blocked: Arc<BlockLists>,
     /// What.
     pub command: LinkCommand,
 }
@@ -203,6 +217,17 @@ pub enum LinkError {
     /// Choose another destination.
     #[error("the destination is on this service itself; a short link can't lead to short links")]
     Loop(DestinationField),
+    /// Choose another destination, or ask the operator about the entry.
+    #[error("the destination is on the block list of this service, by the entry {entry}")]
+    Blocked {
+        /// Which destination.
+        field: DestinationField,
+        /// The entry of the list.
+        entry: Box<str>,
+    },
+    /// There is nothing to say against.
+    #[error("the link is in no quarantine")]
+    NotQuarantined,
     /// Choose an earlier instant.
     #[error("the instant must lie within 100 years")]
     ValidFromTooFar,

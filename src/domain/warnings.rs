@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::link::destinations;
 use hoplog_events::link::{Destination, Extras, RedirectStatus};
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
@@ -49,10 +50,7 @@ impl fmt::Display for Warning {
 /// What there is to know about a link to `url`, and to the destinations that its extras have.
 #[must_use]
 pub fn warnings(url: &Destination, extras: &Extras, redirect: RedirectStatus) -> Vec<Warning> {
-    let rules = extras.rules.as_slice().iter().map(|rule| &rule.url);
-    let variants = extras.split.as_slice().iter().filter_map(|variant| variant.url.as_ref());
-    let all = [url].into_iter().chain(&extras.expired_url).chain(rules).chain(variants);
-    let mut warnings: Vec<_> = all.filter_map(homograph).collect();
+    let mut warnings: Vec<_> = destinations(url, extras).filter_map(homograph).collect();
     if matches!(redirect, RedirectStatus::MovedPermanently | RedirectStatus::PermanentRedirect) {
         warnings.push(Warning::PermanentRedirect { status: redirect.into() });
     }

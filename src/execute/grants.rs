@@ -97,6 +97,7 @@ fn request(count: NonZeroU32, now: DateTime<Utc>) -> Request {
         expected: None,
         named: None,
         own_hosts: Vec::new(),
+        blocked: Arc::default(),
         command: LinkCommand::GrantClicks(count),
     }
 }

@@ -14,7 +14,7 @@ mod form;
 mod list;
 
 use arrival::Patience;
-pub use form::form_field;
+pub use form::{form_field, form_fields};
 pub use list::{List, ListField, object_of};
 
 /// The largest body of a request that is about one thing, in bytes.

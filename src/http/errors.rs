@@ -67,6 +67,16 @@ impl Problem {
     }
 }
 
+/// Where a request has a destination.
+fn pointer(field: DestinationField) -> String {
+    match field {
+        DestinationField::Url => "/url".to_owned(),
+        DestinationField::ExpiredUrl => "/expiredUrl".to_owned(),
+        DestinationField::Rule(place) => format!("/rules/{place}/url"),
+        DestinationField::Variant(place) => format!("/split/{place}/url"),
+    }
+}
+
 impl From<LinkError> for Problem {
     fn from(error: LinkError) -> Self {
         let detail = error.to_string();
@@ -79,16 +89,11 @@ impl From<LinkError> for Problem {
             }
             LinkError::ExpiryPassed => Self::of_field("/expiresAt", "expiry_passed", detail),
             LinkError::ExpiryTooFar => Self::of_field("/expiresAt", "expiry_too_far", detail),
-            LinkError::Loop(DestinationField::Url) => Self::of_field("/url", "loop", detail),
-            LinkError::Loop(DestinationField::ExpiredUrl) => {
-                Self::of_field("/expiredUrl", "loop", detail)
+            LinkError::Loop(field) => Self::of_field(&pointer(field), "loop", detail),
+            LinkError::Blocked { field, .. } => {
+                Self::of_field(&pointer(field), "destination_blocked", detail)
             }
-            LinkError::Loop(DestinationField::Rule(place)) => {
-                Self::of_field(&format!("/rules/{place}/url"), "loop", detail)
-            }
-            LinkError::Loop(DestinationField::Variant(place)) => {
-                Self::of_field(&format!("/split/{place}/url"), "loop", detail)
-            }
+            LinkError::NotQuarantined => Self::new(StatusCode::CONFLICT, "not_quarantined", detail),
             LinkError::ValidFromTooFar => {
                 Self::of_field("/validFrom", "valid_from_too_far", detail)
             }

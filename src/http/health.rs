@@ -38,6 +38,9 @@ pub struct Readiness {
     /// `ok`, or that each node decides alone; not there where rate limits are not shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<String>,
+    /// `ok`, or which block list can't be read: the one before stays in use; not there without lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocklist: Option<String>,
 }
 
 /// Whether the process runs.
@@ -72,6 +75,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         spool: spool.map(spool_in_words),
         cache: app.shared_cache_status().await,
         rate_limits: app.limits_status(),
+        blocklist: app.blocklist_status(),
     };
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()

@@ -197,7 +197,7 @@ pub fn quota_exceeded(reason: &str, after: Duration) -> Problem {
 
 /// Where a request to the API comes from.
 #[derive(Debug, Clone, Copy)]
-pub struct ClientAddress(IpAddr);
+pub struct ClientAddress(pub IpAddr);
 
 impl axum::extract::FromRequestParts<AppState> for ClientAddress {
     type Rejection = std::convert::Infallible;

@@ -13,6 +13,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inl
 /// forms may lead; to name the destination would tell it.
 const CONTENT_SECURITY_POLICY_OF_FORM: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self' https: http:; frame-ancestors 'none'";
 
+/// The form of a report comes back here and leads nowhere.
+const CONTENT_SECURITY_POLICY_OF_REPORT: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// A problem as a page for browsers, as problem+json for everybody else.
 #[must_use]
 pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
@@ -24,6 +27,7 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
         StatusCode::NOT_FOUND => "This short link does not exist",
         StatusCode::GONE => "This short link is gone",
         StatusCode::FORBIDDEN => "This short link is switched off",
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => "This short link is blocked",
         _ => "This short link can't be followed right now",
     };
     let mut response = page(status, title, "");
@@ -82,13 +86,54 @@ pub fn preview(short_url: &str, destination: &str, created: &str, leads_apart: b
     };
     let body = format!(
         "<p>{} leads{you} to</p><p><strong>{}</strong></p><p>since {}.</p>{apart}\
-         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there without being counted</a></p>",
+         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there without being counted</a></p>\
+         <p><a rel=\"nofollow\" href=\"/report/{}\">Report this link</a></p>",
         escape(short_url),
         escape(destination),
         escape(created),
-        escape(destination)
+        escape(destination),
+        escape(short_url.rsplit('/').next().unwrap_or_default())
     );
     page(StatusCode::OK, "Where this short link leads", &body)
+}
+
+/// Asks what harm a link does.
+#[must_use]
+pub fn report(short_url: &str) -> Response {
+    let body = format!(
+        "<p>{}</p><form method=\"post\"><p><label>It is <select name=\"category\">\
+         <option value=\"phishing\">asking for passwords</option>\
+         <option value=\"malware\">bringing harmful programs</option>\
+         <option value=\"spam\">sent to people who do not want it</option>\
+         <option value=\"other\">something else</option></select></label></p>\
+         <p><label>What else there is to say; the owner of the link may read it<br>\
+         <textarea name=\"text\" rows=\"5\" cols=\"40\" maxlength=\"2000\"></textarea></label></p>\
+         <p><button>Report</button></p></form>",
+        escape(short_url)
+    );
+    let mut response = page(StatusCode::OK, "Report a short link", &body);
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_REPORT);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// The report has arrived.
+#[must_use]
+pub fn reported() -> Response {
+    page(StatusCode::OK, "Thank you", "<p>Whoever runs this service will look at the link.</p>")
+}
+
+/// Where a link would lead that may do harm. Whoever wants to go there anyway does so by themselves.
+#[must_use]
+pub fn warning(status: StatusCode, destination: &str) -> Response {
+    let body = format!(
+        "<p>It may do harm: ask for passwords, or bring harmful programs. It would lead to</p>\
+         <p><strong>{}</strong></p>\
+         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there at my own risk</a></p>",
+        escape(destination),
+        escape(destination)
+    );
+    page(status, "This short link is blocked", &body)
 }
 
 /// Whether a browser asks: problem+json is for programs.

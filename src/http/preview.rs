@@ -53,6 +53,7 @@ pub struct Preview {
         (status = 404, description = "there is no such link", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
+        (status = 451, description = "the link is in quarantine; a page for browsers", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn preview(

@@ -13,6 +13,7 @@ pub(super) mod forwarding;
 mod not_served;
 mod pass;
 pub(super) mod password;
+mod quarantine;
 
 use asking::choose;
 use axum::body::Body;
@@ -55,6 +56,7 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         (status = 410, description = "the link expired, was deleted, or has been followed as often as it may be", body = Problem, content_type = "application/problem+json"),
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many codes that nobody has, from one address; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
+        (status = 451, description = "the link is in quarantine; a page for browsers", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded or counted right now", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -91,6 +93,9 @@ async fn follow(
 ) -> Result<Response, NotServed> {
     let served = match served {
         Err(NotServed::Ended(found, end)) => return after_end(found, end),
+        Err(NotServed::Quarantined(found)) => {
+            return quarantine::warned(app, address, request, found);
+        }
         served => served?,
     };
     password::check(request, &served)?;
@@ -149,6 +154,7 @@ async fn admit(
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
         LinkState::Deleted => Err(Problem::link_deleted().into()),
+        LinkState::Quarantined => Err(NotServed::Quarantined(found)),
         LinkState::Disabled if expired => Err(gone_by_expiry().into()),
         LinkState::Expired => Err(NotServed::Ended(found, End::Expired)),
         _ if expired => Err(NotServed::Ended(found, End::Expired)),

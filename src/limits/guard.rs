@@ -2,6 +2,7 @@
 
 mod guesses;
 mod looks;
+mod reports;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -182,7 +182,7 @@ fn known_at(place: Place) -> &'static [By] {
     match place {
         Place::Redirect | Place::UnknownCode => &[By::Address, By::Everyone],
         Place::AuthFailure => &[By::Address, By::KeyPrefix, By::Everyone],
-        Place::WrongPassword => &[By::Address, By::Link, By::Everyone],
+        Place::WrongPassword | Place::Report => &[By::Address, By::Link, By::Everyone],
         Place::Service => &[By::Subject, By::Everyone],
         Place::Bulk => &[By::Address, By::Key, By::Owner, By::Everyone],
         Place::Api | Place::Create | Place::Route(_) => {

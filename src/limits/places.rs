@@ -18,6 +18,8 @@ pub enum Place {
     AuthFailure,
     /// A guess at the password of a link that is wrong.
     WrongPassword,
+    /// A report of a link.
+    Report,
     /// What other services ask about.
     Service,
     /// One route of the API.
@@ -25,7 +27,7 @@ pub enum Place {
 }
 
 /// The words for the parts, as they stand in a policy file.
-pub const WORDS: [(&str, Place); 8] = [
+pub const WORDS: [(&str, Place); 9] = [
     ("redirect", Place::Redirect),
     ("unknown-code", Place::UnknownCode),
     ("api", Place::Api),
@@ -33,11 +35,12 @@ pub const WORDS: [(&str, Place); 8] = [
     ("bulk", Place::Bulk),
     ("auth-failure", Place::AuthFailure),
     ("wrong-password", Place::WrongPassword),
+    ("report", Place::Report),
     ("service", Place::Service),
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 40] = [
+pub const ROUTES: [&str; 43] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",
@@ -47,12 +50,15 @@ pub const ROUTES: [&str; 40] = [
     "/api/v1/links",
     "/api/v1/links/bulk",
     "/api/v1/links/{code}",
+    "/api/v1/links/{code}/appeal",
     "/api/v1/links/{code}/clicks",
     "/api/v1/links/{code}/disable",
     "/api/v1/links/{code}/enable",
     "/api/v1/links/{code}/history",
     "/api/v1/links/{code}/personal-data",
+    "/api/v1/links/{code}/quarantine",
     "/api/v1/links/{code}/rank",
+    "/api/v1/links/{code}/release",
     "/api/v1/links/{code}/split",
     "/api/v1/links/{code}/stats",
     "/api/v1/projections",

@@ -43,6 +43,7 @@ pub struct Rules {
     bulk: Vec<Rule>,
     auth_failure: Vec<Rule>,
     wrong_password: Vec<Rule>,
+    report: Vec<Rule>,
     service: Vec<Rule>,
 }
 
@@ -146,6 +147,7 @@ impl Rules {
             bulk: voided(at(&|place| place == Place::Bulk)),
             auth_failure: at(&|place| place == Place::AuthFailure),
             wrong_password: voided(at(&|place| place == Place::WrongPassword)),
+            report: at(&|place| place == Place::Report),
             service: at(&|place| place == Place::Service),
             all,
         }
@@ -211,6 +213,16 @@ impl Rules {
     ) -> Result<Vec<Charge>, ChargeError> {
         let link = Subject::new("link", link);
         owned(of_named(&self.wrong_password, method, asker, (By::Link, link)))
+    }
+
+    /// What a report of a link costs.
+    pub(super) fn report(
+        &self,
+        (method, asker): (&Method, &Asker<'_>),
+        link: &str,
+    ) -> Result<Vec<Charge>, ChargeError> {
+        let link = Subject::new("link", link);
+        owned(of_named(&self.report, method, asker, (By::Link, link)))
     }
 
     /// The policy of that name that other services may ask about.

@@ -178,6 +178,8 @@ fn what_is_built_in_can_be_read() {
         "auth-failure-key",
         "wrong-password",
         "wrong-password-link",
+        "report",
+        "report-link",
     ];
     assert_eq!(names(&rules), expected);
 }

@@ -32,6 +32,10 @@ async fn do_all_sorts_of_things(server: &Server) {
     }
     client.post("/api/v1/links/a/disable", &json!({})).await.expect(200);
     client.post("/api/v1/links/a/enable", &json!({})).await.expect(200);
+    let reason = json!({ "reason": "asks for passwords" });
+    client.post("/api/v1/links/a/quarantine", &reason).await.expect(200);
+    client.post("/api/v1/links/a/appeal", &json!({ "text": "It is ours." })).await.expect(200);
+    client.post("/api/v1/links/a/release", &json!({})).await.expect(200);
     client.visit("/a?utm_medium=m").await.expect(302);
     client.visit("/b").await.expect(302);
     client.delete("/api/v1/links/b").await.expect(204);
@@ -107,7 +111,7 @@ async fn the_description_says_what_there_is_and_to_whom() {
     assert_eq!(names, ["accounts", "clicks", "clicks-subjects", "links", "links-subjects"]);
     assert_eq!(channels["links"]["address"], "/api/v1/events");
     assert_eq!(channels["links-subjects"]["address"], "links.{partition}.{domain}.{code}");
-    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 26);
+    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 30);
     for (name, reference) in channels["links-subjects"]["messages"].as_object().unwrap() {
         let stored = json!({ "$ref": format!("#/components/messages/subject.{name}") });
         assert_eq!(*reference, stored);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, MaxClicks, PasswordHash, Rules, ShortCode, Split};
+use super::{Destination, LinkEvent, MaxClicks, Oversight, PasswordHash, Rules, ShortCode, Split};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -45,6 +45,10 @@ pub struct Extras {
     /// How it shares those whom no rule leads elsewhere.
     #[serde(default, skip_serializing_if = "Split::is_empty")]
     pub split: Split,
+    /// What operators have done about it. No event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub oversight: Option<Box<Oversight>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
@@ -98,6 +102,9 @@ impl Extras {
     #[must_use]
     pub fn of_redirects(mut self) -> Option<Box<Self>> {
         self.archived = false;
+        if self.quarantine().is_none() {
+            self.oversight = None;
+        }
         if self.is_empty() { None } else { Some(Box::new(self)) }
     }
 

@@ -125,6 +125,15 @@ label! {
     ExternalId, 255, one_line
 }
 
+label! {
+    /// Why something is done about a link: one line of at most 500 characters.
+    Reason, 500, one_line
+}
+label! {
+    /// What somebody says about a link: at most 2,000 characters.
+    Statement, 2_000, many_lines
+}
+
 /// The most tags a link can have.
 pub const TAGS_MAX: usize = 20;
 

@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What became of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// It redirects, unless its expiry instant has passed and nobody noticed yet.
     Active,
@@ -11,18 +14,21 @@ pub enum LinkState {
     Disabled,
     /// Its expiry instant has passed.
     Expired,
+    /// It leads nowhere until it is released: the extras say why, and what it is then.
+    Quarantined,
     /// It is gone.
     Deleted,
 }
 
 /// A text that names no state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a state: expected active, disabled, expired or deleted")]
+#[error("not a state: expected active, disabled, expired, quarantined or deleted")]
 pub struct UnknownState;
 
 impl LinkState {
     /// Every state.
-    pub const ALL: [LinkState; 4] = [Self::Active, Self::Disabled, Self::Expired, Self::Deleted];
+    pub const ALL: [LinkState; 5] =
+        [Self::Active, Self::Disabled, Self::Expired, Self::Quarantined, Self::Deleted];
 
     /// The name in tables and answers.
     #[must_use]
@@ -31,6 +37,7 @@ impl LinkState {
             Self::Active => "active",
             Self::Disabled => "disabled",
             Self::Expired => "expired",
+            Self::Quarantined => "quarantined",
             Self::Deleted => "deleted",
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use hoplog_events::link::{
-    Extras, LinkArchived, LinkClicksGranted, LinkDeleted, LinkDestinationChanged, LinkDisabled,
-    LinkEnabled, LinkErased, LinkExpired, LinkExpiredUrlChanged, LinkExpiryChanged,
-    LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQueryForwardingChanged, LinkRulesChanged, LinkSplitChanged, LinkState, LinkTagged,
-    LinkTitled, LinkUnarchived, LinkValidFromChanged, QueryForwarding, Rules, Split, Tags,
+    Extras, FoundBy, LinkAppealed, LinkArchived, LinkClicksGranted, LinkDeleted,
+    LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkExpired,
+    LinkExpiredUrlChanged, LinkExpiryChanged, LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged,
+    LinkPathForwardingChanged, LinkQuarantined, LinkQueryForwardingChanged, LinkReleased,
+    LinkRulesChanged, LinkSplitChanged, LinkState, LinkTagged, LinkTitled, LinkUnarchived,
+    LinkValidFromChanged, QueryForwarding, Rules, Split, Tags,
 };
 use serde_json::json;
 
@@ -58,6 +59,15 @@ pub(crate) async fn a_link_is_the_sum_of_its_events(world: World) {
     world.verified().await;
 }
 
+fn quarantined() -> LinkQuarantined {
+    LinkQuarantined {
+        reason: "asks for passwords".parse().unwrap(),
+        by: FoundBy::Blocklist,
+        entry: Some("bad.example".into()),
+        since: at("2026-01-02T00:00:00Z"),
+    }
+}
+
 /// The same states as the rules on the write side know.
 pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
     let past = at("2026-02-01T00:00:00Z");
@@ -72,6 +82,18 @@ pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
     assert_eq!(world.row("a").await.state, LinkState::Expired);
     world.change("a", LinkExpiryChanged { expires_at: None }).await;
     assert_eq!(world.row("a").await.state, LinkState::Active);
+    world.change("a", quarantined()).await;
+    world.change("a", LinkAppealed { text: "It is ours.".parse().unwrap() }).await;
+    world.change("a", LinkDisabled {}).await;
+    let row = world.row("a").await;
+    let quarantine = row.extras.quarantine().unwrap();
+    assert_eq!((row.state, quarantine.was), (LinkState::Quarantined, LinkState::Disabled));
+    assert_eq!((&quarantine.begun, quarantine.appeal.is_some()), (&quarantined(), true));
+    let filter = LinkFilter { state: Some(LinkState::Quarantined), ..LinkFilter::default() };
+    assert_eq!(world.codes(filter, LinkSort::NewestFirst, 9).await, ["a"]);
+    world.change("a", LinkReleased {}).await;
+    let row = world.row("a").await;
+    assert_eq!((row.state, row.extras.cleared()), (LinkState::Disabled, Some("bad.example")));
     world.change("a", LinkDeleted {}).await;
     assert_eq!(world.row("a").await.state, LinkState::Deleted);
     world.verified().await;
@@ -104,6 +126,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         clicks_granted: 0,
         rules: rules.clone(),
         split: split.clone(),
+        oversight: None,
     };
     assert_eq!(world.row("a").await.extras, all);
     assert!(world.row("b").await.extras.is_empty());

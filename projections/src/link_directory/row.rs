@@ -70,6 +70,7 @@ impl LinkRow {
     /// What one more event makes of the link.
     pub(super) fn apply(&mut self, event: LinkEvent, version: Version, sequence: Sequence) {
         self.extras.apply(&event);
+        self.state.apply(&mut self.extras, &event);
         match event {
             LinkEvent::Created(_)
             | LinkEvent::CodeForgone(_)
@@ -84,23 +85,22 @@ impl LinkRow {
             | LinkEvent::MaxClicksChanged(_)
             | LinkEvent::ClicksGranted(_)
             | LinkEvent::RulesChanged(_)
-            | LinkEvent::SplitChanged(_) => {}
+            | LinkEvent::SplitChanged(_)
+            | LinkEvent::Quarantined(_)
+            | LinkEvent::Released(_)
+            | LinkEvent::Appealed(_)
+            | LinkEvent::Reported(_)
+            | LinkEvent::Disabled(_)
+            | LinkEvent::Enabled(_)
+            | LinkEvent::Expired(_)
+            | LinkEvent::Deleted(_) => {}
             LinkEvent::DestinationChanged(changed) => self.url = changed.url,
-            LinkEvent::ExpiryChanged(changed) => {
-                self.expires_at = changed.expires_at;
-                if self.state == LinkState::Expired {
-                    self.state = LinkState::Active;
-                }
-            }
+            LinkEvent::ExpiryChanged(changed) => self.expires_at = changed.expires_at,
             LinkEvent::RedirectChanged(changed) => self.redirect = changed.redirect,
             LinkEvent::Titled(changed) => self.title = changed.title,
             LinkEvent::Tagged(changed) => self.tags = changed.tags,
             LinkEvent::Noted(changed) => self.note = changed.note,
             LinkEvent::ExternalIdChanged(changed) => self.external_id = changed.external_id,
-            LinkEvent::Disabled(_) => self.state = LinkState::Disabled,
-            LinkEvent::Enabled(_) => self.state = LinkState::Active,
-            LinkEvent::Expired(_) => self.state = LinkState::Expired,
-            LinkEvent::Deleted(_) => self.state = LinkState::Deleted,
             LinkEvent::Erased(_) => self.erase(),
         }
         self.version = version;
@@ -109,7 +109,6 @@ impl LinkRow {
 
     /// What was written in it by people is gone.
     fn erase(&mut self) {
-        self.state = LinkState::Deleted;
         self.url = Destination::erased();
         (self.title, self.note, self.external_id) = (None, None, None);
         self.tags = Tags::default();

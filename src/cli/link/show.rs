@@ -48,6 +48,10 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     if let (Some(max), Some(left)) = (link["maxClicks"].as_u64(), link["clicksLeft"].as_u64()) {
         writeln!(out, "{:<10}  {max}, of which {left} are left", "maxClicks")?;
     }
+    if let Some(reports) = link["reports"].as_u64().filter(|reports| *reports > 0) {
+        writeln!(out, "{:<10}  {reports}", "reports")?;
+    }
+    print_quarantine(&link["quarantine"], out)?;
     print_destinations(link, out)?;
     if link["clicks"].is_object() {
         let [total, humans, bots] =
@@ -72,6 +76,21 @@ fn print_destinations(link: &Value, out: &mut Out) -> io::Result<()> {
         let (name, weight) = (cell(&variant["name"]), cell(&variant["weight"]));
         writeln!(out, "{:<10}  {}: weight {weight}", "variant", plain(&name))?;
         writeln!(out, "{:<10}  leads to {}", "", cell(url))?;
+    }
+    Ok(())
+}
+
+fn print_quarantine(quarantine: &Value, out: &mut Out) -> io::Result<()> {
+    if quarantine.is_null() {
+        return Ok(());
+    }
+    let [reason, since, entry, appeal] =
+        ["reason", "since", "entry", "appeal"].map(|name| plain(&cell(&quarantine[name])));
+    writeln!(out, "{:<10}  {reason}, since {since}", "quarantine")?;
+    for (name, text) in [("entry", entry), ("appeal", appeal)] {
+        if !text.is_empty() {
+            writeln!(out, "{name:<10}  {text}")?;
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use hoplog_events::link::{
 
 use super::{
     CreateLink, DestinationField, EditExtras, EditLink, Link, LinkCommand, LinkError, Request,
-    extras,
+    extras, oversight,
 };
 use crate::domain::expiry::is_too_far;
 use crate::domain::utm::EditUtm;
@@ -39,13 +39,14 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
     check_version(link, request)?;
     match &request.command {
         LinkCommand::Edit(edit) => decide_edit(link, edit, request),
-        LinkCommand::Disable if link.state == LinkState::Disabled => Ok(Vec::new()),
+        LinkCommand::Disable if link.own_state() == LinkState::Disabled => Ok(Vec::new()),
         LinkCommand::Disable => Ok(vec![LinkEvent::Disabled(LinkDisabled {})]),
-        LinkCommand::Enable if link.state == LinkState::Disabled => {
+        LinkCommand::Enable if link.own_state() == LinkState::Disabled => {
             Ok(vec![LinkEvent::Enabled(LinkEnabled {})])
         }
         // A creation and an erasure were decided above.
         LinkCommand::Enable | LinkCommand::Create(_) | LinkCommand::Erase => Ok(Vec::new()),
+        LinkCommand::Oversee(oversee) => oversight::decide(link, oversee, request),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
         LinkCommand::GrantClicks(count) => decide_grant(link, *count),
         LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),
@@ -193,13 +194,14 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     }
 }
 
-/// A link to the service itself would lead in a circle, whichever of its destinations it is.
+/// A link to the service itself would lead in a circle, whichever of its destinations it is; and none leads to a
+/// place that is blocked.
 pub(super) fn check_destination(
-    url: &Destination,
+    destination: &Destination,
     field: DestinationField,
     request: &Request,
 ) -> Result<(), LinkError> {
-    let url = url.to_url();
+    let url = destination.to_url();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
@@ -207,5 +209,8 @@ pub(super) fn check_destination(
     if request.own_hosts.iter().any(|own| is_host(own)) {
         return Err(LinkError::Loop(field));
     }
-    Ok(())
+    match request.blocked.find(destination) {
+        Some(entry) => Err(LinkError::Blocked { field, entry }),
+        None => Ok(()),
+    }
 }

@@ -22,6 +22,7 @@ pub fn evolve(
     };
     link.version = Version(link.version.0 + 1);
     link.extras.apply(event);
+    link.state.apply(&mut link.extras, event);
     apply(&mut link, event);
     Some(link)
 }
@@ -60,23 +61,22 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::MaxClicksChanged(_)
         | LinkEvent::ClicksGranted(_)
         | LinkEvent::RulesChanged(_)
-        | LinkEvent::SplitChanged(_) => {}
+        | LinkEvent::SplitChanged(_)
+        | LinkEvent::Quarantined(_)
+        | LinkEvent::Released(_)
+        | LinkEvent::Appealed(_)
+        | LinkEvent::Reported(_)
+        | LinkEvent::Disabled(_)
+        | LinkEvent::Enabled(_)
+        | LinkEvent::Expired(_)
+        | LinkEvent::Deleted(_) => {}
         LinkEvent::DestinationChanged(change) => link.url = change.url.clone(),
-        LinkEvent::ExpiryChanged(change) => {
-            link.expires_at = change.expires_at;
-            if link.state == LinkState::Expired {
-                link.state = LinkState::Active;
-            }
-        }
+        LinkEvent::ExpiryChanged(change) => link.expires_at = change.expires_at,
         LinkEvent::RedirectChanged(change) => link.redirect = change.redirect,
         LinkEvent::Titled(change) => link.title.clone_from(&change.title),
         LinkEvent::Tagged(change) => link.tags.clone_from(&change.tags),
         LinkEvent::Noted(change) => link.note.clone_from(&change.note),
         LinkEvent::ExternalIdChanged(change) => link.external_id.clone_from(&change.external_id),
-        LinkEvent::Disabled(_) => link.state = LinkState::Disabled,
-        LinkEvent::Enabled(_) => link.state = LinkState::Active,
-        LinkEvent::Expired(_) => link.state = LinkState::Expired,
-        LinkEvent::Deleted(_) => link.state = LinkState::Deleted,
         LinkEvent::Erased(_) => erase(link),
     }
 }
@@ -84,7 +84,6 @@ fn apply(link: &mut Link, event: &LinkEvent) {
 /// What people wrote in it is gone; whose it is, and what became of it, is not.
 fn erase(link: &mut Link) {
     link.is_erased = true;
-    link.state = LinkState::Deleted;
     link.url = Destination::erased();
     (link.title, link.note, link.external_id) = (None, None, None);
     link.tags = Tags::default();

@@ -8,9 +8,11 @@ use hoplog_events::link::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::blocklist::BlockListReader;
 
 mod budget;
 mod life;
+mod oversight;
 mod rules;
 mod split;
 
@@ -72,6 +74,12 @@ fn erased() -> LinkEvent {
     LinkEvent::Erased(LinkErased {})
 }
 
+fn blocked() -> Arc<BlockLists> {
+    let mut list = BlockListReader::default();
+    list.line("blocked.example").unwrap();
+    Arc::new(BlockLists::of([Arc::new(list.finish())]))
+}
+
 fn request(command: LinkCommand) -> Request {
     let own_hosts = vec!["go.example.com".into()];
     Request {
@@ -80,6 +88,7 @@ fn request(command: LinkCommand) -> Request {
         expected: None,
         named: None,
         own_hosts,
+        blocked: blocked(),
         command,
     }
 }
@@ -187,6 +196,30 @@ fn trap_8_a_link_never_leads_back_to_the_service() {
         given([]).when_asked(&dotted).then_refused(LinkError::Loop(DestinationField::Url));
     }
     assert!(decide(None, &request(create_to("https://go.example.com.evil.org/"))).is_ok());
+}
+
+/// Trap 19 and 8: every destination is looked at, on creation and on edit; one that stays as it is is not.
+#[test]
+fn trap_19_no_destination_is_a_blocked_place() {
+    let url: Destination = "https://www.Blocked.example./x".parse().unwrap();
+    let entry = || "blocked.example".into();
+    let refused = |field| LinkError::Blocked { field, entry: entry() };
+    let create = LinkCommand::Create(Box::new(CreateLink { url: url.clone(), ..new_link() }));
+    given([]).when(create).then_refused(refused(DestinationField::Url));
+    let edited = edit(|edit| edit.url = Some(url.clone()));
+    given([created()]).when(edited).then_refused(refused(DestinationField::Url));
+    let edited = edit(|edit| edit.extras.expired_url = Some(Some(url.clone())));
+    given([created()]).when(edited).then_refused(refused(DestinationField::ExpiredUrl));
+    let extras = Extras { expired_url: Some(url.clone()), ..Extras::default() };
+    let create = LinkCommand::Create(Box::new(CreateLink { extras, ..new_link() }));
+    given([]).when(create).then_refused(refused(DestinationField::ExpiredUrl));
+    let rules = format!(r#"[{{"when":{{"visitor":"bot"}},"url":"{url}"}}]"#);
+    let rules = serde_json::from_str(&rules).unwrap();
+    let edited = edit(|edit| edit.extras.rules = Some(rules));
+    given([created()]).when(edited).then_refused(refused(DestinationField::Rule(0)));
+    let moved = LinkEvent::DestinationChanged(LinkDestinationChanged { url: url.clone() });
+    let same = edit(|edit| edit.url = Some(url));
+    given([created(), moved]).when(same).then([]);
 }
 
 #[test]

@@ -26,6 +26,20 @@ pub async fn form_field(
     body: Body,
     name: &str,
 ) -> Result<Option<String>, Problem> {
+    let fields = form_fields(app, headers, body, FORM_BYTES_MAX).await?;
+    Ok(fields.into_iter().find(|(field, _)| field == name).map(|(_, text)| text))
+}
+
+/// All fields of a form of at most so many bytes.
+///
+/// # Errors
+/// When it is no form, is too large, or does not arrive.
+pub async fn form_fields(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Vec<(String, String)>, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     if !media_type.trim().eq_ignore_ascii_case(FORM) {
@@ -33,8 +47,7 @@ pub async fn form_field(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", detail));
     }
-    let body = Body::new(Limited::new(body, FORM_BYTES_MAX)).into_data_stream();
+    let body = Body::new(Limited::new(body, bytes_max)).into_data_stream();
     let form = arrival::read(body, &app.shutdown, Patience::USUAL).await?;
-    let field = form_urlencoded::parse(&form).find(|(field, _)| field == name);
-    Ok(field.map(|(_, text)| text.into_owned()))
+    Ok(form_urlencoded::parse(&form).into_owned().collect())
 }

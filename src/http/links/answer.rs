@@ -11,6 +11,7 @@ use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::quarantine::QuarantineAnswer;
 use super::rules::RuleBody;
 use super::split::VariantBody;
 use crate::domain::link::Link;
@@ -47,7 +48,7 @@ pub struct LinkAnswer {
     pub expires_at: Option<DateTime<Utc>>,
     /// The status of the redirect.
     pub redirect: u16,
-    /// active, scheduled (not valid yet), disabled, expired or deleted.
+    /// active, scheduled (not valid yet), disabled, expired, quarantined or deleted.
     #[schema(example = "active")]
     pub state: &'static str,
     /// A name for people.
@@ -82,6 +83,10 @@ pub struct LinkAnswer {
     /// How it shares those whom no rule leads elsewhere, by weight; empty: all are led to its `url`.
     #[schema(value_type = Vec<VariantBody>)]
     pub split: Split,
+    /// Why it leads nowhere until it is released; `null`: it is in no quarantine.
+    pub quarantine: Option<QuarantineAnswer>,
+    /// How often visitors have reported it since it was created, or released.
+    pub reports: u32,
     /// The campaign fields of the destination.
     pub utm: LinkUtm,
     /// Who it belongs to.
@@ -163,6 +168,8 @@ impl LinkAnswer {
     #[must_use]
     pub fn new(link: Link, totals: Totals, origin: &Origin, now: DateTime<Utc>) -> Self {
         let state = state_at(&link, now);
+        let reports = link.extras.reports();
+        let quarantine = link.extras.quarantine().cloned().map(Into::into);
         let (warnings, clicks_left) = (warnings_of(&link), link.extras.clicks_left());
         Self {
             id: link.key.to_string(),
@@ -187,6 +194,8 @@ impl LinkAnswer {
             has_password: link.extras.password.is_some(),
             max_clicks: link.extras.max_clicks.map(MaxClicks::get),
             clicks_left,
+            quarantine,
+            reports,
             rules: link.extras.rules,
             split: link.extras.split,
             owner: link.owner.into(),

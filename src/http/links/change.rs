@@ -66,7 +66,10 @@ impl IntoResponses for Change {
     fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
         problems(&[
             ("404", "no such link of yours"),
-            ("409", "another link of the same owner has the external id"),
+            (
+                "409",
+                "another link of the same owner has the external id, or the link is in no quarantine",
+            ),
             ("410", "the link was deleted"),
             ("412", "the link has changed"),
             ("422", "some fields are wrong, or the idempotency key was used for another request"),
@@ -110,7 +113,7 @@ impl Change {
         Ok((outcome, self.origin))
     }
 
-    async fn answer(
+    pub(super) async fn answer(
         self,
         app: &App,
         code: &str,

@@ -26,6 +26,7 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         clicks_granted: 0,
         rules: rules(fields).unwrap_or_default(),
         split: split(fields).unwrap_or_default(),
+        oversight: None,
     }
 }
 

@@ -214,7 +214,8 @@ fn listed_state(
         Some(LinkState::Active) => (state, Some(Validity::Begun(now))),
         Some(_) => (state, None),
         None => {
-            let detail = "must be one of active, scheduled, disabled, expired, deleted";
+            let detail =
+                "must be one of active, scheduled, disabled, expired, quarantined, deleted";
             query.wrong("state", "invalid", detail);
             (None, None)
         }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::STALE;
 use super::asked::asked;
+use super::quarantine::quarantined;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
 use crate::http::problem::Problem;
@@ -18,6 +19,8 @@ pub(in crate::http) enum NotServed {
     Problem(Problem),
     /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
     Ended(Resolved, End),
+    /// It is in quarantine.
+    Quarantined(Resolved),
     /// They have to know a password: nothing was said yet, or nothing right.
     Asked(Problem),
     /// They are not those it is for, or come too late: they get this.
@@ -41,6 +44,7 @@ impl NotServed {
         match self {
             Self::Ended(_, End::Expired) => page::problem_for_visitor(gone_by_expiry(), headers),
             Self::Ended(_, End::Spent) => page::problem_for_visitor(Problem::link_spent(), headers),
+            Self::Quarantined(_) => page::problem_for_visitor(quarantined(), headers),
             Self::Asked(problem) => asked(problem, headers),
             Self::Instead(response) => *response,
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),

@@ -147,6 +147,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Served, N
         (status = 414, description = "the destination would be too long with what is forwarded", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "not a form", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "too many requests, or too many wrong passwords from one address or for one link; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
+        (status = 451, description = "the link is in quarantine; a page for browsers", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the click can't be recorded right now, or too many passwords are being checked", body = Problem, content_type = "application/problem+json"),
     ),
 )]

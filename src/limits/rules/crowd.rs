@@ -33,6 +33,7 @@ impl Rules {
             (Place::Bulk, &self.bulk),
             (Place::AuthFailure, &self.auth_failure),
             (Place::WrongPassword, &self.wrong_password),
+            (Place::Report, &self.report),
         ];
         for (place, rules) in parts {
             let rules: Vec<&Rule> = rules.iter().collect();

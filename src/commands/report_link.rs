@@ -1,0 +1,36 @@
+//! Note on the log that somebody reports a link.
+
+use chrono::{DateTime, Utc};
+use hoplog_events::link::{LinkKey, ReportCategory, Statement};
+
+use super::Commands;
+use crate::domain::link::{LinkCommand, Oversee, Report, Request, Requester};
+use crate::execute::{ExecuteError, Origin, Outcome};
+
+impl Commands {
+    /// Notes a report of anybody: a category, what they say, and how many reports put the link in quarantine (0: none
+    /// does). Nobody is named.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn report_link(
+        &self,
+        key: &LinkKey,
+        (category, text, threshold): (ReportCategory, Option<Statement>, u32),
+        correlation_id: Box<str>,
+        now: DateTime<Utc>,
+    ) -> Result<Outcome, ExecuteError> {
+        let report = Oversee::Report(Report { category, text, threshold });
+        let request = Request {
+            requester: Requester::Admin,
+            now,
+            expected: None,
+            named: None,
+            own_hosts: Vec::new(),
+            blocked: self.blocked.current(),
+            command: LinkCommand::Oversee(Box::new(report)),
+        };
+        let origin = Origin::once("system:report", Some(correlation_id));
+        self.execute(key, &request, &origin).await
+    }
+}

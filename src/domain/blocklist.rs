@@ -1,0 +1,207 @@
+//! Places where no link may lead: names of hosts, and addresses of pages.
+//!
+//! A list of a million names is kept as one text and where its entries end, sorted: 4 bytes for each entry beside its
+//! letters, and a look is a few searches in it. Both sides of a comparison are written as the URL parser writes them.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use hoplog_events::link::Destination;
+use url::{Host, Url};
+
+mod line;
+mod sorted;
+#[cfg(test)]
+mod tests;
+
+pub use line::LineError;
+use sorted::{Gathered, Sorted};
+
+/// What one source lists.
+#[derive(Default, PartialEq, Eq)]
+pub struct BlockList {
+    /// Hosts, with everything below them.
+    names: Sorted,
+    /// Pages: host, path and perhaps query.
+    pages: Sorted,
+    /// What pages begin with; none begins with another.
+    beginnings: Sorted,
+}
+
+/// A list that is being read.
+#[derive(Debug, Default)]
+pub struct BlockListReader {
+    names: Gathered,
+    pages: Gathered,
+    beginnings: Gathered,
+}
+
+/// An entry as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    Name(String),
+    Page(String),
+    Beginning(String),
+}
+
+impl BlockListReader {
+    /// Takes a line; one that is wrong leaves nothing.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn line(&mut self, line: &str) -> Result<(), LineError> {
+        for entry in line::entries(line)? {
+            match entry {
+                Entry::Name(text) => self.names.push(&text)?,
+                Entry::Page(text) => self.pages.push(&text)?,
+                Entry::Beginning(text) => self.beginnings.push(&text)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The list that the lines were of.
+    #[must_use]
+    pub fn finish(self) -> BlockList {
+        BlockList {
+            names: self.names.sorted(),
+            pages: self.pages.sorted(),
+            beginnings: self.beginnings.sorted_without_longer(),
+        }
+    }
+}
+
+impl BlockList {
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len() + self.pages.len() + self.beginnings.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How much memory it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.names.bytes() + self.pages.bytes() + self.beginnings.bytes()
+    }
+
+    fn find(&self, place: &Place) -> Option<Box<str>> {
+        let mut name = Some(place.host.as_str());
+        while let Some(text) = name {
+            if self.names.has(text) {
+                return Some(text.into());
+            }
+            // An address has nothing above it.
+            name = text.split_once('.').map(|(_, above)| above).filter(|_| place.is_named);
+        }
+        let page = [&place.page, &place.page_and_query].into_iter();
+        let mut page = page.filter(|page| self.pages.has(page));
+        if let Some(page) = page.next() {
+            return Some(page.as_str().into());
+        }
+        let beginning = self.beginnings.beginning_of(&place.page_and_query)?;
+        Some(format!("{beginning}*").into())
+    }
+}
+
+impl fmt::Debug for BlockList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockList({} entries)", self.len())
+    }
+}
+
+/// What all sources list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockLists(Box<[Arc<BlockList>]>);
+
+impl BlockLists {
+    /// The lists of several sources.
+    #[must_use]
+    pub fn of(lists: impl IntoIterator<Item = Arc<BlockList>>) -> Self {
+        Self(lists.into_iter().filter(|list| !list.is_empty()).collect())
+    }
+
+    /// How many entries they have, those that several have counted for each.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|list| list.len()).sum()
+    }
+
+    /// Whether they have none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How much memory they take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|list| list.bytes()).sum()
+    }
+
+    /// The entry that a destination is under; `None`: it may be led to.
+    #[must_use]
+    pub fn find(&self, destination: &Destination) -> Option<Box<str>> {
+        if self.is_empty() {
+            return None;
+        }
+        let place = Place::of(&destination.to_url()?)?;
+        self.0.iter().find_map(|list| list.find(&place))
+    }
+}
+
+/// A URL as it is compared: neither its scheme nor its port make it another place.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    host: String,
+    /// Whether the host is a name, and no address.
+    is_named: bool,
+    page: String,
+    page_and_query: String,
+}
+
+impl Place {
+    fn of(url: &Url) -> Option<Self> {
+        let (host, is_named) = match url.host()? {
+            // A dot at the end is the same host.
+            Host::Domain(name) => (name.trim_end_matches('.').to_ascii_lowercase(), true),
+            Host::Ipv4(address) => (address.to_string(), false),
+            // The same machine as by the address that is in it.
+            Host::Ipv6(address) => match address.to_ipv4_mapped() {
+                Some(mapped) => (mapped.to_string(), false),
+                None => (format!("[{address}]"), false),
+            },
+        };
+        let page = host.clone() + &plain(url.path());
+        let query = url.query().map(|query| format!("?{}", plain(query))).unwrap_or_default();
+        Some(Self { page_and_query: page.clone() + &query, page, host, is_named })
+    }
+}
+
+/// A text of a URL in one spelling: what need not be percent-encoded is not, and the rest in capitals.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let Some((byte, behind)) = byte.zip(after.get(2..)) else {
+            plain.push('%');
+            rest = after;
+            continue;
+        };
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            plain.push(byte.into());
+        } else {
+            // A string takes everything.
+            let _ = write!(plain, "%{byte:02X}");
+        }
+        rest = behind;
+    }
+    plain + rest
+}
