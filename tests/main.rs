@@ -11,6 +11,7 @@
 mod support;
 
 mod access;
+mod app_links;
 mod architecture;
 mod as_of;
 mod bad_input;
