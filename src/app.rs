@@ -38,7 +38,7 @@ use crate::commands::code_secret::{CodeSecret, CodeSecretError};
 use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
 use crate::commands::{Commands, Issuer};
-use crate::config::{AbuseSettings, Codes, LogSettings, RateLimits, Roles, Settings};
+use crate::config::{AbuseSettings, AppLinks, Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
@@ -107,6 +107,8 @@ pub struct App {
     pub trusted_proxies: TrustedProxies,
     /// The public origin, if it is set.
     pub origin: Option<Origin>,
+    /// The apps that open links.
+    pub app_links: AppLinks,
     /// What has been measured.
     pub metrics: PrometheusHandle,
     /// Cancelled when the server is asked to stop.
@@ -223,7 +225,6 @@ impl App {
             bounds: Bounds::default(),
         };
         let origin = settings.base_url.as_ref().map(Origin::of_url);
-        let commands = commands(settings, &log, &outlet.node, origin.as_ref(), &clock).await?;
         let share = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(share);
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
@@ -231,9 +232,9 @@ impl App {
         let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
         let webhooks = Webhooks::new(&log, heads, &keys, deliveries, links_of, targets, &clock);
         Ok(Self {
+            commands: commands(settings, &log, &outlet.node, origin.as_ref(), &clock).await?,
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
-            commands,
             budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
             agents: UserAgents::default(),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
@@ -249,6 +250,7 @@ impl App {
             clock,
             trusted_proxies: settings.trusted_proxies.clone(),
             origin,
+            app_links: settings.app_links.clone(),
             metrics,
             shutdown: CancellationToken::new(),
             limits: limits::open(settings, log.id()),

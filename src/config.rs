@@ -22,12 +22,14 @@ use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
 mod abuse;
+mod app_links;
 mod backends;
 mod parse;
 mod rate_limits;
 mod roles;
 
 pub use abuse::AbuseSettings;
+pub use app_links::{AndroidApp, AppLinks, AppleApp};
 pub use backends::log_url;
 pub use parse::SettingsError;
 pub use rate_limits::{LimitSettings, RateLimits};
@@ -188,6 +190,14 @@ pub struct RawSettings {
     /// node may exceed a limit by so many [default: 0]
     #[arg(long, env = "HOPLOG_RATE_LIMIT_LEASE", value_name = "UNITS")]
     pub rate_limit_lease: Option<String>,
+    /// Apps on Apple's systems that open this host's links, such as `ABCDE12345.com.example.app`,
+    /// several with commas (see docs/operations.md) [default: none]
+    #[arg(long, env = "HOPLOG_APPLE_APPS", value_name = "APPS")]
+    pub apple_apps: Option<String>,
+    /// Apps on Android that open this host's links, with the SHA-256 of their certificates, such as
+    /// `com.example.app=14:6D:E9:…`, several with commas (see docs/operations.md) [default: none]
+    #[arg(long, env = "HOPLOG_ANDROID_APPS", value_name = "APPS")]
+    pub android_apps: Option<String>,
     /// How log lines look: `text` or `json` [default: text]
     #[arg(long, env = "HOPLOG_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -244,6 +254,8 @@ pub struct Settings {
     pub abuse: AbuseSettings,
     /// Who may ask how much.
     pub limits: LimitSettings,
+    /// The apps that open this host's links.
+    pub app_links: AppLinks,
     /// Whether log lines are JSON.
     pub json_logs: bool,
 }

@@ -22,6 +22,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub mod app_links;
 pub mod asyncapi;
 pub mod auth;
 pub mod body;
@@ -71,6 +72,8 @@ use crate::ratelimit::RateLimitLayer;
         visit::password::open,
         preview::preview,
         qr::qr_code,
+        app_links::apple,
+        app_links::android,
         docs::page,
         docs::contract,
         asyncapi::description
@@ -95,6 +98,7 @@ pub fn router(app: AppState) -> Router {
         .route("/asyncapi.json", get(move || async { asyncapi::description(streams) }))
         .route("/openapi.json", get(move || async { docs::contract(contract) }))
         .merge(docs::routes())
+        .merge(app_links::routes(&app.app_links))
         .method_not_allowed_fallback(|| async { method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(AppState::clone(&app), roles::guard))

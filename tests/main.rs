@@ -12,6 +12,7 @@ mod support;
 
 mod abuse;
 mod access;
+mod app_links;
 mod architecture;
 mod as_of;
 mod bad_input;

@@ -57,6 +57,8 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_RATE_LIMIT_NODES", "0"),
         ("HOPLOG_RATE_LIMIT_LEASE", "-1"),
         ("HOPLOG_RATE_LIMIT_DEADLINE_MS", "0"),
+        ("HOPLOG_APPLE_APPS", "com.example.app"),
+        ("HOPLOG_ANDROID_APPS", "com.example.app"),
         ("HOPLOG_LOG_FORMAT", "xml"),
     ] {
         let settings = Settings::new().with(name, value);

@@ -23,7 +23,8 @@ async fn routes(client: &Client) -> BTreeSet<String> {
     let words = paths.map(|path| path.split('/').nth(1).unwrap().to_owned());
     // No alias has a dot: what stands before it is reserved as well.
     let words = words.map(|word| word.split('.').next().unwrap().to_owned());
-    words.filter(|word| !word.starts_with('{')).collect()
+    // What begins with one (`/.well-known/…`) is nobody's in any case.
+    words.filter(|word| !word.is_empty() && !word.starts_with('{')).collect()
 }
 
 /// The words that the source reserves.

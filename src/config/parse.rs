@@ -16,6 +16,7 @@ use crate::limits::PolicyFileError;
 use crate::redis_connection::RedisAddress;
 use crate::webhooks::targets::Targets;
 
+use super::app_links::AppLinks;
 use super::backends::{log_url, partitions, read_url, roles};
 use super::rate_limits::{LimitSettings, RateLimits};
 use super::{
@@ -128,12 +129,8 @@ impl RawSettings {
             redirect_threads: redirect_threads(self.redirect_threads)?,
             page_cache: page_cache(self.events_cache.as_deref())?,
             webhook_targets: webhook_targets(self.webhook_allow.as_deref())?,
-            json_logs: choice(
-                "HOPLOG_LOG_FORMAT",
-                self.log_format.as_deref(),
-                &[("text", false), ("json", true)],
-                "text, json",
-            )?,
+            app_links: AppLinks::of(self.apple_apps.as_deref(), self.android_apps.as_deref())?,
+            json_logs: json_logs(self.log_format.as_deref())?,
         })
     }
 
@@ -170,7 +167,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine reports_to_quarantine rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine reports_to_quarantine rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease apple_apps android_apps log_format);
     }
 }
 
@@ -360,6 +357,10 @@ fn drain(given: Option<String>) -> Result<Duration, SettingsError> {
 fn page_cache(given: Option<&str>) -> Result<PageCache, SettingsError> {
     let choices = [("private", PageCache::Private), ("shared", PageCache::Shared)];
     choice("HOPLOG_EVENTS_CACHE", given, &choices, "private, shared")
+}
+
+fn json_logs(given: Option<&str>) -> Result<bool, SettingsError> {
+    choice("HOPLOG_LOG_FORMAT", given, &[("text", false), ("json", true)], "text, json")
 }
 
 fn stall(given: Option<String>) -> Result<Duration, SettingsError> {

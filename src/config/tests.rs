@@ -136,12 +136,14 @@ fn the_file_may_use_tables_numbers_booleans_and_lists() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("hoplog.toml");
     let text = "keep_addresses = true\nredirect_max_age = 60\n\
-                trusted_proxies = ['10.0.0.0/8', '::1']\n[clicks]\nack = 'queued'\n";
+                trusted_proxies = ['10.0.0.0/8', '::1']\n\
+                apple_apps = ['ABCDE12345.com.example.a', 'ABCDE12345.com.example.b']\n[clicks]\nack = 'queued'\n";
     std::fs::write(&file, text).unwrap();
     let settings = RawSettings { config: Some(file), ..raw() }.resolve().unwrap();
     assert!(settings.keep_addresses);
     assert_eq!(settings.redirect_max_age_s, 60);
     assert_eq!(settings.trusted_proxies.networks.len(), 2);
+    assert_eq!(settings.app_links.apple.len(), 2);
     assert_eq!(settings.clicks_ack, ClicksAck::Queued);
 }
 

@@ -12,6 +12,7 @@ pub(crate) const RESERVED: &[&str] = &[
     "accounts",
     "admin",
     "api",
+    "apple-app-site-association",
     "apple-touch-icon",
     "assets",
     "asyncapi",

@@ -68,6 +68,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/health/live"),
     ("get", "/health/ready"),
     ("get", "/metrics"),
+    ("get", "/.well-known/apple-app-site-association"),
+    ("get", "/.well-known/assetlinks.json"),
     ("get", "/docs"),
     ("get", "/openapi.json"),
     ("get", "/asyncapi.json"),
