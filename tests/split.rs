@@ -110,7 +110,7 @@ async fn trap_15_a_visitor_is_a_network_and_a_kind_of_browser() {
     let many: Vec<_> = (0..16).map(|n| format!("v{n}")).collect();
     let many: Vec<_> = many.iter().map(|name| (&**name, 1)).collect();
     client.create(NewLink::to(URL).with("alias", "a").with("split", split(&many))).await;
-    let newer = AGENT.replace("127.0", "128.3");
+    let newer = AGENT.replace("127.0", "128.3.1");
     for network in 1..20 {
         let address = |host: &str| format!("2001:db8:0:{network}::{host}");
         let here = led_from(client, "/a", &address("1"), AGENT).await;
@@ -131,11 +131,15 @@ async fn trap_15_a_visitor_is_a_network_and_a_kind_of_browser() {
 async fn rules_come_first_and_clicks_say_who_was_led_where() {
     let server = proxied().start();
     let client = &server.client;
-    let rules = json!([{ "name": "beta", "when": { "query": { "beta": null } }, "url": "https://example.com/beta" }]);
+    let rules = json!([
+        { "name": "beta", "when": { "query": { "utm_content": ["beta"] } }, "url": "https://example.com/beta" },
+        { "name": "Eva", "when": { "query": { "to": ["k7f3"] } }, "url": "https://example.com/eva?utm_campaign=eva" },
+    ]);
     let variants = split(&[("a", 0), ("b", 1)]);
     let link = NewLink::to(URL).with("alias", "x").with("rules", rules);
     client.create(link.with("split", variants)).await;
-    assert_eq!(led(client, "/x?beta", 1).await, "beta");
+    assert_eq!(led(client, "/x?utm_content=beta", 1).await, "beta");
+    assert_eq!(led(client, "/x?to=k7f3", 1).await, "eva?utm_campaign=eva");
     assert_eq!(led(client, "/x", 1).await, "b");
     // Also who is no person is led: there is no other answer. Statistics tell them apart.
     assert_eq!(led_from(client, "/x", "10.0.0.1", SLACK).await, "b");
@@ -143,16 +147,23 @@ async fn rules_come_first_and_clicks_say_who_was_led_where() {
     assert_eq!(led(client, "/x", 1).await, "own");
     client.patch("/api/v1/links/x", &json!({ "split": null })).await.expect(200);
     assert_eq!(led(client, "/x", 1).await, "own");
-    let told: Vec<_> = clicks(client)
-        .await
-        .iter()
-        .map(|click| (click["rule"].clone(), click["variant"].clone()))
-        .collect();
+    let clicks = clicks(client).await;
+    // Clicks don't say what else was behind the link: the rule would.
+    assert_eq!(clicks[1]["utm"], Value::Null, "{}", clicks[1]);
+    let told: Vec<_> =
+        clicks.iter().map(|click| (click["rule"].clone(), click["variant"].clone())).collect();
     let variant = |name: &str| (Value::Null, json!(name));
     let none = (Value::Null, Value::Null);
     assert_eq!(
         told,
-        [(json!("beta"), Value::Null), variant("b"), variant("b"), variant("a"), none]
+        [
+            (json!("beta"), Value::Null),
+            none.clone(),
+            variant("b"),
+            variant("b"),
+            variant("a"),
+            none
+        ]
     );
 }
 

@@ -69,6 +69,7 @@ macro_rules! read_model_contract {
             few_clicks_and_many_have_the_same_numbers,
             statistics_of_the_version_before_are_read,
             clicks_of_the_version_before_are_read,
+            no_click_is_handed_over_twice,
             variants_and_rules_are_counted,
             trap_20_a_page_of_numbers_counts_no_clicks,
             a_filter_counts_what_it_admits,

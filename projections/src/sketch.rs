@@ -47,6 +47,9 @@ impl Default for Sketch {
 }
 
 impl Sketch {
+    /// The standard error of a count, as a part of it; of some hundred visitors it is less.
+    pub const STANDARD_ERROR: f64 = 1.04 / 128.0;
+
     /// The sketch of one visitor or none.
     #[must_use]
     pub fn of(visitors: impl IntoIterator<Item = VisitorHash>) -> Self {

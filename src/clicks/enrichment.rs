@@ -85,6 +85,10 @@ impl Enricher {
         let visitor = self.salts.hash(visit.at, now, visit.address, agent)?;
         let place = visit.address.map(|address| self.locator.locate(address)).unwrap_or_default();
         let key = &visit.target.key;
+        let (choice, extras) = (visit.choice, visit.target.extras.as_deref());
+        // The campaign of a destination tells by what it was chosen, as the name of the rule does.
+        let led_to =
+            if choice.is_told(extras) { visit.target.destination(choice).as_str() } else { "" };
         Ok(Click {
             domain: Cow::Borrowed(&key.domain),
             code: Cow::Borrowed(&key.code),
@@ -99,10 +103,10 @@ impl Enricher {
             city: place.city,
             visitor,
             address: self.kept(visit.address),
-            utm: campaign(visit.query(), visit.target.destination(visit.choice).as_str()),
+            utm: campaign(visit.query(), led_to),
             user_agent: visit.user_agent().map(Cow::Borrowed),
-            rule: visit.choice.rule(visit.target.extras.as_deref()),
-            variant: visit.choice.variant(visit.target.extras.as_deref()).map(Cow::Borrowed),
+            rule: choice.rule(extras),
+            variant: choice.variant(extras).map(Cow::Borrowed),
             import_id: None,
         })
     }

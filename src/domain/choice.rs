@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 
-use hoplog_events::link::{Destination, Extras, LinkKey, Rule, Variant};
+use hoplog_events::link::{Conditions, Destination, Extras, LinkKey, Rule, Variant};
 
 use super::rules::{Visitor, first_that_holds};
 use super::split::{VisitorOfLink, variant_of};
+
+#[cfg(test)]
+mod tests;
+
+/// What clicks say of a query.
+const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"];
 
 /// One of the destinations of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,16 +50,21 @@ impl Choice {
         }
     }
 
-    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held, or one that asks for
-    /// addresses. A rule for one address tells of whoever it is for, and what clicks say is counted for good.
+    /// What clicks say of the rule: its name, or its number (from 1); `None`: no rule held, or clicks must not tell which.
     #[must_use]
     pub fn rule(self, extras: Option<&Extras>) -> Option<Cow<'_, str>> {
         let (Self::Rule(place), rule) = (self, self.rule_of(extras)?) else { return None };
-        if !rule.when.address.is_empty() {
+        if asks_for_more_than_clicks_say(&rule.when) {
             return None;
         }
         let number = || Cow::Owned((u16::from(place) + 1).to_string());
         Some(rule.name.as_ref().map_or_else(number, |name| Cow::Borrowed(name.as_str())))
+    }
+
+    /// Whether clicks may tell where the visitor was led.
+    #[must_use]
+    pub fn is_told(self, extras: Option<&Extras>) -> bool {
+        self.rule_of(extras).is_none_or(|rule| !asks_for_more_than_clicks_say(&rule.when))
     }
 
     /// What clicks say of the variant: its name; `None`: none was chosen.
@@ -71,4 +82,27 @@ impl Choice {
         let Self::Variant(place) = self else { return None };
         extras?.split.as_slice().get(usize::from(place))
     }
+}
+
+/// Whether a rule is for visitors by more than their clicks have in any case: then its name, or the campaign of its
+/// destination, would say that of whoever it led, for good: it is counted, also when it was forgotten who made the click.
+fn asks_for_more_than_clicks_say(when: &Conditions) -> bool {
+    // All are here, so that whoever adds one has to say on which side it is.
+    let Conditions {
+        address,
+        query,
+        country: _,
+        region: _,
+        city: _,
+        device: _,
+        system: _,
+        browser: _,
+        language: _,
+        referrer: _,
+        from: _,
+        until: _,
+        time: _,
+        visitor: _,
+    } = when;
+    !address.is_empty() || query.keys().any(|name| !CAMPAIGN.contains(&name.as_str()))
 }

@@ -15,8 +15,8 @@ mod tests;
 /// What counts of an IPv6 address: devices change the rest by the hour.
 const NETWORK_BYTES: usize = 8;
 
-/// A visitor of one link: 64 bits of SHA-256 over the link, the address and the user agent. Of the agent, digits do not
-/// count: with every version of a browser its users would be others.
+/// A visitor of one link: 64 bits of SHA-256 over the link, the address and the user agent. Of the agent, versions do not
+/// count: with every update of a browser its users would be others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VisitorOfLink(u64);
 
@@ -34,10 +34,22 @@ impl VisitorOfLink {
             None => {}
         }
         hash.update([0]);
-        user_agent.split(|c: char| c.is_ascii_digit()).for_each(|part| hash.update(part));
+        without_versions(user_agent, |part| hash.update(part));
         let digest = hash.finalize();
         Self(digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
+}
+
+/// The parts of an agent between its versions: what begins with a digit, with all letters, dots and underscores behind it. A
+/// point release has one dot more (`17_2`, `17_2_1`), and a build other letters (`21C62`, `21D50`).
+fn without_versions(mut agent: &str, mut each: impl FnMut(&str)) {
+    while let Some(version) = agent.find(|c: char| c.is_ascii_digit()) {
+        let (part, rest) = agent.split_at(version);
+        each(part);
+        agent =
+            rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'));
+    }
+    each(agent);
 }
 
 /// The place of the visitor's variant; `None`: there is no split.

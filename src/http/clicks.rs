@@ -56,7 +56,7 @@ pub struct ClickAnswer {
     utm: UtmValues,
     /// The variant of the link's split that it was led to.
     variant: String,
-    /// The rule of the link that led it.
+    /// The rule of the link that led it, by name or number; empty: none, or one that clicks do not name.
     rule: String,
     /// The same for the same visitor on the same UTC day.
     visitor: String,

@@ -61,6 +61,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("/api/v1/links/kept/rank?neighbours=11", "?neighbours"),
     ("/api/v1/links/kept/split?converted=a", "?converted"),
     ("/api/v1/links/kept/split?converted=a:18446744073709551616", "?converted"),
+    ("/api/v1/links/kept/split?baseline=a", "?baseline"),
     ("/api/v1/links/kept/split?bots=include", "?bots"),
     ("/api/v1/links/kept/split?tz=Mars/Base", "?tz"),
     ("/api/v1/links/kept/rank?neighbours=-1", "?neighbours"),

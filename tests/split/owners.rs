@@ -177,18 +177,41 @@ async fn a_split_is_set_in_bulk_from_a_file_and_at_the_command_line() {
     assert!(String::from_utf8_lossy(&broken.stderr).contains("--variant is no JSON"), "{broken:?}");
 }
 
-/// What was written in it goes from everything that the link ever was.
+/// What was written in it goes from everything that the link ever was. Names of variants and rules that led clicks are what
+/// these are counted by, as are names of campaigns: they stay there, and nowhere else.
 #[tokio::test]
-async fn variants_are_erased_with_their_link() {
+async fn of_an_erased_link_the_names_are_left_that_clicks_are_counted_by() {
     let server = Server::start();
     let client = &server.client;
-    let secret = |name: &str| split(&[("a", 1), (name, 1)]);
-    client.create(NewLink::to(URL).with("alias", "a").with("split", secret("sesame"))).await;
+    let secret = |name: &str| {
+        json!([{ "name": "sesame", "weight": 0 },
+            { "name": name, "weight": 1, "url": "https://example.com/sesame" }])
+    };
+    let rules = json!([{ "name": "label rule", "when": { "query": { "utm_term": null } },
+        "url": "https://example.com/sesame/rule" }]);
+    let link = NewLink::to(URL).with("alias", "a").with("rules", rules);
+    client.create(link.with("split", secret("label variant"))).await;
+    assert_eq!(led(client, "/a", 1).await, "sesame");
+    assert_eq!(led(client, "/a?utm_term=campaign", 1).await, "sesame/rule");
     client.patch(LINK, &json!({ "split": secret("sésame") })).await.expect(200);
+    client.caught_up("clicks").await;
+    client.caught_up("click_statistics").await;
+    let before = client.stats("a", "").await;
     client.delete(&format!("{LINK}/personal-data")).await.expect(200);
-    let events = serde_json::to_string(&client.events("links").await).unwrap();
-    assert!(!events.contains("same"), "{events}");
-    assert!(events.contains(r#""split":[]"#), "{events}");
+    let links = serde_json::to_string(&client.events("links").await).unwrap();
+    assert!(!links.contains("same") && !links.contains("label"), "{links}");
+    assert!(links.contains(r#""split":[]"#), "{links}");
+    let page = client.get(&format!("{LINK}/clicks")).await.expect(200).body;
+    let clicks = serde_json::to_string(&client.events("clicks").await).unwrap();
+    for clicks in [&clicks, &page] {
+        assert!(!clicks.contains("same"), "{clicks}");
+        assert!(
+            ["label rule", "label variant", "campaign"].iter().all(|name| clicks.contains(name))
+        );
+    }
+    assert_eq!(client.stats("a", "").await, before, "every number stays, for any filter");
+    assert_eq!(client.stats("a", "variant=label+variant").await["totalClicks"], 1);
+    assert_eq!(client.stats("a", "rule=label+rule").await["totalClicks"], 1);
     client.verify_read_models().await;
 }
 

@@ -15,8 +15,9 @@ async fn statistics_tell_variants_and_rules_apart() {
     let server = proxied().start();
     let client = &server.client;
     let rules = json!([
-        { "when": { "address": ["192.0.2.7"] }, "name": "bob", "url": "https://example.com/bob" },
-        { "when": { "query": { "beta": null } }, "url": "https://example.com/beta" },
+        { "when": { "address": ["192.0.2.7"] }, "name": "bob", "url": "https://example.com/bob?utm_campaign=bob" },
+        { "when": { "query": { "utm_term": null } }, "url": "https://example.com/term" },
+        { "when": { "query": { "to": null } }, "name": "eva", "url": "https://example.com/eva?utm_campaign=eva" },
     ]);
     let variants = split(&[("a", 1), ("b", 1)]);
     let link = NewLink::to(URL).with("alias", "x").with("rules", rules);
@@ -24,17 +25,20 @@ async fn statistics_tell_variants_and_rules_apart() {
     let all = all_led(client, "/x", 40).await;
     let counts = counted(&all);
     for visitor in 0..3 {
-        assert_eq!(led(client, "/x?beta", visitor).await, "beta");
+        assert_eq!(led(client, "/x?utm_term=x", visitor).await, "term");
     }
-    assert_eq!(led_from(client, "/x", "192.0.2.7", AGENT).await, "bob");
+    assert_eq!(led(client, "/x?to=k7f3", 1).await, "eva?utm_campaign=eva");
+    assert_eq!(led_from(client, "/x", "192.0.2.7", AGENT).await, "bob?utm_campaign=bob");
     let bot = led_from(client, "/x", "10.0.0.1", SLACK).await;
     let people = client.stats("x", "bots=exclude").await;
     let mut expected =
         [("a".to_owned(), counts["own"] as u64), ("b".to_owned(), counts["b"] as u64)];
     expected.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
     assert_eq!(slices(&people, "variants"), expected);
-    // A rule for addresses is told of nobody: it would say who it was.
+    // A rule for addresses is told of nobody, nor one for what clicks don't have of the query: it would say who it was.
     assert_eq!(slices(&people, "rules"), [("2".to_owned(), 3)]);
+    let told = people.to_string();
+    assert!(!told.contains("bob") && !told.contains("eva"), "nor by its campaign: {told}");
     let of_bots = slices(&client.stats("x", "bots=only").await, "variants");
     assert_eq!(of_bots, [(if bot == "own" { "a" } else { "b" }.to_owned(), 1)]);
     for (query, clicks) in [
@@ -43,7 +47,7 @@ async fn statistics_tell_variants_and_rules_apart() {
         ("variant=-a,-", counts["b"]),
         ("variant=c", 0),
         ("rule=2", 3),
-        ("rule=&variant=", 1),
+        ("rule=&variant=", 2),
     ] {
         let stats = client.stats("x", &format!("bots=exclude&{query}")).await;
         assert_eq!(stats["totalClicks"], clicks, "{query}");

@@ -13,7 +13,7 @@ const TABLE: &str = "{clicks.clicks}";
 /// Clicks of before, of which nobody said what had led them.
 const EARLIER: &str = "(select c.*, '' as variant, '' as rule from {clicks.clicks} c) as clicks";
 
-/// Reads clicks with a statement that names the columns of this version.
+/// Reads clicks with a statement that names the columns of this version. Each row is handed over once.
 ///
 /// # Errors
 /// When the database can't answer.
@@ -26,14 +26,26 @@ pub(crate) async fn for_each<F>(
 where
     F: FnMut(&Row) -> Result<(), DatabaseError> + Send,
 {
-    let answer = tables.for_each(sql, values, &mut each).await;
-    let Err(DatabaseError::Broken(_)) = answer else { return answer };
-    // The statement failed before its first row. If tables of this version were swapped in before it was looked, they
-    // answer.
+    let asked = tables.one_set(NAME).await?;
+    let mut has_begun = false;
+    let first = |row: &Row| {
+        has_begun = true;
+        each(row)
+    };
+    let answer = tables.for_each(sql, values, first).await;
+    // What was handed over is counted, and can't be taken back.
+    let is_refused = matches!(answer, Err(DatabaseError::Broken(_))) && !has_begun;
+    if !is_refused {
+        return answer;
+    }
+    // The set is named: one that is swapped in meanwhile has other columns.
     match tables.answering_set(NAME).await? {
-        (_, Some(version)) if version < LED_SINCE => {
-            tables.for_each(&sql.replacen(TABLE, EARLIER, 1), values, each).await
+        (set, Some(version)) if version < LED_SINCE => {
+            let sql = set.render(&sql.replacen(TABLE, EARLIER, 1));
+            tables.for_each(&sql, values, each).await
         }
-        _ => tables.for_each(sql, values, each).await,
+        // Tables of this version were swapped in before it was looked: they answer.
+        (set, _) if set != asked => tables.for_each(&set.render(sql), values, each).await,
+        _ => answer,
     }
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::world::{World, at, click, key};
 use crate::click_statistics::{DimensionFilter, Interval, Scope, Statistics, StatisticsQuery};
-use crate::clicks::{BotFilter, ClickQuery};
-use crate::database::Purpose;
+use crate::clicks::{BotFilter, ClickQuery, earlier};
+use crate::database::{Purpose, Row, bad_row};
 use crate::dimension::Dimension;
-use crate::table_set::active_set;
+use crate::table_set::{ActiveSets, Tables, active_set};
 
 /// Quarters of an hour around the ends of days in Kolkata (+5:30) and Kathmandu (+5:45).
 const INSTANTS: [&str; 8] = [
@@ -333,6 +333,22 @@ pub(crate) async fn variants_and_rules_are_counted(world: World) {
     let told: Vec<_> = page.clicks.iter().map(|row| (&*row.variant, &*row.rule)).collect();
     assert_eq!(told, [("", ""), ("", "phones"), ("green button", "")]);
     world.verified().await;
+}
+
+/// A row that can't be read ends an answer: those before it were handed over, and are not once more.
+pub(crate) async fn no_click_is_handed_over_twice(world: World) {
+    world.some_clicks("a").await;
+    world.caught_up().await;
+    let (set, _) = active_set(&world.database, "clicks").await.unwrap();
+    let tables = Tables { database: world.database.clone(), sets: ActiveSets::new([set]) };
+    let mut rows = 0;
+    let third_is_odd = |_: &Row| {
+        rows += 1;
+        if rows == 3 { Err(bad_row("odd")) } else { Ok(()) }
+    };
+    let sql = "select at from {clicks.clicks}";
+    assert!(earlier::for_each(&tables, sql, &[], third_is_odd).await.is_err());
+    assert_eq!(rows, 3);
 }
 
 /// Tables of the version before, which knew neither variants nor rules, answer until those of this one are built.

@@ -19,6 +19,9 @@ pub(super) struct Split {
     /// How many visitors of a variant did what was hoped for, such as green:45; give it for each
     #[arg(long, value_name = "NAME:COUNT")]
     converted: Vec<String>,
+    /// The variant that the others are compared with [default: the first of the link's split]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
     /// First instant or day of the range
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -38,8 +41,13 @@ impl Split {
         out: &mut Out,
     ) -> Result<(), CliError> {
         let converted = Some(self.converted.join(",")).filter(|converted| !converted.is_empty());
-        let given =
-            [("converted", &converted), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
+        let given = [
+            ("converted", &converted),
+            ("baseline", &self.baseline),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("tz", &self.tz),
+        ];
         let query: Vec<_> =
             given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
         let answer = client.get(&["links", &self.code, "split"], &query).await?;
@@ -48,18 +56,24 @@ impl Split {
         }
         let mut table = Table::new(&HEADINGS, &[1, 2, 3, 4, 5]);
         for variant in answer["variants"].as_array().into_iter().flatten() {
-            table.row(row(variant));
+            table.row(row(variant, &answer["baseline"]));
         }
         Ok(table.print(out)?)
     }
 }
 
-fn row(variant: &Value) -> [String; 8] {
+fn row(variant: &Value, baseline: &Value) -> [String; 8] {
     let number = |name: &str| variant[name].as_u64().map(count).unwrap_or_default();
     let interval = &variant["interval"];
     let bounds = percent(&interval["low"]).zip(percent(&interval["high"]));
-    let compared = &variant["comparison"];
-    let p = compared["p"].as_f64().map(|p| format!(" (p {p:.3})")).unwrap_or_default();
+    let comparison = &variant["comparison"];
+    let p = comparison["p"].as_f64().map(|p| format!(" (p {p:.3})")).unwrap_or_default();
+    let is_baseline = variant["name"] == *baseline;
+    let compared = if is_baseline {
+        "baseline".to_owned()
+    } else {
+        format!("{}{p}", cell(&comparison["verdict"]))
+    };
     [
         cell(&variant["name"]),
         cell(&variant["weight"]),
@@ -68,7 +82,7 @@ fn row(variant: &Value) -> [String; 8] {
         number("conversions"),
         percent(&variant["rate"]).unwrap_or_default(),
         bounds.map(|(low, high)| format!("{low} to {high}")).unwrap_or_default(),
-        format!("{}{p}", cell(&compared["verdict"])),
+        compared,
     ]
 }
 

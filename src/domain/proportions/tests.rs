@@ -1,5 +1,7 @@
 //! Against numbers that were worked out elsewhere; each says how.
 
+use hoplog_events::click::VisitorHash;
+use hoplog_projections::sketch::Sketch;
 use proptest::prelude::*;
 
 use super::*;
@@ -74,6 +76,74 @@ fn few_are_not_enough() {
     assert!(!sound((0, 1_000), (0, 1_000)));
     assert!(!sound((900, 1_000), (20, 20)));
     assert_eq!((Proportion::new(0, 0), Proportion::new(2, 1)), (None, None));
+}
+
+/// Of 10,000 of a million each, p = 0.01 and √(0.01 · 0.99 · 2/1000000) = 0.00014071; with 1 % of each million,
+/// √(0.00014071² + 2 · 0.0001²) = 0.00019950.
+#[test]
+fn the_error_of_an_estimate_is_in_the_test_and_in_the_interval() {
+    let of = |successes, error| Proportion::of_estimate(successes, 1_000_000, error).unwrap();
+    let z = |error| of(10_200, error).compared_with(of(9_800, error)).z;
+    assert!((z(0.0) - 0.0004 / 0.000_140_712_5).abs() < 1e-4, "{}", z(0.0));
+    assert!((z(0.01) - 0.0004 / 0.000_199_499_4).abs() < 1e-4, "{}", z(0.01));
+    // The bounds are the parts from which it is as far as is allowed.
+    let (low, high) = of(300_000, 0.01).interval();
+    for bound in [low, high] {
+        let variance = bound * (1.0 - bound) / 1e6 + (bound * 0.01).powi(2);
+        is((0.3 - bound).powi(2), Z_95 * Z_95 * variance);
+    }
+    assert!(low < 0.3 && 0.3 < high);
+    assert_eq!(of(10_000, 0.0).interval(), self::of(10_000, 1_000_000).interval());
+}
+
+/// What is more than that was no estimate of those.
+#[test]
+fn an_estimate_may_be_below_what_is_known_by_no_more_than_it_errs() {
+    let rate = |successes, estimate| {
+        Proportion::of_estimate(successes, estimate, 0.01).map(Proportion::rate)
+    };
+    assert_eq!(rate(50, 100), Some(0.5));
+    assert_eq!(rate(103, 100), Some(1.0));
+    assert_eq!(rate(104, 100), None);
+    assert_eq!(rate(2, 1), Some(1.0), "it is rounded");
+    assert_eq!((rate(3, 1), rate(1, 0), rate(0, 0)), (None, None, None));
+}
+
+/// Of so many visitors, who are counted as statistics count them, this part converted: each as a draw of his own says.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+fn drawn(run: u64, visitors: u64, part: f64) -> Proportion {
+    let all = || (0..visitors).map(move |n| mixed(run << 32 | n));
+    let converted = all().filter(|who| (mixed(!who) >> 11) as f64 / ((1_u64 << 53) as f64) < part);
+    let sketch = Sketch::of(all().map(VisitorHash));
+    let converted = converted.count() as u64;
+    Proportion::of_estimate(converted, sketch.count(), Sketch::STANDARD_ERROR).unwrap()
+}
+
+/// The finish of `SplitMix64`.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+/// Variants that are the same: where conversions are many, the estimate errs more than chance does, and a test that takes it
+/// for exact finds a difference in a third of the comparisons. Nothing is random here.
+#[test]
+fn variants_that_are_the_same_differ_no_more_often_than_the_level_says() {
+    const RUNS: u64 = 200;
+    const PART: f64 = 0.9;
+    let (mut differ, mut covered) = (0, 0);
+    for run in 0..RUNS {
+        let (one, two) = (drawn(2 * run, 10_000, PART), drawn(2 * run + 1, 10_000, PART));
+        differ += u32::from(two.compared_with(one).p < 0.05);
+        for (low, high) in [one.interval(), two.interval()] {
+            covered += u32::from(low <= PART && PART <= high);
+        }
+    }
+    // 10 and 380 are expected at the level; three standard deviations more are allowed.
+    assert!(differ <= 19, "{differ} of {RUNS} differ");
+    assert!(covered >= 367, "{covered} of 400 intervals have the part");
 }
 
 proptest! {

@@ -56,9 +56,9 @@ pub struct StatisticsParameters {
     utm_term: Option<String>,
     /// Campaign parameter.
     utm_content: Option<String>,
-    /// Variants of splits, by name; empty: led to none.
+    /// Variants of splits, by name; empty: led to none of them.
     variant: Option<String>,
-    /// Rules, by name or number; empty: led by none.
+    /// Rules, by name or number; empty: led by none, or by one that clicks do not name.
     rule: Option<String>,
 }
 

@@ -1,15 +1,13 @@
 //! `GET /api/v1/links/{code}/split`: how the variants of a link do.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Split, Variant};
-use hoplog_projections::click_statistics::{self, Scope, Slice, Statistics, StatisticsQuery};
+use hoplog_events::account::Scope as KeyScope;
+use hoplog_projections::click_statistics::{self, Scope, Statistics, StatisticsQuery};
 use hoplog_projections::clicks::BotFilter;
 use hoplog_projections::dimension::Dimension;
+use hoplog_projections::link_directory;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,14 +18,13 @@ use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::links::answer::optional_instant;
 use crate::http::path::{Segment, link_key};
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::http::range::TimeRange;
+use crate::queries::get_link::not_deleted;
 
-/// How probable a difference that is none may be for all comparisons of an answer together.
-const LEVEL: f64 = 0.05;
+mod variants;
 
-/// The parameter of the conversions.
-const CONVERTED: &str = "converted";
+use variants::{BASELINE, CONVERTED, Compared, Counted, Rated, compared};
 
 /// How the variants of a link do: clicks of people, and of the conversions that were reported.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,6 +38,8 @@ pub struct SplitAnswer {
     #[serde(serialize_with = "optional_instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     to: Option<DateTime<Utc>>,
+    /// The variant that the others are compared with; `null`: there is none, or of several that were variants nobody said which.
+    baseline: Option<String>,
     /// Below which `p` a comparison says higher or lower: 0.05, divided by how many comparisons there are (Bonferroni).
     level: f64,
     /// The variants in the order of the link's split, and behind them others that clicks were led to.
@@ -53,9 +52,9 @@ pub struct SplitAnswer {
 pub struct VariantAnswer {
     /// Its name.
     name: String,
-    /// Where it leads; `null`: it is no variant of the link any more.
+    /// Where it leads; `null`: it is no variant of the link any more, or the key may not read links.
     url: Option<String>,
-    /// Its weight, likewise.
+    /// Its weight; `null`: it is no variant of the link any more.
     weight: Option<u16>,
     /// Clicks of people that were led to it.
     clicks: u64,
@@ -65,9 +64,9 @@ pub struct VariantAnswer {
     conversions: Option<u64>,
     /// Which part of its visitors that is, from 0 to 1; `null`: not known, or there are none.
     rate: Option<f64>,
-    /// Where the true part is with a confidence of 95 % (Wilson).
+    /// Where the true part is with a confidence of 95 % (Wilson, widened by the error of `visitors`).
     interval: Option<IntervalAnswer>,
-    /// How it differs from the first variant; `null`: it is the first, or one of the two has no rate.
+    /// How it differs from the baseline; `null`: it is the baseline, or one of the two has no rate.
     comparison: Option<ComparisonAnswer>,
 }
 
@@ -80,7 +79,7 @@ pub struct IntervalAnswer {
     high: f64,
 }
 
-/// How a variant differs from the first one: the two-proportion z-test with pooled variance, two-sided.
+/// How a variant differs from the baseline: the two-proportion z-test with pooled variance and the error of `visitors`, two-sided.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComparisonAnswer {
     /// By how much its rate is higher.
@@ -97,7 +96,7 @@ pub struct ComparisonAnswer {
 /// How the variants of a link do.
 ///
 /// Clicks of people only. Conversions are not kept here: whoever asks reports how many there were of each variant, and gets rates,
-/// intervals and a test of whether they differ from the first variant by more than chance.
+/// intervals and a test of whether they differ from one of them by more than chance. Destinations are told to keys with `links:read`.
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/split", tag = "statistics",
     params(
@@ -106,12 +105,14 @@ pub struct ComparisonAnswer {
         ("to" = Option<String>, Query, description = "the instant before which the range ends, or its last day"),
         ("tz" = Option<String>, Query, description = "IANA time zone of days; default UTC"),
         ("converted" = Option<String>, Query, description = "how many visitors of each variant did what was hoped for: control:30,green:45"),
+        ("baseline" = Option<String>, Query, description = "the variant that the others are compared with; default: the first of the link's split"),
         AtLeast,
     ),
     responses(
         (status = 200, description = "the variants", body = SplitAnswer),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "some parameters are wrong"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such link of yours"),
+        (status = 410, body = Problem, content_type = "application/problem+json", description = "it was deleted"),
     ),
 )]
 pub async fn split_statistics(
@@ -125,125 +126,41 @@ pub async fn split_statistics(
     let mut query = Parameters::new(query.as_deref());
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
     let converted = query.optional(CONVERTED).unwrap_or_default();
+    let baseline = query.raw(BASELINE);
     query.finish()?;
-    let link = app.find_link(&key, &principal.requester()).await?;
+    app.wait_for(link_directory::NAME, position).await?;
+    let link = not_deleted(app.find_link(&key, &principal.requester()).await?)?;
     app.wait_for(click_statistics::NAME, position).await?;
     let (scope, bots, filters) = (Scope::Link(key), BotFilter::Exclude, Vec::new());
     let asked = StatisticsQuery { scope, from, to, tz, interval: None, bots, filters };
     let mut statistics = app.read_models.click_statistics().statistics(&asked).await?;
     let counted = statistics.breakdowns.remove(&Dimension::Variant).unwrap_or_default();
     let variants = Counted::of(&link.extras.split, link.url.as_str(), counted);
-    Ok(Json(answer(&statistics, variants, converted)?))
+    let compared = compared(variants, converted, baseline.as_deref())?;
+    Ok(Json(SplitAnswer::of(&statistics, compared, principal.can(KeyScope::LinksRead))))
 }
 
-/// How many did what was hoped for, by the name of the variant.
-#[derive(Debug, Default)]
-struct Converted(BTreeMap<String, u64>);
-
-impl FromStr for Converted {
-    type Err = &'static str;
-
-    /// The last colon of each: a name may have some.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const ALLOWED: &str =
-            "must be variants with how many converted, each once: control:30,green:45";
-        let mut counts = BTreeMap::new();
-        for part in text.split(',') {
-            let (name, count) = part.rsplit_once(':').ok_or(ALLOWED)?;
-            let count = count.parse().map_err(|_| ALLOWED)?;
-            if counts.insert(name.to_owned(), count).is_some() {
-                return Err(ALLOWED);
-            }
-        }
-        Ok(Self(counts))
-    }
-}
-
-/// A variant with what was counted of it.
-struct Counted {
-    name: String,
-    url: Option<String>,
-    weight: Option<u16>,
-    clicks: u64,
-    visitors: u64,
-}
-
-impl Counted {
-    /// The variants that there are, and others that there were.
-    fn of(split: &Split, own: &str, counted: Vec<Slice>) -> Vec<Self> {
-        let mut counted: BTreeMap<String, Slice> =
-            counted.into_iter().map(|slice| (slice.value.clone(), slice)).collect();
-        let now = |variant: &Variant| {
-            let slice = counted.remove(variant.name.as_str());
-            Self {
-                name: variant.name.to_string(),
-                url: Some(variant.url.as_ref().map_or(own, |url| url.as_str()).to_owned()),
-                weight: Some(variant.weight.get()),
-                clicks: slice.as_ref().map_or(0, |slice| slice.clicks),
-                visitors: slice.map_or(0, |slice| slice.visitors),
-            }
-        };
-        let mut all: Vec<Self> = split.as_slice().iter().map(now).collect();
-        all.extend(counted.into_values().map(|Slice { value: name, clicks, visitors }| Self {
-            name,
-            url: None,
-            weight: None,
-            clicks,
-            visitors,
-        }));
-        all
-    }
-}
-
-fn answer(
-    statistics: &Statistics,
-    variants: Vec<Counted>,
-    mut converted: Converted,
-) -> Result<SplitAnswer, Problem> {
-    let mut rated = Vec::with_capacity(variants.len());
-    for variant in variants {
-        let conversions = converted.0.remove(&variant.name);
-        if conversions.is_some_and(|conversions| conversions > variant.clicks) {
-            let Counted { name, clicks, .. } = variant;
-            return Err(wrong(format!(
-                "{name} can't have more conversions than clicks of people: {clicks}"
-            )));
-        }
-        // The number of visitors is an estimate: it may be a little below those who are known to have been there.
-        let trials = |conversions| variant.visitors.max(conversions);
-        let rate =
-            conversions.and_then(|conversions| Proportion::new(conversions, trials(conversions)));
-        rated.push((variant, conversions, rate));
-    }
-    if let Some(unknown) = converted.0.keys().next() {
-        let names: Vec<&str> = rated.iter().map(|(variant, ..)| &*variant.name).collect();
-        return Err(wrong(format!(
-            "{unknown} is no variant of this link; there are: {}",
-            names.join(", ")
-        )));
-    }
-    let first = rated.first().and_then(|(_, _, rate)| *rate);
-    let others = rated.iter().skip(1).filter(|(_, _, rate)| first.and(*rate).is_some()).count();
-    let level = LEVEL / f64::from(u32::try_from(others.max(1)).unwrap_or(u32::MAX));
-    let variants = rated.into_iter().enumerate().map(|(place, (variant, conversions, rate))| {
-        let compared = first.filter(|_| place > 0).zip(rate);
-        let comparison = compared.map(|(first, rate)| rate.compared_with(first));
-        VariantAnswer {
-            name: variant.name,
-            url: variant.url,
-            weight: variant.weight,
-            clicks: variant.clicks,
-            visitors: variant.visitors,
-            conversions,
-            rate: rate.map(Proportion::rate),
-            interval: rate
+impl SplitAnswer {
+    /// What is told to whoever may read links, or may not: then not where they lead.
+    fn of(statistics: &Statistics, compared: Compared, tells_urls: bool) -> Self {
+        let Compared { baseline, level, variants } = compared;
+        let answer = |rated: Rated| VariantAnswer {
+            name: rated.variant.name,
+            url: rated.variant.url.filter(|_| tells_urls),
+            weight: rated.variant.weight,
+            clicks: rated.variant.clicks,
+            visitors: rated.variant.visitors,
+            conversions: rated.conversions,
+            rate: rated.rate.map(Proportion::rate),
+            interval: rated
+                .rate
                 .map(Proportion::interval)
                 .map(|(low, high)| IntervalAnswer { low, high }),
-            comparison: comparison.map(|comparison| ComparisonAnswer::of(comparison, level)),
-        }
-    });
-    let variants = variants.collect();
-    Ok(SplitAnswer { from: statistics.from, to: statistics.to, level, variants })
+            comparison: rated.comparison.map(|comparison| ComparisonAnswer::of(comparison, level)),
+        };
+        let variants = variants.into_iter().map(answer).collect();
+        Self { from: statistics.from, to: statistics.to, baseline, level, variants }
+    }
 }
 
 impl ComparisonAnswer {
@@ -256,9 +173,4 @@ impl ComparisonAnswer {
         };
         Self { difference, z, p, verdict }
     }
-}
-
-fn wrong(detail: String) -> Problem {
-    let pointer = format!("?{CONVERTED}");
-    Problem::parameters(vec![FieldError { pointer, code: "invalid", detail }])
 }
