@@ -165,7 +165,7 @@ async fn who_has_no_app_is_led_to_the_store_of_the_telephone() {
     let server = with_apps().start();
     let client = &server.client;
     let rules = json!([
-        { "name": "app", "when": { "query": { "from": ["app"] } }, "url": "https://example.com/offer?in=app" },
+        { "name": "app", "when": { "query": { "utm_source": ["app"] } }, "url": "https://example.com/offer?in=app" },
         { "name": "ios", "when": { "system": ["iOS"], "visitor": "human" }, "url": APP_STORE },
         { "name": "android", "when": { "system": ["Android"], "visitor": "human" }, "url": PLAY },
     ]);
@@ -175,8 +175,8 @@ async fn who_has_no_app_is_led_to_the_store_of_the_telephone() {
         ("/a", PHONE, PLAY),
         ("/a", DESKTOP, URL),
         ("/a", GOOGLEBOT, URL),
-        ("/a?from=app", IPHONE, "https://example.com/offer?in=app"),
-        ("/a?from=app", PHONE, "https://example.com/offer?in=app"),
+        ("/a?utm_source=app", IPHONE, "https://example.com/offer?in=app"),
+        ("/a?utm_source=app", PHONE, "https://example.com/offer?in=app"),
     ] {
         let answer = led(client, path, agent).await;
         assert_eq!(answer.header("location"), url, "{path} {agent}");

@@ -21,8 +21,9 @@ const ANDROID: &str = "/.well-known/assetlinks.json";
 const CACHED: &str = "public, max-age=3600";
 
 /// What no app opens: the service's own routes, and what is behind a code to be looked at. `*` is any text, also with `/`.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "/api/*",
+    "/report/*",
     "/.well-known/*",
     "/health/*",
     "/docs",
