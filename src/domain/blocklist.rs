@@ -46,19 +46,21 @@ enum Entry {
 }
 
 impl BlockListReader {
-    /// Takes a line; one that is wrong leaves nothing.
+    /// Takes a line, and says whether it lists something; one that is wrong leaves nothing.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn line(&mut self, line: &str) -> Result<(), LineError> {
-        for entry in line::entries(line)? {
+    pub fn line(&mut self, line: &str) -> Result<bool, LineError> {
+        let entries = line::entries(line)?;
+        let lists = !entries.is_empty();
+        for entry in entries {
             match entry {
                 Entry::Name(text) => self.names.push(&text)?,
                 Entry::Page(text) => self.pages.push(&text)?,
                 Entry::Beginning(text) => self.beginnings.push(&text)?,
             }
         }
-        Ok(())
+        Ok(lists)
     }
 
     /// The list that the lines were of.

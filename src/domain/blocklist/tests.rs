@@ -147,6 +147,13 @@ fn a_line_that_is_wrong_is_told_and_blocks_nothing() {
         ("ftp://bad.example/", E::Host),
         ("javascript:alert(1)", E::Host),
         ("<!doctype html>", E::Words),
+        ("document.login.submit();", E::Host),
+        ("login.form{color:red}", E::Host),
+        ("a,b.example", E::Host),
+        ("bad（1）.example", E::Host),
+        ("js/app.js", E::Host),
+        ("/css/all.css", E::Host),
+        ("[bad.example]", E::Host),
         (long.as_str(), E::TooLong),
     ] {
         let mut reader = BlockListReader::default();
