@@ -1,15 +1,17 @@
 //! The block lists of the operator: read at the start, and again when they change.
 //!
-//! Each source has a list of its own. One that can't be read keeps the list that it had; that is told in the log, in
-//! metrics and by `/health/ready`. Whoever decides takes the lists that are there; nobody waits for a reading.
+//! Each source has a list of its own, and is read by itself. One that can't be read keeps the list that it had; that is
+//! told in the log, in metrics and by `/health/ready`. Whoever decides takes the lists that are there; nobody waits for a
+//! reading, and no source for another one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
+use futures::future::join_all;
 use tokio::signal::unix::Signal;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use crate::domain::blocklist::{BlockList, BlockLists};
 
@@ -18,7 +20,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use read::{Reading, Version};
+use read::{Reading, ReadingError, Version};
 pub use source::{Source, SourceError};
 
 /// How soon a source is asked again that could not be read at the start, at most.
@@ -29,6 +31,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long it has while the start waits.
 const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// To what part of it a list shrinks that is told: who feeds it may have lost the rest.
+const SHRUNK_TO: usize = 10;
 
 /// Where the lists are.
 #[derive(Debug, Clone, Default)]
@@ -52,11 +57,9 @@ pub struct BlockListError {
 pub struct LiveBlockLists {
     settings: BlockListSettings,
     current: ArcSwap<BlockLists>,
-    /// What can't be read, and why.
-    failed: ArcSwapOption<String>,
     /// How often they have changed.
     changes: AtomicU64,
-    /// What is known of each source; held while they are read.
+    /// What is known of each source.
     known: Mutex<Vec<Known>>,
 }
 
@@ -67,6 +70,8 @@ struct Known {
     /// What it was read of; `None`: it never was.
     version: Option<Version>,
     failed: Option<String>,
+    /// How the list is much shorter than the one before.
+    shrunk: Option<String>,
 }
 
 impl LiveBlockLists {
@@ -77,8 +82,8 @@ impl LiveBlockLists {
     pub async fn open(settings: BlockListSettings) -> Result<Self, BlockListError> {
         let known = settings.sources.iter().map(|_| Known::default()).collect();
         let lists = Self { settings, known: Mutex::new(known), ..Self::default() };
-        lists.read_again(START_PATIENCE).await;
-        for (source, known) in lists.settings.sources.iter().zip(&*lists.known.lock().await) {
+        lists.read_all(START_PATIENCE).await;
+        for (source, known) in lists.settings.sources.iter().zip(&*lists.known()) {
             if let (Source::File(_), Some(reason)) = (source, &known.failed) {
                 return Err(BlockListError { place: source.name(), reason: reason.clone() });
             }
@@ -104,59 +109,61 @@ impl LiveBlockLists {
         self.settings.reload
     }
 
-    /// `ok`, or what can't be read; `None`: there are no lists.
+    /// `ok`, or what can't be read or is much shorter than it was; `None`: there are no lists.
     #[must_use]
     pub fn status(&self) -> Option<String> {
         if self.settings.sources.is_empty() {
             return None;
         }
-        Some(self.failed.load_full().map_or_else(|| "ok".to_owned(), |failed| (*failed).clone()))
+        let known = self.known();
+        let told: Vec<_> = self.settings.sources.iter().zip(&*known).filter_map(told).collect();
+        Some(if told.is_empty() { "ok".to_owned() } else { told.join("; ") })
     }
 
-    /// Reads the lists again in their time, and at each signal, for as long as this is polled.
-    pub async fn keep(&self, mut hangups: Option<Signal>) {
+    /// Reads each list again in its time, and all at each signal, for as long as this is polled.
+    pub async fn keep(&self, hangups: Option<Signal>) {
+        let (hung_up, asked) = watch::channel(());
+        let sources = 0..self.settings.sources.len();
+        let kept = join_all(sources.map(|place| self.keep_one(place, asked.clone())));
+        let told = async {
+            if let Some(mut signal) = hangups {
+                while signal.recv().await.is_some() {
+                    hung_up.send_replace(());
+                }
+            }
+        };
+        tokio::join!(kept, told);
+    }
+
+    async fn keep_one(&self, place: usize, mut asked: watch::Receiver<()>) {
         loop {
-            let is_missing = self.known.lock().await.iter().any(|known| known.version.is_none());
+            let is_missing = self.known().get(place).is_some_and(|known| known.version.is_none());
             let reload = self.settings.reload;
             let wait = if is_missing { reload.min(RETRY_INTERVAL) } else { reload };
-            let hangup = async {
-                match &mut hangups {
-                    Some(signal) => signal.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                _ = hangup => {}
+                Ok(()) = asked.changed() => {}
             }
-            self.read_again(PATIENCE).await;
+            self.read_again(place, PATIENCE).await;
         }
     }
 
-    async fn read_again(&self, patience: Duration) {
-        let mut known = self.known.lock().await;
-        let mut has_changed = false;
-        for (source, known) in self.settings.sources.iter().zip(known.iter_mut()) {
-            let outcome = match source.read(known.version.as_ref(), patience).await {
-                Ok(None) => {
-                    known.failed = None;
-                    "unchanged"
-                }
-                Ok(Some(reading)) => {
-                    has_changed |= take(source, known, reading);
-                    "done"
-                }
-                Err(error) => {
-                    tracing::error!(source = %source.name(), %error, "a block list can't be read; the one before stays in use");
-                    known.failed = Some(error.to_string());
-                    "failed"
-                }
-            };
-            metrics::counter!("hoplog_blocklist_reads_total", "outcome" => outcome).increment(1);
-        }
-        self.tell_of_failures(&known);
+    async fn read_all(&self, patience: Duration) {
+        let sources = 0..self.settings.sources.len();
+        join_all(sources.map(|place| self.read_again(place, patience))).await;
+    }
+
+    /// Reads a source, and takes its list as soon as it is there.
+    async fn read_again(&self, place: usize, patience: Duration) {
+        let Some(source) = self.settings.sources.get(place) else { return };
+        let version = self.known().get(place).and_then(|known| known.version.clone());
+        let reading = source.read(version.as_ref(), patience).await;
+        let mut all = self.known();
+        let Some(known) = all.get_mut(place) else { return };
+        let (outcome, has_changed) = note(source, known, reading);
+        metrics::counter!("hoplog_blocklist_reads_total", "outcome" => outcome).increment(1);
         if has_changed {
-            let lists = BlockLists::of(known.iter().map(|known| Arc::clone(&known.list)));
+            let lists = BlockLists::of(all.iter().map(|known| Arc::clone(&known.list)));
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
             metrics::gauge!("hoplog_blocklist_entries").set(lists.len() as f64);
             self.current.store(Arc::new(lists));
@@ -164,27 +171,52 @@ impl LiveBlockLists {
         }
     }
 
-    fn tell_of_failures(&self, known: &[Known]) {
-        let sources = self.settings.sources.iter().zip(known);
-        let failed: Vec<_> = sources
-            .filter_map(|(source, known)| {
-                Some(format!("{}: {}", source.name(), known.failed.as_ref()?))
-            })
-            .collect();
-        let failed = (!failed.is_empty()).then(|| Arc::new(failed.join("; ")));
-        self.failed.store(failed);
+    /// Never held while something is read.
+    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an operator should know of a source.
+fn told((source, known): (&Source, &Known)) -> Option<String> {
+    let reason = known.failed.as_ref().or(known.shrunk.as_ref())?;
+    Some(format!("{}: {reason}", source.name()))
+}
+
+/// What became of a reading, and whether the list is another one now.
+fn note(
+    source: &Source,
+    known: &mut Known,
+    reading: Result<Option<Reading>, ReadingError>,
+) -> (&'static str, bool) {
+    match reading {
+        Ok(None) => {
+            known.failed = None;
+            ("unchanged", false)
+        }
+        Ok(Some(reading)) => ("done", take(source, known, reading)),
+        Err(error) => {
+            tracing::error!(source = %source.name(), %error, "a block list can't be read; the one before stays in use");
+            known.failed = Some(error.to_string());
+            ("failed", false)
+        }
     }
 }
 
 /// Whether the list is another one now.
 fn take(source: &Source, known: &mut Known, Reading { list, version, bad }: Reading) -> bool {
-    let (entries, bytes) = (list.len(), list.bytes());
+    let (entries, bytes, before) = (list.len(), list.bytes(), known.list.len());
     tracing::info!(source = %source.name(), entries, bytes, bad_lines = bad, "a block list was read");
     known.failed = None;
     known.version = Some(version);
-    let is_new = known.list != list;
-    if is_new {
-        known.list = list;
+    if known.list == list {
+        return false;
     }
-    is_new
+    known.list = list;
+    let has_shrunk = entries.saturating_mul(SHRUNK_TO) < before;
+    if has_shrunk {
+        tracing::warn!(source = %source.name(), entries, before, "a block list is much shorter than it was");
+    }
+    known.shrunk = has_shrunk.then(|| format!("it has {entries} entries, and had {before} before"));
+    true
 }

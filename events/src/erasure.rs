@@ -68,6 +68,7 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
         ("expiredUrl", "null"),
         ("passwordHash", "null"),
         ("entry", "null"),
+        ("entries", "[]"),
         ("tags", "[]"),
         ("rules", "[]"),
         ("split", "[]"),

@@ -31,8 +31,8 @@ pub use labels::{
     ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags, Title,
 };
 pub use oversight::{
-    FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, LinkReported, Oversight, Quarantine,
-    ReportCategory, UnknownCategory,
+    ENTRIES_CLEARED_MAX, FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, LinkReported,
+    Oversight, Quarantine, ReportCategory, UnknownCategory,
 };
 pub use password::{PasswordHash, PasswordHashError};
 pub use rules::{

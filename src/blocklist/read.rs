@@ -46,9 +46,17 @@ pub(super) enum ReadingError {
     /// Look at the server; it is asked again.
     #[error("{0}")]
     Fetch(String),
+    /// Look at where it comes from, or say that nothing is listed.
+    #[error("it is empty; a list of nothing has a comment, such as # empty")]
+    Empty,
     /// Use another one: this is no list.
-    #[error("none of its {0} lines can be understood")]
-    NoList(u64),
+    #[error("it is no list: {bad} of its lines are wrong, {right} are right")]
+    NoList {
+        /// How many lines list something.
+        right: u64,
+        /// How many are wrong.
+        bad: u64,
+    },
     /// Divide it.
     #[error("it is longer than {SOURCE_BYTES_MAX} bytes")]
     TooLong,
@@ -148,18 +156,26 @@ fn failed(error: &reqwest::Error) -> ReadingError {
     ReadingError::Fetch(reason.to_string())
 }
 
-/// The list, and how many of its lines are wrong. A page that is no list at all, such as one that asks to log in, does
-/// not take the place of one.
+/// The list, and how many of its lines are wrong. What is no list at all, such as nothing, or a page that asks to log in,
+/// does not take the place of one, though some of its words may look like names.
 fn parse(name: &str, bytes: &[u8]) -> Result<(BlockList, u64), ReadingError> {
-    let (mut reader, mut bad) = (BlockListReader::default(), 0);
+    if bytes.trim_ascii().is_empty() {
+        return Err(ReadingError::Empty);
+    }
+    let (mut reader, mut right, mut bad) = (BlockListReader::default(), 0, 0);
     for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1_u64..) {
         let text = std::str::from_utf8(line).map_err(|_| LineError::Encoding);
-        let Err(error) = text.and_then(|line| reader.line(line)) else { continue };
+        let error = match text.and_then(|line| reader.line(line)) {
+            Ok(lists) => {
+                right += u64::from(lists);
+                continue;
+            }
+            Err(error) => error,
+        };
         if bad < BAD_LINES_TOLD_MAX {
             tracing::warn!(source = name, line = number, %error, "a line of a block list is left out");
         }
         bad += 1;
     }
-    let list = reader.finish();
-    if list.is_empty() && bad > 0 { Err(ReadingError::NoList(bad)) } else { Ok((list, bad)) }
+    if bad > right { Err(ReadingError::NoList { right, bad }) } else { Ok((reader.finish(), bad)) }
 }

@@ -17,6 +17,19 @@ async fn opened(path: &Path) -> LiveBlockLists {
     LiveBlockLists::open(settings).await.unwrap()
 }
 
+/// A page that is no list, with lines that look like names.
+const LOGIN: &str = "<!doctype html>
+<title>Log in</title>
+<style>
+body.login
+</style>
+<script>
+document.login.submit();
+window.location.href
+js/app.js
+</script>
+";
+
 #[tokio::test]
 async fn what_can_not_be_read_keeps_the_list_of_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -24,26 +37,78 @@ async fn what_can_not_be_read_keeps_the_list_of_before() {
     fs::write(&path, "one.example\nno list at all\n").unwrap();
     let lists = opened(&path).await;
     assert_eq!((lists.changes(), lists.status().as_deref()), (1, Some("ok")));
-    lists.read_again(PATIENCE).await;
+    lists.read_all(PATIENCE).await;
     assert_eq!(lists.changes(), 1, "unchanged");
-    for broken in ["<html>\n<body>log in</body>\n", ""] {
-        if broken.is_empty() {
-            fs::remove_file(&path).unwrap();
-        } else {
-            fs::write(&path, broken).unwrap();
+    for broken in
+        [Some("<html>\n<body>log in</body>\n"), Some(LOGIN), Some(""), Some(" \n\n"), None]
+    {
+        match broken {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
         }
-        lists.read_again(PATIENCE).await;
+        lists.read_all(PATIENCE).await;
         let status = lists.status().unwrap();
-        assert!(status.contains("list: "), "{status}");
-        assert!(found(&lists, "https://www.one.example/") && lists.changes() == 1, "{broken}");
+        assert!(status.contains("list: "), "{broken:?}: {status}");
+        assert!(found(&lists, "https://www.one.example/") && lists.changes() == 1, "{broken:?}");
     }
     fs::write(&path, "two.example").unwrap();
-    lists.read_again(PATIENCE).await;
+    lists.read_all(PATIENCE).await;
     assert_eq!((lists.changes(), lists.status().as_deref()), (2, Some("ok")));
     assert!(!found(&lists, "https://one.example/") && found(&lists, "https://two.example/"));
     fs::write(&path, "# nothing any more").unwrap();
-    lists.read_again(PATIENCE).await;
+    lists.read_all(PATIENCE).await;
     assert!(!found(&lists, "https://two.example/") && lists.changes() == 3);
+}
+
+/// It may be meant so, or the feed has lost the rest: it is taken, and told until it is another one.
+#[tokio::test]
+async fn a_list_that_is_much_shorter_than_it_was_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    let many: Vec<_> = (0..11).map(|n| format!("h{n}.example")).collect();
+    let many = many.join("\n");
+    fs::write(&path, &many).unwrap();
+    let lists = opened(&path).await;
+    for (text, told) in [
+        ("h0.example", "it has 1 entries, and had 11 before"),
+        ("# or\nh0.example", "it has 1 entries, and had 11 before"),
+        (&many, ""),
+        ("h0.example\nh1.example", ""),
+        ("# empty", "it has 0 entries, and had 2 before"),
+    ] {
+        fs::write(&path, text).unwrap();
+        lists.read_all(PATIENCE).await;
+        let status = lists.status().unwrap();
+        assert_eq!(status.split_once(": ").map_or("", |(_, told)| told), told, "{text}: {status}");
+    }
+    assert!(lists.current().is_empty());
+}
+
+/// One that does not answer keeps no other one from being read.
+#[tokio::test]
+async fn no_source_waits_for_another_one() {
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/list", deaf.local_addr().unwrap()).parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list");
+    let sources = vec![Source::Url(url), Source::File(path.clone())];
+    let known = Mutex::new(vec![Known::default(), Known::default()]);
+    let settings = BlockListSettings { sources, reload: Duration::from_secs(1) };
+    let lists = LiveBlockLists { settings, known, ..LiveBlockLists::default() };
+    let changed = async {
+        for host in ["one.example", "two.example"] {
+            fs::write(&path, host).unwrap();
+            while !found(&lists, &format!("https://{host}/")) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = changed => {}
+        () = lists.keep(None) => panic!("it is kept for good"),
+        // The first one still has time to answer then.
+        () = tokio::time::sleep(PATIENCE / 2) => panic!("the file waits for the server"),
+    }
 }
 
 #[tokio::test]
@@ -82,9 +147,19 @@ async fn a_list_of_a_server_is_fetched_once_for_each_version() {
     let settings =
         BlockListSettings { sources: vec![Source::Url(url)], reload: Duration::from_secs(1) };
     let lists = LiveBlockLists::open(settings).await.unwrap();
-    lists.read_again(PATIENCE).await;
+    lists.read_all(PATIENCE).await;
     assert!(found(&lists, "https://one.example/") && lists.changes() == 1);
     assert_eq!(*asked.lock().unwrap(), [None, Some("\"7\"".to_owned())]);
+}
+
+/// An answer without anything is no list, not even at the start.
+#[tokio::test]
+async fn an_empty_answer_of_a_server_is_told() {
+    let (url, _) = serving("\n").await;
+    let settings =
+        BlockListSettings { sources: vec![Source::Url(url)], reload: Duration::from_secs(1) };
+    let status = LiveBlockLists::open(settings).await.unwrap().status().unwrap();
+    assert!(status.contains("/hosts: it is empty"), "{status}");
 }
 
 /// The start does not wait for somebody else's server; what is said of it repeats no token.

@@ -51,7 +51,7 @@ struct LinksArgs {
     /// Only links with this tag
     #[arg(long)]
     tag: Option<String>,
-    /// Only links in this state: active, scheduled, disabled, expired, deleted
+    /// Only links in this state: active, scheduled, disabled, expired, quarantined, deleted
     #[arg(long)]
     state: Option<String>,
     /// Links that are put away: exclude, include, only

@@ -88,7 +88,7 @@ enum Action {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// End the quarantine of a link (for administrators)
+    /// End the quarantine of a link, and deal with its reports (for administrators)
     #[command(after_help = "Example:\n  hoplog link release launch")]
     Release {
         /// The code of the link

@@ -17,7 +17,6 @@ impl Commands {
         &self,
         key: &LinkKey,
         (category, text, threshold): (ReportCategory, Option<Statement>, u32),
-        correlation_id: Box<str>,
         now: DateTime<Utc>,
     ) -> Result<Outcome, ExecuteError> {
         let report = Oversee::Report(Report { category, text, threshold });
@@ -30,7 +29,8 @@ impl Commands {
             blocked: self.blocked.current(),
             command: LinkCommand::Oversee(Box::new(report)),
         };
-        let origin = Origin::once("system:report", Some(correlation_id));
+        // What a request is called may say whose it is.
+        let origin = Origin::once("system:report", None);
         self.execute(key, &request, &origin).await
     }
 }

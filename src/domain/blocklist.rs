@@ -4,6 +4,7 @@
 //! letters, and a look is a few searches in it. Both sides of a comparison are written as the URL parser writes them.
 
 use std::fmt::{self, Write};
+use std::iter;
 use std::sync::Arc;
 
 use hoplog_events::link::Destination;
@@ -24,7 +25,7 @@ pub struct BlockList {
     names: Sorted,
     /// Pages: host, path and perhaps query.
     pages: Sorted,
-    /// What pages begin with; none begins with another.
+    /// What pages begin with.
     beginnings: Sorted,
 }
 
@@ -45,19 +46,21 @@ enum Entry {
 }
 
 impl BlockListReader {
-    /// Takes a line; one that is wrong leaves nothing.
+    /// Takes a line, and says whether it lists something; one that is wrong leaves nothing.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn line(&mut self, line: &str) -> Result<(), LineError> {
-        for entry in line::entries(line)? {
+    pub fn line(&mut self, line: &str) -> Result<bool, LineError> {
+        let entries = line::entries(line)?;
+        let lists = !entries.is_empty();
+        for entry in entries {
             match entry {
                 Entry::Name(text) => self.names.push(&text)?,
                 Entry::Page(text) => self.pages.push(&text)?,
                 Entry::Beginning(text) => self.beginnings.push(&text)?,
             }
         }
-        Ok(())
+        Ok(lists)
     }
 
     /// The list that the lines were of.
@@ -66,7 +69,7 @@ impl BlockListReader {
         BlockList {
             names: self.names.sorted(),
             pages: self.pages.sorted(),
-            beginnings: self.beginnings.sorted_without_longer(),
+            beginnings: self.beginnings.sorted(),
         }
     }
 }
@@ -90,22 +93,18 @@ impl BlockList {
         self.names.bytes() + self.pages.bytes() + self.beginnings.bytes()
     }
 
-    fn find(&self, place: &Place) -> Option<Box<str>> {
-        let mut name = Some(place.host.as_str());
-        while let Some(text) = name {
-            if self.names.has(text) {
-                return Some(text.into());
-            }
+    /// All that a place is under: names, pages, what pages begin with.
+    fn entries<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = Box<str>> + 'a {
+        let names = iter::successors(Some(place.host.as_str()), move |name| {
             // An address has nothing above it.
-            name = text.split_once('.').map(|(_, above)| above).filter(|_| place.is_named);
-        }
-        let page = [&place.page, &place.page_and_query].into_iter();
-        let mut page = page.filter(|page| self.pages.has(page));
-        if let Some(page) = page.next() {
-            return Some(page.as_str().into());
-        }
-        let beginning = self.beginnings.beginning_of(&place.page_and_query)?;
-        Some(format!("{beginning}*").into())
+            name.split_once('.').map(|(_, above)| above).filter(|_| place.is_named)
+        });
+        let page = (place.page != place.page_and_query).then_some(place.page.as_str());
+        let pages = page.into_iter().chain([place.page_and_query.as_str()]);
+        let names = names.filter(|name| self.names.has(name));
+        let pages = pages.filter(|page| self.pages.has(page));
+        let beginnings = self.beginnings.beginnings_of(&place.page_and_query);
+        names.chain(pages).map(Into::into).chain(beginnings.map(|text| format!("{text}*").into()))
     }
 }
 
@@ -144,14 +143,25 @@ impl BlockLists {
         self.0.iter().map(|list| list.bytes()).sum()
     }
 
-    /// The entry that a destination is under; `None`: it may be led to.
+    /// The first entry that a destination is under; `None`: it may be led to.
     #[must_use]
     pub fn find(&self, destination: &Destination) -> Option<Box<str>> {
+        let place = self.place(destination)?;
+        self.0.iter().find_map(|list| list.entries(&place).next())
+    }
+
+    /// All entries that a destination is under; one that several lists have comes as often.
+    #[must_use]
+    pub fn entries(&self, destination: &Destination) -> Vec<Box<str>> {
+        let Some(place) = self.place(destination) else { return Vec::new() };
+        self.0.iter().flat_map(|list| list.entries(&place)).collect()
+    }
+
+    fn place(&self, destination: &Destination) -> Option<Place> {
         if self.is_empty() {
             return None;
         }
-        let place = Place::of(&destination.to_url()?)?;
-        self.0.iter().find_map(|list| list.find(&place))
+        Place::of(&destination.to_url()?)
     }
 }
 

@@ -23,7 +23,7 @@ mod tests;
 pub use decide::decide;
 pub use evolve::evolve;
 pub use extras::EditExtras;
-pub use oversight::{Oversee, REPORTS_MAX, Report, destinations};
+pub use oversight::{Oversee, REPORTS_MAX, Report, destinations, uncleared};
 
 /// A link: the sum of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]

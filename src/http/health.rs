@@ -38,7 +38,8 @@ pub struct Readiness {
     /// `ok`, or that each node decides alone; not there where rate limits are not shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<String>,
-    /// `ok`, or which block list can't be read: the one before stays in use; not there without lists.
+    /// `ok`, or which block list can't be read (the one before stays in use) or is less than a tenth of what it was; not there
+    /// without lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocklist: Option<String>,
 }

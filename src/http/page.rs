@@ -113,7 +113,10 @@ pub fn report(short_url: &str) -> Response {
     );
     let mut response = page(StatusCode::OK, "Report a short link", &body);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_REPORT);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    // With "no-referrer" the form would not say either that it is of this page.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 

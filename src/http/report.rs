@@ -1,15 +1,16 @@
 //! `/report/{code}`: where anybody says that a link does harm. Who says so is kept nowhere.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
-use hoplog_events::link::{ReportCategory, Statement, UnknownCategory};
+use hoplog_events::link::{LinkKey, ReportCategory, Statement, UnknownCategory};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::form_fields;
-use super::headers::RequestId;
 use super::limits::{ClientAddress, quota_exceeded};
 use super::origin::Origin;
 use super::page;
@@ -68,34 +69,45 @@ pub async fn report_form(origin: Origin, Segment(code): Segment, headers: Header
         (status = 415, description = "not a form", body = Problem, content_type = "application/problem+json"),
         (status = 421, description = "this copy does not do such work", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "some fields are wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "too many reports from one address, or of one link; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many reports from one address, or of one link, or too many of codes that nobody has; Retry-After says when to come back", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "the log is away", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn report(
     State(app): State<AppState>,
     ClientAddress(address): ClientAddress,
-    request_id: RequestId,
     origin: Origin,
     Segment(code): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     // Another site does not report by the hands of its visitors: they are shown what they would say.
-    if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
+    if !is_own(&origin, &headers) {
         return report_form(origin, Segment(code), headers).await;
     }
-    let taken = take(&app, address, request_id, &code, (&headers, body)).await;
+    let taken = take(&app, address, &code, (&headers, body)).await;
     match taken {
         Ok(()) => page::reported(),
         Err(problem) => page::problem_for_visitor(problem, &headers),
     }
 }
 
+/// Whether a form is of our own page, as far as a browser says: those of before `Sec-Fetch-Site`, and all over plain http,
+/// say the origin only. Programs say neither.
+fn is_own(origin: &Origin, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return site == "same-origin" || site == "none";
+    }
+    let Some(from) = headers.get(header::ORIGIN) else { return true };
+    let from = from.to_str().ok().and_then(|from| from.split_once("://"));
+    let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut own = [Some(origin.scheme_and_authority().1), asked].into_iter().flatten();
+    from.is_some_and(|(_, from)| own.any(|own| own.eq_ignore_ascii_case(from)))
+}
+
 async fn take(
     app: &App,
-    address: std::net::IpAddr,
-    RequestId(request_id): RequestId,
+    address: IpAddr,
     code: &str,
     (headers, body): (&HeaderMap, Body),
 ) -> Result<(), Problem> {
@@ -103,20 +115,32 @@ async fn take(
         return Err(wrong_role(app, Role::Command));
     }
     let key = link_key(code)?;
-    let who = (&Method::POST, address);
-    app.limits.may_report(who, &key.to_string()).await.map_err(|refused| match refused {
-        Refused::Until(after) => quota_exceeded("too many reports", after),
-        Refused::Uncharged => Problem::internal(),
-    })?;
     let fields = form_fields(app, headers, body, FORM_BYTES_MAX).await?;
     let (category, text) = parse(&fields)?;
+    charge(app, address, &key).await?;
     let era = app.links.era();
     let threshold = app.abuse.reports_to_quarantine;
     let now = app.clock.now();
-    let report = (category, text, threshold);
-    let outcome = app.commands.report_link(&key, report, request_id, now).await?;
+    let outcome = app.commands.report_link(&key, (category, text, threshold), now).await?;
     app.links.remember(era, outcome.link, outcome.position, now);
     Ok(())
+}
+
+/// Only what is a report of a link that is there counts as one: else nobody could report a link that somebody sends nonsense
+/// for. Who names links that are nobody's pays as for a visit.
+async fn charge(app: &App, address: IpAddr, key: &LinkKey) -> Result<(), Problem> {
+    let refused = |refused| match refused {
+        Refused::Until(after) => quota_exceeded("too many reports", after),
+        Refused::Uncharged => Problem::internal(),
+    };
+    let who = (&Method::POST, address);
+    let look = app.limits.may_look(who.0, who.1).map_err(refused)?;
+    if app.links.look_up(key, app.clock.now()).await?.is_none() {
+        app.limits.found_nobody(look).await.map_err(refused)?;
+        return Err(Problem::link_not_found());
+    }
+    app.limits.found(look);
+    app.limits.may_report(who, &key.to_string()).await.map_err(refused)
 }
 
 fn parse(fields: &[(String, String)]) -> Result<(ReportCategory, Option<Statement>), Problem> {

@@ -162,6 +162,25 @@ async fn a_warning_tells_browsers_where_a_link_would_lead() {
     leads_nowhere(&client.send(form).await);
 }
 
+/// Trap 2: the warning goes by the instant at which a link ends, not by whether that is on the log.
+#[tokio::test]
+async fn trap_2_a_warning_does_not_tell_where_a_link_led_that_has_ended() {
+    let server = Settings::new().with("HOPLOG_QUARANTINE", "warn").start();
+    let client = &server.client;
+    for code in ["brief", "gone"] {
+        client.create(NewLink::to(URL).with("alias", code).with("expiresIn", 3)).await;
+        quarantine(client, code).await;
+    }
+    client.delete("/api/v1/links/gone").await.expect(204);
+    assert_eq!(browse(client, "/gone").await.expect(410).body.matches("harmful-place").count(), 0);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while browse(client, "/brief").await.expect(451).body.contains("harmful-place") {
+        assert!(std::time::Instant::now() < deadline, "the page still tells the destination");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    leads_nowhere(&browse(client, "/brief").await);
+}
+
 /// The kill switch: a quarantine is a change like any other, and goes where changes go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quarantine_reaches_the_caches_of_every_node() {

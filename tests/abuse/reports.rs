@@ -11,6 +11,7 @@ const URL: &str = "https://harmful-place.example/there";
 async fn report(client: &Client, code: &str, from: &str, form: &str) -> Answer {
     let request = client.request(Method::POST, &format!("/report/{code}"));
     let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let request = request.header("x-request-id", format!("of-{from}"));
     client.send(request.header("x-forwarded-for", from).body(form.to_owned())).await
 }
 
@@ -59,15 +60,62 @@ async fn a_report_is_on_the_log_without_whoever_made_it() {
     }
     let json = client.request(Method::POST, "/report/bad").json(&json!({ "category": "spam" }));
     client.send(json).await.expect(415);
-    // Another site does not report by the hands of its visitors.
-    let across = client.request(Method::POST, "/report/bad").header("sec-fetch-site", "cross-site");
-    let form = across.header("content-type", "application/x-www-form-urlencoded");
-    let shown_again = client.send(form.body("category=spam")).await.expect(200);
-    assert!(shown_again.body.contains("<form"), "{shown_again:?}");
     assert_eq!(reports(client).await.len(), 2);
     client.delete("/api/v1/links/bad").await.expect(204);
     report(client, "bad", "203.0.113.7", "category=spam").await.expect(410);
     client.verify_read_models().await;
+}
+
+/// Another site does not report by the hands of its visitors; over plain http their browsers say the origin only.
+#[tokio::test]
+async fn a_form_of_another_site_reports_nothing() {
+    let server = Settings::new().with("HOPLOG_BASE_URL", "https://go.example").start();
+    let client = &server.client;
+    client.create(NewLink::to(URL).with("alias", "bad")).await;
+    let page = client.visit("/report/bad").await.expect(200);
+    assert_eq!(page.header("referrer-policy"), "same-origin", "or the origin is not said");
+    let own = client.request(Method::GET, "/").build().unwrap();
+    let own = own.url().origin().ascii_serialization();
+    for (name, value, is_own) in [
+        ("sec-fetch-site", "cross-site", false),
+        ("sec-fetch-site", "same-site", false),
+        ("origin", "http://other.example", false),
+        ("origin", "https://go.example.org", false),
+        ("origin", "null", false),
+        ("sec-fetch-site", "same-origin", true),
+        ("origin", "https://go.example", true),
+        ("origin", &own, true),
+    ] {
+        let before = reports(client).await.len();
+        let form = client.request(Method::POST, "/report/bad").header(name, value);
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        let answer = client.send(form.body("category=spam")).await.expect(200);
+        assert_eq!(answer.body.contains("<form"), !is_own, "{name}: {value}: {answer:?}");
+        assert_eq!(reports(client).await.len(), before + usize::from(is_own), "{name}: {value}");
+    }
+}
+
+/// Whoever sends nonsense for a link keeps nobody from reporting it, and guesses no codes.
+#[tokio::test]
+async fn only_reports_of_links_that_are_there_count_as_such() {
+    let settings = Settings::new().with("HOPLOG_TRUSTED_PROXIES", "127.0.0.1").limited();
+    let server = settings.start();
+    let client = &server.client;
+    client.create(NewLink::to(URL).with("alias", "bad")).await;
+    for n in 0..40 {
+        report(client, "bad", &format!("198.51.100.{n}"), "category=boring").await.expect(422);
+    }
+    report(client, "bad", "198.51.100.7", "category=spam").await.expect(200);
+    let guess = |n: usize| async move {
+        report(client, &format!("nobodys{n}"), "203.0.113.7", "category=spam").await.status
+    };
+    let mut guesses = 0;
+    while guess(guesses).await == 404 {
+        guesses += 1;
+    }
+    assert!(guesses >= 60, "{guesses} are as many as for visits");
+    let visit = client.get_with("/nobodys", &[("x-forwarded-for", "203.0.113.7")]);
+    client.send(visit).await.expect(429);
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ fn event_with(name: &str, data: &Value, correlation: &str) -> RecordedEvent {
 proptest! {
     #[test]
     fn nothing_personal_is_left_of_a_link(
-        which in 0..12_usize,
+        which in 0..13_usize,
         text in secret(),
         correlation in secret(),
         spaces in proptest::bool::ANY,
@@ -173,6 +173,7 @@ proptest! {
             ("hoplog.link.expired-url-changed.v1", json!({ "expiredUrl": &url })),
             ("hoplog.link.quarantined.v1", json!({ "reason": &text, "by": "blocklist",
                 "entry": &text, "since": "2026-03-14T09:26:53.500Z" })),
+            ("hoplog.link.released.v1", json!({ "entries": [&text] })),
             ("hoplog.link.appealed.v1", json!({ "text": &text })),
             ("hoplog.link.reported.v1", json!({ "category": "spam", "text": &text })),
             ("hoplog.link.rules-changed.v1",

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Extras, LinkEvent, LinkState, Reason, Statement};
 
+/// How many entries of block lists a link remembers that it was released from.
+pub const ENTRIES_CLEARED_MAX: usize = 32;
+
 /// Who found that a link has to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -48,10 +51,15 @@ pub struct LinkQuarantined {
     pub since: DateTime<Utc>,
 }
 
-/// The link is what it would be without its quarantine. The entry of a block list that it was found by does not
-/// lead to another one.
+/// The link is what it would be without its quarantine, and its reports are dealt with. The entries of block lists that
+/// it was found by, or had then, lead to no other quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct LinkReleased {}
+pub struct LinkReleased {
+    /// The entries of block lists that had a destination of the link when it was released.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub entries: Vec<Box<str>>,
+}
 
 /// The owner of a link says why it should be released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,7 +117,7 @@ pub struct LinkReported {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantine {
-    /// How it began.
+    /// How it began, as it was last said; with the entry that it was found by, also if that was said before.
     #[serde(flatten)]
     pub begun: LinkQuarantined,
     /// What its owner says against it.
@@ -126,9 +134,10 @@ pub struct Oversight {
     /// The quarantine that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
-    /// The entry of a block list that it was found by, and released nevertheless.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cleared: Option<Box<str>>,
+    /// The entries of block lists that it was released from, the latest last: not more than
+    /// [`ENTRIES_CLEARED_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<Box<str>>,
     /// How often it was reported since it was created, or released.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reports: u32,
@@ -150,10 +159,10 @@ impl Extras {
         self.oversight.as_mut()?.quarantine.as_mut()
     }
 
-    /// The entry of a block list that leads to no quarantine of this link.
+    /// The entries of block lists that lead to no quarantine of this link.
     #[must_use]
-    pub fn cleared(&self) -> Option<&str> {
-        self.oversight.as_ref()?.cleared.as_deref()
+    pub fn cleared(&self) -> &[Box<str>] {
+        self.oversight.as_ref().map_or(&[], |oversight| &oversight.cleared)
     }
 
     /// How often the link was reported since it was created, or released.
@@ -162,17 +171,38 @@ impl Extras {
         self.oversight.as_ref().map_or(0, |oversight| oversight.reports)
     }
 
-    /// The quarantine ends.
-    fn release(&mut self) -> Option<Quarantine> {
-        let mut oversight = self.oversight.take()?;
+    /// The quarantine ends, if there is one.
+    fn release(&mut self, entries: &[Box<str>]) -> Option<Quarantine> {
+        let mut oversight = self.oversight.take().unwrap_or_default();
         let ended = oversight.quarantine.take();
-        let entry = ended.as_ref().and_then(|quarantine| quarantine.begun.entry.clone());
-        oversight.cleared = entry.or(oversight.cleared);
+        oversight.clear(ended.as_ref().and_then(|quarantine| quarantine.begun.entry.as_ref()));
+        oversight.clear(entries);
         oversight.reports = 0;
         if *oversight != Oversight::default() {
             self.oversight = Some(oversight);
         }
         ended
+    }
+}
+
+impl Oversight {
+    fn clear<'a>(&mut self, entries: impl IntoIterator<Item = &'a Box<str>>) {
+        for entry in entries {
+            self.cleared.retain(|known| known != entry);
+            self.cleared.push(entry.clone());
+        }
+        let oldest = self.cleared.len().saturating_sub(ENTRIES_CLEARED_MAX);
+        self.cleared.drain(..oldest);
+    }
+}
+
+impl Quarantine {
+    /// Who gives another reason takes back neither what a block list has found, nor what the owner said.
+    fn of(begun: &LinkQuarantined, before: Option<Self>, state: LinkState) -> Self {
+        let mut begun = begun.clone();
+        let Some(before) = before else { return Self { begun, appeal: None, was: state } };
+        begun.entry = begun.entry.or(before.begun.entry);
+        Self { begun, ..before }
     }
 }
 
@@ -182,13 +212,13 @@ impl LinkState {
     pub fn apply(&mut self, extras: &mut Extras, event: &LinkEvent) {
         match event {
             LinkEvent::Quarantined(begun) => {
-                let was = extras.quarantine().map_or(*self, |quarantine| quarantine.was);
-                let quarantine = Quarantine { begun: begun.clone(), appeal: None, was };
-                extras.oversight.get_or_insert_default().quarantine = Some(quarantine);
+                let oversight = extras.oversight.get_or_insert_default();
+                let before = oversight.quarantine.take();
+                oversight.quarantine = Some(Quarantine::of(begun, before, *self));
                 *self = Self::Quarantined;
             }
-            LinkEvent::Released(_) => {
-                if let Some(ended) = extras.release() {
+            LinkEvent::Released(released) => {
+                if let Some(ended) = extras.release(&released.entries) {
                     *self = ended.was;
                 }
             }

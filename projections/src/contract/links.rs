@@ -91,9 +91,10 @@ pub(crate) async fn a_state_is_what_the_last_events_made_of_it(world: World) {
     assert_eq!((&quarantine.begun, quarantine.appeal.is_some()), (&quarantined(), true));
     let filter = LinkFilter { state: Some(LinkState::Quarantined), ..LinkFilter::default() };
     assert_eq!(world.codes(filter, LinkSort::NewestFirst, 9).await, ["a"]);
-    world.change("a", LinkReleased {}).await;
+    world.change("a", LinkReleased { entries: vec!["bad.example/page".into()] }).await;
     let row = world.row("a").await;
-    assert_eq!((row.state, row.extras.cleared()), (LinkState::Disabled, Some("bad.example")));
+    let cleared: [Box<str>; 2] = ["bad.example".into(), "bad.example/page".into()];
+    assert_eq!((row.state, row.extras.cleared()), (LinkState::Disabled, &cleared[..]));
     world.change("a", LinkDeleted {}).await;
     assert_eq!(world.row("a").await.state, LinkState::Deleted);
     world.verified().await;

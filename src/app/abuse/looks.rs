@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::domain::blocklist::BlockLists;
-use crate::domain::link::destinations;
+use crate::domain::link::uncleared;
 
 /// How often it is asked whether there is something to do.
 const POLL: Duration = Duration::from_secs(1);
@@ -98,9 +98,7 @@ async fn look(app: &App) -> Option<(usize, usize)> {
 
 /// Whether a link may have to be put in quarantine: its own events decide.
 fn is_blocked(row: &LinkRow, lists: &BlockLists) -> bool {
-    let is_cleared = |entry: &str| row.extras.cleared() == Some(entry);
-    let mut entries = destinations(&row.url, &row.extras).filter_map(|url| lists.find(url));
-    row.state != LinkState::Quarantined && entries.any(|entry| !is_cleared(&entry))
+    row.state != LinkState::Quarantined && uncleared(&row.url, &row.extras, lists).is_some()
 }
 
 async fn quarantine(app: &App, links: Vec<LinkKey>) -> Option<usize> {

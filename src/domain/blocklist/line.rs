@@ -137,7 +137,12 @@ fn entry(word: &str) -> Result<Entry, LineError> {
     if page.contains('*') || is_below {
         return Err(LineError::Star);
     }
-    let page = place(&host, page)?.page_and_query;
+    let place = place(&host, page)?;
+    // No page is on such a host: where a text has this, it is no list.
+    if place.is_named && !place.host.contains('.') {
+        return Err(LineError::Host);
+    }
+    let page = place.page_and_query;
     Ok(if begins { Entry::Beginning(page) } else { Entry::Page(page) })
 }
 
@@ -165,11 +170,20 @@ fn read_host(text: &str) -> Result<Host, LineError> {
         return Err(LineError::Star);
     }
     let text = text.trim_end_matches('.');
-    // The parser decodes these: who writes a list does not mean them.
-    if text.is_empty() || text.starts_with('.') || text.contains(['@', '%']) {
+    // The parser takes more than hosts have, and decodes some: who writes a list means none of it.
+    let is_bracketed = text.starts_with('[');
+    if text.is_empty() || text.starts_with('.') || !(is_bracketed || is_of_host(text)) {
         return Err(LineError::Host);
     }
-    Host::parse(text).map_err(|_| LineError::Host)
+    match Host::parse(text) {
+        Ok(Host::Domain(name)) if !is_of_host(&name) => Err(LineError::Host),
+        host => host.map_err(|_| LineError::Host),
+    }
+}
+
+/// Whether a text has only what names of hosts have. What is not ASCII becomes so, or is refused, when it is read.
+fn is_of_host(text: &str) -> bool {
+    text.chars().all(|c| !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn place(host: &Host, page: &str) -> Result<Place, LineError> {

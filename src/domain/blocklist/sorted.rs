@@ -1,5 +1,7 @@
 //! Many short texts, sorted, in one: no text has memory or a pointer of its own.
 
+use std::iter;
+
 use super::LineError;
 
 /// Texts as they come.
@@ -31,30 +33,15 @@ impl Gathered {
         self.text.get(begin as usize..end as usize).unwrap_or_default()
     }
 
-    pub(super) fn sorted(self) -> Sorted {
-        self.kept(|last, next| last == next)
-    }
-
-    /// Without those that begin with another one.
-    pub(super) fn sorted_without_longer(self) -> Sorted {
-        self.kept(|last, next| next.starts_with(last))
-    }
-
-    /// All but those that the last one that is kept stands for.
-    fn kept(mut self, stands_for: impl Fn(&str, &str) -> bool) -> Sorted {
+    pub(super) fn sorted(mut self) -> Sorted {
         let mut spans = std::mem::take(&mut self.spans);
         spans.sort_unstable_by(|one, other| self.at(*one).cmp(self.at(*other)));
+        spans.dedup_by(|next, last| self.at(*next) == self.at(*last));
         let (mut text, mut ends) = (String::with_capacity(self.text.len()), Vec::new());
-        let mut last: Option<(u32, u32)> = None;
         for span in spans {
-            let next = self.at(span);
-            if last.is_some_and(|last| stands_for(self.at(last), next)) {
-                continue;
-            }
-            text.push_str(next);
+            text.push_str(self.at(span));
             // Never longer than what was gathered, which has such an end.
             ends.extend(u32::try_from(text.len()));
-            last = Some(span);
         }
         Sorted { text: text.into(), ends: ends.into() }
     }
@@ -73,9 +60,23 @@ impl Sorted {
         self.last_up_to(text) == Some(text)
     }
 
-    /// The one that a text begins with, where none begins with another: then it is the last one up to that text.
-    pub(super) fn beginning_of(&self, text: &str) -> Option<&str> {
-        self.last_up_to(text).filter(|beginning| text.starts_with(beginning))
+    /// All that a text begins with, the longest first: one search for each, and for each that lies between them.
+    pub(super) fn beginnings_of<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        let mut left = Some(text);
+        iter::from_fn(move || {
+            loop {
+                let beginning = left?;
+                let last = self.last_up_to(beginning)?;
+                let common = common(beginning, last);
+                // Any other one is a beginning of both.
+                if common.len() < last.len() {
+                    left = Some(common);
+                    continue;
+                }
+                left = shortened(common);
+                return Some(last);
+            }
+        })
     }
 
     fn last_up_to(&self, text: &str) -> Option<&str> {
@@ -92,4 +93,16 @@ impl Sorted {
         let begin = index.checked_sub(1).map_or(0, end);
         self.text.get(begin..end(index)).unwrap_or_default()
     }
+}
+
+/// What two texts both begin with.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let differ = one.char_indices().zip(other.chars()).find(|((_, a), b)| a != b);
+    let end = differ.map_or(one.len().min(other.len()), |((at, _), _)| at);
+    one.get(..end).unwrap_or_default()
+}
+
+fn shortened(text: &str) -> Option<&str> {
+    let (last, _) = text.char_indices().next_back()?;
+    text.get(..last)
 }

@@ -73,7 +73,7 @@ fn pages_are_of_one_host_and_in_one_spelling() {
         ("https://files.example/g%65t#f", "files.example/get"),
         ("https://files.example/view?id=7", "files.example/view?id=7"),
         ("https://files.example:99/%7Esam/p%C3%a4ther", "files.example/~sam/p%C3%A4th*"),
-        ("https://files.example/~sam/päth/deeper/still", "files.example/~sam/p%C3%A4th*"),
+        ("https://files.example/~sam/päth/deeper/still", "files.example/~sam/p%C3%A4th/deeper*"),
         ("https://files.example/x/../b/?q", "files.example/b/*"),
     ] {
         assert_eq!(found(&list, url).as_deref(), Some(entry), "{url}");
@@ -89,6 +89,26 @@ fn pages_are_of_one_host_and_in_one_spelling() {
     ] {
         assert_eq!(found(&list, url), None, "{url}");
     }
+}
+
+/// Whoever has looked at one entry has not looked at the others: each is found.
+#[test]
+fn all_entries_of_a_destination_are_found() {
+    let one = list(&["bad.example", "a.bad.example", "a.bad.example/p*", "a.bad.example/p/q*"]);
+    let two = list(&["a.bad.example/p/q?r", "*.example", "a.bad.example/p/q", "a.bad.example"]);
+    let both = BlockLists(one.0.iter().chain(&two.0).cloned().collect());
+    let entries = both.entries(&"https://a.bad.example/p/q?r".parse().unwrap());
+    let expected = [
+        "a.bad.example",
+        "bad.example",
+        "a.bad.example/p/q*",
+        "a.bad.example/p*",
+        "a.bad.example",
+        "example",
+        "a.bad.example/p/q",
+        "a.bad.example/p/q?r",
+    ];
+    assert_eq!(entries, expected.map(Box::from));
 }
 
 #[test]
@@ -127,6 +147,13 @@ fn a_line_that_is_wrong_is_told_and_blocks_nothing() {
         ("ftp://bad.example/", E::Host),
         ("javascript:alert(1)", E::Host),
         ("<!doctype html>", E::Words),
+        ("document.login.submit();", E::Host),
+        ("login.form{color:red}", E::Host),
+        ("a,b.example", E::Host),
+        ("bad（1）.example", E::Host),
+        ("js/app.js", E::Host),
+        ("/css/all.css", E::Host),
+        ("[bad.example]", E::Host),
         (long.as_str(), E::TooLong),
     ] {
         let mut reader = BlockListReader::default();
@@ -156,10 +183,9 @@ mod beginnings {
     use proptest::prelude::*;
 
     proptest! {
-        /// One search finds a beginning, as none of them begins with another.
         #[test]
         fn a_page_is_found_by_any_of_its_beginnings(
-            beginnings in prop::collection::vec("[ab]{1,6}", 0..12),
+            beginnings in prop::collection::vec("[ab]{1,6}", 0..30),
             page in "[ab]{1,9}",
         ) {
             let mut reader = BlockListReader::default();
@@ -167,8 +193,13 @@ mod beginnings {
                 reader.line(&format!("files.example/{beginning}*")).unwrap();
             }
             let list = BlockLists::of([Arc::new(reader.finish())]);
-            let is_found = found(&list, &format!("https://files.example/{page}")).is_some();
-            prop_assert_eq!(is_found, beginnings.iter().any(|b| page.starts_with(b.as_str())));
+            let url = format!("https://files.example/{page}");
+            let mut those: Vec<_> = beginnings.iter().filter(|b| page.starts_with(*b)).collect();
+            those.sort_unstable_by_key(|beginning| std::cmp::Reverse(beginning.len()));
+            those.dedup();
+            let expected: Vec<Box<str>> =
+                those.iter().map(|b| format!("files.example/{b}*").into()).collect();
+            prop_assert_eq!(list.entries(&url.parse().unwrap()), expected);
         }
     }
 }

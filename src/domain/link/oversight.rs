@@ -3,11 +3,12 @@
 use std::iter;
 
 use hoplog_events::link::{
-    Destination, Extras, FoundBy, LinkAppealed, LinkEvent, LinkQuarantined, LinkReleased,
-    LinkReported, Reason, ReportCategory, Statement,
+    Destination, ENTRIES_CLEARED_MAX, Extras, FoundBy, LinkAppealed, LinkEvent, LinkQuarantined,
+    LinkReleased, LinkReported, Reason, ReportCategory, Statement,
 };
 
 use super::{Link, LinkError, Request, Requester};
+use crate::domain::blocklist::BlockLists;
 
 /// What a quarantine by a block list says.
 const ON_A_LIST: &str = "a destination of the link is on the block list of this service";
@@ -25,7 +26,7 @@ pub enum Oversee {
     Quarantine(Reason),
     /// It begins if one of the link's destinations is blocked.
     QuarantineIfBlocked,
-    /// It ends.
+    /// It ends, and the reports are dealt with.
     Release,
     /// It should end, says the owner.
     Appeal(Statement),
@@ -61,9 +62,9 @@ pub(super) fn decide(
             if is_same { Vec::new() } else { vec![begun] }
         }
         (Oversee::QuarantineIfBlocked, None) => blocked(link, request).into_iter().collect(),
-        // Whatever it is in quarantine for comes first.
-        (Oversee::QuarantineIfBlocked, Some(_)) | (Oversee::Release, None) => Vec::new(),
-        (Oversee::Release, Some(_)) => vec![LinkEvent::Released(LinkReleased {})],
+        // Whatever it is in quarantine for comes first; a release looks at the lists again.
+        (Oversee::QuarantineIfBlocked, Some(_)) => Vec::new(),
+        (Oversee::Release, now) => released(link, now.is_some(), request).into_iter().collect(),
         (Oversee::Report(report), now) => reported(link, report, now.is_some(), request),
         (Oversee::Appeal(_), None) => return Err(LinkError::NotQuarantined),
         (Oversee::Appeal(text), Some(now)) => {
@@ -82,7 +83,8 @@ fn quarantined(
     LinkEvent::Quarantined(LinkQuarantined { reason, by, entry, since: request.now })
 }
 
-/// Beyond some nobody learns anything from one more, and the link is the sum of its events.
+/// Beyond some nobody learns anything from one more, and the link is the sum of its events. Where so many are enough that
+/// there are, also before that was so, the next one is the occasion.
 fn reported(
     link: &Link,
     report: &Report,
@@ -90,25 +92,44 @@ fn reported(
     request: &Request,
 ) -> Vec<LinkEvent> {
     let reports = link.extras.reports();
-    if reports >= REPORTS_MAX {
-        return Vec::new();
-    }
     let Report { category, text, threshold } = report.clone();
     let reported = LinkEvent::Reported(LinkReported { category, text });
-    let is_enough = threshold > 0 && reports + 1 >= threshold && !is_quarantined;
+    let reported = (reports < REPORTS_MAX).then_some(reported);
+    let is_enough = threshold > 0 && reports.saturating_add(1) >= threshold && !is_quarantined;
     let reason = REPORTED.parse().ok().filter(|_| is_enough);
     let begun = reason.map(|reason| quarantined(reason, FoundBy::Reports, None, request));
-    iter::once(reported).chain(begun).collect()
+    reported.into_iter().chain(begun).collect()
+}
+
+/// Whoever ends a quarantine has looked at the link: what the lists have of it now leads to no other one. Whoever deals
+/// with reports of one that is in none has nothing of a list before them.
+fn released(link: &Link, is_quarantined: bool, request: &Request) -> Option<LinkEvent> {
+    if !is_quarantined {
+        let released = LinkEvent::Released(LinkReleased::default());
+        return (link.extras.reports() > 0).then_some(released);
+    }
+    let mut entries: Vec<Box<str>> = Vec::new();
+    for entry in destinations(&link.url, &link.extras).flat_map(|url| request.blocked.entries(url))
+    {
+        if entries.len() < ENTRIES_CLEARED_MAX && !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    Some(LinkEvent::Released(LinkReleased { entries }))
 }
 
 /// An entry that an operator has released the link from leads to no other quarantine.
 fn blocked(link: &Link, request: &Request) -> Option<LinkEvent> {
-    let cleared = link.extras.cleared();
-    let mut entries =
-        destinations(&link.url, &link.extras).filter_map(|url| request.blocked.find(url));
-    let entry = entries.find(|entry| Some(&**entry) != cleared)?;
+    let entry = uncleared(&link.url, &link.extras, &request.blocked)?;
     let reason = ON_A_LIST.parse().ok()?;
     Some(quarantined(reason, FoundBy::Blocklist, Some(entry), request))
+}
+
+/// The first entry of the lists that has a destination of a link, and that the link was not released from.
+#[must_use]
+pub fn uncleared(url: &Destination, extras: &Extras, lists: &BlockLists) -> Option<Box<str>> {
+    let mut entries = destinations(url, extras).flat_map(|url| lists.entries(url));
+    entries.find(|entry| !extras.cleared().contains(entry))
 }
 
 /// Everything that a link may lead to.

@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::blocklist::BlockListReader;
 
 mod budget;
+mod cleared;
 mod life;
 mod oversight;
 mod rules;

@@ -87,7 +87,7 @@ pub async fn quarantine_link(
     change.answer(&app, &code, &what, command(Oversee::Quarantine(reason))).await
 }
 
-/// Ends a link's quarantine.
+/// Ends a link's quarantine, and deals with its reports, also of a link that is in none.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/release", tag = "links",
     params(("code" = String, Path, description = "the link's code"), Change),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkState;
 
 use super::asking::choose;
@@ -29,16 +30,18 @@ pub(super) fn warned(
     found: Resolved,
 ) -> Result<Response, NotServed> {
     let target = &found.target;
-    let may_go_on = app.abuse.quarantine_warns && leads_on(target) && !target.is_guarded();
+    let now = app.clock.now();
+    let may_go_on = app.abuse.quarantine_warns && leads_on(target, now) && !target.is_guarded();
     if !may_go_on || !page::wants_html(&request.headers) {
         return Err(NotServed::Quarantined(found));
     }
-    let visitor = (address, app.clock.now());
-    let choice = choose(app, visitor, (&request.method, request), target);
+    let choice = choose(app, (address, now), (&request.method, request), target);
     Ok(page::warning(quarantined().status(), target.destination(choice).as_str()))
 }
 
-fn leads_on(target: &Target) -> bool {
+/// Whether it would without its quarantine. That a link in quarantine has ended is no event: its instant says it.
+fn leads_on(target: &Target, now: DateTime<Utc>) -> bool {
     let quarantine = target.extras.as_ref().and_then(|extras| extras.quarantine());
-    quarantine.is_some_and(|quarantine| quarantine.was == LinkState::Active)
+    let would = quarantine.is_some_and(|quarantine| quarantine.was == LinkState::Active);
+    would && target.expires_at.is_none_or(|expires_at| now < expires_at)
 }

@@ -1,4 +1,4 @@
-//! Reports of links: each counts, whatever becomes of it.
+//! Reports of links: each that is one counts.
 
 use std::net::IpAddr;
 use std::time::Duration;

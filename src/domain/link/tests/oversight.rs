@@ -31,7 +31,7 @@ fn listed() -> LinkEvent {
 }
 
 fn released() -> LinkEvent {
-    LinkEvent::Released(LinkReleased {})
+    LinkEvent::Released(LinkReleased::default())
 }
 
 fn appealed(text: &str) -> LinkEvent {
@@ -103,6 +103,17 @@ fn an_owner_appeals_while_there_is_something_to_say_against() {
     given(all.clone()).when(appeal("please")).then([appealed("please")]);
     let link = replay(&key(), all.iter().map(|event| (event, t(0)))).unwrap();
     assert_eq!(link.extras.quarantine().unwrap().appeal, "no".parse().ok());
+}
+
+#[test]
+fn another_reason_takes_back_no_appeal() {
+    let all = [created(), quarantined("bad", None), appealed("no"), quarantined("worse", None)];
+    let link = replay(&key(), all.iter().map(|event| (event, t(0)))).unwrap();
+    let quarantine = link.extras.quarantine().unwrap();
+    assert_eq!(
+        (quarantine.begun.reason.as_str(), &quarantine.appeal),
+        ("worse", &"no".parse().ok())
+    );
 }
 
 /// Trap 19: whichever destination it is. What an operator has released is not found by the same entry again.
