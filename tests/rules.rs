@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, NewLink, Server, Settings};
+use crate::support::{Answer, Client, NewLink, Server, Settings, pointers, skip_no_check};
 
 mod owners;
 
@@ -181,11 +181,6 @@ async fn a_preview_is_of_where_it_would_lead() {
     assert!(page.body.contains("others may be led elsewhere"), "{page:?}");
     client.visit("/a.qr").await.expect(200);
     assert_eq!(client.stats("a", "").await["totalClicks"], 0);
-}
-
-fn pointers(problem: &Value) -> Vec<&str> {
-    let errors = problem["errors"].as_array().into_iter().flatten();
-    errors.map(|error| error["pointer"].as_str().unwrap()).collect()
 }
 
 fn said(answer: &Answer) -> String {

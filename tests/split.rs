@@ -7,7 +7,7 @@ use std::fmt::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, NewLink, Server, Settings};
+use crate::support::{Answer, Client, NewLink, Server, Settings, pointers, skip_no_check};
 
 mod owners;
 mod results;
@@ -245,11 +245,6 @@ async fn a_preview_is_of_where_it_would_lead() {
     let page = client.send(page).await.expect(200);
     assert!(page.body.contains("others may be led elsewhere"), "{page:?}");
     assert_eq!(client.stats("a", "").await["totalClicks"], 12, "previews are no clicks");
-}
-
-fn pointers(problem: &Value) -> Vec<&str> {
-    let errors = problem["errors"].as_array().into_iter().flatten();
-    errors.map(|error| error["pointer"].as_str().unwrap()).collect()
 }
 
 fn said(answer: &Answer) -> String {

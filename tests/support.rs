@@ -1,6 +1,7 @@
 //! The harness: starts servers, speaks their API, waits for positions instead of sleeping.
 
 mod client;
+mod destinations;
 mod live;
 mod load;
 mod mmdb;
@@ -9,6 +10,7 @@ mod redis;
 mod server;
 
 pub use client::{Answer, Client, NewLink};
+pub use destinations::{pointers, skip_no_check};
 pub use live::{Live, Sent, events, sent};
 pub use load::{Ledger, Load};
 pub use mmdb::Mmdb;
