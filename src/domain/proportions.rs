@@ -72,7 +72,9 @@ impl Proportion {
         let centre = (p + square / (2.0 * n)) / scale;
         let of_trials = p * p * self.error * self.error;
         let half = Z_95 * (p * (1.0 - p) / n + of_trials + square / (4.0 * n * n)).sqrt() / scale;
-        ((centre - half).max(0.0), (centre + half).min(1.0))
+        // What both terms are equal to for nobody is not subtracted to the last bit.
+        let low = if self.successes > 0.0 { (centre - half).max(0.0) } else { 0.0 };
+        (low, (centre + half).min(1.0))
     }
 
     /// How it differs from another one: the two-proportion z-test with pooled variance, two-sided. Each estimate of trials adds

@@ -50,6 +50,15 @@ fn the_test_gives_what_its_formula_gives_by_hand() {
     }
 }
 
+/// A rounding error is no part of anybody.
+#[test]
+fn the_interval_of_nobody_begins_with_nothing() {
+    for trials in [1, 6, 7, 1_000, 123_457] {
+        let (low, high) = of(0, trials).interval();
+        assert!(low == 0.0 && high > 0.0, "{trials}: {low} to {high}");
+    }
+}
+
 /// (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n): of 10 of 100 it is published as 5.5 % to 17.4 %.
 #[test]
 fn the_interval_is_wilsons() {
