@@ -1,7 +1,6 @@
 //! Note on the log that links have expired. They are not served from their instant on in any
 //! case; the event makes it a fact that subscribers see.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
@@ -9,7 +8,7 @@ use hoplog_events::link::LinkKey;
 
 use super::Commands;
 use crate::clock::Clock;
-use crate::domain::link::{LinkCommand, Request, Requester};
+use crate::domain::link::{LinkCommand, Request};
 use crate::execute::{Origin, Outcome};
 
 /// How often due links are looked for.
@@ -26,15 +25,7 @@ impl Commands {
     /// that a link whose end was moved meanwhile lives on. Gives what was noted.
     pub async fn expire_links(&self, due: Vec<LinkKey>, clock: &Clock) -> Vec<Outcome> {
         let expire = |key: LinkKey| async move {
-            let request = Request {
-                requester: Requester::Admin,
-                now: clock.now(),
-                expected: None,
-                named: None,
-                own_hosts: Vec::new(),
-                blocked: Arc::default(),
-                command: LinkCommand::Expire,
-            };
+            let request = Request::of_service(LinkCommand::Expire, clock.now());
             let origin = Origin::once("system:expiry", None);
             let outcome = self.execute(&key, &request, &origin).await;
             outcome

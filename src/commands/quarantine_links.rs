@@ -6,7 +6,7 @@ use hoplog_events::link::{FoundBy, LinkKey};
 
 use super::Commands;
 use crate::clock::Clock;
-use crate::domain::link::{LinkCommand, Oversee, Request, Requester};
+use crate::domain::link::{LinkCommand, Oversee, Request};
 use crate::execute::{ExecuteError, Origin, Outcome};
 
 /// How many are looked at at the same time.
@@ -22,13 +22,11 @@ impl Commands {
     ) -> (Vec<Outcome>, usize) {
         let decide = |key: LinkKey| async move {
             let request = Request {
-                requester: Requester::Admin,
-                now: clock.now(),
-                expected: None,
-                named: None,
-                own_hosts: Vec::new(),
                 blocked: self.blocked.current(),
-                command: LinkCommand::Oversee(Box::new(Oversee::QuarantineIfBlocked)),
+                ..Request::of_service(
+                    LinkCommand::Oversee(Box::new(Oversee::QuarantineIfBlocked)),
+                    clock.now(),
+                )
             };
             let origin = Origin::once("system:blocklist", None);
             let outcome = self.execute(&key, &request, &origin).await;

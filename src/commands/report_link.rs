@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkKey, ReportCategory, Statement};
 
 use super::Commands;
-use crate::domain::link::{LinkCommand, Oversee, Report, Request, Requester};
+use crate::domain::link::{LinkCommand, Oversee, Report, Request};
 use crate::execute::{ExecuteError, Origin, Outcome};
 
 impl Commands {
@@ -21,13 +21,8 @@ impl Commands {
     ) -> Result<Outcome, ExecuteError> {
         let report = Oversee::Report(Report { category, text, threshold });
         let request = Request {
-            requester: Requester::Admin,
-            now,
-            expected: None,
-            named: None,
-            own_hosts: Vec::new(),
             blocked: self.blocked.current(),
-            command: LinkCommand::Oversee(Box::new(report)),
+            ..Request::of_service(LinkCommand::Oversee(Box::new(report)), now)
         };
         // What a request is called may say whose it is.
         let origin = Origin::once("system:report", None);

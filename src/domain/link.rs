@@ -190,6 +190,22 @@ pub struct Request {
     pub command: LinkCommand,
 }
 
+impl Request {
+    /// Of the service itself, which leads no link anywhere: whatever version the link has.
+    #[must_use]
+    pub fn of_service(command: LinkCommand, now: DateTime<Utc>) -> Self {
+        Self {
+            requester: Requester::Admin,
+            now,
+            expected: None,
+            named: None,
+            own_hosts: Vec::new(),
+            blocked: Arc::default(),
+            command,
+        }
+    }
+}
+
 /// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

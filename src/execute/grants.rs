@@ -15,7 +15,7 @@ use hoplog_events::log::{AppendError, EventLog};
 use hoplog_events::position::{Position, Version};
 
 use super::{ExecuteError, Origin, append, load_link, step_back};
-use crate::domain::link::{Link, LinkCommand, LinkError, Request, Requester, decide, evolve};
+use crate::domain::link::{Link, LinkCommand, LinkError, Request, decide, evolve};
 
 /// How often a grant is decided again because somebody was faster: other nodes give clicks of the same link.
 const ATTEMPTS_MAX: u32 = 32;
@@ -91,15 +91,7 @@ pub async fn grant(
 }
 
 fn request(count: NonZeroU32, now: DateTime<Utc>) -> Request {
-    Request {
-        requester: Requester::Admin,
-        now,
-        expected: None,
-        named: None,
-        own_hosts: Vec::new(),
-        blocked: Arc::default(),
-        command: LinkCommand::GrantClicks(count),
-    }
+    Request::of_service(LinkCommand::GrantClicks(count), now)
 }
 
 /// Appends behind a version of the link, also where it is not known at first whether it was kept.

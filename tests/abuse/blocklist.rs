@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use super::List;
-use crate::support::{Client, NewLink};
+use super::{List, creations_become};
+use crate::support::NewLink;
 
 const URL: &str = "https://example.com/";
 
@@ -67,15 +67,6 @@ async fn trap_19_no_destination_of_a_link_is_on_the_block_list() {
     assert_eq!(client.heads().await[0], heads[0], "nothing is stored");
     for url in ["https://notbad.example/", "https://ok.example/", "http://203.0.113.8/"] {
         client.code(NewLink::to(url)).await;
-    }
-}
-
-/// Waits until a link to a place is created (201) or refused (422).
-async fn creations_become(client: &Client, url: &str, status: u16) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while client.post("/api/v1/links", &json!({ "url": url })).await.status != status {
-        assert!(Instant::now() < deadline, "{url} does not become {status}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

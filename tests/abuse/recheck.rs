@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::List;
+use super::{List, creations_become};
 use crate::support::{Client, NewLink, Settings};
 
 const GOOD: &str = "https://example.com/";
@@ -82,13 +82,7 @@ async fn trap_19_links_whose_destination_gets_on_a_list_are_put_in_quarantine_on
     }
     // Nor is one released by itself.
     list.write("nothing.example\n");
-    loop {
-        let made = client.post("/api/v1/links", &json!({ "url": BAD })).await;
-        if made.status == 201 {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    creations_become(client, BAD, 201).await;
     client.visit("/later").await.expect(451);
     client.verify_read_models().await;
 }
