@@ -1,6 +1,8 @@
 //! API keys: made, listed, revoked as events; held in memory to be checked on every request, and
 //! with them the webhooks that there are, which stand on the same topic.
 
+use std::time::Duration;
+
 use hoplog_events::account::{ApiKeyId, Scope};
 use hoplog_events::link::OwnerId;
 
@@ -29,6 +31,8 @@ pub struct Principal {
     pub actor: Box<str>,
     /// Whose links it reaches.
     pub owner: OwnerId,
+    /// For how long the owner had had keys when the request came; of the configured key for ever.
+    pub owner_age: Duration,
     scopes: Scopes,
 }
 

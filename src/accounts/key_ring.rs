@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::account::{AccountEvent, ApiKeyCreated, ApiKeyId, Scope};
 use hoplog_events::catalogue::Event;
 use hoplog_events::envelope::RecordedEvent;
+use hoplog_events::link::OwnerId;
 use hoplog_events::log::{EventLog, ReadError, ReadLimit, Seen};
 use hoplog_events::position::{Sequence, Topic};
 use hoplog_events::webhook::WebhookId;
@@ -58,6 +59,8 @@ struct Keys {
     last: Option<Seen>,
     by_hash: HashMap<[u8; 32], ApiKeyId>,
     by_id: HashMap<ApiKeyId, KeyRecord>,
+    /// When each owner got a key for the first time, whatever became of that key.
+    owners_since: HashMap<OwnerId, DateTime<Utc>>,
     webhooks: Roster,
 }
 
@@ -183,7 +186,7 @@ impl KeyRing {
             let owner = ADMIN_OWNER.parse().map_err(|_| AuthError)?;
             let actor = "key:configured".into();
             let scopes = Scopes::of(&[Scope::Admin]);
-            return Ok(Principal { key: None, actor, owner, scopes });
+            return Ok(Principal { key: None, actor, owner, owner_age: Duration::MAX, scopes });
         }
         if !is_well_formed(key) {
             return Err(AuthError);
@@ -199,6 +202,7 @@ impl KeyRing {
             key: Some(record.created.id),
             actor: format!("key:{}", record.created.id).into(),
             owner: record.created.owner.clone(),
+            owner_age: keys.age_of(&record.created.owner, now),
             scopes: Scopes::of(&record.created.scopes),
         })
     }
@@ -283,6 +287,12 @@ impl Keys {
         self.last.map_or(Sequence::START, |last| last.sequence)
     }
 
+    /// For how long an owner has had keys; a clock that goes back makes nobody older.
+    fn age_of(&self, owner: &OwnerId, now: DateTime<Utc>) -> Duration {
+        let since = self.owners_since.get(owner).copied().unwrap_or(now);
+        (now - since).to_std().unwrap_or_default()
+    }
+
     fn take(&mut self, events: &[RecordedEvent]) {
         for event in events {
             if self.last.is_none_or(|last| event.position.sequence > last.sequence) {
@@ -321,6 +331,7 @@ impl Keys {
                 if from_hex(&created.hash.0, &mut hash) {
                     self.by_hash.insert(hash, created.id);
                 }
+                self.owners_since.entry(created.owner.clone()).or_insert(at);
                 let record =
                     KeyRecord { created: created.clone(), created_at: at, revoked_at: None };
                 self.by_id.insert(created.id, record);

@@ -97,6 +97,23 @@ async fn a_key_does_what_its_scopes_say_for_its_owner() {
     assert_eq!(admin.requester(), Requester::Admin);
 }
 
+/// Whoever is limited while they are new gets no older, nor younger, by another key.
+#[tokio::test]
+async fn an_owner_is_as_old_as_the_first_key() {
+    let world = world().await;
+    let (first, _) = world.create(new_key(&[Scope::LinksWrite])).await;
+    world.revoke(first).await;
+    let (id, later) = (ApiKeyId(Uuid::now_v7()), Issuer { now: t(500), ..issuer() });
+    let (key, _, position) =
+        create_key(&world.log, &later, id, new_key(&[Scope::LinksWrite])).await.unwrap();
+    world.ring.catch_up(&world.log, position.sequence).await.unwrap();
+    for ring in [&world.ring, &world.other_node().await] {
+        let age = |now| ring.authenticate(key.reveal(), now).unwrap().owner_age;
+        assert_eq!([age(t(600)), age(t(-9))], [600, 0].map(Duration::from_secs));
+        assert_eq!(ring.authenticate(CONFIGURED, t(0)).unwrap().owner_age, Duration::MAX);
+    }
+}
+
 #[tokio::test]
 async fn the_key_of_the_settings_works_as_it_is_written_only() {
     let world = world().await;

@@ -65,6 +65,7 @@ pub(super) struct Matches {
     pub(super) keys: Vec<Spanned<String>>,
     pub(super) owners: Vec<Spanned<String>>,
     pub(super) scopes: Vec<Spanned<String>>,
+    pub(super) new_for: Option<Spanned<String>>,
 }
 
 /// Who is not limited.

@@ -109,6 +109,16 @@ const WRONG: &[(&str, usize, &[&str])] = &[
         &["links:read"],
     ),
     (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['create'], new_for = 'ever' }\nby = 'owner'\ntiers = [{ limit = 5, per = '1m' }]\n",
+        3,
+        &["new_for", "unit s, m, h, d"],
+    ),
+    (
+        "[[policies]]\nname = 'a'\nmatch = { routes = ['redirect'], new_for = '1d' }\nby = 'address'\ntiers = [{ limit = 5, per = '1m' }]\n",
+        3,
+        &["redirect", "nothing is known of keys there"],
+    ),
+    (
         "[[policies]]\nname = 'a'\nmatch = { routes = ['redirect'] }\nexcept = { scopes = ['admin'] }\nby = 'address'\ntiers = [{ limit = 5, per = '1m' }]\n",
         3,
         &["redirect", "keys"],

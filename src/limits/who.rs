@@ -1,6 +1,7 @@
 //! Whom a limit is for: who asks, by what they are counted, and who is meant.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use hoplog_events::account::Scope;
 use hyper::Method;
@@ -79,6 +80,8 @@ pub(super) struct Filter {
     pub(super) keys: Vec<Box<str>>,
     pub(super) owners: Vec<Box<str>>,
     pub(super) scopes: Vec<Scope>,
+    /// Owners who got their first key no longer ago than this.
+    pub(super) new_for: Option<Duration>,
 }
 
 impl Filter {
@@ -89,6 +92,7 @@ impl Filter {
             && (self.keys.is_empty() || self.has_key(asker))
             && (self.owners.is_empty() || self.has_owner(asker))
             && (self.scopes.is_empty() || self.has_scope(asker))
+            && self.new_for.is_none_or(|new_for| is_new(asker, new_for))
     }
 
     /// Whether somebody is excepted: anything that is named will do.
@@ -102,7 +106,8 @@ impl Filter {
 
     /// Whether it looks at keys at all.
     pub(super) fn needs_keys(&self) -> bool {
-        !(self.keys.is_empty() && self.owners.is_empty() && self.scopes.is_empty())
+        let names_none = self.keys.is_empty() && self.owners.is_empty() && self.scopes.is_empty();
+        !names_none || self.new_for.is_some()
     }
 
     /// Whether only keys with the scope `admin` are meant.
@@ -126,6 +131,10 @@ impl Filter {
     fn has_scope(&self, Asker { principal, .. }: &Asker<'_>) -> bool {
         principal.is_some_and(|principal| self.scopes.iter().any(|scope| principal.can(*scope)))
     }
+}
+
+fn is_new(Asker { principal, .. }: &Asker<'_>, new_for: Duration) -> bool {
+    principal.is_some_and(|principal| principal.owner_age < new_for)
 }
 
 #[cfg(test)]

@@ -174,6 +174,47 @@ async fn requests_are_matched_by_method_owner_and_scope() {
     }
 }
 
+/// Owners who got their first key just now are limited, with a second key as well; those who have been there for longer are not.
+#[tokio::test]
+async fn owners_are_limited_while_they_are_new() {
+    let policy = |name: &str, age: &str| {
+        format!(
+            "[[policies]]\nname = '{name}'\nmatch = {{ routes = ['create', 'bulk'], new_for = '{age}' }}\n\
+             except = {{ scopes = ['admin'] }}\nby = 'owner'\ntiers = [{{ limit = 2, per = '1d' }}]\ncost = 'links'\n"
+        )
+    };
+    let server = server(&policy("new-owner", "7d"));
+    let one = server.client.keyed("one", &["links:write"]).await;
+    create(&one).await.expect(201);
+    create(&one).await.expect(201);
+    let refused = create(&one).await.expect(429);
+    assert_eq!(refused.json()["violated-policies"], json!(["new-owner"]));
+    let again = server.client.keyed("one", &["links:write"]).await;
+    make_at_once(&again, "more", &json!([{ "url": URL }])).await.expect(429);
+    create(&server.client.keyed("two", &["links:write"]).await).await.expect(201);
+    for _ in 0..3 {
+        create(&server.client).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_new_for_ever() {
+    let server = server(
+        "[[policies]]\nname = 'new-owner'\nmatch = { routes = ['create'], new_for = '1s' }\n\
+         by = 'owner'\ntiers = [{ limit = 1, per = '1d' }]\n",
+    );
+    let one = server.client.keyed("one", &["links:write"]).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut created = 0;
+    while created < 3 {
+        match create(&one).await.status.as_u16() {
+            201 => created += 1,
+            429 => assert!(Instant::now() < deadline, "{created} created"),
+            status => panic!("{status}"),
+        }
+    }
+}
+
 /// Trap 13 (R19): whatever stands in the path, it is one route.
 #[tokio::test]
 async fn trap_13_a_route_is_its_template() {

@@ -1,17 +1,25 @@
 //! Who is meant, and who is not.
 
+use std::time::Duration;
+
 use hoplog_events::account::Scope;
 use hyper::Method;
 use toml::Spanned;
 use uuid::Uuid;
 
 use super::parse;
+use crate::domain::expiry::ExpiresIn;
 use crate::limits::file::{Except, Matches, PolicyFileError, Text};
 use crate::limits::who::Filter;
 
 pub(super) fn only(text: Text<'_>, written: &Matches) -> Result<Filter, PolicyFileError> {
-    let Matches { routes: _, methods, addresses, keys, owners, scopes } = written;
-    filter(text, [methods, addresses, keys, owners, scopes])
+    let Matches { routes: _, methods, addresses, keys, owners, scopes, new_for } = written;
+    let age = |given: &Spanned<String>| {
+        let age: ExpiresIn = parse(text, given, |error| format!("new_for: {error}"))?;
+        Ok(Duration::from_secs(age.seconds()))
+    };
+    let new_for = new_for.as_ref().map(age).transpose()?;
+    Ok(Filter { new_for, ..filter(text, [methods, addresses, keys, owners, scopes])? })
 }
 
 pub(super) fn exceptions(text: Text<'_>, written: &Except) -> Result<Filter, PolicyFileError> {
@@ -77,5 +85,6 @@ fn filter(
         keys: keys.iter().map(key).collect::<Result<_, _>>()?,
         owners: owners.iter().map(owner).collect::<Result<_, _>>()?,
         scopes: scopes.iter().map(scope).collect::<Result<_, _>>()?,
+        new_for: None,
     })
 }
