@@ -129,7 +129,10 @@ pub async fn make_void(
             LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id })
         }
         // The code stays free.
-        None => LinkEvent::CodeForgone(LinkCodeForgone { chosen: claimant.key.code.clone() }),
+        None => {
+            let chosen = claimant.key.code.clone();
+            LinkEvent::CodeForgone(LinkCodeForgone { chosen, domain: None })
+        }
     };
     let origin = Origin::once(actor, None);
     match append(log, &claimant.key, claimant.version, &[event], now, &origin).await {

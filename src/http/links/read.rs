@@ -22,7 +22,7 @@ use crate::http::export::{Asked, PAGE_ROWS, Page};
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 use crate::queries::get_link::not_deleted;
 use crate::queries::link_as_of::link_as_of;
@@ -51,7 +51,7 @@ pub struct LinkList {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         ("asOf" = Option<String>, Query, description = "as it was at this instant (RFC 3339), from its own events; without clicks"),
         AtLeast,
     ),
@@ -65,12 +65,11 @@ pub struct LinkList {
 pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
     if let Some(at) = instant_of(query.as_deref(), app.clock.now())? {
         let link = link_as_of(app.log.as_ref(), &key, at, &principal.requester()).await?;
         let answer = LinkAnswer::as_of(not_deleted(link)?, &origin, at);
@@ -85,7 +84,7 @@ pub async fn show_link(
 
 /// When a link is asked for as it was.
 fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Problem> {
-    let mut query = Parameters::new(query);
+    let mut query = Parameters::of_link(query);
     let at = query.optional("asOf").map(|Rfc3339(instant)| instant);
     if at.is_some_and(|at| at > now) {
         query.wrong("asOf", "in_the_future", "must not lie in the future");
