@@ -156,3 +156,68 @@ async fn domains_and_their_links_outlive_a_restart_and_a_rebuild() {
     let own = client.get(&format!("/api/v1/domains/{}", &BASE_URL[8..])).await.expect(200).json();
     assert_eq!(own["name"], "default");
 }
+
+#[tokio::test]
+async fn the_command_line_keeps_domains_and_names_their_links() {
+    let server = settings().start();
+    let robots = server.settings.data_dir().with_extension("robots");
+    std::fs::write(&robots, "User-agent: *\n").unwrap();
+    let robots = robots.to_str().unwrap();
+    let added =
+        server.cli_ok(&["domain", "add", ONE, "--robots-file", robots, "--redirect", "307"]);
+    assert!(added.contains("one.example") && added.contains("307"), "{added}");
+    let lost = ["domain", "change", ONE, "--not-found-url", "https://example.com/lost"];
+    server.cli_ok(&[&lost[..], &["--clear", "redirect"]].concat());
+    let shown = server.cli_ok(&["domain", "show", ONE]);
+    assert!(shown.contains("https://example.com/lost") && !shown.contains("307"), "{shown}");
+    assert!(shown.contains("User-agent: *"), "{shown}");
+    let made = server.cli_ok(&["link", "create", URL, "--alias", "a", "--domain", ONE]);
+    assert_eq!(made, "https://one.example/a\n");
+    server.cli_ok(&["link", "create", "https://example.com/own", "--alias", "a"]);
+    server.cli_ok(&["link", "edit", "one.example/a", "--title", "Of one"]);
+    let shown = server.cli_ok(&["link", "show", "one.example/a"]);
+    assert!(shown.contains("Of one") && shown.contains("https://one.example/a"), "{shown}");
+    assert!(!server.cli_ok(&["link", "show", "a"]).contains("Of one"));
+    let listed = server.cli_ok(&["link", "list", "--domain", ONE]);
+    assert!(listed.contains(URL) && !listed.contains("/own"), "{listed}");
+    server.cli_ok(&["link", "delete", "one.example/a"]);
+    server.client.visit("/a").await.expect(302);
+    visit(&server.client, ONE, "/a").await.expect(410);
+    let listed = server.cli_ok(&["domain", "list"]);
+    assert!(listed.contains("default") && listed.contains(ONE), "{listed}");
+    server.cli_ok(&["domain", "remove", ONE]);
+    assert!(!server.cli_ok(&["domain", "list"]).contains(ONE));
+    let nothing = server.cli(&["domain", "change", "default"]);
+    assert_eq!(nothing.status.code(), Some(2));
+}
+
+/// What is exported comes in again where it was, also where the service's own host is another one.
+#[tokio::test]
+async fn an_export_keeps_the_domains_of_links() {
+    let (from, to) =
+        (settings().start(), settings().with("HOPLOG_BASE_URL", "https://new.example").start());
+    let file = from.settings.data_dir().with_extension("csv");
+    for server in [&from, &to] {
+        add(&server.client, json!({ "name": ONE })).await;
+    }
+    for (domain, url) in [("default", "https://example.com/own"), (ONE, "https://example.com/one")]
+    {
+        let link = NewLink::to(url).with("alias", "a").with("domain", domain);
+        from.client.create(link).await;
+    }
+    from.client.caught_up("link_directory").await;
+    visit(&from.client, ONE, "/a").await.expect(302);
+    from.client.caught_up("clicks").await;
+    let clicks = from.cli_ok(&["export", "clicks"]);
+    assert_eq!(clicks.lines().count(), 2, "{clicks}");
+    assert!(clicks.contains("one.example/a"), "{clicks}");
+    std::fs::write(&file, from.cli_ok(&["export", "links", "--format", "csv"])).unwrap();
+    let file = file.to_str().unwrap();
+    to.cli_ok(&["import", "links", file]);
+    to.cli_ok(&["import", "links", file]);
+    let location = async |host: &str| {
+        visit(&to.client, host, "/a").await.expect(302).header("location").to_owned()
+    };
+    assert_eq!(location(ONE).await, "https://example.com/one");
+    assert_eq!(location("new.example").await, "https://example.com/own");
+}

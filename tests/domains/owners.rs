@@ -168,3 +168,49 @@ async fn trap_5_links_are_found_again_on_their_domain() {
         assert_eq!((&again["id"], &again["title"]), (&first["id"], &json!(domain)));
     }
 }
+
+#[tokio::test]
+async fn lists_streams_and_webhooks_take_a_domain() {
+    let server = with_domains().await;
+    let client = &server.client;
+    for domain in ["default", ONE, TWO] {
+        client.create(new(domain).with("alias", "a").with("tags", json!(["t"]))).await;
+        client.create(new(domain).with("alias", format!("only-{}", &domain[..3]))).await;
+    }
+    client.caught_up("link_directory").await;
+    let listed = async |query: &str| {
+        let list = client.get(&format!("/api/v1/links?{query}")).await.expect(200).json();
+        let ids = list["data"].as_array().unwrap().iter();
+        ids.map(|link| link["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for sort in ["-createdAt", "createdAt", "code", "-clicks"] {
+        let mut of_one = listed(&format!("domain={ONE}&sort={sort}")).await;
+        of_one.sort();
+        assert_eq!(of_one, ["one.example/a", "one.example/only-one"], "{sort}");
+    }
+    assert_eq!(listed("domain=default&tag=t").await, ["default/a"]);
+    assert_eq!(listed("domain=own.example&q=only").await, ["default/only-def"]);
+    assert_eq!(listed("").await.len(), 6);
+    client.get("/api/v1/links?domain=three.example").await.expect(400);
+    // One after the other, page by page.
+    let first = client.get("/api/v1/links?domain=two.example&limit=1").await.expect(200).json();
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let next = listed(&format!("domain=two.example&limit=1&cursor={cursor}")).await;
+    assert_eq!(next, ["two.example/a"]);
+    visit(client, ONE, "/a").await.expect(302);
+    for (topic, count) in [("links", 1), ("clicks", 1)] {
+        let of = |link: &str| format!("/api/v1/events?topic={topic}&link={link}");
+        let request = client.authorized(Method::GET, &of("one.example/a"));
+        let events =
+            client.send(request.header("accept", "application/x-ndjson")).await.expect(200);
+        assert_eq!(events.body.lines().count(), count, "{topic}");
+    }
+    let webhook = json!({
+        "url": "https://hooks.example.com/", "types": ["hoplog.link.created"], "link": "one.example/a",
+    });
+    let webhook = client.post("/api/v1/webhooks", &webhook).await.expect(201).json();
+    assert_eq!(webhook["link"], "one.example/a");
+    let past = json!({ "code": "one.example/a", "at": "2026-01-01T00:00:00Z", "importId": "1" });
+    client.import_clicks("s", &[past]).await;
+    assert_eq!(client.stats("a", "domain=one.example").await["totalClicks"], 2);
+}

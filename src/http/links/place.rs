@@ -1,16 +1,17 @@
 //! Where links can live: the domain that a request names.
 
+use std::convert::Infallible;
 use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use hoplog_events::link::{Domain, RedirectStatus, SERVICE_DOMAIN};
-use std::convert::Infallible;
+use hoplog_events::link::{Domain, LinkKey, RedirectStatus, SERVICE_DOMAIN};
 
 use crate::app::{App, AppState};
 use crate::domain::domains::{Domains, HostName};
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Parameters};
 use crate::http::origin::Origin;
 
 /// The field and the parameter that name a domain.
@@ -18,6 +19,24 @@ pub const DOMAIN: &str = "domain";
 
 /// How many domains are named to whoever named none of them.
 const NAMED_MAX: usize = 10;
+
+/// A link as requests name one: by its code, or by domain/code where it is not on the service's own domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkName(pub LinkKey);
+
+impl FromStr for LinkName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let key = if text.contains('/') {
+            text.parse()
+        } else {
+            text.parse().map(|code| LinkKey { domain: Domain::service(), code })
+        };
+        let wrong = |error| format!("must be the code of a link, or domain/code: {error}");
+        key.map(Self).map_err(wrong)
+    }
+}
 
 /// The domains of the service, as one request sees them.
 #[derive(Debug, Clone)]
@@ -76,6 +95,13 @@ impl Places {
             fields.wrong(DOMAIN, "unknown_domain", detail);
             Domain::service()
         })
+    }
+
+    /// Takes the domain that links are asked for of.
+    pub(super) fn take_filter(&self, query: &mut Parameters) -> Option<Domain> {
+        let name = query.raw(DOMAIN)?;
+        let found = self.to_find(&name);
+        found.map_err(|detail| query.wrong(DOMAIN, "unknown_domain", detail)).ok()
     }
 
     /// How links of a domain redirect that do not say it.

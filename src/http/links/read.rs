@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{LinkAnswer, SCHEDULED, respond};
+use super::place::Places;
 use super::request::Rfc3339;
 use crate::app::{App, AppState};
 use crate::domain::link::Link;
@@ -99,6 +100,7 @@ fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime
     get, path = "/api/v1/links", tag = "links",
     params(
         ("tag" = Option<String>, Query, description = "only links with this tag"),
+        ("domain" = Option<String>, Query, description = "only links on this domain; default: on every one"),
         ("state" = Option<String>, Query, description = "active, scheduled (not valid yet), disabled, expired or deleted; default: all but deleted"),
         ("archived" = Option<String>, Query, description = "exclude (default), include or only"),
         ("externalId" = Option<String>, Query, description = "only links with this name in your own system"),
@@ -125,10 +127,10 @@ pub async fn list_links(
     LinksReader(principal): LinksReader,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
-    origin: Origin,
+    (origin, places): (Origin, Places),
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let (mut query, form) = link_query(query.as_deref(), app.clock.now(), &asked)?;
+    let (mut query, form) = link_query(query.as_deref(), app.clock.now(), &asked, &places)?;
     query.filter.owner = principal.only_owner();
     app.wait_for(link_directory::NAME, position).await?;
     let Some(form) = form else {
@@ -163,6 +165,7 @@ fn link_query(
     query: Option<&str>,
     now: DateTime<Utc>,
     asked: &Asked,
+    places: &Places,
 ) -> Result<(LinkQuery, Option<Form>), Problem> {
     let sorts = [
         ("-createdAt", LinkSort::NewestFirst),
@@ -181,6 +184,7 @@ fn link_query(
         [("exclude", Archived::Exclude), ("include", Archived::Include), ("only", Archived::Only)];
     let filter = LinkFilter {
         owner: None,
+        domain: places.take_filter(&mut query),
         tag: query.optional::<Tag>("tag"),
         state,
         validity,

@@ -34,7 +34,8 @@ pub(super) async fn find_or_create(
     let head = app.log.head(Topic::Links).await?;
     app.wait_for(link_directory::NAME, Some(head)).await?;
     let directory = app.read_models.link_directory();
-    let rows = directory.find_reusable(&issuer.owner, &wanted.url, issuer.now).await?;
+    let rows =
+        directory.find_reusable(&issuer.owner, (&wanted.domain, &wanted.url), issuer.now).await?;
     if let Some(link) = rows.into_iter().map(Link::from).find(|link| is_like(link, &wanted)) {
         return found(app, link, head).await;
     }
@@ -71,6 +72,7 @@ async fn found(app: &App, link: Link, position: Position) -> Result<Made, Proble
 
 fn is_like(link: &Link, wanted: &WantedLink) -> bool {
     let settings = (&link.url, link.expires_at, link.redirect, &link.extras);
+    // Made for the same on another domain it would do for nobody here.
     link.key.domain == wanted.domain
         && settings == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
 }
