@@ -232,14 +232,7 @@ impl App {
         let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
         let webhooks = Webhooks::new(&log, heads, &keys, deliveries, links_of, targets, &clock);
         Ok(Self {
-            commands: commands::open(
-                settings,
-                (&log, &outlet.node),
-                origin.as_ref(),
-                &keys,
-                &clock,
-            )
-            .await?,
+            commands: commands::open(settings, &log, &outlet.node, (&keys, &clock)).await?,
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
             budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),

@@ -18,15 +18,15 @@ use crate::http::origin::Origin;
 
 pub(super) async fn open(
     settings: &Settings,
-    (log, node): (&Arc<dyn EventLog>, &NodeId),
-    origin: Option<&Origin>,
-    keys: &KeyRing,
-    clock: &Clock,
+    log: &Arc<dyn EventLog>,
+    node: &NodeId,
+    (keys, clock): (&KeyRing, &Clock),
 ) -> Result<Commands, StartError> {
     let codes = codes(settings, log.as_ref(), node).await?;
     let secret = CodeSecret::of(log, clock.now()).await?;
     let blocked = LiveBlockLists::open(settings.abuse.blocklist.clone()).await?;
-    let own_hosts = origin.into_iter().map(|origin| origin.host().into()).collect();
+    let origin = settings.base_url.as_ref().map(Origin::of_url);
+    let own_hosts = origin.iter().map(|origin| origin.host().into()).collect();
     let commands = Commands::new(Arc::clone(log), codes, secret, own_hosts);
     Ok(commands.blocking(blocked).among(keys.domains()))
 }

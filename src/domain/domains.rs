@@ -245,8 +245,8 @@ pub fn leads_home(destination: &Destination, own_hosts: &[Box<str>], domains: &D
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
-    let is_host = |own: &Box<str>| own.trim_end_matches('.').eq_ignore_ascii_case(host);
-    own_hosts.iter().any(is_host) || domains.answer(host)
+    let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
+    own_hosts.iter().any(|own| is_host(own)) || domains.answer(host)
 }
 
 /// What follows from a command on a domain; nothing: it is so already.
@@ -261,11 +261,11 @@ pub fn decide(
     let is_own = name.as_str() == SERVICE_DOMAIN;
     let there = domain.filter(|domain| !domain.is_removed);
     match &request.command {
-        DomainCommand::Add(_) if is_own => Err(DomainError::Own),
+        DomainCommand::Add(_) | DomainCommand::Remove if is_own => Err(DomainError::Own),
         DomainCommand::Add(_) if there.is_some() => Err(DomainError::Taken(name)),
         DomainCommand::Add(settings) => {
-            let is_host = |own: &Box<str>| own.trim_end_matches('.') == name.as_str();
-            if request.own_hosts.iter().any(is_host) {
+            let is_host = |own: &str| own.trim_end_matches('.') == name.as_str();
+            if request.own_hosts.iter().any(|own| is_host(own)) {
                 return Err(DomainError::OwnHost);
             }
             if domain.is_none() && request.domains.count() >= DOMAINS_MAX {
@@ -289,7 +289,6 @@ pub fn decide(
             check(&settings, request)?;
             Ok(vec![DomainEvent::Changed(DomainChanged { domain: name, settings })])
         }
-        DomainCommand::Remove if is_own => Err(DomainError::Own),
         DomainCommand::Remove => match there {
             Some(_) => Ok(vec![DomainEvent::Removed(DomainRemoved { domain: name })]),
             None => Err(DomainError::NotFound),

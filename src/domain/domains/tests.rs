@@ -75,7 +75,7 @@ fn the_services_own_domain_is_changed_and_neither_added_nor_removed() {
     let changed =
         DomainEvent::Changed(DomainChanged { domain: Domain::service(), settings: settings(url) });
     assert_eq!(when(&[], "default", edit(url)), Ok(vec![changed.clone()]));
-    assert_eq!(given(&[changed.clone()]).unwrap().settings, settings(url));
+    assert_eq!(given(std::slice::from_ref(&changed)).unwrap().settings, settings(url));
     assert_eq!(when(&[changed], "default", edit(url)), Ok(vec![]), "it is so already");
     assert_eq!(when(&[], "own.example", add(None)), Err(DomainError::OwnHost));
 }

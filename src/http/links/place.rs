@@ -57,7 +57,7 @@ impl Places {
     /// # Errors
     /// Which ones are allowed.
     pub fn to_make(&self, name: &str) -> Result<Domain, String> {
-        self.find(name, |domains, name| domains.answer(name))
+        self.find(name, Domains::answer)
     }
 
     /// The domain that a text names, of which links can be told: also one that was removed.
