@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
@@ -15,25 +16,38 @@ use crate::domain::domains::{Domains, LinkDomain, evolve};
 
 /// The domains as they are now. Whoever asks waits for nobody.
 #[derive(Debug, Default)]
-pub struct LiveDomains(ArcSwap<Domains>);
+pub struct LiveDomains {
+    current: ArcSwap<Domains>,
+    /// Whether there is any but the service's own, or was: most have none, and pay for nothing but this look.
+    has_others: AtomicBool,
+}
 
 impl LiveDomains {
+    /// Whether there is no domain but the service's own, and never was.
+    #[must_use]
+    pub fn are_alone(&self) -> bool {
+        !self.has_others.load(Ordering::Acquire)
+    }
+
     /// To look at, for a moment.
     #[must_use]
     pub fn look(&self) -> Guard<Arc<Domains>> {
-        self.0.load()
+        self.current.load()
     }
 
     /// To keep.
     #[must_use]
     pub fn now(&self) -> Arc<Domains> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
     /// Takes over what has changed.
     pub(super) fn replace(&self, fold: &mut DomainFold) {
         if std::mem::take(&mut fold.has_changed) {
-            self.0.store(Arc::new(Domains::of(fold.all.values().cloned())));
+            let domains = Domains::of(fold.all.values().cloned());
+            let has_others = !domains.is_alone();
+            self.current.store(Arc::new(domains));
+            self.has_others.store(has_others, Ordering::Release);
         }
     }
 }

@@ -246,7 +246,7 @@ pub fn leads_home(destination: &Destination, own_hosts: &[Box<str>], domains: &D
     // A trailing dot is the same host.
     let host = host.trim_end_matches('.');
     let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
-    own_hosts.iter().any(|own| is_host(own)) || domains.answer(host)
+    own_hosts.iter().any(|own| is_host(own)) || !domains.is_alone() && domains.answer(host)
 }
 
 /// What follows from a command on a domain; nothing: it is so already.

@@ -28,8 +28,8 @@ impl Site {
     /// The domain that a request is for. Where there is none but the service's own, nothing is looked at.
     #[must_use]
     pub fn of(app: &App, request: &Parts) -> Self {
-        let domains = app.keys.domains().look();
-        if domains.is_alone() { Self(None) } else { Self(named(&domains, request)) }
+        let domains = app.keys.domains();
+        if domains.are_alone() { Self(None) } else { Self(named(&domains.look(), request)) }
     }
 
     /// Its name on the log.
@@ -88,8 +88,8 @@ fn named(domains: &Domains, request: &Parts) -> Option<Arc<LinkDomain>> {
 /// Whether a redirect would lead back to this service. Links are made to lead elsewhere; what they lead to may have become a
 /// domain of ours since. Where there is none but the service's own, nothing is looked at.
 pub(super) fn leads_home(app: &App, location: &[u8]) -> bool {
-    let domains = app.keys.domains().look();
-    !domains.is_alone() && is_home(app, &domains, location)
+    let domains = app.keys.domains();
+    !domains.are_alone() && is_home(app, &domains.look(), location)
 }
 
 fn is_home(app: &App, domains: &Domains, location: &[u8]) -> bool {
