@@ -183,6 +183,7 @@ async fn commands(log: &Arc<dyn EventLog>) -> (Commands, Issuer) {
 
 async fn create(commands: &Commands, issuer: &Issuer) -> LinkKey {
     let wanted = WantedLink {
+        domain: hoplog_events::link::Domain::service(),
         alias: None,
         url: URL.parse().expect("a URL"),
         expires_at: None,

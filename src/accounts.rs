@@ -1,5 +1,5 @@
 //! API keys: made, listed, revoked as events; held in memory to be checked on every request, and
-//! with them the webhooks that there are, which stand on the same topic.
+//! with them the webhooks and domains that there are, which stand on the same topic.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use hoplog_events::link::OwnerId;
 use crate::domain::link::Requester;
 
 mod api_key;
+mod domains;
 mod key_ring;
 mod manage;
 mod roster;
@@ -16,6 +17,7 @@ mod roster;
 mod tests;
 
 pub use api_key::{ApiKey, hash_of, shown};
+pub use domains::LiveDomains;
 pub use key_ring::{AuthError, KeyRecord, KeyRing};
 pub use manage::{KeyError, NewKey, create_key, revoke_key};
 

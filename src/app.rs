@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
-use crate::blocklist::{BlockListError, LiveBlockLists};
+use crate::blocklist::BlockListError;
 use crate::clicks::address::TrustedProxies;
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
@@ -33,10 +33,9 @@ use crate::clicks::recorder::ClickRecorder;
 use crate::clicks::spool::Spool;
 use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
-use crate::commands::code::CodeMaker;
-use crate::commands::code_secret::{CodeSecret, CodeSecretError};
+use crate::commands::code_secret::CodeSecretError;
 use crate::commands::grant_clicks::ClickBudgets;
-use crate::commands::worker::{WorkerError as WorkerLeaseError, WorkerId};
+use crate::commands::worker::WorkerError as WorkerLeaseError;
 use crate::commands::{Commands, Issuer};
 use crate::config::{AbuseSettings, AppLinks, Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
@@ -52,6 +51,7 @@ use crate::webhooks::{Webhooks, manage};
 
 mod abuse;
 pub mod backends;
+mod commands;
 pub mod erasure;
 mod limits;
 pub mod rankings;
@@ -232,7 +232,7 @@ impl App {
         let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
         let webhooks = Webhooks::new(&log, heads, &keys, deliveries, links_of, targets, &clock);
         Ok(Self {
-            commands: commands(settings, &log, &outlet.node, origin.as_ref(), &clock).await?,
+            commands: commands::open(settings, &log, &outlet.node, (&keys, &clock)).await?,
             links: LinkResolver::new(Arc::clone(&log), directory, links),
             roles: settings.roles,
             budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
@@ -364,33 +364,6 @@ async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>,
     }
     let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
     Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
-}
-
-async fn commands(
-    settings: &Settings,
-    log: &Arc<dyn EventLog>,
-    node: &NodeId,
-    origin: Option<&Origin>,
-    clock: &Clock,
-) -> Result<Commands, StartError> {
-    let codes = codes(settings, log.as_ref(), node).await?;
-    let secret = CodeSecret::of(log, clock.now()).await?;
-    let blocked = LiveBlockLists::open(settings.abuse.blocklist.clone()).await?;
-    let own_hosts = origin.into_iter().map(|origin| origin.host().into()).collect();
-    Ok(Commands::new(Arc::clone(log), codes, secret, own_hosts).blocking(blocked))
-}
-
-/// Only numbered codes need a number of the node.
-async fn codes(
-    settings: &Settings,
-    log: &dyn EventLog,
-    node: &NodeId,
-) -> Result<CodeMaker, WorkerLeaseError> {
-    let worker = match settings.codes {
-        Codes::Snowflake => WorkerId::lease(log, node.id()).await?,
-        Codes::Random => WorkerId::ONLY,
-    };
-    Ok(CodeMaker::new(settings.codes, worker))
 }
 
 fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod bar;
 mod chart;
 mod client;
+mod domain;
 mod erase;
 mod error;
 mod events;
@@ -57,6 +58,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Operate the read models
     Projection(projection::ProjectionArgs),
+    /// Add, list, change and remove domains that links live on
+    Domain(domain::DomainArgs),
     /// Create, list and revoke API keys
     Key(key::KeyArgs),
     /// Create, test and operate webhooks
@@ -116,6 +119,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Export(args) => export::run(args, out).await,
             Command::Events(args) => events::run(args, out).await,
             Command::Projection(args) => projection::run(args, out).await,
+            Command::Domain(args) => domain::run(args, out).await,
             Command::Key(args) => key::run(args, out).await,
             Command::Webhook(args) => webhook::run(args, out).await,
             Command::Ratelimit(args) => ratelimit::run(args, out).await,

@@ -12,6 +12,7 @@ use hoplog_events::position::Version;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::accounts::LiveDomains;
 use crate::blocklist::LiveBlockLists;
 use crate::domain::link::{LinkCommand, Request, Requester};
 use crate::execute::{ExecuteError, Origin, Outcome, execute};
@@ -26,6 +27,7 @@ mod erasure;
 pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
+pub mod manage_domain;
 pub mod quarantine_links;
 pub mod report_link;
 #[cfg(test)]
@@ -42,6 +44,7 @@ pub struct Commands {
     codes: code::CodeMaker,
     secret: CodeSecret,
     own_hosts: Vec<Box<str>>,
+    domains: Arc<LiveDomains>,
     blocked: Arc<LiveBlockLists>,
 }
 
@@ -90,13 +93,25 @@ impl Commands {
         secret: CodeSecret,
         own_hosts: Vec<Box<str>>,
     ) -> Self {
-        Self { log, codes, secret, own_hosts, blocked: Arc::default() }
+        let (domains, blocked) = (Arc::default(), Arc::default());
+        Self { log, codes, secret, own_hosts, domains, blocked }
     }
 
     /// The same, and no link may lead to what these lists have either.
     #[must_use]
     pub fn blocking(self, blocked: LiveBlockLists) -> Self {
         Self { blocked: Arc::new(blocked), ..self }
+    }
+
+    /// The same, and no link may lead to these domains of ours either.
+    #[must_use]
+    pub fn among(self, domains: &Arc<LiveDomains>) -> Self {
+        Self { domains: Arc::clone(domains), ..self }
+    }
+
+    /// The hosts of the service's own domain: the public one, and the one that was asked.
+    fn own_hosts(&self, host: Option<&str>) -> Vec<Box<str>> {
+        self.own_hosts.iter().cloned().chain(host.map(Into::into)).collect()
     }
 
     fn request(
@@ -108,9 +123,16 @@ impl Commands {
     ) -> Request {
         let requester =
             if issuer.admin { Requester::Admin } else { Requester::Owner(issuer.owner.clone()) };
-        let own_hosts = self.own_hosts.iter().cloned().chain(host.map(Into::into)).collect();
-        let blocked = self.blocked.current();
-        Request { requester, now: issuer.now, expected, named: None, own_hosts, blocked, command }
+        Request {
+            requester,
+            now: issuer.now,
+            expected,
+            named: None,
+            own_hosts: self.own_hosts(host),
+            domains: self.domains.now(),
+            blocked: self.blocked.current(),
+            command,
+        }
     }
 
     async fn execute(

@@ -6,6 +6,7 @@ pub mod base62;
 pub mod blocklist;
 pub mod choice;
 pub mod countries;
+pub mod domains;
 pub mod expiry;
 pub mod forward;
 pub mod link;

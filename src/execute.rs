@@ -15,7 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::envelope::{CommandId, Envelope, Metadata, NewEvent};
-use hoplog_events::link::{LinkCodeForgone, LinkEvent, LinkKey, ShortCode};
+use hoplog_events::link::{LinkCodeForgone, LinkEvent, LinkKey};
 use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
 use hoplog_events::position::{Position, Version};
 use rand::RngExt;
@@ -108,8 +108,8 @@ struct Done {
     link: Option<Link>,
     position: Position,
     hash: Option<Box<str>>,
-    /// The code that it chose in the place of this one.
-    forgone_for: Option<ShortCode>,
+    /// The link that it chose in the place of this one.
+    forgone_for: Option<LinkKey>,
 }
 
 impl Loaded {
@@ -223,11 +223,13 @@ pub async fn foresee(
 pub async fn forgo(
     log: &Arc<dyn EventLog>,
     key: &LinkKey,
-    chosen: ShortCode,
+    chosen: &LinkKey,
     now: DateTime<Utc>,
     origin: &Origin,
 ) -> Result<(), ExecuteError> {
-    let events = [LinkEvent::CodeForgone(LinkCodeForgone { chosen: chosen.clone() })];
+    let domain = (chosen.domain != key.domain).then(|| chosen.domain.clone());
+    let forgone = LinkCodeForgone { chosen: chosen.code.clone(), domain };
+    let events = [LinkEvent::CodeForgone(forgone)];
     // Nobody finds this from the link that was chosen, so nothing of the request is in it: it could not
     // be erased. The request itself is told from others by what it made.
     let noted = Origin { command_hash: None, correlation_id: None, ..origin.clone() };
@@ -235,7 +237,7 @@ pub async fn forgo(
         Ok((_, false)) => Ok(()),
         // Whoever holds the code without this command came upon it by chance: one in 62^10.
         Ok((_, true)) | Err(AppendError::Conflict { .. }) => {
-            may_forgo(log.as_ref(), key, &chosen, origin).await
+            may_forgo(log.as_ref(), key, chosen, origin).await
         }
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
     }
@@ -248,7 +250,7 @@ pub async fn forgo(
 pub async fn may_forgo(
     log: &dyn EventLog,
     key: &LinkKey,
-    chosen: &ShortCode,
+    chosen: &LinkKey,
     origin: &Origin,
 ) -> Result<(), ExecuteError> {
     let mut loaded = load(log, key, Some(origin.command_id)).await?;
@@ -333,7 +335,10 @@ async fn load(
         if Some(recorded.command_id) == command {
             let (link, hash) = (loaded.link.clone(), metadata.command_hash);
             let forgone_for = match event {
-                LinkEvent::CodeForgone(LinkCodeForgone { chosen }) => Some(chosen),
+                LinkEvent::CodeForgone(LinkCodeForgone { chosen: code, domain }) => {
+                    let domain = domain.unwrap_or_else(|| key.domain.clone());
+                    Some(LinkKey { domain, code })
+                }
                 _ => None,
             };
             loaded.done = Some(Done { link, position: recorded.position, hash, forgone_for });

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -29,6 +29,7 @@ pub mod body;
 pub mod clicks;
 pub mod contract;
 pub mod docs;
+pub mod domains;
 pub mod erasure;
 pub mod errors;
 pub mod events;
@@ -52,6 +53,7 @@ pub mod report;
 pub mod roles;
 pub mod server;
 pub mod shorten;
+pub mod site;
 pub mod stats;
 pub mod top;
 pub mod visit;
@@ -142,6 +144,12 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(keys::create, keys::list::list_keys))
         .routes(routes!(keys::revoke))
         .merge(webhooks())
+        .routes(routes!(domains::list_domains, domains::change::add_domain))
+        .routes(routes!(
+            domains::show_domain,
+            domains::change::edit_domain,
+            domains::change::remove_domain
+        ))
         .routes(routes!(projections::list))
         .routes(routes!(projections::show))
         .routes(routes!(projections::rebuild))
@@ -204,9 +212,14 @@ pub fn method_not_allowed() -> Problem {
 }
 
 /// What no route is for.
-async fn unknown(headers: HeaderMap) -> Response {
+async fn unknown(State(app): State<AppState>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    if let Some(answer) = site::in_place_of_nothing(&app, &request) {
+        return answer;
+    }
     let detail = "there is nothing here; see /docs";
-    page::problem_for_visitor(Problem::new(StatusCode::NOT_FOUND, "not_found", detail), &headers)
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", detail);
+    page::problem_for_visitor(problem, &request.headers)
 }
 
 /// How long a query waits for a position.

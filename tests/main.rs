@@ -20,6 +20,7 @@ mod broker;
 mod budgets;
 mod command_line;
 mod compose;
+mod domains;
 mod durability;
 mod erasure;
 mod events;

@@ -228,6 +228,7 @@ pub(crate) fn create() -> Request {
         expected: None,
         named: None,
         own_hosts: vec!["go.example.com".into()],
+        domains: Arc::default(),
         blocked: Arc::default(),
         command: LinkCommand::Create(Box::new(create)),
     }

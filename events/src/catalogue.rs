@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::account::{AccountEvent, ApiKeyCreated, ApiKeyRevoked, CodeSecretMade};
 use crate::click::{ClickEvent, ClicksErased, ClicksRecorded};
+use crate::domain::{DomainAdded, DomainChanged, DomainEvent, DomainRemoved};
 use crate::link::{
     LinkAppealed, LinkArchived, LinkClicksGranted, LinkCodeForgone, LinkCreated, LinkDeleted,
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
@@ -33,6 +34,8 @@ pub enum Event {
     Account(AccountEvent),
     /// Something happened to a webhook.
     Webhook(WebhookEvent),
+    /// Something happened to a domain.
+    Domain(DomainEvent),
 }
 
 /// The type of clicks, which are written without an [`Event`].
@@ -150,6 +153,9 @@ catalogue! {
     "hoplog.webhook.disabled.v1", Accounts: Webhook(WebhookEvent::Disabled(WebhookDisabled));
     "hoplog.webhook.enabled.v1", Accounts: Webhook(WebhookEvent::Enabled(WebhookEnabled));
     "hoplog.webhook.deleted.v1", Accounts: Webhook(WebhookEvent::Deleted(WebhookDeleted));
+    "hoplog.domain.added.v1", Accounts: Domain(DomainEvent::Added(DomainAdded));
+    "hoplog.domain.changed.v1", Accounts: Domain(DomainEvent::Changed(DomainChanged));
+    "hoplog.domain.removed.v1", Accounts: Domain(DomainEvent::Removed(DomainRemoved));
 }
 
 impl From<LinkEvent> for Event {
@@ -161,6 +167,12 @@ impl From<LinkEvent> for Event {
 impl From<WebhookEvent> for Event {
     fn from(event: WebhookEvent) -> Event {
         Event::Webhook(event)
+    }
+}
+
+impl From<DomainEvent> for Event {
+    fn from(event: DomainEvent) -> Event {
+        Event::Domain(event)
     }
 }
 

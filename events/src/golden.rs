@@ -40,7 +40,7 @@ pub(crate) fn recorded(text: &str) -> RecordedEvent {
     let place: Place = serde_json::from_str(text).unwrap();
     let topic = match place.event_type.split('.').nth(1) {
         Some("clicks") => Topic::Clicks,
-        Some("api-key" | "code-secret" | "webhook") => Topic::Accounts,
+        Some("api-key" | "code-secret" | "domain" | "webhook") => Topic::Accounts,
         _ => Topic::Links,
     };
     RecordedEvent {

@@ -1,9 +1,9 @@
-//! Floor 1: **the facts**. What happened to links, clicks, API keys and webhooks, how each fact is written
+//! Floor 1: **the facts**. What happened to links, clicks, API keys, domains and webhooks, how each fact is written
 //! down, and the log the facts are kept in. Uses no other crate of ours.
 //!
 //! Where to start reading:
 //!
-//! 1. [`link`], [`click`], [`account`], [`webhook`]: the events themselves, one file per aggregate.
+//! 1. [`link`], [`click`], [`account`], [`domain`], [`webhook`]: the events themselves, one file per aggregate.
 //! 2. [`catalogue`]: the name and version of every event type; [`envelope`]: how an event is written down (CloudEvents 1.0, JSON).
 //! 3. [`upcast`]: how an event written years ago is read today.
 //! 4. [`erasure`]: what is left of an event when the personal data in it is erased.
@@ -18,6 +18,7 @@ pub mod agreement;
 pub mod asyncapi;
 pub mod catalogue;
 pub mod click;
+pub mod domain;
 pub mod envelope;
 pub mod erasure;
 pub mod hex;

@@ -317,6 +317,9 @@ pub struct LinkDeleted {}
 pub struct LinkCodeForgone {
     /// The code that was chosen.
     pub chosen: ShortCode,
+    /// The domain it was chosen on, where that is another one than this stream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
 }
 
 /// The link's personal data was erased from the log; it is deleted before or with this.

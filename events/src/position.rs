@@ -14,7 +14,7 @@ pub enum Topic {
     Links,
     /// Batches of clicks.
     Clicks,
-    /// API keys (hashes only) and webhooks.
+    /// API keys (hashes only), domains and webhooks.
     Accounts,
 }
 

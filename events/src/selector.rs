@@ -139,6 +139,7 @@ mod tests {
             ("hoplog.api-key.created", false),
             ("hoplog.webhook.created.v1", false),
             ("hoplog.code-secret.made", false),
+            ("hoplog.domain.added.v1", false),
             ("*", false),
         ] {
             assert_eq!(name.parse::<WebhookType>().is_ok(), allowed, "{name}");

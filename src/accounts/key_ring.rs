@@ -1,4 +1,4 @@
-//! The keys that work and the webhooks there are, in memory: a fold of the topic ACCOUNTS, kept up
+//! The keys that work, the webhooks and the domains there are, in memory: a fold of the topic ACCOUNTS, kept up
 //! to date by the log.
 
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::api_key::{hash_of, is_well_formed};
+use super::domains::{DomainFold, LiveDomains};
 use super::roster::Roster;
 use super::{ADMIN_OWNER, Principal, Scopes};
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ struct Keys {
     /// When each owner got a key for the first time, whatever became of that key.
     owners_since: HashMap<OwnerId, DateTime<Utc>>,
     webhooks: Roster,
+    domains: DomainFold,
 }
 
 /// All keys.
@@ -70,6 +72,7 @@ pub struct KeyRing {
     /// The key from the settings, which is on no log.
     configured: Option<[u8; 32]>,
     keys: RwLock<Keys>,
+    domains: Arc<LiveDomains>,
     /// Told of every change.
     changes: watch::Sender<()>,
 }
@@ -84,7 +87,8 @@ impl KeyRing {
         configured: Option<&Secret>,
     ) -> Result<Self, ReadError> {
         let configured = configured.map(|secret| hash_of(&secret.0));
-        let ring = Self { configured, keys: RwLock::default(), changes: watch::Sender::default() };
+        let (keys, domains) = (RwLock::default(), Arc::default());
+        let ring = Self { configured, keys, domains, changes: watch::Sender::default() };
         while ring.read_on(log).await? {}
         Ok(ring)
     }
@@ -114,7 +118,10 @@ impl KeyRing {
             }
             keys.take(&events);
         }
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *current = keys;
+        self.domains.replace(&mut current.domains);
+        drop(current);
         self.changes.send_replace(());
         Ok(())
     }
@@ -172,7 +179,10 @@ impl KeyRing {
 
     /// Several readers may bring the same events: each is applied once, in order.
     pub(super) fn apply(&self, events: &[RecordedEvent]) {
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).take(events);
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.take(events);
+        self.domains.replace(&mut keys.domains);
+        drop(keys);
         self.changes.send_replace(());
     }
 
@@ -268,6 +278,12 @@ impl KeyRing {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).webhooks.was_deleted(id)
     }
 
+    /// The domains that there are.
+    #[must_use]
+    pub fn domains(&self) -> &Arc<LiveDomains> {
+        &self.domains
+    }
+
     /// Is told of every change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
@@ -308,11 +324,12 @@ impl Keys {
                 Event::Webhook(happened) => {
                     self.webhooks.apply(event.stream.key(), happened, envelope.time);
                 }
+                Event::Domain(happened) => self.domains.apply(happened, envelope.time),
                 other => self.apply(other, envelope.time),
             },
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, "an event of an API key or a webhook can't be read: it works no more");
+                tracing::error!(%error, "an event of an API key, a webhook or a domain can't be read: it works no more");
                 self.distrust(event.stream.key());
             }
         }
@@ -322,6 +339,7 @@ impl Keys {
     fn distrust(&mut self, stream: &str) {
         self.by_id.retain(|id, _| id.stream().key() != stream);
         self.webhooks.distrust(stream);
+        self.domains.distrust(stream);
     }
 
     fn apply(&mut self, event: &Event, at: DateTime<Utc>) {
@@ -343,6 +361,7 @@ impl Keys {
             }
             Event::Account(AccountEvent::CodeSecretMade(_))
             | Event::Webhook(_)
+            | Event::Domain(_)
             | Event::Link(_)
             | Event::Click(_) => {}
         }

@@ -72,8 +72,12 @@ impl Client {
             return Err(CliError::Usage(format!("{name:?} can't be the name of anything")));
         }
         let mut url = self.server.clone();
+        let (path, domain) = apart(path)?;
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        if let Some(domain) = domain {
+            url.query_pairs_mut().append_pair("domain", domain);
         }
         let request = self.http.request(method, url);
         Ok(match &self.api_key {
@@ -220,6 +224,23 @@ async fn checked(response: Response) -> Result<Response, CliError> {
     Err(problem.into())
 }
 
+/// A link is named by its code, or by its domain and its code, as in `go.example.com/launch`: no code has a slash.
+fn apart<'a>(path: &[&'a str]) -> Result<(Vec<&'a str>, Option<&'a str>), CliError> {
+    let mut path = path.to_vec();
+    if let ["links", link, ..] = *path
+        && let Some((domain, code)) = link.split_once('/')
+        && !domain.is_empty()
+        && !code.contains('/')
+    {
+        if matches!(code, "" | "." | "..") {
+            return Err(CliError::Usage(format!("{link:?} can't be the name of a link")));
+        }
+        path[1] = code;
+        return Ok((path, Some(domain)));
+    }
+    Ok((path, None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +256,8 @@ mod tests {
             request.unwrap().build().unwrap().url().to_string()
         };
         assert_eq!(url("http://a:1", "x/../y?z"), "http://a:1/api/v1/links/x%2F..%2Fy%3Fz");
+        let on_domain = "http://a:1/api/v1/links/x?domain=go.example.com";
+        assert_eq!(url("http://a:1", "go.example.com/x"), on_domain);
         assert_eq!(url("http://a:1/sub/", "x"), "http://a:1/sub/api/v1/links/x");
     }
 

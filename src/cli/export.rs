@@ -6,10 +6,12 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::Out;
 use super::client::{Client, PAGE_ITEMS_MAX, ServerArgs};
 use super::error::{CliError, input};
+use super::table::link_name;
 use crate::rows::{Form, Table, click, link, statistics};
 
 /// `hoplog export`.
@@ -155,7 +157,7 @@ impl Export {
             given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let table = link::table(self.form);
         out.write_all(&table.head())?;
-        self.list(&["links"], &query, &table, out).await
+        self.list(&["links"], &query, (&table, &|_| {}), out).await
     }
 
     /// Writes a list, page by page.
@@ -163,15 +165,16 @@ impl Export {
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        table: &Table,
+        (table, complete): (&Table, &(dyn Fn(&mut Value) + Sync)),
         out: &mut Out,
     ) -> Result<(), CliError> {
         let mut cursor = None;
         loop {
             let place = (PAGE_ITEMS_MAX, cursor.as_deref());
             let (items, next) = self.client.page(path, query, place).await?;
-            for item in &items {
-                out.write_all(&table.row(item))?;
+            for mut item in items {
+                complete(&mut item);
+                out.write_all(&table.row(&item))?;
             }
             cursor = next;
             if cursor.is_none() {
@@ -197,8 +200,8 @@ impl Export {
         loop {
             let place = (PAGE_ITEMS_MAX, cursor.as_deref());
             let (links, next) = self.client.page(&["links"], &query, place).await?;
-            for code in links.iter().filter_map(|link| link["code"].as_str()) {
-                self.one_link(code, &each, out).await?;
+            for link in &links {
+                self.one_link(&link_name(link), &each, out).await?;
             }
             cursor = next;
             if cursor.is_none() {
@@ -210,7 +213,9 @@ impl Export {
     async fn one_link(&self, code: &str, each: &Each<'_>, out: &mut Out) -> Result<(), CliError> {
         match each {
             Each::Clicks(table, query) => {
-                self.list(&["links", code, "clicks"], query, table, out).await
+                // Clicks name their links as `hoplog import clicks` takes them.
+                let named = |click: &mut Value| click["code"] = code.into();
+                self.list(&["links", code, "clicks"], query, (table, &named), out).await
             }
             Each::Statistics(table, query) => {
                 let answer = self.client.get(&["links", code, "stats"], query).await?;

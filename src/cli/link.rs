@@ -40,7 +40,7 @@ pub(super) struct LinkArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create a link and print its short URL
+    /// Create a link and print its short URL. One on another domain is named with it later: go.example.com/launch
     #[command(
         after_help = "Example:\n  hoplog link create https://example.com/ --alias launch --expires-in 7d"
     )]

@@ -87,6 +87,12 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
+/// A link as commands name it: by its code, or by domain/code where it is not on the service's own domain.
+pub(super) fn link_name(link: &Value) -> String {
+    let (id, code) = (cell(&link["id"]), cell(&link["code"]));
+    if id.is_empty() || id.starts_with("default/") { code } else { id }
+}
+
 /// A count with its thousands apart.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

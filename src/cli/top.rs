@@ -54,6 +54,8 @@ struct Ranked {
 
 #[derive(Debug, Deserialize)]
 struct Link {
+    #[serde(default)]
+    id: String,
     code: String,
     url: String,
 }
@@ -86,12 +88,15 @@ fn print(answer: &Value, is_trend: bool, out: &mut Out) -> Result<(), CliError> 
     let mut table = Table::new(&["RANK", "CODE", number, "URL"], &[0, 2]);
     for Ranked { rank, clicks, score, link, unreadable } in links {
         let link = link.unwrap_or_else(|| Link {
+            id: String::new(),
             code: unreadable.unwrap_or_default(),
             url: "(can't be read)".to_owned(),
         });
         let rank = rank.map(count).unwrap_or_default();
         let number = clicks.map(count).or(score.map(|score| format!("{score:.3}")));
-        table.row([rank, link.code, number.unwrap_or_default(), link.url]);
+        let is_elsewhere = !link.id.is_empty() && !link.id.starts_with("default/");
+        let name = if is_elsewhere { link.id } else { link.code };
+        table.row([rank, name, number.unwrap_or_default(), link.url]);
     }
     Ok(table.print(out)?)
 }

@@ -20,6 +20,8 @@ const CODES_TRIED_MAX: u32 = 8;
 /// What somebody wants.
 #[derive(Debug, Clone)]
 pub struct WantedLink {
+    /// Where it shall live.
+    pub domain: Domain,
     /// The code they chose; otherwise one is made.
     pub alias: Option<Alias>,
     /// Where it shall lead.
@@ -38,6 +40,13 @@ pub struct WantedLink {
     pub external_id: Option<ExternalId>,
     /// What most links do without.
     pub extras: Extras,
+}
+
+impl WantedLink {
+    /// Whether the code that an idempotency key stands for is not the link's: then a note is left there.
+    pub(super) fn is_bound_elsewhere(&self) -> bool {
+        self.alias.is_some() || self.domain != Domain::service()
+    }
 }
 
 impl Commands {
@@ -84,14 +93,14 @@ impl Commands {
             let command = LinkCommand::Create(Box::new(new_link(issuer, key, wanted)));
             self.request(issuer, host, None, command)
         };
-        let key = LinkKey { domain: Domain::service(), code };
-        let binding = idempotency.filter(|_| wanted.alias.is_some());
+        let key = LinkKey { domain: wanted.domain.clone(), code };
+        let binding = idempotency.filter(|_| wanted.is_bound_elsewhere());
         let Some(external_id) = &wanted.external_id else {
             return self.create_bound(issuer, binding, &key, &request(&key), origin).await;
         };
         // First: a request that its key refuses must not hold the external id.
         if let Some(seeded) = binding.and_then(|idempotency| self.seeded(issuer, idempotency)) {
-            may_forgo(self.log.as_ref(), &seeded, &key.code, origin).await?;
+            may_forgo(self.log.as_ref(), &seeded, &key, origin).await?;
         }
         let asked = (external_id, wanted.alias.is_some());
         for round in 0..ATTEMPTS_MAX {
@@ -112,7 +121,8 @@ impl Commands {
         Err(ExecuteError::Contended)
     }
 
-    /// Creates a link; if it chose its code, for the only request of its idempotency key.
+    /// Creates a link; if it chose its code, or is of another domain than the service's own, for the only request of
+    /// its idempotency key.
     async fn create_bound(
         &self,
         issuer: &Issuer,
@@ -130,7 +140,8 @@ impl Commands {
         self.execute(key, request, origin).await
     }
 
-    /// The link whose code an idempotency key stands for.
+    /// The link whose code an idempotency key stands for: on the service's own domain, where every request under the key
+    /// looks, whichever domain it is for.
     fn seeded(&self, issuer: &Issuer, idempotency: &IdempotencyKey) -> Option<LinkKey> {
         let code = self.code(issuer, Some(idempotency), 0, None)?;
         Some(LinkKey { domain: Domain::service(), code })
@@ -145,13 +156,15 @@ impl Commands {
         &self,
         issuer: &Issuer,
         idempotency: &IdempotencyKey,
+        domain: &Domain,
     ) -> Result<Option<Outcome>, ExecuteError> {
-        let Some(key) = self.seeded(issuer, idempotency) else { return Ok(None) };
+        let Some(LinkKey { code, .. }) = self.seeded(issuer, idempotency) else { return Ok(None) };
+        let key = LinkKey { domain: domain.clone(), code };
         recall(self.log.as_ref(), &key, &issuer.origin(Some(idempotency))).await
     }
 
     /// Sees to it that an idempotency key is used for no other request than this one, which
-    /// chose its own code. Gives what it led to, if it was done before. A request that will be
+    /// chose its own code or another domain. Gives what it led to, if it was done before. A request that will be
     /// refused leaves nothing behind.
     async fn bind(
         &self,
@@ -166,7 +179,7 @@ impl Commands {
             return Ok(Some(*outcome));
         }
         if let Some(seeded) = self.seeded(issuer, idempotency) {
-            forgo(&self.log, &seeded, chosen.code.clone(), issuer.now, origin).await?;
+            forgo(&self.log, &seeded, chosen, issuer.now, origin).await?;
         }
         Ok(None)
     }

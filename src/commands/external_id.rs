@@ -43,12 +43,15 @@ enum Claimed {
 impl Commands {
     /// The stream that stands for an external id of an owner. Nobody can tell from its name what it stands
     /// for.
-    fn stands_for(&self, owner: &OwnerId, external_id: &ExternalId) -> Option<LinkKey> {
-        let domain = Domain::service();
+    fn stands_for(
+        &self,
+        owner: &OwnerId,
+        (domain, external_id): (&Domain, &ExternalId),
+    ) -> Option<LinkKey> {
         // No owner has a space in its name: no idempotency key seeds the same.
         let secret = self.secret.reveal();
         let seed = format!("{secret}\nexternal id\n{domain}\n{owner}\n{external_id}");
-        Some(LinkKey { domain, code: code::seeded(seed.as_bytes())? })
+        Some(LinkKey { domain: domain.clone(), code: code::seeded(seed.as_bytes())? })
     }
 
     /// Changes the issuer's link with an external id, or creates it. `edit`: what is wanted of one that is there.
@@ -69,13 +72,14 @@ impl Commands {
             if round > 0 {
                 leave_time(round).await;
             }
-            let Some(link) = self.link_with(&issuer.owner, external_id).await? else {
+            let named = (&wanted.domain, external_id);
+            let Some(link) = self.link_with(&issuer.owner, named).await? else {
                 match self.create_link(issuer, host, idempotency, wanted.clone()).await {
                     // Somebody was faster.
                     Err(ExecuteError::Refused(LinkError::ExternalIdTaken(_))) => continue,
                     // With the same alias, perhaps for the same external id: then this is an update.
                     Err(error @ ExecuteError::Refused(LinkError::CodeTaken(_))) => {
-                        let link = self.link_with(&issuer.owner, external_id).await?;
+                        let link = self.link_with(&issuer.owner, named).await?;
                         match (link, &alias) {
                             (Some(link), Some(alias)) if link.key.code == *alias => continue,
                             _ => return Err(error),
@@ -118,16 +122,17 @@ impl Commands {
         self.execute(key, &request, &issuer.origin(idempotency)).await
     }
 
-    /// The link of an owner that has an external id.
+    /// The link of an owner that has an external id on a domain.
     ///
     /// # Errors
     /// When the log can't be read or an event can't be understood.
     pub async fn link_with(
         &self,
         owner: &OwnerId,
-        external_id: &ExternalId,
+        (domain, external_id): (&Domain, &ExternalId),
     ) -> Result<Option<Link>, ExecuteError> {
-        let Some(stream) = self.stands_for(owner, external_id) else { return Ok(None) };
+        let named = (domain, external_id);
+        let Some(stream) = self.stands_for(owner, named) else { return Ok(None) };
         Ok(match holder(self.log.as_ref(), &stream, owner, external_id).await? {
             Holder::Link(link) => Some(*link),
             Holder::Nobody(_) | Holder::Next(_) => None,
@@ -170,7 +175,8 @@ impl Commands {
         (key, version): (&LinkKey, Version),
         helps: bool,
     ) -> Result<Claimed, ExecuteError> {
-        let Some(stream) = self.stands_for(owner, external_id) else { return Ok(Claimed::Own) };
+        let named = (&key.domain, external_id);
+        let Some(stream) = self.stands_for(owner, named) else { return Ok(Claimed::Own) };
         // The last rounds are for claiming what was made void.
         for round in 0..2 * ATTEMPTS_MAX {
             let at = match holder(self.log.as_ref(), &stream, owner, external_id).await? {

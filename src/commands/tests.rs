@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use hoplog_events::link::{Extras, RedirectStatus, Tags};
+use hoplog_events::link::{Domain, Extras, RedirectStatus, Tags};
 use hoplog_events::log::EventLog;
 use hoplog_events::log::embedded::{EmbeddedLog, OpenOptions};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ pub(crate) fn issuer(owner: &str) -> Issuer {
 /// A link with an alias, or without.
 pub(crate) fn wanted(alias: Option<&str>) -> WantedLink {
     WantedLink {
+        domain: Domain::service(),
         alias: alias.map(|alias| alias.parse().unwrap()),
         url: "https://example.com/".parse().unwrap(),
         expires_at: None,

@@ -11,6 +11,7 @@ use hoplog_events::link::{
 use hoplog_events::position::Version;
 
 use crate::domain::blocklist::BlockLists;
+use crate::domain::domains::Domains;
 use crate::domain::utm::EditUtm;
 
 mod decide;
@@ -184,6 +185,8 @@ pub struct Request {
     pub named: Option<ExternalId>,
     /// The hosts of this service: a link to them would lead in a circle.
     pub own_hosts: Vec<Box<str>>,
+    /// Its other domains: likewise.
+    pub domains: Arc<Domains>,
     /// Where else no link may lead.
     pub blocked: Arc<BlockLists>,
     /// What.
@@ -200,6 +203,7 @@ impl Request {
             expected: None,
             named: None,
             own_hosts: Vec::new(),
+            domains: Arc::default(),
             blocked: Arc::default(),
             command,
         }

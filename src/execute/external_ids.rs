@@ -123,13 +123,13 @@ pub async fn make_void(
     now: DateTime<Utc>,
     actor: &str,
 ) -> Result<(), ExecuteError> {
-    let event = match &claimant.link {
-        Some(link) => {
-            let external_id = link.external_id.clone();
-            LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id })
-        }
+    let event = if let Some(link) = &claimant.link {
+        let external_id = link.external_id.clone();
+        LinkEvent::ExternalIdChanged(LinkExternalIdChanged { external_id })
+    } else {
         // The code stays free.
-        None => LinkEvent::CodeForgone(LinkCodeForgone { chosen: claimant.key.code.clone() }),
+        let chosen = claimant.key.code.clone();
+        LinkEvent::CodeForgone(LinkCodeForgone { chosen, domain: None })
     };
     let origin = Origin::once(actor, None);
     match append(log, &claimant.key, claimant.version, &[event], now, &origin).await {

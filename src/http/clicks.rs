@@ -15,7 +15,7 @@ use super::export::{Asked, PAGE_ROWS, Page};
 use super::fields::Parameters;
 use super::headers::AtLeast;
 use super::links::answer::instant;
-use super::path::{Segment, link_key};
+use super::path::LinkAt;
 use super::problem::Problem;
 use super::range::TimeRange;
 use super::stats::bots;
@@ -119,7 +119,7 @@ impl From<ClickRow> for ClickAnswer {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/clicks", tag = "statistics",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         ("from" = Option<String>, Query, description = "first instant or day"),
         ("to" = Option<String>, Query, description = "the instant before which the range ends, or its last day"),
         ("tz" = Option<String>, Query, description = "IANA time zone of days; default UTC"),
@@ -140,13 +140,12 @@ impl From<ClickRow> for ClickAnswer {
 pub async fn list_clicks(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
-    let mut query = Parameters::new(query.as_deref());
+    let mut query = Parameters::of_link(query.as_deref());
     let form = asked.form(&mut query);
     let TimeRange { from, to, .. } = TimeRange::take(&mut query);
     let (bots, cursor) = (bots(&mut query), query.raw("cursor"));

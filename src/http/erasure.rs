@@ -19,7 +19,7 @@ use super::fields::NoParameters;
 use super::headers::{HOPLOG_POSITION, RequestId, ascii};
 use super::links::answer::optional_instant;
 use super::links::change::Change;
-use super::path::{Segment, link_key};
+use super::path::{LinkAt, Segment};
 use super::problem::{FieldError, Problem};
 use crate::app::AppState;
 use crate::app::erasure::{Erasure, ErasureError};
@@ -84,7 +84,7 @@ fn respond(erasure: Erasure) -> Response {
 /// counted. This can't be undone. Whatever fails in the middle is finished by asking again.
 #[utoipa::path(
     delete, path = "/api/v1/links/{code}/personal-data", tag = "links",
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses(
         (status = 200, description = "what was erased", body = ErasureAnswer),
         OfLink,
@@ -93,10 +93,8 @@ fn respond(erasure: Erasure) -> Response {
 pub async fn erase_link(
     State(app): State<AppState>,
     change: Change,
-    _: NoParameters,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
 ) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
     let request = format!("{key} erase");
     let (issuer, idempotency, expected) = change.into_parts(&app, request);
     let erases = AppState::clone(&app);

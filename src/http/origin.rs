@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-use hoplog_events::link::ShortCode;
+use hoplog_events::link::{Domain, LinkKey, SERVICE_DOMAIN};
 
 use crate::app::{App, AppState};
 
@@ -30,10 +30,7 @@ impl Origin {
     /// The origin of a request, when no base URL is set. A `Host` that is no host is not echoed.
     #[must_use]
     pub fn of_request(headers: &HeaderMap, uri: &Uri) -> Self {
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
+        let host = authority(headers, uri)
             .filter(|host| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
             .filter(|host| !host.is_empty())
             .unwrap_or("localhost");
@@ -69,15 +66,30 @@ impl Origin {
         &self.asked
     }
 
-    /// The short link of a code.
+    /// A link's short form, with the host of its domain.
     #[must_use]
-    pub fn short_url(&self, code: &ShortCode) -> String {
-        format!("{}/{code}", self.base)
+    pub fn short_url(&self, LinkKey { domain, code }: &LinkKey) -> String {
+        if domain.as_str() == SERVICE_DOMAIN {
+            return format!("{}/{code}", self.base);
+        }
+        format!("{}://{domain}/{code}", self.scheme_and_authority().0)
+    }
+
+    /// The host of a domain without its port.
+    #[must_use]
+    pub fn host_of<'a>(&'a self, domain: &'a Domain) -> &'a str {
+        if domain.as_str() == SERVICE_DOMAIN { &self.host } else { domain.as_str() }
     }
 }
 
+/// The host that a request is sent to, with its port: the target's, if it has one (RFC 9112, section 3.2.2).
+pub(super) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let target = uri.authority().map(axum::http::uri::Authority::as_str);
+    target.or_else(|| headers.get(header::HOST)?.to_str().ok())
+}
+
 /// A host without its port; an IPv6 address keeps its brackets.
-fn host_name(host: &str) -> &str {
+pub(super) fn host_name(host: &str) -> &str {
     match host.rfind(':') {
         Some(colon) if !host[colon..].contains(']') => &host[..colon],
         _ => host,

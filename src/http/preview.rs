@@ -62,14 +62,14 @@ pub(super) async fn preview(
     request: &Parts,
     code: &str,
 ) -> Result<Response, NotServed> {
-    let (Resolved { target, .. }, now) = served(app, (&request.method, address), code).await?;
+    let (Resolved { target, .. }, now) = served(app, address, request, code).await?;
     let choice = choose(app, (address, now), (&request.method, request), &target);
     Ok(of(app, request, &target, choice))
 }
 
 /// What everybody may know of a link.
 pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) -> Response {
-    let short_url = Origin::of(app, request).short_url(&target.key.code);
+    let short_url = Origin::of(app, request).short_url(&target.key);
     let (has_password, has_max_clicks) = (target.password().is_some(), target.is_limited());
     let url = (!target.is_guarded()).then(|| target.destination(choice).as_str());
     let created_at = rfc3339(target.created_at);

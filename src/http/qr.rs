@@ -53,8 +53,8 @@ pub(super) async fn qr_code(
     let choices = [("svg", Format::Svg), ("png", Format::Png)];
     let format = parameters.choice("format", &choices, accepted(request));
     parameters.finish()?;
-    let (Resolved { target, .. }, _) = served(app, (&request.method, address), code).await?;
-    let text = Origin::of(app, request).short_url(&target.key.code);
+    let (Resolved { target, .. }, _) = served(app, address, request, code).await?;
+    let text = Origin::of(app, request).short_url(&target.key);
     let (content_type, picture) = match format {
         Format::Png => ("image/png", png(&text)),
         Format::Svg => ("image/svg+xml", svg(&text).map(String::into_bytes)),

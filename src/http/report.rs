@@ -14,9 +14,10 @@ use super::body::form_fields;
 use super::limits::{ClientAddress, quota_exceeded};
 use super::origin::Origin;
 use super::page;
-use super::path::{Segment, link_key};
+use super::path::Segment;
 use super::problem::{FieldError, Problem};
 use super::roles::wrong_role;
+use super::site::Site;
 use crate::app::{App, AppState};
 use crate::config::Role;
 use crate::limits::Refused;
@@ -47,9 +48,14 @@ pub struct ReportForm {
         (status = 404, description = "there can't be such a link", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn report_form(origin: Origin, Segment(code): Segment, headers: HeaderMap) -> Response {
-    match link_key(&code) {
-        Ok(key) => page::report(&origin.short_url(&key.code)),
+pub async fn report_form(
+    origin: Origin,
+    site: Site,
+    Segment(code): Segment,
+    headers: HeaderMap,
+) -> Response {
+    match site.link(&code) {
+        Ok(key) => page::report(&origin.short_url(&key)),
         Err(problem) => page::problem_for_visitor(problem, &headers),
     }
 }
@@ -76,16 +82,16 @@ pub async fn report_form(origin: Origin, Segment(code): Segment, headers: Header
 pub async fn report(
     State(app): State<AppState>,
     ClientAddress(address): ClientAddress,
-    origin: Origin,
+    (origin, site): (Origin, Site),
     Segment(code): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     // Another site does not report by the hands of its visitors: they are shown what they would say.
     if !is_own(&origin, &headers) {
-        return report_form(origin, Segment(code), headers).await;
+        return report_form(origin, site, Segment(code), headers).await;
     }
-    let taken = take(&app, address, &code, (&headers, body)).await;
+    let taken = take(&app, address, site.link(&code), (&headers, body)).await;
     match taken {
         Ok(()) => page::reported(),
         Err(problem) => page::problem_for_visitor(problem, &headers),
@@ -108,13 +114,13 @@ fn is_own(origin: &Origin, headers: &HeaderMap) -> bool {
 async fn take(
     app: &App,
     address: IpAddr,
-    code: &str,
+    key: Result<LinkKey, Problem>,
     (headers, body): (&HeaderMap, Body),
 ) -> Result<(), Problem> {
     if !app.roles.has(Role::Command) {
         return Err(wrong_role(app, Role::Command));
     }
-    let key = link_key(code)?;
+    let key = key?;
     let fields = form_fields(app, headers, body, FORM_BYTES_MAX).await?;
     let (category, text) = parse(&fields)?;
     charge(app, address, &key).await?;

@@ -14,9 +14,10 @@ use super::fields::Fields;
 use super::headers::{AtLeast, HOPLOG_POSITION, Idempotency, RequestId, ascii};
 use super::links::answer::optional_instant;
 use super::links::create::{make, of_request};
+use super::links::place::Places;
 use super::links::request::NewLink;
 use super::origin::Origin;
-use super::path::Segment;
+use super::path::LinkAt;
 use super::problem::{FieldError, Problem};
 use super::stats::{PointAnswer, SliceAnswer, StatisticsParameters, link_statistics};
 use crate::app::AppState;
@@ -36,6 +37,8 @@ pub struct ShortenBody {
     /// How long the link lives, such as `7d`, or a number of seconds.
     #[serde(rename = "expiresIn")]
     expires_in: Option<String>,
+    /// The domain the link lives on; without it the service's own.
+    domain: Option<String>,
 }
 
 /// A short link.
@@ -57,8 +60,12 @@ pub struct ShortenAnswer {
 }
 
 /// What the fields are called in the long form.
-const FIELDS: [(&str, &str); 3] =
-    [("longURL", "url"), ("customAlias", "alias"), ("expiresIn", "expiresIn")];
+const FIELDS: [(&str, &str); 4] = [
+    ("longURL", "url"),
+    ("customAlias", "alias"),
+    ("expiresIn", "expiresIn"),
+    ("domain", "domain"),
+];
 
 /// Creates a link (short form).
 #[utoipa::path(
@@ -80,12 +87,12 @@ pub async fn shorten(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| of_request(key, &body));
-    let new = parse(body, origin.host())?;
+    let new = parse(body, &Places::of(&app, &origin))?;
     let issuer = app.issuer(&principal, request_id);
     let made = make(&app, &issuer, &origin, idempotency.as_ref(), (new, Lane::Owner)).await;
     let made = made.map_err(|problem| problem.with_pointers(short_pointer))?;
     let answer = ShortenAnswer {
-        short_url: origin.short_url(&made.link.key.code),
+        short_url: origin.short_url(&made.link.key),
         short_code: made.link.key.code.into(),
         long_url: made.link.url.into(),
         expires_at: made.link.expires_at,
@@ -100,10 +107,10 @@ pub async fn shorten(
 }
 
 /// The link that a body asks for.
-fn parse(body: Map<String, Value>, service_host: &str) -> Result<Option<NewLink>, Problem> {
+fn parse(body: Map<String, Value>, places: &Places) -> Result<Option<NewLink>, Problem> {
     let (known, unknown) = translate(body);
     let mut fields = Fields::new(String::new(), known);
-    let new = NewLink::parse(&mut fields, service_host);
+    let new = NewLink::parse(&mut fields, places);
     let mut errors = fields.finish().err().unwrap_or_default();
     for error in &mut errors {
         error.pointer = short_pointer(&error.pointer);
@@ -152,7 +159,7 @@ pub struct AnalyticsAnswer {
 #[utoipa::path(
     get, path = "/api/analytics/{code}", tag = "short forms",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         StatisticsParameters,
         AtLeast,
     ),
@@ -164,11 +171,11 @@ pub struct AnalyticsAnswer {
 pub async fn analytics(
     app: State<AppState>,
     reader: StatsReader,
-    code: Segment,
+    link: LinkAt,
     query: RawQuery,
     position: AtLeast,
 ) -> Result<Json<AnalyticsAnswer>, Problem> {
-    let Json(statistics) = link_statistics(app, reader, code, query, position).await?;
+    let Json(statistics) = link_statistics(app, reader, link, query, position).await?;
     Ok(Json(AnalyticsAnswer {
         total_clicks: statistics.total_clicks,
         clicks_by_day: statistics.series,

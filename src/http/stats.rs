@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::auth::StatsReader;
 use super::headers::AtLeast;
 use super::links::answer::{instant, optional_instant};
-use super::path::{Segment, link_key};
+use super::path::LinkAt;
 use super::problem::Problem;
 use crate::app::{App, AppState};
 
@@ -122,7 +122,7 @@ pub struct SliceAnswer {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/stats", tag = "statistics",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         StatisticsParameters,
         AtLeast,
     ),
@@ -135,11 +135,10 @@ pub struct SliceAnswer {
 pub async fn link_statistics(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<StatisticsAnswer>, Problem> {
-    let key = link_key(&code)?;
     let query = statistics_query(query.as_deref(), Scope::Link(key.clone()))?;
     app.find_link(&key, &principal.requester()).await?;
     answer(&app, &query, position).await

@@ -9,6 +9,7 @@ use std::sync::Arc;
 mod asked;
 pub mod asking;
 mod budget;
+mod elsewhere;
 pub(super) mod forwarding;
 mod not_served;
 mod pass;
@@ -21,12 +22,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
+use hoplog_events::link::LinkState;
 
 use super::limits::visitor_refused;
 use super::preview::{Preview, preview};
 use super::problem::Problem;
 use super::qr::qr_code;
+use super::site::{Site, leads_home, leads_in_a_circle};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::clicks::visit::Visit;
@@ -66,7 +68,7 @@ pub async fn visit(app: &App, peer: IpAddr, request: &Parts) -> Response {
         return visitor_refused(refused);
     }
     let answer = answer(app, address, request).await;
-    answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers))
+    answer.unwrap_or_else(|not_served| elsewhere::told(app, request, not_served))
 }
 
 /// A link that is served at an instant.
@@ -80,7 +82,7 @@ async fn answer(app: &App, address: IpAddr, request: &Parts) -> Result<Response,
     if let Some(code) = path.strip_suffix(".qr") {
         return Box::pin(qr_code(app, address, request, code)).await;
     }
-    let served = served(app, (&request.method, address), path).await;
+    let served = served(app, address, request, path).await;
     follow(app, address, request, (served, None)).await
 }
 
@@ -92,7 +94,7 @@ async fn follow(
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
     let served = match served {
-        Err(NotServed::Ended(found, end)) => return after_end(found, end),
+        Err(NotServed::Ended(found, end)) => return after_end(app, found, end),
         Err(NotServed::Quarantined(found)) => {
             return quarantine::warned(app, address, request, found);
         }
@@ -112,6 +114,9 @@ async fn lead_on(
 ) -> Result<Response, NotServed> {
     let choice = choose(app, (address, *now), (method, request), &found.target);
     let location = location(&found.target, choice, (rest, request.uri.query()))?;
+    if leads_home(app, location.as_bytes()) {
+        return Err(leads_in_a_circle().into());
+    }
     if found.target.is_limited() {
         Box::pin(budget::spend(app, (method, request), found)).await?;
     }
@@ -123,15 +128,26 @@ async fn lead_on(
 /// long when its source is slow.
 pub(super) async fn served(
     app: &App,
-    visitor: (&Method, IpAddr),
+    address: IpAddr,
+    request: &Parts,
     code: &str,
 ) -> Result<Served, NotServed> {
-    let found = find(app, visitor, code).await?;
-    admit(app, visitor, found).await
+    let found = find(app, address, request, code).await?;
+    admit(app, (&request.method, address), found).await
 }
 
-async fn find(app: &App, visitor: (&Method, IpAddr), code: &str) -> Result<Resolved, NotServed> {
-    let path = LinkPath { domain: SERVICE_DOMAIN, code };
+/// The link of a code, on the domain that was asked.
+async fn find(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    code: &str,
+) -> Result<Resolved, NotServed> {
+    let (site, visitor) = (Site::of(app, request), (&request.method, address));
+    if site.is_gone() {
+        return Err(Box::pin(in_vain(app, visitor)).await);
+    }
+    let path = LinkPath { domain: site.name(), code };
     match app.links.at_hand(path, app.clock.now()) {
         AtHand::Value(target) => Ok(Resolved { target, is_stale: false }),
         AtHand::Absent => Err(Box::pin(in_vain(app, visitor)).await),

@@ -40,10 +40,12 @@ pub const WORDS: [(&str, Place); 9] = [
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 43] = [
+pub const ROUTES: [&str; 45] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",
+    "/api/v1/domains",
+    "/api/v1/domains/{name}",
     "/api/v1/events",
     "/api/v1/keys",
     "/api/v1/keys/{id}",

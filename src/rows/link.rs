@@ -1,5 +1,6 @@
 //! The fields of links in files. What a link has is listed here once; exports write it, imports read it.
 
+use hoplog_events::link::SERVICE_DOMAIN;
 use serde_json::{Map, Value};
 
 use super::{Column, Form, Table, cell};
@@ -17,6 +18,8 @@ pub enum Kind {
     Number,
     /// As the API has it, in JSON.
     Json,
+    /// The domain before the code; nothing where that is the service's own.
+    Domain,
 }
 
 /// A field of a link.
@@ -42,9 +45,13 @@ const fn asked(name: &'static str) -> Field {
     Field { name, pointer: None, kind: Some(Kind::Text) }
 }
 
+/// The field that says of which domain a link is, also where the service's own has another host.
+const ID: &str = "id";
+
 /// Every field there is. A new one needs a line here and nothing else.
 pub const FIELDS: &[Field] = &[
     both("code", "/code", Kind::Text),
+    both(ID, "/id", Kind::Domain),
     both("url", "/url", Kind::Text),
     both("title", "/title", Kind::Text),
     both("tags", "/tags", Kind::Tags),
@@ -71,6 +78,7 @@ pub const FIELDS: &[Field] = &[
     told("botClicks", "/clicks/bots"),
     // Only for those who write such a file themselves.
     asked("alias"),
+    asked("domain"),
     asked("password"),
     asked("utmSource"),
     asked("utmMedium"),
@@ -89,7 +97,8 @@ pub fn field(name: &str) -> Option<&'static Field> {
 #[must_use]
 pub fn is_asked(name: &str) -> bool {
     let kind = field(name).and_then(|field| field.kind);
-    kind.is_some() && name != "code" && !name.starts_with("utm")
+    // The host that another service calls its own says nothing of where a link is to live here.
+    kind.is_some() && !matches!(name, "code" | ID | "domain") && !name.starts_with("utm")
 }
 
 /// The table that links are exported as.
@@ -116,8 +125,15 @@ pub fn body<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, 
             utm.insert(name.to_ascii_lowercase(), text.into());
             continue;
         }
-        let name = if column == "code" { "alias" } else { column };
-        body.insert(name.to_owned(), kind.value(text));
+        let name = match column {
+            "code" => "alias",
+            ID => "domain",
+            column => column,
+        };
+        let value = kind.value(text);
+        if !value.is_null() || kind == Kind::Json {
+            body.insert(name.to_owned(), value);
+        }
     }
     if !utm.is_empty() {
         body.insert("utm".to_owned(), utm.into());
@@ -133,6 +149,10 @@ impl Kind {
             // Spreadsheets write flags in capital letters.
             Kind::Flag => text.to_ascii_lowercase().parse().map_or(text.into(), Value::Bool),
             Kind::Number => text.parse::<u64>().map_or(text.into(), Value::from),
+            Kind::Domain => match text.split_once('/') {
+                Some((domain, _)) if domain != SERVICE_DOMAIN => domain.into(),
+                _ => Value::Null,
+            },
             Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         }
     }
@@ -155,11 +175,12 @@ mod tests {
             ("rules", r#"[{"when": {}}]"#),
             ("split", "null"),
             ("note", ""),
+            ("id", "go.example/-a"),
             ("state", "disabled"),
             ("utmSource", "mail"),
         ];
         let expected = json!({
-            "alias": "-a", "url": "https://e.com/", "tags": ["x", "y"], "archived": true,
+            "alias": "-a", "domain": "go.example", "url": "https://e.com/", "tags": ["x", "y"], "archived": true,
             "maxClicks": "many", "redirect": 301, "rules": [{"when": {}}], "split": null, "utm": {"source": "mail"},
         });
         assert_eq!(Value::from(body(cells.into_iter())), expected);

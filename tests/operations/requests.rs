@@ -70,7 +70,10 @@ async fn the_contract_names_every_query_parameter() {
     let mut strict = 0;
     for (_, path, operation) in queries {
         let concrete = concrete(path);
-        let query = every.iter().fold(String::new(), |query, name| query + name + "=%00&");
+        // What names no link is answered before anything else is read.
+        let value = |name: &str| if name == "domain" { "default" } else { "%00" };
+        let query =
+            every.iter().fold(String::new(), |query, name| query + name + "=" + value(name) + "&");
         let answer = server.client.get(&format!("{concrete}?{query}")).await;
         if answer.status != 400 {
             // Health and documentation are asked by programs that add what they like.

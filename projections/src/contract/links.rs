@@ -261,7 +261,12 @@ pub(crate) async fn a_link_is_reused_only_by_its_owner_while_it_lives(world: Wor
     world.caught_up().await;
     let (owner, url) = ("ann".parse().unwrap(), "https://example.com/".parse().unwrap());
     let now = at("2026-02-01T00:00:00Z");
-    let found = world.models.link_directory().find_reusable(&owner, &url, now).await.unwrap();
+    let found = world
+        .models
+        .link_directory()
+        .find_reusable(&owner, (&hoplog_events::link::Domain::service(), &url), now)
+        .await
+        .unwrap();
     let codes: Vec<_> = found.iter().map(|row| row.key.code.as_str()).collect();
     assert_eq!(codes, ["live"]);
 }

@@ -114,7 +114,12 @@ pub(crate) async fn the_longest_texts_are_kept(world: World) {
     world.verified().await;
     let (owner, url) = ("ann".parse().unwrap(), url.parse().unwrap());
     let now = at("2026-02-01T00:00:00Z");
-    let found = world.models.link_directory().find_reusable(&owner, &url, now).await.unwrap();
+    let found = world
+        .models
+        .link_directory()
+        .find_reusable(&owner, (&hoplog_events::link::Domain::service(), &url), now)
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
 }
 

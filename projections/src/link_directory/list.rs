@@ -13,7 +13,7 @@ mod order;
 mod statement;
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
+use hoplog_events::link::{Destination, Domain, ExternalId, LinkState, OwnerId, Tag};
 
 use super::queries::LinkDirectory;
 use super::row::LinkRow;
@@ -36,6 +36,8 @@ pub const PAGE_MAX: usize = 1_000;
 pub struct LinkFilter {
     /// Links of one owner; `None`: of all.
     pub owner: Option<OwnerId>,
+    /// Links on one domain; `None`: on all.
+    pub domain: Option<Domain>,
     /// Links with a tag.
     pub tag: Option<Tag>,
     /// Links in a state; `None`: all but deleted.

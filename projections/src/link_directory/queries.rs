@@ -1,7 +1,7 @@
 //! The questions about one link, and what the jobs ask.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, LinkKey, OwnerId};
+use hoplog_events::link::{Destination, Domain, LinkKey, OwnerId};
 use hoplog_events::position::Sequence;
 use tokio::sync::watch;
 
@@ -94,17 +94,22 @@ impl LinkDirectory {
     pub async fn find_reusable(
         &self,
         owner: &OwnerId,
-        url: &Destination,
+        (domain, url): (&Domain, &Destination),
         now: DateTime<Utc>,
     ) -> Result<Vec<LinkRow>, DatabaseError> {
         let sql = format!(
             "select {SELECTED} from {{link_directory.links}} l where {} and l.owner = $2 \
-             and l.state = 'active' and (l.expires_at is null or l.expires_at > $3) and {} \
+             and l.domain = $4 and l.state = 'active' and (l.expires_at is null or l.expires_at > $3) and {} \
              order by l.created_at desc, l.link limit {REUSE_CANDIDATES_MAX}",
             SAME_URL.replace('?', "$1"),
             not_parked()
         );
-        let values = [url.as_str().into(), owner.as_str().into(), now.timestamp_micros().into()];
+        let values = [
+            url.as_str().into(),
+            owner.as_str().into(),
+            now.timestamp_micros().into(),
+            domain.as_str().into(),
+        ];
         self.tables.look_up(&sql, &values, LinkRow::read).await
     }
 

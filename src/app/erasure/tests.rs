@@ -172,6 +172,7 @@ impl World {
 
     async fn link(&self, alias: &str, idempotency: Option<&IdempotencyKey>) -> LinkKey {
         let wanted = WantedLink {
+            domain: hoplog_events::link::Domain::service(),
             alias: Some(alias.parse().unwrap()),
             url: "https://telltale.example/".parse().unwrap(),
             expires_at: None,

@@ -248,7 +248,11 @@ fn meaning(name: &str) -> Meaning {
     if is_one_of(SHORT_URLS) {
         return Meaning::ShortUrl;
     }
-    if let Some(field) = link::field(name) {
+    // All links come to the service's own domain.
+    if name == "id" {
+        return Meaning::Told;
+    }
+    if let Some(field) = link::field(name).filter(|_| !is_one_of(DOMAINS)) {
         return Meaning::Field(field.name);
     }
     let other = NAMES

@@ -210,7 +210,7 @@ impl<'a> Intake<'a> {
 
     async fn with_external_id(&self, item: &Item) -> Result<Option<Verdict>, CliError> {
         let Some(id) = item.body.get("externalId").and_then(Value::as_str) else { return Ok(None) };
-        let query = [("externalId", id), ("archived", "include")];
+        let query = [("externalId", id), ("archived", "include"), ("domain", "default")];
         let found = self.client.list(&["links"], &query, 1).await?;
         let same_code = |link: &&Value| item.code().is_none_or(|code| link["code"] == code);
         Ok(found.first().filter(same_code).map(|link| compared(item, link)))

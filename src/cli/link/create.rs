@@ -18,6 +18,9 @@ pub(super) struct Create {
     /// The code you choose [default: a random one]
     #[arg(long)]
     alias: Option<String>,
+    /// The domain it lives on, one of `hoplog domain list` [default: the service's own]
+    #[arg(long, value_name = "HOST")]
+    domain: Option<String>,
     #[command(flatten)]
     fields: Fields,
     /// Answer with your own live link to the same URL, if there is one
@@ -53,6 +56,9 @@ impl Create {
         body.insert("url".to_owned(), self.url.into());
         if let Some(alias) = self.alias {
             body.insert("alias".to_owned(), alias.into());
+        }
+        if let Some(domain) = self.domain {
+            body.insert("domain".to_owned(), domain.into());
         }
         for (name, is_set) in
             [("reuse", self.reuse), ("upsert", self.upsert), ("archived", self.archived)]

@@ -5,13 +5,16 @@ use clap::Args;
 use crate::cli::Out;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
-use crate::cli::table::{Table, cell, count, print_json};
+use crate::cli::table::{Table, cell, count, link_name, print_json};
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Only links with this tag
     #[arg(long)]
     tag: Option<String>,
+    /// Only links on this domain
+    #[arg(long, value_name = "HOST")]
+    domain: Option<String>,
     /// Only links in this state: active, scheduled, disabled, expired, quarantined, deleted
     #[arg(long)]
     state: Option<String>,
@@ -47,9 +50,8 @@ impl List {
         let mut table = Table::new(&["CODE", "STATE", "CLICKS", "CREATED", "URL"], &[2]);
         for link in &links {
             let clicks = link["clicks"]["total"].as_u64().unwrap_or(0);
-            let [code, state, created, url] =
-                ["code", "state", "createdAt", "url"].map(|name| cell(&link[name]));
-            table.row([code, state, count(clicks), created, url]);
+            let [state, created, url] = ["state", "createdAt", "url"].map(|name| cell(&link[name]));
+            table.row([link_name(link), state, count(clicks), created, url]);
         }
         Ok(table.print(out)?)
     }
@@ -57,6 +59,7 @@ impl List {
     fn query(&self) -> Vec<(&str, &str)> {
         let given = [
             ("tag", self.tag.as_deref()),
+            ("domain", self.domain.as_deref()),
             ("state", self.state.as_deref()),
             ("archived", self.archived.as_deref()),
             ("externalId", self.external_id.as_deref()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::future::join_all;
 use hoplog_events::catalogue::Event;
-use hoplog_events::link::{LinkEvent, LinkState};
+use hoplog_events::link::{Domain, LinkEvent, LinkState};
 use hoplog_events::log::ReadLimit;
 use hoplog_events::position::{Sequence, Topic};
 use proptest::prelude::*;
@@ -55,7 +55,11 @@ impl World {
 
     async fn has(&self, external_id: &str) -> Option<LinkKey> {
         let owner = "ann".parse().unwrap();
-        self.commands.link_with(&owner, &id(external_id)).await.unwrap().map(|link| link.key)
+        self.commands
+            .link_with(&owner, (&Domain::service(), &id(external_id)))
+            .await
+            .unwrap()
+            .map(|link| link.key)
     }
 
     /// The links that are there with their external ids, as their own events have it.

@@ -13,6 +13,7 @@ use super::{
     CreateLink, DestinationField, EditExtras, EditLink, Link, LinkCommand, LinkError, Request,
     extras, oversight,
 };
+use crate::domain::domains::leads_home;
 use crate::domain::expiry::is_too_far;
 use crate::domain::utm::EditUtm;
 
@@ -201,12 +202,7 @@ pub(super) fn check_destination(
     field: DestinationField,
     request: &Request,
 ) -> Result<(), LinkError> {
-    let url = destination.to_url();
-    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
-    // A trailing dot is the same host.
-    let host = host.trim_end_matches('.');
-    let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
-    if request.own_hosts.iter().any(|own| is_host(own)) {
+    if leads_home(destination, &request.own_hosts, &request.domains) {
         return Err(LinkError::Loop(field));
     }
     match request.blocked.find(destination) {

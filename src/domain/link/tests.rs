@@ -89,6 +89,7 @@ fn request(command: LinkCommand) -> Request {
         expected: None,
         named: None,
         own_hosts,
+        domains: Arc::default(),
         blocked: blocked(),
         command,
     }

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Domain, LinkKey, ShortCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -20,6 +19,7 @@ use crate::http::auth::Administrator;
 use crate::http::body::{JsonText, List, ListField, object_of};
 use crate::http::fields::{Fields, Text};
 use crate::http::headers::{HOPLOG_POSITION, ascii};
+use crate::http::links::place::LinkName;
 use crate::http::links::request::Rfc3339;
 use crate::http::problem::{ERRORS_MAX, FieldError, Problem};
 use crate::queries::resolve_link::{LinkPath, ResolveError};
@@ -48,7 +48,7 @@ pub struct ImportBody {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes the JSON; the values are read field by field")]
 pub struct ImportClickBody {
-    /// The link's code.
+    /// The link's code; of a link on another domain than the service's own: domain/code.
     code: String,
     /// When it happened.
     at: String,
@@ -148,7 +148,7 @@ fn historical_click(
     let pointer = format!("/clicks/{place}");
     let object = object_of(click).map_err(|problem| problem.into_errors(&pointer))?;
     let mut fields = Fields::new(pointer, object);
-    let code = fields.required::<ShortCode>("code");
+    let code = fields.required::<LinkName>("code");
     let at = fields.required::<Rfc3339>("at");
     if let Some(Err(detail)) = at.as_ref().map(|Rfc3339(at)| click_time(*at, now)) {
         fields.wrong("at", "out_of_range", detail);
@@ -161,11 +161,12 @@ fn historical_click(
     let country = fields.optional::<CountryCode>("country").map(|CountryCode(code)| code);
     fields.finish()?;
     // What is missing has been noted: `finish` has returned.
-    let (Some(code), Some(Rfc3339(at)), Some(Text(import_id))) = (code, at, import_id) else {
+    let (Some(LinkName(link)), Some(Rfc3339(at)), Some(Text(import_id))) = (code, at, import_id)
+    else {
         return Err(Vec::new());
     };
     Ok(HistoricalClick {
-        link: LinkKey { domain: Domain::service(), code },
+        link,
         at,
         address,
         method: method.into(),

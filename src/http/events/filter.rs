@@ -8,6 +8,7 @@ use hoplog_events::position::{StreamId, Topic};
 
 use super::types::Types;
 use crate::http::fields::Parameters;
+use crate::http::links::place::LinkName;
 
 /// Types and a link; neither: every event.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +31,7 @@ impl Filter {
     /// Takes `types` and `link` from a query.
     pub(super) fn take(query: &mut Parameters, topic: Topic) -> Self {
         let types = Types::take(query, topic);
-        let link = query.raw("link").and_then(|text| match parse(&text) {
+        let link = query.raw("link").and_then(|text| match text.parse() {
             _ if topic == Topic::Accounts => {
                 query.wrong("link", "invalid", "the topic accounts has no events of links");
                 None
@@ -39,7 +40,7 @@ impl Filter {
                 query.wrong("link", "invalid", detail);
                 None
             }
-            Ok(key) => Some(Wanted::new(key, topic)),
+            Ok(LinkName(key)) => Some(Wanted::new(key, topic)),
         });
         Self { types, link }
     }
@@ -57,16 +58,6 @@ impl Filter {
     pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
         self.types.want(event) && self.link.as_ref().is_none_or(|link| link.wanted_by(event))
     }
-}
-
-/// A link is named by its code, or by the `subject` of its events.
-fn parse(text: &str) -> Result<LinkKey, String> {
-    let key = if text.contains('/') {
-        text.parse()
-    } else {
-        text.parse().map(|code| LinkKey { domain: Domain::service(), code })
-    };
-    key.map_err(|error| format!("must be the code of a link, or domain/code: {error}"))
 }
 
 impl Wanted {

@@ -62,6 +62,12 @@ impl Fields {
         Some(values)
     }
 
+    /// Whether a field is there, and `null`.
+    #[must_use]
+    pub fn is_null(&self, field: &str) -> bool {
+        self.left.get(field).is_some_and(Value::is_null)
+    }
+
     /// The fields that have not been taken yet.
     #[must_use]
     pub fn names(&self) -> Vec<String> {

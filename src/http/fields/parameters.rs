@@ -7,6 +7,7 @@ use std::str::FromStr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use crate::http::links::place::DOMAIN;
 use crate::http::problem::{FieldError, Problem};
 
 /// The parameters of a query string that have not been taken yet, and what was wrong.
@@ -26,6 +27,14 @@ impl Parameters {
                 parameters.wrong(&name, "repeated", "may be given once");
             }
         }
+        parameters
+    }
+
+    /// Reads the query string of a request about one link: the domain that it may name is taken, with the link itself.
+    #[must_use]
+    pub fn of_link(query: Option<&str>) -> Self {
+        let mut parameters = Self::new(query);
+        parameters.raw(DOMAIN);
         parameters
     }
 

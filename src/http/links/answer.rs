@@ -5,12 +5,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
-use hoplog_events::link::{Destination, LinkState, MaxClicks, QueryForwarding, Rules, Split, Tag};
+use hoplog_events::link::{
+    Destination, LinkState, MaxClicks, QueryForwarding, Rules, SERVICE_DOMAIN, Split, Tag,
+};
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::place::DOMAIN;
 use super::quarantine::QuarantineAnswer;
 use super::rules::RuleBody;
 use super::split::VariantBody;
@@ -173,8 +176,8 @@ impl LinkAnswer {
         let (warnings, clicks_left) = (warnings_of(&link), link.extras.clicks_left());
         Self {
             id: link.key.to_string(),
-            short_url: origin.short_url(&link.key.code),
-            domain: origin.host().to_owned(),
+            short_url: origin.short_url(&link.key),
+            domain: origin.host_of(&link.key.domain).to_owned(),
             code: link.key.code.into(),
             utm: LinkUtm::from(&link.url),
             url: link.url.into(),
@@ -230,10 +233,17 @@ fn state_at(link: &Link, now: DateTime<Utc>) -> &'static str {
     }
 }
 
+/// Where a link is in the API.
+fn place_of(answer: &LinkAnswer) -> String {
+    let of_service = answer.id.split_once('/').is_none_or(|(domain, _)| domain == SERVICE_DOMAIN);
+    let domain = if of_service { String::new() } else { format!("?{DOMAIN}={}", answer.domain) };
+    format!("/api/v1/links/{}{domain}", answer.code)
+}
+
 /// A link with its `ETag` and, after a command, its position.
 pub fn respond(status: StatusCode, answer: LinkAnswer, position: Option<Position>) -> Response {
     let tag = etag(Version(answer.version));
-    let location = ascii(&format!("/api/v1/links/{}", answer.code));
+    let location = ascii(&place_of(&answer));
     let mut response = (status, Json(answer)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag);

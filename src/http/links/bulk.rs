@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::answer::LinkAnswer;
 use super::create::{make, of_request, try_out};
+use super::place::Places;
 use super::request::{NewLink, NewLinkBody};
 use crate::app::App;
 use crate::app::AppState;
@@ -110,7 +111,8 @@ pub async fn create_links(
     let turns = in_turn(&links).map_err(IntoResponse::into_response)?;
     let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
-    let run = Run { app: &app, issuer: &issuer, origin: &origin, is_dry };
+    let places = Places::of(&app, &origin);
+    let run = Run { app: &app, issuer: &issuer, origin: &origin, places: &places, is_dry };
     let (run, key, links) = (&run, key.as_deref(), &*links);
     let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(turns)
         .map(|places| async move {
@@ -208,6 +210,7 @@ struct Run<'a> {
     app: &'a App,
     issuer: &'a Issuer,
     origin: &'a Origin,
+    places: &'a Places,
     /// Whether nothing is to be made.
     is_dry: bool,
 }
@@ -231,7 +234,7 @@ impl Run<'_> {
         key: Option<String>,
         link: &RawValue,
     ) -> Result<BulkResult, Problem> {
-        let Self { app, issuer, origin, is_dry } = *self;
+        let Self { app, issuer, origin, places, is_dry } = *self;
         let mut object = object_of(link)?;
         let own_key = object.remove("idempotencyKey");
         let idempotency = own_key.as_ref().and_then(Value::as_str).map(str::to_owned).or(key);
@@ -243,7 +246,7 @@ impl Run<'_> {
         if own_key.is_some_and(|key| !is_key(&key)) {
             fields.wrong("idempotencyKey", "invalid", "must be a string of 1 to 255 characters");
         }
-        let new = NewLink::parse(&mut fields, origin.host());
+        let new = NewLink::parse(&mut fields, places);
         for (name, is_set) in [
             ("upsert", new.as_ref().is_some_and(|new| new.update.is_some())),
             ("reuse", new.as_ref().is_some_and(|new| new.reuse)),

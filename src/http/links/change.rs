@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use hoplog_events::link::PasswordHash;
+use hoplog_events::link::{LinkKey, PasswordHash};
 use hoplog_events::position::Version;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{self, RefOr};
@@ -24,9 +24,10 @@ use crate::execute::Outcome;
 use crate::http::auth::LinksWriter;
 use crate::http::body::JsonObject;
 use crate::http::contract::problems;
+use crate::http::fields::Parameters;
 use crate::http::headers::{HOPLOG_POSITION, Idempotency, IfMatch, RequestId, ascii};
 use crate::http::origin::Origin;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 use crate::passwords::Lane;
 use crate::queries::QueryFailure;
@@ -46,6 +47,8 @@ impl FromRequestParts<AppState> for Change {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
         let LinksWriter(principal) = LinksWriter::from_request_parts(parts, app).await?;
         let Idempotency(idempotency) = Idempotency::from_request_parts(parts, app).await?;
+        // A misspelled domain must not become the service's own.
+        Parameters::of_link(parts.uri.query()).finish()?;
         let if_match = IfMatch::from_request_parts(parts, app).await?;
         // These two can't fail.
         let Ok(request_id) = RequestId::from_request_parts(parts, app).await;
@@ -93,11 +96,10 @@ impl Change {
     async fn execute(
         self,
         app: &App,
-        code: &str,
+        key: LinkKey,
         what: &str,
         command: LinkCommand,
     ) -> Result<(Outcome, Origin), Problem> {
-        let key = link_key(code)?;
         let request = format!("{key} {what}");
         let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
         let issuer = app.issuer(&self.principal, self.request_id);
@@ -116,11 +118,11 @@ impl Change {
     pub(super) async fn answer(
         self,
         app: &App,
-        code: &str,
+        key: LinkKey,
         what: &str,
         command: LinkCommand,
     ) -> Result<Response, Problem> {
-        let (outcome, origin) = self.execute(app, code, what, command).await?;
+        let (outcome, origin) = self.execute(app, key, what, command).await?;
         Ok(tell(app, outcome, &origin).await)
     }
 
@@ -129,10 +131,10 @@ impl Change {
     async fn hash(
         &self,
         app: &App,
-        code: &str,
+        key: &LinkKey,
         password: &Password,
     ) -> Result<PasswordHash, Problem> {
-        let link = app.find_link(&link_key(code)?, &self.principal.requester()).await;
+        let link = app.find_link(key, &self.principal.requester()).await;
         let before = match link {
             Ok(link) => link.extras.password,
             Err(QueryFailure::NotFound) => return Err(Problem::link_not_found()),
@@ -153,13 +155,13 @@ async fn tell(app: &App, outcome: Outcome, origin: &Origin) -> Response {
 #[utoipa::path(
     patch, path = "/api/v1/links/{code}", tag = "links",
     request_body(content = LinkPatchBody, content_type = "application/merge-patch+json"),
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn edit_link(
     State(app): State<AppState>,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let what = password::spelled(&body.0);
@@ -168,11 +170,11 @@ pub async fn edit_link(
     fields.finish().map_err(Problem::validation)?;
     let Some(password) = patch.password().cloned() else {
         let edit = patch.into_edit(app.clock.now(), None);
-        return change.answer(&app, &code, &what, LinkCommand::Edit(Box::new(edit))).await;
+        return change.answer(&app, key, &what, LinkCommand::Edit(Box::new(edit))).await;
     };
-    let hash = change.hash(&app, &code, &password).await?;
+    let hash = change.hash(&app, &key, &password).await?;
     let edit = LinkCommand::Edit(Box::new(patch.into_edit(app.clock.now(), Some(hash))));
-    let (outcome, origin) = change.execute(&app, &code, &what, edit).await?;
+    let (outcome, origin) = change.execute(&app, key, &what, edit).await?;
     if outcome.repeated {
         password::check_repeated(&app, Lane::Owner, &password, &outcome.link).await?;
     }
@@ -182,15 +184,15 @@ pub async fn edit_link(
 /// Deletes a link. Its code stays taken for ever.
 #[utoipa::path(
     delete, path = "/api/v1/links/{code}", tag = "links",
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 204, description = "deleted"), Change),
 )]
 pub async fn delete_link(
     State(app): State<AppState>,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
 ) -> Result<Response, Problem> {
-    let (outcome, _) = change.execute(&app, &code, "delete", LinkCommand::Delete).await?;
+    let (outcome, _) = change.execute(&app, key, "delete", LinkCommand::Delete).await?;
     let position = ascii(&outcome.position.to_string());
     Ok((StatusCode::NO_CONTENT, [(HOPLOG_POSITION, position)]).into_response())
 }
@@ -198,27 +200,27 @@ pub async fn delete_link(
 /// Stops a link's redirects until it is enabled.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/disable", tag = "links",
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn disable_link(
     State(app): State<AppState>,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
 ) -> Result<Response, Problem> {
-    change.answer(&app, &code, "disable", LinkCommand::Disable).await
+    change.answer(&app, key, "disable", LinkCommand::Disable).await
 }
 
 /// Lets a disabled link redirect again.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/enable", tag = "links",
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn enable_link(
     State(app): State<AppState>,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
 ) -> Result<Response, Problem> {
-    change.answer(&app, &code, "enable", LinkCommand::Enable).await
+    change.answer(&app, key, "enable", LinkCommand::Enable).await
 }

@@ -3,12 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use hoplog_events::link::Domain;
 use hoplog_events::position::Position;
 use hoplog_projections::click_statistics::ClickTotals as Totals;
 use serde_json::Value;
 
 use super::answer::{LinkAnswer, respond};
 use super::password;
+use super::place::Places;
 use super::request::{LinkPatch, NewLink, NewLinkBody};
 use super::reuse::find_or_create;
 use crate::app::{App, AppState};
@@ -45,11 +47,12 @@ pub async fn create_link(
     Idempotency(key): Idempotency,
     request_id: RequestId,
     origin: Origin,
+    places: Places,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| of_request(key, &body.0));
     let mut fields = body.into_fields();
-    let new = NewLink::parse(&mut fields, origin.host());
+    let new = NewLink::parse(&mut fields, &places);
     fields.finish().map_err(Problem::validation)?;
     let issuer = app.issuer(&principal, request_id);
     let made = make(&app, &issuer, &origin, idempotency.as_ref(), (new, Lane::Owner)).await?;
@@ -106,7 +109,7 @@ pub async fn make(
         return make_hashed(app, issuer, origin, idempotency, new).await;
     };
     let before = match (&new.update, &new.external_id) {
-        (Some(_), Some(id)) => app.commands.link_with(&issuer.owner, id).await?,
+        (Some(_), Some(id)) => app.commands.link_with(&issuer.owner, (&new.domain, id)).await?,
         _ => None,
     };
     let before = before.and_then(|link| link.extras.password);
@@ -126,7 +129,7 @@ async fn make_hashed(
     new: NewLink,
 ) -> Result<Made, Problem> {
     let may_reuse = new.reuse && new.alias.is_none();
-    if may_reuse && let Some(made) = made_before(app, issuer, idempotency).await? {
+    if may_reuse && let Some(made) = made_before(app, issuer, idempotency, &new.domain).await? {
         return Ok(made);
     }
     let (wanted, update) = wanted(new, issuer);
@@ -143,6 +146,7 @@ async fn make_hashed(
 /// What the command is asked for, and what is wanted of a link that is there.
 fn wanted(new: NewLink, issuer: &Issuer) -> (WantedLink, Option<Box<LinkPatch>>) {
     let wanted = WantedLink {
+        domain: new.domain,
         alias: new.alias,
         url: new.url,
         expires_at: new.expiry.map(|expiry| expiry.instant(issuer.now)),
@@ -234,9 +238,10 @@ async fn made_before(
     app: &App,
     issuer: &Issuer,
     idempotency: Option<&IdempotencyKey>,
+    domain: &Domain,
 ) -> Result<Option<Made>, Problem> {
     let Some(key) = idempotency else { return Ok(None) };
-    let outcome = app.commands.created_before(issuer, key).await?;
+    let outcome = app.commands.created_before(issuer, key, domain).await?;
     Ok(outcome.map(|Outcome { link, position, .. }| Made {
         link,
         totals: Totals::default(),

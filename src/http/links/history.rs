@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::app::{App, AppState};
 use crate::http::auth::LinksReader;
 use crate::http::fields::Parameters;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 
 /// Events on a page when the request does not say.
@@ -42,7 +42,7 @@ pub struct History {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/history", tag = "links",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         ("limit" = Option<usize>, Query, description = "1 to 500 (default 50)"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
@@ -54,11 +54,10 @@ pub struct History {
 pub async fn link_history(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
-    let mut query = Parameters::new(query.as_deref());
+    let mut query = Parameters::of_link(query.as_deref());
     let after = query.cursor().map_or(Version::NONE, Version);
     let events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
     query.finish()?;

@@ -13,7 +13,7 @@ use crate::app::AppState;
 use crate::domain::link::{LinkCommand, Oversee};
 use crate::http::auth::Administrator;
 use crate::http::body::JsonObject;
-use crate::http::path::Segment;
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 
 /// The quarantine that a link is in.
@@ -69,14 +69,14 @@ pub struct AppealBody {
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/quarantine", tag = "links",
     request_body = QuarantineBody,
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn quarantine_link(
     State(app): State<AppState>,
     _: Administrator,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let mut fields = body.into_fields();
@@ -84,35 +84,35 @@ pub async fn quarantine_link(
     fields.finish().map_err(Problem::validation)?;
     let Some(reason) = reason else { return Err(Problem::internal()) };
     let what = format!("quarantine {reason}");
-    change.answer(&app, &code, &what, command(Oversee::Quarantine(reason))).await
+    change.answer(&app, key, &what, command(Oversee::Quarantine(reason))).await
 }
 
 /// Ends a link's quarantine, and deals with its reports, also of a link that is in none.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/release", tag = "links",
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn release_link(
     State(app): State<AppState>,
     _: Administrator,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
 ) -> Result<Response, Problem> {
-    change.answer(&app, &code, "release", command(Oversee::Release)).await
+    change.answer(&app, key, "release", command(Oversee::Release)).await
 }
 
 /// Says why a link should be released. A later appeal takes the place of the one before.
 #[utoipa::path(
     post, path = "/api/v1/links/{code}/appeal", tag = "links",
     request_body = AppealBody,
-    params(("code" = String, Path, description = "the link's code"), Change),
+    params(LinkAt, Change),
     responses((status = 200, description = "the link now", body = LinkAnswer), Change),
 )]
 pub async fn appeal(
     State(app): State<AppState>,
     change: Change,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let mut fields = body.into_fields();
@@ -120,7 +120,7 @@ pub async fn appeal(
     fields.finish().map_err(Problem::validation)?;
     let Some(text) = text else { return Err(Problem::internal()) };
     let what = format!("appeal {text}");
-    change.answer(&app, &code, &what, command(Oversee::Appeal(text))).await
+    change.answer(&app, key, &what, command(Oversee::Appeal(text))).await
 }
 
 fn command(oversee: Oversee) -> LinkCommand {

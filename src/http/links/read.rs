@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{LinkAnswer, SCHEDULED, respond};
+use super::place::Places;
 use super::request::Rfc3339;
 use crate::app::{App, AppState};
 use crate::domain::link::Link;
@@ -22,7 +23,7 @@ use crate::http::export::{Asked, PAGE_ROWS, Page};
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 use crate::queries::get_link::not_deleted;
 use crate::queries::link_as_of::link_as_of;
@@ -51,7 +52,7 @@ pub struct LinkList {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}", tag = "links",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         ("asOf" = Option<String>, Query, description = "as it was at this instant (RFC 3339), from its own events; without clicks"),
         AtLeast,
     ),
@@ -65,12 +66,11 @@ pub struct LinkList {
 pub async fn show_link(
     State(app): State<AppState>,
     LinksReader(principal): LinksReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Response, Problem> {
-    let key = link_key(&code)?;
     if let Some(at) = instant_of(query.as_deref(), app.clock.now())? {
         let link = link_as_of(app.log.as_ref(), &key, at, &principal.requester()).await?;
         let answer = LinkAnswer::as_of(not_deleted(link)?, &origin, at);
@@ -85,7 +85,7 @@ pub async fn show_link(
 
 /// When a link is asked for as it was.
 fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Problem> {
-    let mut query = Parameters::new(query);
+    let mut query = Parameters::of_link(query);
     let at = query.optional("asOf").map(|Rfc3339(instant)| instant);
     if at.is_some_and(|at| at > now) {
         query.wrong("asOf", "in_the_future", "must not lie in the future");
@@ -100,6 +100,7 @@ fn instant_of(query: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime
     get, path = "/api/v1/links", tag = "links",
     params(
         ("tag" = Option<String>, Query, description = "only links with this tag"),
+        ("domain" = Option<String>, Query, description = "only links on this domain; default: on every one"),
         ("state" = Option<String>, Query, description = "active, scheduled (not valid yet), disabled, expired or deleted; default: all but deleted"),
         ("archived" = Option<String>, Query, description = "exclude (default), include or only"),
         ("externalId" = Option<String>, Query, description = "only links with this name in your own system"),
@@ -126,10 +127,10 @@ pub async fn list_links(
     LinksReader(principal): LinksReader,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
-    origin: Origin,
+    (origin, places): (Origin, Places),
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let (mut query, form) = link_query(query.as_deref(), app.clock.now(), &asked)?;
+    let (mut query, form) = link_query(query.as_deref(), app.clock.now(), &asked, &places)?;
     query.filter.owner = principal.only_owner();
     app.wait_for(link_directory::NAME, position).await?;
     let Some(form) = form else {
@@ -164,6 +165,7 @@ fn link_query(
     query: Option<&str>,
     now: DateTime<Utc>,
     asked: &Asked,
+    places: &Places,
 ) -> Result<(LinkQuery, Option<Form>), Problem> {
     let sorts = [
         ("-createdAt", LinkSort::NewestFirst),
@@ -182,6 +184,7 @@ fn link_query(
         [("exclude", Archived::Exclude), ("include", Archived::Include), ("only", Archived::Only)];
     let filter = LinkFilter {
         owner: None,
+        domain: places.take_filter(&mut query),
         tag: query.optional::<Tag>("tag"),
         state,
         validity,

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
-    Destination, ExternalId, Extras, Note, PasswordHash, RedirectStatus, Tag, Tags, Title,
+    Destination, Domain, ExternalId, Extras, Note, PasswordHash, RedirectStatus, Tag, Tags, Title,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::extras;
 use super::password::PASSWORD;
+use super::place::Places;
 use super::rules::RuleBody;
 use super::split::VariantBody;
 use crate::domain::alias::Alias;
@@ -32,7 +33,8 @@ pub struct NewLinkBody {
     /// The code you choose; without it one is made.
     #[schema(example = "launch")]
     alias: Option<String>,
-    /// The domain the link lives on; this version has one, the service's own.
+    /// The domain the link lives on, one of `/api/v1/domains`; without it the service's own.
+    #[schema(example = "go.example.com")]
     domain: Option<String>,
     /// From this instant on the link is not served (RFC 3339).
     #[schema(example = "2030-01-01T00:00:00Z")]
@@ -108,6 +110,8 @@ pub struct UtmBody {
 /// A link that somebody wants.
 #[derive(Debug, Clone)]
 pub struct NewLink {
+    /// Where it shall live.
+    pub domain: Domain,
     /// Where it shall lead.
     pub url: Destination,
     /// The code they chose.
@@ -136,13 +140,13 @@ pub struct NewLink {
 
 impl NewLink {
     /// Takes the fields of a new link. `None`: a mistake was noted in `fields`.
-    pub fn parse(fields: &mut Fields, service_host: &str) -> Option<Self> {
+    pub fn parse(fields: &mut Fields, places: &Places) -> Option<Self> {
         let update = fields.flag("upsert").then(|| Box::new(LinkPatch::parse(&mut fields.copy())));
         let url = fields.required("url");
         let utm = extras::utm(fields);
         let url = with_utm(fields, &utm, url);
         let alias = fields.optional("alias");
-        service_domain(fields, service_host);
+        let domain = places.take(fields);
         let expiry = match expiry(fields) {
             Patch::Set(expiry) => Some(expiry),
             Patch::Keep | Patch::Clear => None,
@@ -163,7 +167,8 @@ impl NewLink {
             fields.wrong("reuse", "conflict", "can't be given together with maxClicks");
         }
         Some(Self {
-            redirect: redirect(fields).unwrap_or_default(),
+            redirect: redirect(fields).unwrap_or_else(|| places.redirect_of(&domain)),
+            domain,
             title: fields.optional("title"),
             tags: tags(fields).unwrap_or_default(),
             note: fields.optional("note"),
@@ -359,7 +364,8 @@ fn external_id(fields: &mut Fields, is_upsert: bool) -> Option<ExternalId> {
     if is_upsert { fields.required("externalId") } else { fields.optional("externalId") }
 }
 
-fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {
+/// Takes the status of redirects; `null`: the one of most.
+pub(in crate::http) fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {
     let given = fields.raw("redirect")?;
     if given.is_null() {
         return Some(RedirectStatus::default());
@@ -375,13 +381,4 @@ fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {
 fn tags(fields: &mut Fields) -> Option<Tags> {
     let tags = fields.list::<Tag>("tags")?;
     Tags::try_from(tags).map_err(|error| fields.wrong("tags", "invalid", error.to_string())).ok()
-}
-
-/// This version has one domain; naming it is fine, naming another is a mistake.
-fn service_domain(fields: &mut Fields, service_host: &str) {
-    let Some(domain) = fields.optional::<String>("domain") else { return };
-    if !domain.eq_ignore_ascii_case(service_host) && domain != "default" {
-        let detail = format!("is not a domain of this service; allowed is {service_host}");
-        fields.wrong("domain", "unknown_domain", detail);
-    }
 }

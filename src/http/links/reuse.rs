@@ -4,7 +4,7 @@
 //! several requests that come at the same moment, and find nothing, one creates the link and the
 //! others meet it: what they want seeds the code, as an idempotency key would.
 
-use hoplog_events::link::LinkState;
+use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::link_directory;
 
@@ -34,7 +34,8 @@ pub(super) async fn find_or_create(
     let head = app.log.head(Topic::Links).await?;
     app.wait_for(link_directory::NAME, Some(head)).await?;
     let directory = app.read_models.link_directory();
-    let rows = directory.find_reusable(&issuer.owner, &wanted.url, issuer.now).await?;
+    let rows =
+        directory.find_reusable(&issuer.owner, (&wanted.domain, &wanted.url), issuer.now).await?;
     if let Some(link) = rows.into_iter().map(Link::from).find(|link| is_like(link, &wanted)) {
         return found(app, link, head).await;
     }
@@ -70,8 +71,10 @@ async fn found(app: &App, link: Link, position: Position) -> Result<Made, Proble
 }
 
 fn is_like(link: &Link, wanted: &WantedLink) -> bool {
-    (&link.url, link.expires_at, link.redirect, &link.extras)
-        == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
+    let settings = (&link.url, link.expires_at, link.redirect, &link.extras);
+    // Made for the same on another domain it would do for nobody here.
+    link.key.domain == wanted.domain
+        && settings == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
 }
 
 fn lives(link: &Link, issuer: &Issuer) -> bool {
@@ -86,6 +89,10 @@ fn key_of(wanted: &WantedLink, earlier: u32) -> IdempotencyKey {
     // Nothing where there are none: a link of before they were is found again.
     let extras = serde_json::to_string(&wanted.extras).unwrap_or_default();
     let extras = if wanted.extras.is_empty() { "" } else { &extras };
-    let key = format!("\nreuse {redirect} {end:?} {earlier} {url}{extras}");
+    let domain = match wanted.domain.as_str() {
+        SERVICE_DOMAIN => String::new(),
+        other => format!("{other} "),
+    };
+    let key = format!("\nreuse {domain}{redirect} {end:?} {earlier} {url}{extras}");
     IdempotencyKey { request: key.clone(), key }
 }

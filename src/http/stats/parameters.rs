@@ -81,7 +81,10 @@ pub(super) fn statistics_query(
     query: Option<&str>,
     scope: Scope,
 ) -> Result<StatisticsQuery, Problem> {
-    let mut query = Parameters::new(query);
+    let mut query = match scope {
+        Scope::Link(_) => Parameters::of_link(query),
+        Scope::All | Scope::Owner(_) => Parameters::new(query),
+    };
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
     let interval =
         query.choice("interval", &INTERVALS.map(|(name, interval)| (name, Some(interval))), None);

@@ -17,7 +17,7 @@ use crate::http::auth::StatsReader;
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::links::answer::optional_instant;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 use crate::http::range::TimeRange;
 use crate::queries::get_link::not_deleted;
@@ -100,7 +100,7 @@ pub struct ComparisonAnswer {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/split", tag = "statistics",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         ("from" = Option<String>, Query, description = "first instant or day"),
         ("to" = Option<String>, Query, description = "the instant before which the range ends, or its last day"),
         ("tz" = Option<String>, Query, description = "IANA time zone of days; default UTC"),
@@ -118,12 +118,11 @@ pub struct ComparisonAnswer {
 pub async fn split_statistics(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<SplitAnswer>, Problem> {
-    let key = link_key(&code)?;
-    let mut query = Parameters::new(query.as_deref());
+    let mut query = Parameters::of_link(query.as_deref());
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
     let converted = query.optional(CONVERTED).unwrap_or_default();
     let baseline = query.raw(BASELINE);

@@ -13,7 +13,7 @@ use crate::http::auth::StatsReader;
 use crate::http::fields::Parameters;
 use crate::http::headers::AtLeast;
 use crate::http::origin::Origin;
-use crate::http::path::{Segment, link_key};
+use crate::http::path::LinkAt;
 use crate::http::problem::Problem;
 
 /// Neighbours on each side when the request does not say.
@@ -46,7 +46,7 @@ pub struct RankAnswer {
 #[utoipa::path(
     get, path = "/api/v1/links/{code}/rank", tag = "statistics",
     params(
-        ("code" = String, Path, description = "the link's code"),
+        LinkAt,
         RankingParameters,
         ("neighbours" = Option<usize>, Query, description = "how many on each side, 0 to 10 (default 2)"),
         AtLeast,
@@ -60,13 +60,12 @@ pub struct RankAnswer {
 pub async fn link_rank(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
-    Segment(code): Segment,
+    LinkAt(key): LinkAt,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
     origin: Origin,
 ) -> Result<Json<RankAnswer>, Problem> {
-    let key = link_key(&code)?;
-    let mut query = Parameters::new(query.as_deref());
+    let mut query = Parameters::of_link(query.as_deref());
     let asked = Asked::take(&mut query, app.clock.now());
     let neighbours = neighbours(&mut query);
     query.finish()?;

@@ -37,7 +37,7 @@ pub(super) async fn spend(
             app.links.remember(era, link, position, app.clock.now());
             Ok(())
         }
-        Grant::Spent => Err(instead(after_end(found.clone(), End::Spent)?)),
+        Grant::Spent => Err(instead(after_end(app, found.clone(), End::Spent)?)),
     }
 }
 

@@ -73,7 +73,7 @@ async fn below(
     (code, rest): (&str, &str),
 ) -> Result<Response, NotServed> {
     let visitor = (&request.method, address);
-    let found = find(app, visitor, code).await?;
+    let found = find(app, address, request, code).await?;
     let forwards = |extras: &Extras| extras.forward_path;
     if !found.target.extras.as_deref().is_some_and(forwards) {
         // As for a code that is nobody's: this is no way to find out which are somebody's.

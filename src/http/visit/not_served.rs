@@ -6,9 +6,11 @@ use axum::response::{IntoResponse, Response};
 use super::STALE;
 use super::asked::asked;
 use super::quarantine::quarantined;
+use crate::app::App;
 use crate::http::limits::visitor_refused;
 use crate::http::page;
 use crate::http::problem::Problem;
+use crate::http::site::{leads_home, leads_in_a_circle};
 use crate::limits::Refused;
 use crate::queries::resolve_link::Resolved;
 
@@ -66,10 +68,13 @@ pub(super) fn gone_by_expiry() -> Problem {
 
 /// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
 /// can be moved.
-pub(super) fn after_end(found: Resolved, end: End) -> Result<Response, NotServed> {
+pub(super) fn after_end(app: &App, found: Resolved, end: End) -> Result<Response, NotServed> {
     let extras = found.target.extras.as_ref();
     let expired_url = extras.and_then(|extras| extras.expired_url.as_ref());
     let Some(expired_url) = expired_url else { return Err(NotServed::Ended(found, end)) };
+    if leads_home(app, expired_url.as_str().as_bytes()) {
+        return Err(leads_in_a_circle().into());
+    }
     let location = HeaderValue::from_str(expired_url.as_str());
     let location = location.map_err(|_| Problem::internal())?;
     let headers = [

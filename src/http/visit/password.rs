@@ -71,7 +71,7 @@ pub(in crate::http) async fn knock(
     match locked(app, address, request).await {
         Ok((found, _)) => Ok(Knock { address, found }),
         Err(NotServed::Ended(found, end)) => {
-            let answer = after_end(found, end).map(by_get);
+            let answer = after_end(app, found, end).map(by_get);
             Err(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
         }
         Err(not_served) => Err(not_served.into_answer(&request.headers)),
@@ -116,7 +116,7 @@ async fn locked(app: &App, address: IpAddr, request: &Parts) -> Result<Served, N
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
     let (code, rest) =
         code_and_rest(request).map_or((path, None), |(code, rest)| (code, Some(rest)));
-    let found = find(app, visitor, code).await?;
+    let found = find(app, address, request, code).await?;
     let forwards = |target: &Target| target.extras.as_ref().is_some_and(|it| it.forward_path);
     if rest.is_some() && !forwards(&found.target) {
         return Err(in_vain(app, visitor).await);

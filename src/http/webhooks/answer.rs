@@ -1,6 +1,7 @@
 //! What is told of webhooks.
 
 use chrono::{DateTime, Utc};
+use hoplog_events::link::{LinkKey, SERVICE_DOMAIN};
 use hoplog_events::webhook::WebhookSecret;
 use hoplog_projections::deliveries::Attempt;
 use serde::Serialize;
@@ -51,6 +52,12 @@ impl WebhookAnswer {
     }
 }
 
+/// As requests name it.
+fn name_of(link: &LinkKey) -> String {
+    let of_service = link.domain.as_str() == SERVICE_DOMAIN;
+    if of_service { link.code.to_string() } else { link.to_string() }
+}
+
 impl From<&Webhook> for WebhookAnswer {
     fn from(webhook: &Webhook) -> Self {
         let settings = &webhook.settings;
@@ -64,7 +71,7 @@ impl From<&Webhook> for WebhookAnswer {
             owner: webhook.owner.clone().map(Into::into),
             url: settings.url.as_str().to_owned(),
             types: settings.types.iter().map(ToString::to_string).collect(),
-            link: settings.link.as_ref().map(|link| link.code.to_string()),
+            link: settings.link.as_ref().map(name_of),
             tag: settings.tag.clone().map(Into::into),
             description: settings.description.clone().map(Into::into),
             state,

@@ -1,6 +1,6 @@
 //! What clients send about webhooks: parsed field by field, every mistake reported.
 
-use hoplog_events::link::{Destination, Domain, LinkKey, ShortCode};
+use hoplog_events::link::Destination;
 use hoplog_events::selector::WebhookType;
 use hoplog_events::webhook::{WebhookSettings, WebhookStart};
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::domain::webhook::EditWebhook;
 use crate::http::fields::{Fields, Patch};
+use crate::http::links::place::LinkName;
 use crate::webhooks::targets::Targets;
 
 /// The body of `POST /api/v1/webhooks`, for the contract.
@@ -20,7 +21,7 @@ pub(super) struct NewWebhookBody {
     /// Types of events of links and clicks, each with its version, or without for every version.
     #[schema(example = json!(["hoplog.link.created", "hoplog.clicks.recorded"]))]
     types: Vec<String>,
-    /// Only events of the link with this code.
+    /// Only events of the link with this code; on another domain than the service's own: domain/code.
     link: Option<String>,
     /// Only events of links with this tag.
     tag: Option<String>,
@@ -53,7 +54,7 @@ pub(super) fn settings(fields: &mut Fields, targets: &Targets) -> Option<Webhook
     let types = fields.required_list::<WebhookType>("types");
     Some(WebhookSettings {
         types: types.into_iter().map(|WebhookType(name)| name).collect(),
-        link: fields.optional("link").map(key),
+        link: fields.optional("link").map(|LinkName(key)| key),
         tag: fields.optional("tag"),
         description: fields.optional("description"),
         url: checked(fields, targets, url)?,
@@ -75,14 +76,10 @@ pub(super) fn edit(fields: &mut Fields, targets: &Targets, start: WebhookStart) 
         start,
         url: checked(fields, targets, url),
         types: types.map(|types| types.into_iter().map(|WebhookType(name)| name).collect()),
-        link: fields.patch("link").nested().map(|link| link.map(key)),
+        link: fields.patch("link").nested().map(|link| link.map(|LinkName(key)| key)),
         tag: fields.patch("tag").nested(),
         description: fields.patch("description").nested(),
     }
-}
-
-fn key(code: ShortCode) -> LinkKey {
-    LinkKey { domain: Domain::service(), code }
 }
 
 /// Where a name leads is looked at when something is sent; what the URL says by itself, at once.

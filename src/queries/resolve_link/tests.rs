@@ -209,6 +209,7 @@ impl World {
         let command = match step {
             Step::Create(url) => {
                 let wanted = WantedLink {
+                    domain: hoplog_events::link::Domain::service(),
                     alias: Some(format!("link{n}").parse().unwrap()),
                     url: format!("https://example.com/{url}").parse().unwrap(),
                     expires_at: None,

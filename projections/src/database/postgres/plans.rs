@@ -143,7 +143,12 @@ async fn links(plans: &mut Plans<'_>, world: &World) {
     let (owner, url) = ("owner7".parse().unwrap(), "https://example.com/7".parse().unwrap());
     plans.add("One link", async || directory.get(&key("c7")).await.unwrap()).await;
     let now = at("2025-12-01T00:00:00Z");
-    let reusable = async || directory.find_reusable(&owner, &url, now).await.unwrap();
+    let reusable = async || {
+        directory
+            .find_reusable(&owner, (&hoplog_events::link::Domain::service(), &url), now)
+            .await
+            .unwrap()
+    };
     plans.add("A link to reuse", reusable).await;
     plans
         .add("Links that are due", async || directory.due_for_expiry(now, 100).await.unwrap())

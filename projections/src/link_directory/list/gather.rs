@@ -47,7 +47,7 @@ impl Source {
 /// What an index answers, the filters first that mostly admit fewest. Where the order's own index
 /// begins with a filter, it is walked.
 pub(super) fn sources(filter: &LinkFilter, order: &Order) -> Vec<Source> {
-    let LinkFilter { owner, tag, url, external_id, .. } = filter;
+    let LinkFilter { owner, domain, tag, url, external_id, .. } = filter;
     let links = "select l.number as number from {link_directory.links} l where ";
     let tags = "select g.number as number from {link_directory.tags} g where ";
     let mut sources = Vec::new();
@@ -56,6 +56,13 @@ pub(super) fn sources(filter: &LinkFilter, order: &Order) -> Vec<Source> {
     }
     if let Some(url) = url.as_ref().map(Destination::as_str) {
         sources.push(Source::new(&format!("{links}{SAME_URL}"), url));
+    }
+    if let Some(domain) = domain {
+        // Links begin with their domain and a slash, and what comes behind it is a zero.
+        let mut source =
+            Source::new(&format!("{links}l.link >= ? and l.link < $2"), format!("{domain}/"));
+        source.values.push(format!("{domain}0").into());
+        sources.push(source);
     }
     let (owner, tag) = (owner.as_ref().map(OwnerId::as_str), tag.as_ref().map(Tag::as_str));
     let is_walked = order.is_by_creation() && filter.text.is_none();

@@ -1,7 +1,7 @@
 //! The statements that read a page.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{Destination, ExternalId, LinkState, OwnerId, Tag};
+use hoplog_events::link::{Destination, Domain, ExternalId, LinkState, OwnerId, Tag};
 
 use super::gather::Source;
 use super::order::{Order, Place};
@@ -228,6 +228,7 @@ impl Statement {
     fn filter(&mut self, filter: &LinkFilter) {
         let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
         self.check("l.owner = ?", filter.owner.as_ref().map(OwnerId::as_str));
+        self.check("l.domain = ?", filter.domain.as_ref().map(Domain::as_str));
         self.check(SAME_URL, filter.url.as_ref().map(Destination::as_str));
         self.check("l.external_id = ?", filter.external_id.as_ref().map(ExternalId::as_str));
         match filter.archived {
