@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -41,6 +41,7 @@ pub mod limits;
 pub mod links;
 mod newest_first;
 pub mod origin;
+pub mod orphans;
 pub mod page;
 pub mod path;
 pub mod preview;
@@ -138,6 +139,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(top::top_links))
         .routes(routes!(top::rank::link_rank))
         .routes(routes!(clicks::list_clicks))
+        .routes(routes!(orphans::list_orphans))
+        .routes(routes!(orphans::stats::orphan_statistics))
         .routes(routes!(events::read_events))
         .routes(routes!(keys::create, keys::list::list_keys))
         .routes(routes!(keys::revoke))
@@ -204,9 +207,15 @@ pub fn method_not_allowed() -> Problem {
 }
 
 /// What no route is for.
-async fn unknown(headers: HeaderMap) -> Response {
+async fn unknown(State(app): State<AppState>, request: Request) -> Response {
+    let (headers, peer) = (request.headers(), request.extensions().get::<limits::Peer>());
+    if let Some(limits::Peer(peer)) = peer
+        && request.uri().path() == "/"
+    {
+        visit::note_base_url(&app, *peer, (request.method(), headers));
+    }
     let detail = "there is nothing here; see /docs";
-    page::problem_for_visitor(Problem::new(StatusCode::NOT_FOUND, "not_found", detail), &headers)
+    page::problem_for_visitor(Problem::new(StatusCode::NOT_FOUND, "not_found", detail), headers)
 }
 
 /// How long a query waits for a position.

@@ -333,7 +333,8 @@ impl Keys {
             Event::Account(AccountEvent::CodeSecretMade(_))
             | Event::Webhook(_)
             | Event::Link(_)
-            | Event::Click(_) => {}
+            | Event::Click(_)
+            | Event::Orphan(_) => {}
         }
     }
 }

@@ -10,6 +10,7 @@ mod asked;
 pub mod asking;
 mod budget;
 pub(super) mod forwarding;
+mod lost;
 mod not_served;
 mod pass;
 pub(super) mod password;
@@ -22,6 +23,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
+use hoplog_events::orphan::OrphanKind;
 
 use super::limits::visitor_refused;
 use super::preview::{Preview, preview};
@@ -33,6 +35,7 @@ use crate::clicks::visit::Visit;
 use crate::domain::choice::Choice;
 use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
+pub(super) use lost::note_base_url;
 pub(super) use not_served::NotServed;
 use not_served::{End, after_end, gone_by_expiry};
 
@@ -92,14 +95,26 @@ async fn follow(
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
     let served = match served {
-        Err(NotServed::Ended(found, end)) => return after_end(found, end),
-        Err(NotServed::Quarantined(found)) => {
-            return quarantine::warned(app, address, request, found);
-        }
-        served => served?,
+        Err(not_served) => return led_nowhere(app, address, request, not_served),
+        Ok(served) => served,
     };
     password::check(request, &served)?;
     lead_on(app, address, (&request.method, request), &served, rest).await
+}
+
+/// What is answered in the place of the redirect. It is noted, but nobody waits for that.
+fn led_nowhere(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    not_served: NotServed,
+) -> Result<Response, NotServed> {
+    lost::note(app, address, request, &not_served);
+    match not_served {
+        NotServed::Ended(found, end) => after_end(found, end),
+        NotServed::Quarantined(found) => quarantine::warned(app, address, request, found),
+        other => Err(other),
+    }
 }
 
 /// The click, and the way on.
@@ -149,16 +164,18 @@ async fn admit(
     let target = &found.target;
     // Whatever else is to be said of it: nobody learns that it will be there.
     if target.extras.as_ref().is_some_and(|extras| extras.is_before_validity(now)) {
-        return Err(Box::pin(in_vain(app, visitor)).await);
+        return Err(Box::pin(in_vain(app, visitor)).await.because(OrphanKind::NotYet));
     }
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
-        LinkState::Deleted => Err(Problem::link_deleted().into()),
+        LinkState::Deleted => Err(NotServed::Lost(OrphanKind::Deleted, Problem::link_deleted())),
         LinkState::Quarantined => Err(NotServed::Quarantined(found)),
-        LinkState::Disabled if expired => Err(gone_by_expiry().into()),
+        LinkState::Disabled if expired => {
+            Err(NotServed::Lost(OrphanKind::Expired, gone_by_expiry()))
+        }
         LinkState::Expired => Err(NotServed::Ended(found, End::Expired)),
         _ if expired => Err(NotServed::Ended(found, End::Expired)),
-        LinkState::Disabled => Err(app.disabled_problem().into()),
+        LinkState::Disabled => Err(NotServed::Lost(OrphanKind::Disabled, app.disabled_problem())),
         LinkState::Active if is_spent(target) => Err(NotServed::Ended(found, End::Spent)),
         LinkState::Active => Ok((found, now)),
     }
@@ -177,7 +194,7 @@ async fn look_for(
     path: LinkPath<'_>,
 ) -> Result<Resolved, NotServed> {
     // What can't be a code is looked for nowhere: browsers ask for such things on their own.
-    let key = path.key().ok_or_else(Problem::link_not_found)?;
+    let key = path.key().ok_or_else(unknown)?;
     let look = app.limits.may_look(method, address).map_err(NotServed::Refused)?;
     match app.links.look_up(&key, app.clock.now()).await? {
         Some(found) => {
@@ -198,9 +215,13 @@ async fn in_vain(app: &App, (method, address): (&Method, IpAddr)) -> NotServed {
 
 async fn nobodys(app: &App, look: Look) -> NotServed {
     match app.limits.found_nobody(look).await {
-        Ok(()) => Problem::link_not_found().into(),
+        Ok(()) => unknown(),
         Err(refused) => NotServed::Refused(refused),
     }
+}
+
+fn unknown() -> NotServed {
+    NotServed::Lost(OrphanKind::UnknownCode, Problem::link_not_found())
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.

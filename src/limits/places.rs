@@ -40,7 +40,7 @@ pub const WORDS: [(&str, Place); 9] = [
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 43] = [
+pub const ROUTES: [&str; 45] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",
@@ -61,6 +61,8 @@ pub const ROUTES: [&str; 43] = [
     "/api/v1/links/{code}/release",
     "/api/v1/links/{code}/split",
     "/api/v1/links/{code}/stats",
+    "/api/v1/orphans",
+    "/api/v1/orphans/stats",
     "/api/v1/projections",
     "/api/v1/projections/{name}",
     "/api/v1/projections/{name}/parked",

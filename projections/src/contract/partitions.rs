@@ -38,6 +38,7 @@ const LINKS: u64 = 12;
 enum Happening {
     Link(u64, u8),
     Clicks(Vec<(u64, u64, bool)>),
+    Orphan(u64),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -45,6 +46,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         (0..LINKS, 0..4_u8).prop_map(|(link, what)| Happening::Link(link, what)),
         clicks.prop_map(Happening::Clicks),
+        (0..LINKS).prop_map(Happening::Orphan),
     ]
 }
 
@@ -69,6 +71,7 @@ impl World {
                     }
                 };
             }
+            Happening::Orphan(path) => self.orphan(&format!("c{path}")).await,
             Happening::Clicks(clicks) => {
                 let one = |(link, n, bot): &(u64, u64, bool)| {
                     let at = format!("2026-0{}-01T0{}:00:00Z", 1 + n % 3, n % 7);

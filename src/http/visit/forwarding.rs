@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hoplog_events::link::{Destination, Extras, ShortCode};
 
-use super::{NotServed, admit, find, follow, in_vain};
+use super::{NotServed, Served, admit, find, follow, in_vain};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::config::Role;
@@ -61,7 +61,7 @@ pub(in crate::http) async fn visit_below(
     }
     match below(app, address, request, (code, rest)).await {
         Ok(response) => Some(response),
-        Err(NotServed::Problem(problem)) if problem.status() == StatusCode::NOT_FOUND => None,
+        Err(not_served) if not_served.is_not_found() => None,
         Err(not_served) => Some(not_served.into_answer(&request.headers)),
     }
 }
@@ -72,13 +72,20 @@ async fn below(
     request: &Parts,
     (code, rest): (&str, &str),
 ) -> Result<Response, NotServed> {
-    let visitor = (&request.method, address);
+    let served = served_below(app, (&request.method, address), code).await;
+    follow(app, address, request, (served, Some(rest))).await
+}
+
+async fn served_below(
+    app: &App,
+    visitor: (&Method, IpAddr),
+    code: &str,
+) -> Result<Served, NotServed> {
     let found = find(app, visitor, code).await?;
     let forwards = |extras: &Extras| extras.forward_path;
     if !found.target.extras.as_deref().is_some_and(forwards) {
         // As for a code that is nobody's: this is no way to find out which are somebody's.
         return Err(in_vain(app, visitor).await);
     }
-    let served = admit(app, visitor, found).await;
-    follow(app, address, request, (served, Some(rest))).await
+    admit(app, visitor, found).await
 }

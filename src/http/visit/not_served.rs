@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hoplog_events::orphan::OrphanKind;
 
 use super::STALE;
 use super::asked::asked;
@@ -17,6 +18,8 @@ use crate::queries::resolve_link::Resolved;
 pub(in crate::http) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
+    /// There is nothing, or nothing any more, where it would lead.
+    Lost(OrphanKind, Problem),
     /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
     Ended(Resolved, End),
     /// It is in quarantine.
@@ -39,6 +42,30 @@ pub(in crate::http) enum End {
 }
 
 impl NotServed {
+    /// Why the visit leads nowhere, if it does.
+    pub(super) fn orphan(&self) -> Option<OrphanKind> {
+        match self {
+            Self::Lost(kind, _) => Some(*kind),
+            Self::Ended(_, End::Expired) => Some(OrphanKind::Expired),
+            Self::Ended(_, End::Spent) => Some(OrphanKind::Spent),
+            Self::Quarantined(_) => Some(OrphanKind::Quarantined),
+            Self::Problem(_) | Self::Asked(_) | Self::Instead(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// The same answer, for another reason.
+    pub(super) fn because(self, kind: OrphanKind) -> Self {
+        match self {
+            Self::Lost(_, problem) => Self::Lost(kind, problem),
+            other => other,
+        }
+    }
+
+    /// Whether nobody learns that there is a link.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Problem(problem) | Self::Lost(_, problem) if problem.status() == StatusCode::NOT_FOUND)
+    }
+
     /// What the visitor is told.
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
@@ -47,7 +74,9 @@ impl NotServed {
             Self::Quarantined(_) => page::problem_for_visitor(quarantined(), headers),
             Self::Asked(problem) => asked(problem, headers),
             Self::Instead(response) => *response,
-            Self::Problem(problem) => page::problem_for_visitor(problem, headers),
+            Self::Problem(problem) | Self::Lost(_, problem) => {
+                page::problem_for_visitor(problem, headers)
+            }
             Self::Refused(refused) => visitor_refused(refused),
         }
     }
@@ -64,7 +93,7 @@ pub(super) fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
 }
 
-/// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
+/// Where a link leads once it has ended. That is no click of the link but an orphan visit, and nobody may keep it: the end
 /// can be moved.
 pub(super) fn after_end(found: Resolved, end: End) -> Result<Response, NotServed> {
     let extras = found.target.extras.as_ref();

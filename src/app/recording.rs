@@ -1,0 +1,67 @@
+//! What visits are recorded with.
+
+use std::sync::Arc;
+
+use hoplog_events::log::EventLog;
+
+use super::StartError;
+use crate::clicks::country::Locator;
+use crate::clicks::enrichment::Enricher;
+use crate::clicks::lane::{Bounds, Outlet};
+use crate::clicks::node::NodeId;
+use crate::clicks::orphans::{OrphanOutlet, Orphans};
+use crate::clicks::spool::Spool;
+use crate::clicks::visitor::VisitorSalts;
+use crate::clock::Clock;
+use crate::config::{LogSettings, Settings};
+use crate::data_dir::DataDir;
+
+/// Where clicks go.
+pub(super) async fn outlet(
+    settings: &Settings,
+    dir: &DataDir,
+    log: &Arc<dyn EventLog>,
+) -> Result<Outlet, StartError> {
+    Ok(Outlet {
+        log: Arc::clone(log),
+        node: Arc::new(NodeId::open(&dir.node_id_file()).map_err(StartError::NodeId)?),
+        spool: spool(settings, dir).await?,
+        bounds: Bounds::default(),
+    })
+}
+
+/// The embedded log needs no spool: it would be on the same disk. What one that was used before
+/// left behind is delivered all the same.
+async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>, StartError> {
+    if settings.log != LogSettings::Embedded {
+        let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
+        return Ok(Some(Arc::new(spool)));
+    }
+    if !dir.spool_file().exists() {
+        return Ok(None);
+    }
+    let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
+    Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
+}
+
+pub(super) fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {
+    let locator = Locator::open(settings.geoip_db.clone())?;
+    let salts = VisitorSalts::open(&dir.visitor_salts_file()).map_err(StartError::VisitorSalts)?;
+    Ok(Enricher::new(locator, salts, settings.keep_addresses))
+}
+
+/// What records visits that lead nowhere.
+pub(super) fn orphans(
+    settings: &Settings,
+    outlet: &Outlet,
+    enricher: &Arc<Enricher>,
+    clock: &Clock,
+) -> Orphans {
+    let outlet = OrphanOutlet {
+        log: Arc::clone(&outlet.log),
+        node: Arc::clone(&outlet.node),
+        enricher: Arc::clone(enricher),
+        clock: clock.clone(),
+    };
+    Orphans::start(outlet, &settings.orphans)
+}
