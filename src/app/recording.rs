@@ -1,15 +1,21 @@
 //! What visits are recorded with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use hoplog_events::click::VisitorHash;
 use hoplog_events::log::EventLog;
+use hoplog_projections::clicks::referrer_host;
+use hoplog_projections::sketch::surrogate;
+use hoplog_projections::user_agents::UserAgents;
+use uuid::Uuid;
 
 use super::StartError;
 use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
 use crate::clicks::lane::{Bounds, Outlet};
 use crate::clicks::node::NodeId;
-use crate::clicks::orphans::{OrphanOutlet, Orphans};
+use crate::clicks::orphans::{Forgets, OrphanOutlet, Orphans};
 use crate::clicks::spool::Spool;
 use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
@@ -61,7 +67,26 @@ pub(super) fn orphans(
         log: Arc::clone(&outlet.log),
         node: Arc::clone(&outlet.node),
         enricher: Arc::clone(enricher),
+        forgets: Arc::new(AsErased::default()),
         clock: clock.clone(),
     };
     Orphans::start(outlet, &settings.orphans)
+}
+
+/// Who comes in vain is told of as whose clicks were erased.
+#[derive(Debug, Default)]
+pub(crate) struct AsErased(UserAgents);
+
+impl Forgets for AsErased {
+    fn visitor(&self, visitor: VisitorHash, event: Uuid, place: usize) -> VisitorHash {
+        surrogate(visitor, event, place)
+    }
+
+    fn agent(&self, agent: &str) -> String {
+        self.0.erased(agent)
+    }
+
+    fn host<'a>(&self, referrer: &'a str) -> Cow<'a, str> {
+        referrer_host(referrer)
+    }
 }

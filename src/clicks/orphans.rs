@@ -9,17 +9,20 @@
 //! Anybody can make them, so they may cost no more than a limit says, and nobody waits for them: they
 //! are never in the way of an answer, and clicks go first.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hoplog_events::click::VisitorHash;
 use hoplog_events::link::Domain;
 use hoplog_events::log::EventLog;
 use hoplog_events::orphan::OrphanKind;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 mod budget;
 pub mod lost;
@@ -101,6 +104,19 @@ pub struct Orphans {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What is left of a visitor of whom nothing is to be known: what erased clicks have of theirs. Which that is
+/// read models say, by what they count.
+pub trait Forgets: std::fmt::Debug + Send + Sync {
+    /// A hash that counts as the visitor's does, and is another one for each visit.
+    fn visitor(&self, visitor: VisitorHash, event: Uuid, place: usize) -> VisitorHash;
+
+    /// A text that is recognised as the agent's is, and says nothing else.
+    fn agent(&self, agent: &str) -> String;
+
+    /// The host of a referrer.
+    fn host<'a>(&self, referrer: &'a str) -> Cow<'a, str>;
+}
+
 /// What a recorder of orphan visits works with.
 #[derive(Debug, Clone)]
 pub struct OrphanOutlet {
@@ -110,6 +126,8 @@ pub struct OrphanOutlet {
     pub node: Arc<NodeId>,
     /// What is looked up for them.
     pub enricher: Arc<Enricher>,
+    /// What is kept of who came.
+    pub forgets: Arc<dyn Forgets>,
     /// The time.
     pub clock: Clock,
 }

@@ -168,14 +168,14 @@ async fn admit(
     }
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
-        LinkState::Deleted => Err(NotServed::Lost(OrphanKind::Deleted, Problem::link_deleted())),
+        LinkState::Deleted => Err(NotServed::lost(OrphanKind::Deleted, Problem::link_deleted())),
         LinkState::Quarantined => Err(NotServed::Quarantined(found)),
         LinkState::Disabled if expired => {
-            Err(NotServed::Lost(OrphanKind::Expired, gone_by_expiry()))
+            Err(NotServed::lost(OrphanKind::Expired, gone_by_expiry()))
         }
         LinkState::Expired => Err(NotServed::Ended(found, End::Expired)),
         _ if expired => Err(NotServed::Ended(found, End::Expired)),
-        LinkState::Disabled => Err(NotServed::Lost(OrphanKind::Disabled, app.disabled_problem())),
+        LinkState::Disabled => Err(NotServed::lost(OrphanKind::Disabled, app.disabled_problem())),
         LinkState::Active if is_spent(target) => Err(NotServed::Ended(found, End::Spent)),
         LinkState::Active => Ok((found, now)),
     }
@@ -221,7 +221,7 @@ async fn nobodys(app: &App, look: Look) -> NotServed {
 }
 
 fn unknown() -> NotServed {
-    NotServed::Lost(OrphanKind::UnknownCode, Problem::link_not_found())
+    NotServed::lost(OrphanKind::UnknownCode, Problem::link_not_found())
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.

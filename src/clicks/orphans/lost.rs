@@ -1,20 +1,15 @@
 //! What is kept of a visit that leads nowhere, until its batch is made: little, as anybody can send it.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method};
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{CODE_CHARS_MAX, Domain};
 use hoplog_events::orphan::OrphanKind;
-use hoplog_projections::clicks::referrer_host;
 
 use super::Led;
 use crate::clicks::enrichment::first_language;
 use crate::clicks::visit::{Said, cut};
-
-/// Characters kept of a referring host.
-const HOST_CHARS_MAX: usize = 128;
 
 /// Characters kept of a method, a purpose or a language.
 const WORD_CHARS_MAX: usize = 16;
@@ -40,6 +35,7 @@ pub struct LostVisit {
     pub(super) method: Option<Box<str>>,
     pub(super) purpose: Option<Box<str>>,
     pub(super) user_agent: Option<Box<str>>,
+    /// Until it is written: then only the host is kept.
     pub(super) referrer: Option<Box<str>>,
     pub(super) language: Option<Box<str>>,
 }
@@ -54,8 +50,6 @@ impl LostVisit {
     ) -> Self {
         let said = Said::of(headers);
         let word = |text: &str| -> Box<str> { cut(text.into(), WORD_CHARS_MAX).into() };
-        let host = said.referrer.as_deref().map(referrer_host);
-        let host = host.filter(|host| !host.is_empty());
         Self {
             kind,
             domain,
@@ -64,7 +58,7 @@ impl LostVisit {
             address,
             method: (method != Method::GET).then(|| word(method.as_str())),
             purpose: said.purpose.as_deref().map(word),
-            referrer: host.map(|host| cut(Cow::Borrowed(&*host), HOST_CHARS_MAX).into()),
+            referrer: said.referrer.map(Into::into),
             language: said.accept_language.and_then(first_language).map(|tag| word(&tag)),
             user_agent: said.user_agent.map(Into::into),
         }
@@ -138,12 +132,10 @@ mod tests {
         headers.insert("referer", HeaderValue::from_str(&referrer).unwrap());
         let visit = LostVisit::new(led(), Some(&long), (&Method::HEAD, &headers));
         assert_eq!((visit.path, visit.method.as_deref()), (None, Some("HEAD")));
-        assert_eq!(visit.referrer.map(|host| host.len()), Some(HOST_CHARS_MAX));
+        assert_eq!(visit.referrer.map(|referrer| referrer.len()), Some(1_024));
         assert_eq!(visit.language.map(|tag| tag.len()), Some(WORD_CHARS_MAX));
         assert_eq!(visit.purpose.map(|purpose| purpose.len()), Some(WORD_CHARS_MAX));
-        headers.insert("referer", HeaderValue::from_static("https://News.example/secret?token=1"));
         let visit = LostVisit::new(led(), None, (&Method::GET, &headers));
-        assert_eq!(visit.referrer.as_deref(), Some("news.example"));
         assert_eq!(visit.method, None);
     }
 }

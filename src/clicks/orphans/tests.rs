@@ -16,6 +16,7 @@ use hoplog_projections::user_agents::UserAgents;
 use tempfile::TempDir;
 
 use super::*;
+use crate::app::recording::AsErased;
 use crate::clicks::country::Locator;
 use crate::clicks::recorder::tests::faulty::{FaultyLog, Mode};
 use crate::clicks::visitor::VisitorSalts;
@@ -42,7 +43,8 @@ impl World {
         let node = Arc::new(NodeId::open(&dir.path().join("node-id")).unwrap());
         let (clock, events) = (Clock::system(), Arc::<FaultyLog>::clone(&log));
         let now = clock.now();
-        let outlet = OrphanOutlet { log: events, node, enricher, clock };
+        let forgets = Arc::new(AsErased::default());
+        let outlet = OrphanOutlet { log: events, node, enricher, forgets, clock };
         Self { _dir: dir, log, orphans: Orphans::start(outlet, &settings), now }
     }
 

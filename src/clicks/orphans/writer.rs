@@ -13,8 +13,6 @@ use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::log::{Append, AppendError, ExpectedVersion};
 use hoplog_events::orphan::{ORPHANS_MAX, Orphan, OrphanEvent, OrphansRecorded, Unrecorded};
 use hoplog_events::position::{StreamId, Topic, Version};
-use hoplog_projections::sketch::surrogate;
-use hoplog_projections::user_agents::UserAgents;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -38,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a batch is sent again.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Characters kept of a place's name, or of what an agent is recognised as.
+/// Characters kept of a place's name, of a referring host, or of what an agent is recognised as.
 const NAME_CHARS_MAX: usize = 128;
 
 /// Writes batches, one at a time.
@@ -46,7 +44,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     outlet: OrphanOutlet,
     kept: Days,
-    agents: UserAgents,
     stream: StreamId,
     /// The version of the stream; `None`: ask the log.
     version: Option<Version>,
@@ -56,8 +53,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, outlet: OrphanOutlet, kept: Days) -> Self {
         let stream = StreamId::new(Topic::Clicks, format!("orphans/{}", outlet.node.id()));
-        let (agents, counted_at) = (UserAgents::default(), Instant::now());
-        Self { shared, outlet, kept, agents, stream, version: None, counted_at }
+        Self { shared, outlet, kept, stream, version: None, counted_at: Instant::now() }
     }
 
     /// Writes until everybody is told to stop and nothing waits.
@@ -140,12 +136,14 @@ impl Writer {
         (event, place): (Uuid, usize),
         now: DateTime<Utc>,
     ) -> io::Result<Orphan> {
-        let enricher = &self.outlet.enricher;
+        let OrphanOutlet { enricher, forgets, .. } = &self.outlet;
         let agent = visit.user_agent.as_deref();
         let address = Some(visit.address);
         let hash = enricher.salts().hash(visit.at, now, address, agent.unwrap_or_default())?;
         let found = enricher.locator().locate(visit.address);
         let name = |text: std::borrow::Cow<'_, str>| Box::<str>::from(cut(text, NAME_CHARS_MAX));
+        let host = visit.referrer.as_deref().map(|referrer| forgets.host(referrer));
+        let host = host.filter(|host| !host.is_empty());
         Ok(Orphan {
             kind: visit.kind,
             domain: visit.domain.clone(),
@@ -153,13 +151,13 @@ impl Writer {
             at: visit.at,
             method: visit.method.clone(),
             purpose: visit.purpose.clone(),
-            user_agent: agent.map(|agent| name(self.agents.erased(agent).into())),
-            referrer: visit.referrer.clone(),
+            user_agent: agent.map(|agent| name(forgets.agent(agent).into())),
+            referrer: host.map(name),
             language: visit.language.clone(),
             country: found.country.map(name),
             region: found.region.map(name),
             city: found.city.map(name),
-            visitor: surrogate(hash, event, place),
+            visitor: forgets.visitor(hash, event, place),
         })
     }
 

@@ -19,7 +19,7 @@ pub(in crate::http) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
     /// There is nothing, or nothing any more, where it would lead.
-    Lost(OrphanKind, Problem),
+    Lost(Box<(OrphanKind, Problem)>),
     /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
     Ended(Resolved, End),
     /// It is in quarantine.
@@ -42,10 +42,15 @@ pub(in crate::http) enum End {
 }
 
 impl NotServed {
+    /// There is nothing where it would lead. Boxed: every redirect has room for what few come to.
+    pub(super) fn lost(kind: OrphanKind, problem: Problem) -> Self {
+        Self::Lost(Box::new((kind, problem)))
+    }
+
     /// Why the visit leads nowhere, if it does.
     pub(super) fn orphan(&self) -> Option<OrphanKind> {
         match self {
-            Self::Lost(kind, _) => Some(*kind),
+            Self::Lost(lost) => Some(lost.0),
             Self::Ended(_, End::Expired) => Some(OrphanKind::Expired),
             Self::Ended(_, End::Spent) => Some(OrphanKind::Spent),
             Self::Quarantined(_) => Some(OrphanKind::Quarantined),
@@ -56,14 +61,19 @@ impl NotServed {
     /// The same answer, for another reason.
     pub(super) fn because(self, kind: OrphanKind) -> Self {
         match self {
-            Self::Lost(_, problem) => Self::Lost(kind, problem),
+            Self::Lost(lost) => Self::lost(kind, lost.1),
             other => other,
         }
     }
 
     /// Whether nobody learns that there is a link.
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Problem(problem) | Self::Lost(_, problem) if problem.status() == StatusCode::NOT_FOUND)
+        let status = match self {
+            Self::Lost(lost) => lost.1.status(),
+            Self::Problem(problem) => problem.status(),
+            _ => return false,
+        };
+        status == StatusCode::NOT_FOUND
     }
 
     /// What the visitor is told.
@@ -74,9 +84,8 @@ impl NotServed {
             Self::Quarantined(_) => page::problem_for_visitor(quarantined(), headers),
             Self::Asked(problem) => asked(problem, headers),
             Self::Instead(response) => *response,
-            Self::Problem(problem) | Self::Lost(_, problem) => {
-                page::problem_for_visitor(problem, headers)
-            }
+            Self::Lost(lost) => page::problem_for_visitor(lost.1, headers),
+            Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }
     }
