@@ -94,9 +94,10 @@ async fn follow(
     request: &Parts,
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
-    let served = match served {
-        Err(not_served) => return led_nowhere(app, address, request, not_served),
+    // As a whole: what is left of a part of it would be carried along by every redirect.
+    let served = match served.map_err(|it| led_nowhere(app, address, request, it)) {
         Ok(served) => served,
+        Err(answer) => return answer,
     };
     password::check(request, &served)?;
     lead_on(app, address, (&request.method, request), &served, rest).await
