@@ -23,6 +23,7 @@ pub mod erasures;
 pub mod lease;
 pub mod link_directory;
 mod long_answers;
+mod ordered;
 pub mod orphans;
 pub mod parking;
 pub mod partition;

@@ -104,14 +104,22 @@ impl World {
 
     /// How many rows of links are in one set and not in the other; of what is no link's, how many rows.
     pub(super) async fn differing(&self, applier: &Applier, sets: [TableSet; 2]) -> u64 {
-        let mut differing = 0;
         let is_of_links = applier.projection.name() != crate::orphans::NAME;
-        let of_links = if is_of_links { " where substr(link, 1, 1) not in ('', '/')" } else { "" };
+        let of_links = if is_of_links { "substr(link, 1, 1) not in ('', '/')" } else { "true" };
+        self.differing_where(applier, sets, of_links).await
+    }
+
+    /// The same of rows that meet a condition.
+    pub(super) async fn differing_where(
+        &self,
+        applier: &Applier,
+        sets: [TableSet; 2],
+        condition: &str,
+    ) -> u64 {
+        let mut differing = 0;
         for table in applier.projection.tables() {
-            let rows = sets.map(|set| {
-                let name = set.table(table.name);
-                format!("select * from {name}{of_links}")
-            });
+            let rows = sets
+                .map(|set| format!("select * from {} where {condition}", set.table(table.name)));
             for [here, there] in [[0, 1], [1, 0]] {
                 let (here, there) = (&rows[here], &rows[there]);
                 let sql = format!("select count(*) from ({here} except {there}) as x");
@@ -155,7 +163,7 @@ pub(super) async fn statistics_in(world: &World, partitions: u32) -> ClickStatis
 }
 
 /// The next events behind a checkpoint into the rows of its share.
-async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpoint {
+pub(super) async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpoint {
     let limit = ReadLimit { events_max, bytes_max: usize::MAX };
     let events = applier.log.read_all(from.topic, from.sequence, limit).await.unwrap();
     if events.is_empty() {
