@@ -24,20 +24,18 @@ use uuid::Uuid;
 use crate::accounts::{ADMIN_OWNER, ApiKey, KeyError, KeyRing, NewKey, Principal, create_key};
 use crate::blocklist::BlockListError;
 use crate::clicks::address::TrustedProxies;
-use crate::clicks::country::Locator;
 use crate::clicks::enrichment::Enricher;
 use crate::clicks::import::ClickImport;
-use crate::clicks::lane::{Bounds, Outlet};
 use crate::clicks::node::NodeId;
+use crate::clicks::orphans::Orphans;
 use crate::clicks::recorder::ClickRecorder;
 use crate::clicks::spool::Spool;
-use crate::clicks::visitor::VisitorSalts;
 use crate::clock::Clock;
 use crate::commands::code_secret::CodeSecretError;
 use crate::commands::grant_clicks::ClickBudgets;
 use crate::commands::worker::WorkerError as WorkerLeaseError;
 use crate::commands::{Commands, Issuer};
-use crate::config::{AbuseSettings, AppLinks, Codes, LogSettings, RateLimits, Roles, Settings};
+use crate::config::{AbuseSettings, AppLinks, Codes, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
@@ -55,6 +53,7 @@ mod commands;
 pub mod erasure;
 mod limits;
 pub mod rankings;
+pub(crate) mod recording;
 mod redirects;
 pub mod serve;
 mod shared_cache;
@@ -89,6 +88,8 @@ pub struct App {
     pub agents: UserAgents,
     /// Records redirects.
     pub clicks: ClickRecorder,
+    /// Records visits that lead nowhere.
+    pub orphans: Orphans,
     /// Who writes.
     node: Arc<NodeId>,
     /// Where clicks wait while the log is away; none where the log is on the same disk.
@@ -216,14 +217,9 @@ impl App {
         let Kept { read_models, deliveries, erasures } =
             projectors.spawn(open).await.map_err(StartError::Task)??;
         let keys = Arc::new(KeyRing::load(&log, settings.admin_key.as_ref()).await?);
-        let enricher = Arc::new(enricher(settings, &dir)?);
+        let enricher = Arc::new(recording::enricher(settings, &dir)?);
         enricher.salts().prepare(log.as_ref(), clock.now()).await;
-        let outlet = Outlet {
-            log: Arc::clone(&log),
-            node: Arc::new(NodeId::open(&dir.node_id_file()).map_err(StartError::NodeId)?),
-            spool: spool(settings, &dir).await?,
-            bounds: Bounds::default(),
-        };
+        let outlet = recording::outlet(settings, &dir, &log).await?;
         let origin = settings.base_url.as_ref().map(Origin::of_url);
         let share = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(share);
@@ -238,6 +234,7 @@ impl App {
             budgets: ClickBudgets::new(Arc::clone(&log), clock.clone()),
             agents: UserAgents::default(),
             clicks: ClickRecorder::start(&outlet, &enricher, &clock, settings.clicks_ack),
+            orphans: recording::orphans(settings, &outlet, &enricher, &clock),
             node: outlet.node,
             spool: outlet.spool,
             import: ClickImport::new(Arc::clone(&log), Arc::clone(&enricher), clock.clone()),
@@ -352,22 +349,4 @@ impl App {
     }
 }
 
-/// The embedded log needs no spool: it would be on the same disk. What one that was used before
-/// left behind is delivered all the same.
-async fn spool(settings: &Settings, dir: &DataDir) -> Result<Option<Arc<Spool>>, StartError> {
-    if settings.log != LogSettings::Embedded {
-        let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
-        return Ok(Some(Arc::new(spool)));
-    }
-    if !dir.spool_file().exists() {
-        return Ok(None);
-    }
-    let spool = Spool::open(&dir.spool_file(), settings.spool_bytes_max).await?;
-    Ok((spool.status().batches > 0).then(|| Arc::new(spool)))
-}
-
-fn enricher(settings: &Settings, dir: &DataDir) -> Result<Enricher, StartError> {
-    let locator = Locator::open(settings.geoip_db.clone())?;
-    let salts = VisitorSalts::open(&dir.visitor_salts_file()).map_err(StartError::VisitorSalts)?;
-    Ok(Enricher::new(locator, salts, settings.keep_addresses))
 }

@@ -21,6 +21,7 @@ mod import;
 mod key;
 mod link;
 mod log;
+mod orphans;
 mod projection;
 mod ratelimit;
 mod serve;
@@ -50,9 +51,11 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Show the links that are clicked most
     Top(top::TopArgs),
+    /// Show visits that led nowhere: unknown codes, the base URL, links that are not served
+    Orphans(orphans::OrphansArgs),
     /// Import links and clicks: from files, access logs and other link shorteners
     Import(import::ImportArgs),
-    /// Export links, clicks and statistics as CSV or NDJSON
+    /// Export links, clicks, statistics and orphan visits as CSV or NDJSON
     Export(export::ExportArgs),
     /// Print events as NDJSON
     Events(events::EventsArgs),
@@ -115,6 +118,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Link(args) => link::run(args, out).await,
             Command::Stats(args) => stats::run(args, out).await,
             Command::Top(args) => top::run(args, out).await,
+            Command::Orphans(args) => orphans::run(args, out).await,
             Command::Import(args) => import::run(args, out).await,
             Command::Export(args) => export::run(args, out).await,
             Command::Events(args) => events::run(args, out).await,

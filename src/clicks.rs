@@ -14,6 +14,7 @@ pub mod import;
 pub mod lane;
 pub mod node;
 mod once;
+pub mod orphans;
 pub mod recorder;
 pub mod spool;
 pub mod visit;

@@ -24,6 +24,7 @@ use crate::webhooks::targets::Targets;
 mod abuse;
 mod app_links;
 mod backends;
+mod orphans;
 mod parse;
 mod rate_limits;
 mod roles;
@@ -31,6 +32,7 @@ mod roles;
 pub use abuse::AbuseSettings;
 pub use app_links::{AndroidApp, AppLinks, AppleApp};
 pub use backends::log_url;
+pub use orphans::OrphanSettings;
 pub use parse::SettingsError;
 pub use rate_limits::{LimitSettings, RateLimits};
 pub use roles::{Role, Roles};
@@ -170,6 +172,17 @@ pub struct RawSettings {
     #[arg(long, env = "HOPLOG_REPORTS_TO_QUARANTINE", value_name = "COUNT")]
     pub reports_to_quarantine: Option<String>,
 
+    /// Visits that lead nowhere: `on` (recorded, as far as the limit allows) or `off` [default: on]
+    #[arg(long, env = "HOPLOG_ORPHANS", value_name = "on|off")]
+    pub orphans: Option<String>,
+    /// How many visits that lead nowhere this copy records on a day, 0 to 1000000; it counts the others
+    /// [default: 10000]
+    #[arg(long, env = "HOPLOG_ORPHANS_PER_DAY", value_name = "COUNT")]
+    pub orphans_per_day: Option<String>,
+    /// For how many days read models keep visits that lead nowhere, 1 to 3650 [default: 90]
+    #[arg(long, env = "HOPLOG_ORPHANS_DAYS", value_name = "DAYS")]
+    pub orphans_days: Option<String>,
+
     /// Rate limits: `on` (the policies that are built in), `off`, or the path of a policy file; read
     /// again on SIGHUP (see docs/rate-limits.md) [default: on]
     #[arg(long, env = "HOPLOG_RATE_LIMITS", value_name = "on|off|FILE")]
@@ -252,6 +265,8 @@ pub struct Settings {
     pub webhook_targets: Targets,
     /// What is done against abuse.
     pub abuse: AbuseSettings,
+    /// What is done with visits that lead nowhere.
+    pub orphans: OrphanSettings,
     /// Who may ask how much.
     pub limits: LimitSettings,
     /// The apps that open this host's links.

@@ -42,6 +42,7 @@ pub mod limits;
 pub mod links;
 mod newest_first;
 pub mod origin;
+pub mod orphans;
 pub mod page;
 pub mod path;
 pub mod preview;
@@ -140,6 +141,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(top::top_links))
         .routes(routes!(top::rank::link_rank))
         .routes(routes!(clicks::list_clicks))
+        .routes(routes!(orphans::list_orphans))
+        .routes(routes!(orphans::stats::orphan_statistics))
         .routes(routes!(events::read_events))
         .routes(routes!(keys::create, keys::list::list_keys))
         .routes(routes!(keys::revoke))
@@ -214,6 +217,11 @@ pub fn method_not_allowed() -> Problem {
 /// What no route is for.
 async fn unknown(State(app): State<AppState>, request: Request) -> Response {
     let (request, _) = request.into_parts();
+    if request.uri.path() == "/"
+        && let Some(limits::Peer(peer)) = request.extensions.get::<limits::Peer>()
+    {
+        visit::note_base_url(&app, *peer, &request);
+    }
     if let Some(answer) = site::in_place_of_nothing(&app, &request) {
         return answer;
     }

@@ -4,6 +4,7 @@
 pub mod cell;
 pub mod click;
 pub mod link;
+pub mod orphan;
 mod standing;
 pub mod statistics;
 mod table;

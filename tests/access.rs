@@ -42,6 +42,8 @@ const OPENS: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/projections", "admin"),
     ("POST", "/api/v1/projections/clicks/rebuild", "admin"),
     ("POST", "/api/v1/clicks/import", "admin"),
+    ("GET", "/api/v1/orphans", "admin"),
+    ("GET", "/api/v1/orphans/stats", "admin"),
 ];
 
 #[tokio::test]

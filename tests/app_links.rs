@@ -183,8 +183,9 @@ async fn who_has_no_app_is_led_to_the_store_of_the_telephone() {
         assert_eq!(answer.header("cache-control"), "private, no-store", "{path} {agent}");
     }
     let clicks = client.events("clicks").await;
-    let clicks =
-        clicks.iter().flat_map(|event| event["data"]["clicks"].as_array().unwrap().clone());
+    let clicks = clicks
+        .iter()
+        .flat_map(|event| event["data"]["clicks"].as_array().cloned().unwrap_or_default());
     let rules: Vec<Value> = clicks.map(|click| click["rule"].clone()).collect();
     let none = Value::Null;
     let expected = [&json!("ios"), &json!("android"), &none, &none, &json!("app"), &json!("app")];

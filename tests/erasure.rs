@@ -28,7 +28,8 @@ const ADDRESS: &str = "203.0.113.77";
 const OTHER_ADDRESS: &str = "198.51.100.9";
 
 /// Every projection.
-const PROJECTIONS: [&str; 4] = ["link_directory", "clicks", "click_statistics", "top_links"];
+const PROJECTIONS: [&str; 5] =
+    ["link_directory", "clicks", "click_statistics", "top_links", "orphans"];
 
 /// A server that keeps addresses, and believes what this machine says of them.
 fn settings() -> Settings {

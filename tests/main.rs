@@ -40,6 +40,7 @@ mod links;
 mod moving;
 mod nodes;
 mod operations;
+mod orphans;
 mod own_ground;
 mod passwords;
 mod poison;

@@ -100,6 +100,33 @@ const CLICK: &[&str] = &[
     "visitor",
 ];
 
+const ORPHAN: &[&str] = &[
+    "at", "browser", "city", "class", "country", "device", "domain", "id", "kind", "language",
+    "path", "referrer", "region", "system",
+];
+
+const ORPHAN_STATISTICS: &[&str] = &[
+    "browsers",
+    "cities",
+    "classes",
+    "countries",
+    "devices",
+    "from",
+    "interval",
+    "kinds",
+    "languages",
+    "paths",
+    "referrers",
+    "regions",
+    "series",
+    "systems",
+    "to",
+    "totalClicks",
+    "totalUnrecorded",
+    "uniqueVisitors",
+    "unrecorded",
+];
+
 const PROJECTION: &[&str] = &[
     "build",
     "lagEvents",
@@ -243,6 +270,28 @@ async fn numbers_and_clicks_have_all_their_fields_with_and_without_clicks() {
 }
 
 #[tokio::test]
+async fn orphan_visits_have_all_their_fields_with_and_without_visits() {
+    let server = Server::start();
+    let client = &server.client;
+    assert_eq!(keys(&client.orphans(0).await), ORPHAN_STATISTICS);
+    client.visit("/nobody").await.expect(404);
+    client.visit("/").await.expect(404);
+    let stats = client.orphans(2).await;
+    assert_eq!(keys(&stats), ORPHAN_STATISTICS);
+    for breakdown in ["kinds", "paths", "classes", "countries", "devices", "browsers", "languages"]
+    {
+        assert_eq!(keys(&stats[breakdown][0]), SLICE, "{breakdown}");
+    }
+    let visits = list(client, "/api/v1/orphans").await;
+    assert_eq!(visits.len(), 2);
+    assert!(visits.iter().all(|visit| keys(visit) == ORPHAN), "{visits:?}");
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "OrphanAnswer", ORPHAN);
+    check_contract(&contract, "OrphanStatisticsAnswer", ORPHAN_STATISTICS);
+    check_contract(&contract, "KindAnswer", &["kind", "visits"]);
+}
+
+#[tokio::test]
 async fn rankings_have_all_their_fields_with_and_without_clicks() {
     let server = Server::start();
     let client = &server.client;
@@ -294,7 +343,7 @@ async fn operations_and_short_forms_have_their_fields() {
     let fields = ["clicksByCountry", "clicksByDay", "clicksByDevice", "totalClicks"];
     assert_eq!(keys(&analytics), fields);
     let projections = list(client, "/api/v1/projections").await;
-    assert_eq!(projections.len(), 4);
+    assert_eq!(projections.len(), 5);
     assert!(projections.iter().all(|it| keys(it) == PROJECTION), "{projections:?}");
     let verified = client.post("/api/v1/projections/clicks/verify", &json!({})).await.expect(200);
     assert_eq!(keys(&verified.json()), ["identical", "position", "tables", "trimmedEvents"]);

@@ -16,6 +16,7 @@ use crate::link::{
     LinkRulesChanged, LinkSplitChanged, LinkTagged, LinkTitled, LinkUnarchived,
     LinkValidFromChanged,
 };
+use crate::orphan::{OrphanEvent, OrphansRecorded};
 use crate::position::Topic;
 use crate::upcast;
 use crate::webhook::{
@@ -30,6 +31,8 @@ pub enum Event {
     Link(LinkEvent),
     /// Clicks were recorded.
     Click(ClickEvent),
+    /// Visits led nowhere.
+    Orphan(OrphanEvent),
     /// Something happened to an API key, or to the service.
     Account(AccountEvent),
     /// Something happened to a webhook.
@@ -144,6 +147,7 @@ catalogue! {
     "hoplog.link.erased.v1", Links: Link(LinkEvent::Erased(LinkErased));
     "hoplog.clicks.recorded.v1", Clicks: Click(ClickEvent::Recorded(ClicksRecorded));
     "hoplog.clicks.erased.v1", Clicks: Click(ClickEvent::Erased(ClicksErased));
+    "hoplog.orphans.recorded.v1", Clicks: Orphan(OrphanEvent::Recorded(OrphansRecorded));
     "hoplog.api-key.created.v1", Accounts: Account(AccountEvent::ApiKeyCreated(ApiKeyCreated));
     "hoplog.api-key.revoked.v1", Accounts: Account(AccountEvent::ApiKeyRevoked(ApiKeyRevoked));
     "hoplog.code-secret.made.v1", Accounts: Account(AccountEvent::CodeSecretMade(CodeSecretMade));

@@ -39,7 +39,7 @@ struct Place {
 pub(crate) fn recorded(text: &str) -> RecordedEvent {
     let place: Place = serde_json::from_str(text).unwrap();
     let topic = match place.event_type.split('.').nth(1) {
-        Some("clicks") => Topic::Clicks,
+        Some("clicks" | "orphans") => Topic::Clicks,
         Some("api-key" | "code-secret" | "domain" | "webhook") => Topic::Accounts,
         _ => Topic::Links,
     };

@@ -3,7 +3,7 @@
 //!
 //! Where to start reading:
 //!
-//! 1. [`link`], [`click`], [`account`], [`domain`], [`webhook`]: the events themselves, one file per aggregate.
+//! 1. [`link`], [`click`], [`orphan`], [`account`], [`domain`], [`webhook`]: the events themselves, one file per aggregate.
 //! 2. [`catalogue`]: the name and version of every event type; [`envelope`]: how an event is written down (CloudEvents 1.0, JSON).
 //! 3. [`upcast`]: how an event written years ago is read today.
 //! 4. [`erasure`]: what is left of an event when the personal data in it is erased.
@@ -24,6 +24,7 @@ pub mod erasure;
 pub mod hex;
 pub mod link;
 pub mod log;
+pub mod orphan;
 pub mod position;
 pub mod selector;
 pub mod spool;

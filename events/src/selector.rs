@@ -18,8 +18,8 @@ pub struct TypeSelector(Box<str>);
 
 /// A text that names no type of events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be of {}; each with a version, such as .v1, or without", names(.0))]
-pub struct UnknownType(Vec<Topic>);
+#[error("must be of {}; each with a version, such as .v1, or without", .0.join(", "))]
+pub struct UnknownType(Vec<&'static str>);
 
 impl TypeSelector {
     /// Reads the name of a type of one of these topics. A type that they can't have would be
@@ -30,7 +30,7 @@ impl TypeSelector {
     pub fn of(topics: &[Topic], text: &str) -> Result<Self, UnknownType> {
         let text = text.trim();
         let known = topics.iter().any(|topic| is_known(text, *topic));
-        if known { Ok(Self(text.into())) } else { Err(UnknownType(topics.to_vec())) }
+        if known { Ok(Self(text.into())) } else { Err(UnknownType(names(topics))) }
     }
 
     /// The name.
@@ -68,10 +68,11 @@ fn families(topic: Topic) -> impl Iterator<Item = (&'static str, u32)> {
     })
 }
 
-fn names(topics: &[Topic]) -> String {
-    let names: Vec<&str> =
-        topics.iter().flat_map(|topic| families(*topic).map(|(family, _)| family)).collect();
-    names.join(", ")
+/// What the types of orphan visits begin with.
+const ORPHANS: &str = "hoplog.orphans.";
+
+fn names(topics: &[Topic]) -> Vec<&'static str> {
+    topics.iter().flat_map(|topic| families(*topic).map(|(family, _)| family)).collect()
 }
 
 /// Old versions are known as well: the log keeps what was written with them.
@@ -84,7 +85,7 @@ fn is_known(name: &str, topic: Topic) -> bool {
 }
 
 /// A type of what webhooks may be told of: of links and clicks. What happens to keys, and to
-/// webhooks themselves, is for administrators.
+/// webhooks themselves, is for administrators; and orphan visits are nobody's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookType(pub TypeSelector);
 
@@ -92,7 +93,11 @@ impl FromStr for WebhookType {
     type Err = UnknownType;
 
     fn from_str(text: &str) -> Result<Self, UnknownType> {
-        TypeSelector::of(&[Topic::Links, Topic::Clicks], text).map(Self)
+        const TOPICS: [Topic; 2] = [Topic::Links, Topic::Clicks];
+        let is_told = |name: &str| !name.starts_with(ORPHANS);
+        let told = || names(&TOPICS).into_iter().filter(|name| is_told(name)).collect();
+        let selector = TypeSelector::of(&TOPICS, text).ok();
+        selector.filter(|it| is_told(it.as_str())).map(Self).ok_or_else(|| UnknownType(told()))
     }
 }
 
@@ -140,9 +145,12 @@ mod tests {
             ("hoplog.webhook.created.v1", false),
             ("hoplog.code-secret.made", false),
             ("hoplog.domain.added.v1", false),
+            ("hoplog.orphans.recorded", false),
             ("*", false),
         ] {
             assert_eq!(name.parse::<WebhookType>().is_ok(), allowed, "{name}");
         }
+        let error = "*".parse::<WebhookType>().unwrap_err().to_string();
+        assert!(error.contains("hoplog.clicks.recorded") && !error.contains("orphans"), "{error}");
     }
 }

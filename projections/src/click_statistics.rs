@@ -29,6 +29,7 @@ use std::borrow::Cow;
 
 use crate::partition::Partitions;
 
+pub(crate) use accumulate::{Accumulator, Breakdown};
 pub use fold::ClickStatisticsProjection;
 pub use intervals::{Interval, POINTS_MAX, midnight};
 pub use queries::{
@@ -54,7 +55,7 @@ fn names_of_all() -> impl Iterator<Item = Cow<'static, str>> {
 }
 
 /// The length of a bucket in microseconds: 15 minutes.
-const BUCKET_MICROS: i64 = 15 * 60 * 1_000_000;
+pub(crate) const BUCKET_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// The beginning of a quarter of an hour; `None`: the calendar does not go that far.
 fn instant(bucket: i64) -> Option<chrono::DateTime<chrono::Utc>> {
@@ -62,6 +63,6 @@ fn instant(bucket: i64) -> Option<chrono::DateTime<chrono::Utc>> {
 }
 
 /// The number of the bucket an instant is in: quarters of an hour since 1970.
-fn bucket_of(at: chrono::DateTime<chrono::Utc>) -> i64 {
+pub(crate) fn bucket_of(at: chrono::DateTime<chrono::Utc>) -> i64 {
     at.timestamp_micros().div_euclid(BUCKET_MICROS)
 }

@@ -12,6 +12,7 @@ mod visits;
 
 pub use fold::ClicksProjection;
 pub use queries::{BotFilter, ClickPage, ClickQuery, ClickRow, Clicks, PAGE_MAX};
+pub(crate) use referrer::cut;
 pub use referrer::host as referrer_host;
 pub use visits::{Place, Visit, Visitor};
 

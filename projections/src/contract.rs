@@ -9,6 +9,7 @@ mod erasures;
 mod hours_of_day;
 mod joining;
 mod links;
+mod orphans;
 mod parking;
 mod partitions;
 mod rebuilds;
@@ -29,6 +30,7 @@ pub(crate) use erasures::*;
 pub(crate) use hours_of_day::*;
 pub(crate) use joining::*;
 pub(crate) use links::*;
+pub(crate) use orphans::*;
 pub(crate) use parking::*;
 pub(crate) use partitions::*;
 pub(crate) use rebuilds::*;
@@ -102,6 +104,10 @@ macro_rules! read_model_contract {
             a_poison_event_parks_its_link_and_no_other,
             a_parked_link_goes_on_without_what_is_passed_over,
             a_poison_batch_of_clicks_is_parked_alone,
+            orphan_visits_are_listed_newest_first_page_by_page,
+            orphan_visits_are_counted_by_what_is_known_of_them,
+            orphan_visits_are_forgotten_as_their_events_say,
+            a_poison_batch_of_orphan_visits_is_parked_alone,
             only_what_can_not_be_handled_is_passed_over,
             what_two_retry_at_once_counts_once,
             broken_tables_park_nothing,

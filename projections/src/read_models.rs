@@ -14,6 +14,7 @@ use crate::commit::{CommitListener, Listener};
 use crate::database::Database;
 use crate::lease::Part;
 use crate::link_directory::{self, LinkDirectory, LinkDirectoryProjection};
+use crate::orphans::{Orphans, OrphansProjection};
 use crate::parking::{self, ParkedSequence};
 use crate::partition::Partitions;
 use crate::projection::Projection;
@@ -79,7 +80,8 @@ pub(crate) fn every_projection() -> Vec<Arc<dyn Projection>> {
         Arc::new(LinkDirectoryProjection),
         Arc::new(ClicksProjection::new(Arc::clone(&agents))),
         Arc::new(ClickStatisticsProjection::new(Arc::clone(&agents))),
-        Arc::new(TopLinksProjection::new(agents)),
+        Arc::new(TopLinksProjection::new(Arc::clone(&agents))),
+        Arc::new(OrphansProjection::new(agents)),
     ]
 }
 
@@ -187,6 +189,12 @@ impl ReadModels {
     #[must_use]
     pub fn click_statistics(&self) -> ClickStatistics {
         ClickStatistics::new(self.tables(), Arc::clone(&self.long_answers))
+    }
+
+    /// Questions about visits that led nowhere.
+    #[must_use]
+    pub fn orphans(&self) -> Orphans {
+        Orphans::new(self.tables(), Arc::clone(&self.long_answers))
     }
 
     /// Questions about which links are clicked most.

@@ -363,7 +363,8 @@ impl Keys {
             | Event::Webhook(_)
             | Event::Domain(_)
             | Event::Link(_)
-            | Event::Click(_) => {}
+            | Event::Click(_)
+            | Event::Orphan(_) => {}
         }
     }
 }

@@ -96,7 +96,7 @@ fn run_projectors(app: &App, projectors: &Handle) {
 async fn stop(app: &App, mut jobs: JoinSet<()>, courier: Option<JoinHandle<()>>) {
     tracing::info!("stopping");
     // At once: what is queued does not wait for what may take its whole time.
-    tokio::join!(app.erasures_end(), app.clicks.close());
+    tokio::join!(app.erasures_end(), app.clicks.close(), app.orphans.close());
     app.streams.feeds.close().await;
     // It was told to end when the stop came.
     if let Some(courier) = courier

@@ -12,7 +12,7 @@ use super::Out;
 use super::client::{Client, PAGE_ITEMS_MAX, ServerArgs};
 use super::error::{CliError, input};
 use super::table::link_name;
-use crate::rows::{Form, Table, click, link, statistics};
+use crate::rows::{Form, Table, click, link, orphan, statistics};
 
 /// `hoplog export`.
 #[derive(Debug, Args)]
@@ -46,6 +46,18 @@ enum Action {
         after_help = "Example:\n  hoplog export stats launch --interval day --tz Asia/Kolkata"
     )]
     Stats(StatsArgs),
+    /// Visits that led nowhere, the newest first; with the scope admin
+    #[command(after_help = "Example:\n  hoplog export orphans --kind unknown-code --bots exclude")]
+    Orphans(OrphansArgs),
+}
+
+#[derive(Debug, Args)]
+struct OrphansArgs {
+    /// Only these kinds, with commas: unknown-code, base-url, expired, spent, deleted, disabled, not-yet, quarantined
+    #[arg(long, value_name = "KINDS")]
+    kind: Option<String>,
+    #[command(flatten)]
+    range: RangeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +154,12 @@ impl Export {
                 query.extend(args.interval.as_deref().map(|interval| ("interval", interval)));
                 out.write_all(&table.head())?;
                 self.each_link(&args.codes, Each::Statistics(&table, &query), out).await
+            }
+            Action::Orphans(args) => {
+                let (table, mut query) = (orphan::table(self.form), args.range.query());
+                query.extend(args.kind.as_deref().map(|kind| ("kind", kind)));
+                out.write_all(&table.head())?;
+                self.list(&["orphans"], &query, &table, out).await
             }
         }
     }

@@ -147,7 +147,7 @@ impl Enricher {
 }
 
 /// The language with the highest quality (RFC 9110), the first of several; `*` is none.
-fn first_language(header: &str) -> Option<Cow<'_, str>> {
+pub(super) fn first_language(header: &str) -> Option<Cow<'_, str>> {
     let mut best: Option<(&str, f32)> = None;
     for range in header.split(',') {
         let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));

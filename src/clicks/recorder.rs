@@ -24,7 +24,7 @@ use crate::config::ClicksAck;
 
 mod flush;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use flush::Flusher;
 
@@ -175,6 +175,12 @@ impl ClickRecorder {
             ClicksAck::Durable => fate.wait().await,
             ClicksAck::Queued => Ok(()),
         }
+    }
+
+    /// Whether half of the queue is taken: what is worth less than a click goes elsewhere.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.places.available_permits() < QUEUE_VISITS_MAX / 2
     }
 
     /// A place in the queue, if there is one at once.

@@ -38,6 +38,12 @@ impl Site {
         self.0.as_ref().map_or(SERVICE_DOMAIN, |domain| domain.name.as_str())
     }
 
+    /// The same by itself.
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.0.as_ref().map_or_else(Domain::service, |domain| domain.name.clone())
+    }
+
     /// Whether it was removed: then nothing is answered. To answer with the links of the service's own domain would be
     /// to give visitors what others made.
     #[must_use]
@@ -51,8 +57,7 @@ impl Site {
     /// 404.
     pub fn link(&self, code: &str) -> Result<LinkKey, Problem> {
         let code = code.parse().ok().filter(|_| !self.is_gone());
-        let domain = self.0.as_ref().map_or_else(Domain::service, |domain| domain.name.clone());
-        code.map(|code| LinkKey { domain, code }).ok_or_else(Problem::link_not_found)
+        code.map(|code| LinkKey { domain: self.domain(), code }).ok_or_else(Problem::link_not_found)
     }
 
     /// What it answers where there is no link.

@@ -23,7 +23,7 @@ use crate::app::{App, AppState};
 mod parameters;
 pub mod split;
 
-pub use parameters::{StatisticsParameters, bots};
+pub use parameters::{StatisticsParameters, bots, orphan_query};
 use parameters::{name_of, statistics_query};
 
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %); one visitor is
@@ -222,10 +222,11 @@ impl From<Statistics> for StatisticsAnswer {
 }
 
 fn slices(breakdowns: &mut BTreeMap<Dimension, Vec<Slice>>, of: Dimension) -> Vec<SliceAnswer> {
-    let slice = |slice: Slice| SliceAnswer {
-        value: slice.value,
-        clicks: slice.clicks,
-        visitors: slice.visitors,
-    };
-    breakdowns.remove(&of).unwrap_or_default().into_iter().map(slice).collect()
+    breakdowns.remove(&of).unwrap_or_default().into_iter().map(Into::into).collect()
+}
+
+impl From<Slice> for SliceAnswer {
+    fn from(slice: Slice) -> Self {
+        Self { value: slice.value, clicks: slice.clicks, visitors: slice.visitors }
+    }
 }

@@ -11,6 +11,7 @@ pub mod asking;
 mod budget;
 mod elsewhere;
 pub(super) mod forwarding;
+mod lost;
 mod not_served;
 mod pass;
 pub(super) mod password;
@@ -23,6 +24,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkState;
+use hoplog_events::orphan::OrphanKind;
 
 use super::limits::visitor_refused;
 use super::preview::{Preview, preview};
@@ -35,6 +37,7 @@ use crate::clicks::visit::Visit;
 use crate::domain::choice::Choice;
 use crate::limits::Look;
 use crate::queries::resolve_link::{AtHand, LinkPath, Resolved, Target};
+pub(super) use lost::note_base_url;
 pub(super) use not_served::NotServed;
 use not_served::{End, after_end, gone_by_expiry};
 
@@ -93,15 +96,28 @@ async fn follow(
     request: &Parts,
     (served, rest): (Result<Served, NotServed>, Option<&str>),
 ) -> Result<Response, NotServed> {
-    let served = match served {
-        Err(NotServed::Ended(found, end)) => return after_end(app, found, end),
-        Err(NotServed::Quarantined(found)) => {
-            return quarantine::warned(app, address, request, found);
-        }
-        served => served?,
+    // As a whole: what is left of a part of it would be carried along by every redirect.
+    let served = match served.map_err(|it| led_nowhere(app, address, request, it)) {
+        Ok(served) => served,
+        Err(answer) => return answer,
     };
     password::check(request, &served)?;
     lead_on(app, address, (&request.method, request), &served, rest).await
+}
+
+/// What is answered in the place of the redirect. It is noted, but nobody waits for that.
+fn led_nowhere(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    not_served: NotServed,
+) -> Result<Response, NotServed> {
+    lost::note(app, address, request, &not_served);
+    match not_served {
+        NotServed::Ended(found, end) => after_end(app, found, end),
+        NotServed::Quarantined(found) => quarantine::warned(app, address, request, found),
+        other => Err(other),
+    }
 }
 
 /// The click, and the way on.
@@ -165,16 +181,18 @@ async fn admit(
     let target = &found.target;
     // Whatever else is to be said of it: nobody learns that it will be there.
     if target.extras.as_ref().is_some_and(|extras| extras.is_before_validity(now)) {
-        return Err(Box::pin(in_vain(app, visitor)).await);
+        return Err(Box::pin(in_vain(app, visitor)).await.because(OrphanKind::NotYet));
     }
     let expired = target.expires_at.is_some_and(|expires_at| expires_at <= now);
     match target.state {
-        LinkState::Deleted => Err(Problem::link_deleted().into()),
+        LinkState::Deleted => Err(NotServed::lost(OrphanKind::Deleted, Problem::link_deleted())),
         LinkState::Quarantined => Err(NotServed::Quarantined(found)),
-        LinkState::Disabled if expired => Err(gone_by_expiry().into()),
+        LinkState::Disabled if expired => {
+            Err(NotServed::lost(OrphanKind::Expired, gone_by_expiry()))
+        }
         LinkState::Expired => Err(NotServed::Ended(found, End::Expired)),
         _ if expired => Err(NotServed::Ended(found, End::Expired)),
-        LinkState::Disabled => Err(app.disabled_problem().into()),
+        LinkState::Disabled => Err(NotServed::lost(OrphanKind::Disabled, app.disabled_problem())),
         LinkState::Active if is_spent(target) => Err(NotServed::Ended(found, End::Spent)),
         LinkState::Active => Ok((found, now)),
     }
@@ -193,7 +211,7 @@ async fn look_for(
     path: LinkPath<'_>,
 ) -> Result<Resolved, NotServed> {
     // What can't be a code is looked for nowhere: browsers ask for such things on their own.
-    let key = path.key().ok_or_else(Problem::link_not_found)?;
+    let key = path.key().ok_or_else(unknown)?;
     let look = app.limits.may_look(method, address).map_err(NotServed::Refused)?;
     match app.links.look_up(&key, app.clock.now()).await? {
         Some(found) => {
@@ -214,9 +232,13 @@ async fn in_vain(app: &App, (method, address): (&Method, IpAddr)) -> NotServed {
 
 async fn nobodys(app: &App, look: Look) -> NotServed {
     match app.limits.found_nobody(look).await {
-        Ok(()) => Problem::link_not_found().into(),
+        Ok(()) => unknown(),
         Err(refused) => NotServed::Refused(refused),
     }
+}
+
+fn unknown() -> NotServed {
+    NotServed::lost(OrphanKind::UnknownCode, Problem::link_not_found())
 }
 
 /// The redirect is answered when its click is as safe as the settings ask for.

@@ -63,6 +63,8 @@ pub const ROUTES: [&str; 45] = [
     "/api/v1/links/{code}/release",
     "/api/v1/links/{code}/split",
     "/api/v1/links/{code}/stats",
+    "/api/v1/orphans",
+    "/api/v1/orphans/stats",
     "/api/v1/projections",
     "/api/v1/projections/{name}",
     "/api/v1/projections/{name}/parked",

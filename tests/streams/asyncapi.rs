@@ -39,6 +39,8 @@ async fn do_all_sorts_of_things(server: &Server) {
     client.visit("/a?utm_medium=m").await.expect(302);
     client.visit("/b").await.expect(302);
     client.delete("/api/v1/links/b").await.expect(204);
+    client.visit("/nobody").await.expect(404);
+    client.orphans(1).await;
     client.keyed("one", &["links:read"]).await;
 }
 

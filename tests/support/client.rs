@@ -264,13 +264,29 @@ impl Client {
     pub async fn verify_read_models(&self) {
         let list = self.get("/api/v1/projections").await.expect(200).json();
         let projections = list["data"].as_array().expect("a list");
-        assert_eq!(projections.len(), 4, "{list}");
+        assert_eq!(projections.len(), 5, "{list}");
         for projection in projections {
             let name = projection["name"].as_str().expect("a name");
             self.caught_up(name).await;
             let path = format!("/api/v1/projections/{name}/verify");
             let report = self.post(&path, &json!({})).await.expect(200).json();
             assert_eq!(report["identical"], true, "{name}: {report}");
+        }
+    }
+
+    /// Waits until so many visits that led nowhere are recorded, or counted; the numbers about them.
+    pub async fn orphans(&self, visits: u64) -> Value {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let stats = self.get("/api/v1/orphans/stats").await.expect(200).json();
+            let [recorded, counted] = ["totalClicks", "totalUnrecorded"]
+                .map(|name| stats[name].as_u64().expect("a number"));
+            if recorded + counted >= visits {
+                assert_eq!(recorded + counted, visits, "{stats}");
+                return stats;
+            }
+            assert!(Instant::now() < deadline, "{visits} visits are not recorded: {stats}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

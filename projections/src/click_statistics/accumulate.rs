@@ -54,9 +54,23 @@ impl From<Gathered> for Tally {
     }
 }
 
+/// Visitors by the values of something that is no dimension of clicks.
+#[derive(Debug, Default)]
+pub(crate) struct Breakdown(HashMap<String, Gathered>);
+
+impl Breakdown {
+    pub(crate) fn count(&mut self, value: &str, visitor: Place) {
+        self.0.entry_ref(value).or_default().count(&[visitor]);
+    }
+
+    pub(crate) fn finish(self) -> Vec<Slice> {
+        slices(self.0)
+    }
+}
+
 /// Clicks and visitors by bucket and by value.
 #[derive(Debug, Default)]
-pub(super) struct Accumulator {
+pub(crate) struct Accumulator {
     /// By quarter, or by the first of a point of the series.
     buckets: BTreeMap<i64, Gathered>,
     values: BTreeMap<Dimension, HashMap<String, Gathered>>,
@@ -107,14 +121,14 @@ impl Accumulator {
     }
 
     /// Adds a click.
-    pub(super) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
+    pub(crate) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
         for value in values.counted() {
             self.gathered(bucket, value).count(&[visitor]);
         }
     }
 
     /// The answer.
-    pub(super) fn finish(self, query: &StatisticsQuery) -> Result<Statistics, QueryError> {
+    pub(crate) fn finish(self, query: &StatisticsQuery) -> Result<Statistics, QueryError> {
         let counted = self.quarters.or_else(|| {
             let (first, _) = self.buckets.first_key_value()?;
             let (last, _) = self.buckets.last_key_value()?;

@@ -51,7 +51,7 @@ pub struct DimensionFilter {
 
 impl DimensionFilter {
     /// Adds a condition to a statement on the clicks, and its parameters.
-    fn demand(&self, sql: &mut String, values: &mut Vec<Value>) {
+    pub(crate) fn demand(&self, sql: &mut String, values: &mut Vec<Value>) {
         let Some(column) = self.dimension.column() else { return };
         for (listed, verb) in [(&self.include, "in"), (&self.exclude, "not in")] {
             for (place, value) in listed.iter().enumerate() {
@@ -94,12 +94,12 @@ impl StatisticsQuery {
         !self.filters.is_empty() || !matches!(self.scope, Scope::Link(_))
     }
 
-    pub(super) fn first_bucket(&self) -> Option<i64> {
+    pub(crate) fn first_bucket(&self) -> Option<i64> {
         self.from.map(|from| from.timestamp_micros().div_euclid(BUCKET_MICROS))
     }
 
     /// The first bucket behind the range.
-    pub(super) fn end_bucket(&self) -> Option<i64> {
+    pub(crate) fn end_bucket(&self) -> Option<i64> {
         self.to.map(|to| -(-to.timestamp_micros()).div_euclid(BUCKET_MICROS))
     }
 }

@@ -15,6 +15,9 @@ use crate::partition::Share;
 /// The version whose data is read in place; older ones are lifted first.
 const CURRENT: &str = "hoplog.clicks.recorded.v1";
 
+/// What the types of clicks begin with: others of the topic have none, and are not looked into.
+const CLICKS: &str = "hoplog.clicks.";
+
 /// The link of a click, all else passed over.
 #[derive(Deserialize)]
 struct ClickedLink<'a> {
@@ -56,6 +59,9 @@ pub(crate) fn each_click(
     share: Share,
     mut each: impl FnMut(ClickPlace, &str, &RecordedClick<'_>),
 ) -> Result<(), DecodeError> {
+    if !event.event_type.starts_with(CLICKS) {
+        return Ok(());
+    }
     if &*event.event_type != CURRENT {
         return each_lifted_click(event, share, each);
     }

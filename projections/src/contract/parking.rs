@@ -15,7 +15,13 @@ use crate::runner::{First, State, WorkerError};
 
 impl World {
     /// Appends an event whose data is not what its type says.
-    async fn poison(&self, stream: StreamId, event: Event, good: &str, bad: &str) -> Position {
+    pub(super) async fn poison(
+        &self,
+        stream: StreamId,
+        event: Event,
+        good: &str,
+        bad: &str,
+    ) -> Position {
         let command_id = CommandId(Uuid::new_v4());
         let metadata =
             Metadata { actor: "test".into(), command_id, command_hash: None, correlation_id: None };

@@ -6,7 +6,7 @@ use super::world::{World, click};
 use crate::table_set::active_set;
 
 /// Rows that no event made so: whose table, and the statement. Each changes rows of link `a` only.
-const CHANGES: [(&str, &str, &str); 15] = [
+const CHANGES: [(&str, &str, &str); 19] = [
     ("link_directory", "links", "update {t} set title = 'other' where link = 'default/a'"),
     ("link_directory", "links", "delete from {t} where link = 'default/a'"),
     ("link_directory", "tags", "insert into {t} values ('default/a', 'new', 'ann', 1, 1)"),
@@ -37,6 +37,10 @@ const CHANGES: [(&str, &str, &str); 15] = [
     ("click_statistics", "totals", "update {t} set last_human = 0 where link = 'default/a'"),
     ("top_links", "scores", "update {t} set score = score + 1 where link = 'default/a'"),
     ("top_links", "scores", "update {t} set earliness = 0 where link = 'default/a' and span = 0"),
+    ("orphans", "visits", "update {t} set country = 'XX' where path = 'a'"),
+    ("orphans", "visits", "delete from {t} where path = 'a'"),
+    ("orphans", "unrecorded", "update {t} set visits = visits + 1"),
+    ("orphans", "horizon", "update {t} set at = 0"),
 ];
 
 impl World {
@@ -63,6 +67,8 @@ pub(crate) async fn a_verification_finds_every_kind_of_difference(world: World) 
     // When the month is over it has rows of its own.
     let later = click("c", "2026-04-02T00:00:00Z", json!({}));
     world.clicks(vec![visit("a"), visit("b"), visit("a"), visit("a"), later]).await;
+    world.orphan("a").await;
+    world.orphan("b").await;
     world.verified().await;
     for (projection, table, sql) in CHANGES {
         let rows = world.change_behind_the_back(projection, table, sql).await;

@@ -20,7 +20,8 @@ use crate::partition::Partitions;
 use crate::{Database, ReadModels};
 
 /// Every projection.
-pub(crate) const NAMES: [&str; 4] = ["link_directory", "clicks", "click_statistics", "top_links"];
+pub(crate) const NAMES: [&str; 5] =
+    ["link_directory", "clicks", "click_statistics", "top_links", "orphans"];
 
 /// An agent of a person.
 pub(crate) const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \

@@ -39,7 +39,7 @@ pub(crate) use transaction::Transaction;
 
 /// Connections for projectors: one for each batch that may be under way
 /// ([`crate::runner::BATCHES_MAX`]), and two for each projection's leases, builds and commands.
-const PROJECTORS_MAX: u32 = 16;
+const PROJECTORS_MAX: u32 = 18;
 
 /// How long a projector waits for a connection before it backs off.
 const PROJECTORS_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::clicks::visitor::VisitorSalts;
 use crate::queries::resolve_link::Target;
 
 mod faults;
-mod faulty;
+pub(in crate::clicks) mod faulty;
 mod node;
 mod restarts;
 

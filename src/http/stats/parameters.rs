@@ -3,6 +3,7 @@
 use hoplog_projections::click_statistics::{DimensionFilter, Interval, Scope, StatisticsQuery};
 use hoplog_projections::clicks::BotFilter;
 use hoplog_projections::dimension::Dimension;
+use hoplog_projections::orphans::Orphans;
 use utoipa::IntoParams;
 
 use crate::http::fields::Parameters;
@@ -81,16 +82,31 @@ pub(super) fn statistics_query(
     query: Option<&str>,
     scope: Scope,
 ) -> Result<StatisticsQuery, Problem> {
-    let mut query = match scope {
+    let query = match scope {
         Scope::Link(_) => Parameters::of_link(query),
         Scope::All | Scope::Owner(_) => Parameters::new(query),
     };
+    of_dimensions(query, scope, &Dimension::ALL)
+}
+
+/// The question that what is left of a query asks about visits that led nowhere.
+///
+/// # Errors
+/// 400 with all mistakes.
+pub fn orphan_query(query: Parameters) -> Result<StatisticsQuery, Problem> {
+    of_dimensions(query, Scope::All, &Orphans::dimensions())
+}
+
+fn of_dimensions(
+    mut query: Parameters,
+    scope: Scope,
+    dimensions: &[Dimension],
+) -> Result<StatisticsQuery, Problem> {
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
     let interval =
         query.choice("interval", &INTERVALS.map(|(name, interval)| (name, Some(interval))), None);
     let bots = bots(&mut query);
-    let filters =
-        Dimension::ALL.into_iter().filter_map(|dimension| filter(&mut query, dimension)).collect();
+    let filters = dimensions.iter().filter_map(|it| filter(&mut query, *it)).collect();
     query.finish()?;
     Ok(StatisticsQuery { scope, from, to, tz, interval, bots, filters })
 }

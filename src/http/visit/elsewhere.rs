@@ -10,7 +10,7 @@ use crate::http::site::in_place_of_a_link;
 /// What a visitor is told who is not served.
 pub(super) fn told(app: &App, request: &Parts, not_served: NotServed) -> Response {
     let instead = match &not_served {
-        NotServed::Problem(problem) if problem.code() == "link_not_found" => {
+        NotServed::Lost(lost) if lost.1.code() == "link_not_found" => {
             in_place_of_a_link(app, request)
         }
         _ => None,

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hoplog_events::link::{Destination, Extras, ShortCode};
 
-use super::{NotServed, admit, find, follow, in_vain};
+use super::{NotServed, Served, admit, find, follow, in_vain};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::config::Role;
@@ -61,7 +61,7 @@ pub(in crate::http) async fn visit_below(
     }
     match below(app, address, request, (code, rest)).await {
         Ok(response) => Some(response),
-        Err(NotServed::Problem(problem)) if problem.status() == StatusCode::NOT_FOUND => None,
+        Err(not_served) if not_served.is_not_found() => None,
         Err(not_served) => Some(not_served.into_answer(&request.headers)),
     }
 }
@@ -72,6 +72,16 @@ async fn below(
     request: &Parts,
     (code, rest): (&str, &str),
 ) -> Result<Response, NotServed> {
+    let served = served_below(app, address, request, code).await;
+    follow(app, address, request, (served, Some(rest))).await
+}
+
+async fn served_below(
+    app: &App,
+    address: IpAddr,
+    request: &Parts,
+    code: &str,
+) -> Result<Served, NotServed> {
     let visitor = (&request.method, address);
     let found = find(app, address, request, code).await?;
     let forwards = |extras: &Extras| extras.forward_path;
@@ -79,6 +89,5 @@ async fn below(
         // As for a code that is nobody's: this is no way to find out which are somebody's.
         return Err(in_vain(app, visitor).await);
     }
-    let served = admit(app, visitor, found).await;
-    follow(app, address, request, (served, Some(rest))).await
+    admit(app, visitor, found).await
 }

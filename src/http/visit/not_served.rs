@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hoplog_events::orphan::OrphanKind;
 
 use super::STALE;
 use super::asked::asked;
@@ -19,6 +20,8 @@ use crate::queries::resolve_link::Resolved;
 pub(in crate::http) enum NotServed {
     /// There is something to say about it.
     Problem(Problem),
+    /// There is nothing, or nothing any more, where it would lead.
+    Lost(Box<(OrphanKind, Problem)>),
     /// It has ended. It may lead somewhere else now, but only visitors of the link itself.
     Ended(Resolved, End),
     /// It is in quarantine.
@@ -41,6 +44,40 @@ pub(in crate::http) enum End {
 }
 
 impl NotServed {
+    /// There is nothing where it would lead. Boxed: every redirect has room for what few come to.
+    pub(super) fn lost(kind: OrphanKind, problem: Problem) -> Self {
+        Self::Lost(Box::new((kind, problem)))
+    }
+
+    /// Why the visit leads nowhere, if it does.
+    pub(super) fn orphan(&self) -> Option<OrphanKind> {
+        match self {
+            Self::Lost(lost) => Some(lost.0),
+            Self::Ended(_, End::Expired) => Some(OrphanKind::Expired),
+            Self::Ended(_, End::Spent) => Some(OrphanKind::Spent),
+            Self::Quarantined(_) => Some(OrphanKind::Quarantined),
+            Self::Problem(_) | Self::Asked(_) | Self::Instead(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// The same answer, for another reason.
+    pub(super) fn because(self, kind: OrphanKind) -> Self {
+        match self {
+            Self::Lost(lost) => Self::lost(kind, lost.1),
+            other => other,
+        }
+    }
+
+    /// Whether nobody learns that there is a link.
+    pub(super) fn is_not_found(&self) -> bool {
+        let status = match self {
+            Self::Lost(lost) => lost.1.status(),
+            Self::Problem(problem) => problem.status(),
+            _ => return false,
+        };
+        status == StatusCode::NOT_FOUND
+    }
+
     /// What the visitor is told.
     pub(super) fn into_answer(self, headers: &HeaderMap) -> Response {
         match self {
@@ -49,6 +86,7 @@ impl NotServed {
             Self::Quarantined(_) => page::problem_for_visitor(quarantined(), headers),
             Self::Asked(problem) => asked(problem, headers),
             Self::Instead(response) => *response,
+            Self::Lost(lost) => page::problem_for_visitor(lost.1, headers),
             Self::Problem(problem) => page::problem_for_visitor(problem, headers),
             Self::Refused(refused) => visitor_refused(refused),
         }
@@ -66,7 +104,7 @@ pub(super) fn gone_by_expiry() -> Problem {
     Problem::new(StatusCode::GONE, "link_expired", "the link has expired")
 }
 
-/// Where a link leads once it has ended. That is no click of the link, and nobody may keep it: the end
+/// Where a link leads once it has ended. That is no click of the link but an orphan visit, and nobody may keep it: the end
 /// can be moved.
 pub(super) fn after_end(app: &App, found: Resolved, end: End) -> Result<Response, NotServed> {
     let extras = found.target.extras.as_ref();

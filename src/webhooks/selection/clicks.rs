@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use super::{Selection, SelectionError};
 use crate::domain::webhook::Webhook;
 
+/// What the type of a batch begins with: the topic has others, of which webhooks are told nothing.
+const RECORDED: &str = "hoplog.clicks.recorded.";
+
 #[derive(Deserialize)]
 struct Batch<'a> {
     #[serde(borrow)]
@@ -34,6 +37,9 @@ impl Selection {
         webhook: &Webhook,
         event: &RecordedEvent,
     ) -> Result<Vec<String>, SelectionError> {
+        if !event.event_type.starts_with(RECORDED) {
+            return Ok(Vec::new());
+        }
         let Some(envelope) = event.decode()? else { return Ok(Vec::new()) };
         let Event::Click(ClickEvent::Recorded(recorded)) = &envelope.event else {
             return Ok(Vec::new());

@@ -12,7 +12,7 @@ use super::*;
 
 /// How the log behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::clicks) enum Mode {
     /// As it should.
     Well,
     /// Says at once that it can't.
@@ -29,32 +29,32 @@ pub(super) enum Mode {
 
 /// The log, and its switch.
 #[derive(Debug)]
-pub(super) struct FaultyLog {
+pub(in crate::clicks) struct FaultyLog {
     inner: Mutex<Arc<EmbeddedLog>>,
     mode: watch::Sender<Mode>,
 }
 
 impl FaultyLog {
-    pub(super) fn new(inner: EmbeddedLog) -> Arc<Self> {
+    pub(in crate::clicks) fn new(inner: EmbeddedLog) -> Arc<Self> {
         let (inner, mode) = (Mutex::new(Arc::new(inner)), watch::Sender::new(Mode::Well));
         Arc::new(Self { inner, mode })
     }
 
-    pub(super) fn inner(&self) -> Arc<EmbeddedLog> {
+    pub(in crate::clicks) fn inner(&self) -> Arc<EmbeddedLog> {
         Arc::clone(&self.inner.lock().unwrap())
     }
 
     /// Puts another log in the place of this one.
-    pub(super) fn replace(&self, inner: EmbeddedLog) {
+    pub(in crate::clicks) fn replace(&self, inner: EmbeddedLog) {
         *self.inner.lock().unwrap() = Arc::new(inner);
     }
 
-    pub(super) fn set(&self, mode: Mode) {
+    pub(in crate::clicks) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 
     /// Waits until it behaves like this.
-    pub(super) async fn until(&self, mode: Mode) {
+    pub(in crate::clicks) async fn until(&self, mode: Mode) {
         self.mode.subscribe().wait_for(|now| *now == mode).await.unwrap();
     }
 
