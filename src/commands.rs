@@ -26,6 +26,7 @@ mod erasure;
 pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
+pub mod note_title;
 pub mod quarantine_links;
 pub mod report_link;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod create;
 mod extras;
 pub mod history;
 mod password;
+mod preview;
 pub mod quarantine;
 pub mod read;
 pub mod request;
