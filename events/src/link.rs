@@ -139,6 +139,7 @@ impl TryFrom<u16> for RedirectStatus {
 
 /// One fact about one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most events are creations, which would be boxed")]
 pub enum LinkEvent {
     /// The link exists from now on.
     Created(LinkCreated),

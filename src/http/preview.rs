@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use hoplog_events::envelope::rfc3339;
+use hoplog_events::link::Destination;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -98,7 +99,7 @@ pub(super) fn of(
     let (has_password, has_max_clicks) = (target.password().is_some(), target.is_limited());
     let url = (!target.is_guarded()).then(|| target.destination(choice));
     let safety = url.map(|url| Safety::of(app, url));
-    let url = url.map(|url| url.as_str());
+    let url = url.map(Destination::as_str);
     let created_at = rfc3339(target.created_at);
     if page::wants_html(&request.headers) {
         return match url.zip(safety.as_ref()) {

@@ -104,15 +104,12 @@ fn with_characters(text: &str) -> String {
         rest = &rest[at..];
         let end = rest.bytes().take(REFERENCE_BYTES_MAX).position(|byte| byte == b';');
         let character = end.and_then(|end| character(&rest[1..end]));
-        match (end, character) {
-            (Some(end), Some(character)) => {
-                out.push(character);
-                rest = &rest[end + 1..];
-            }
-            _ => {
-                out.push('&');
-                rest = &rest[1..];
-            }
+        if let (Some(end), Some(character)) = (end, character) {
+            out.push(character);
+            rest = &rest[end + 1..];
+        } else {
+            out.push('&');
+            rest = &rest[1..];
         }
     }
     out.push_str(rest);

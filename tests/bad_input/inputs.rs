@@ -156,14 +156,6 @@ pub(super) fn fields() -> Vec<(&'static str, Value)> {
         ("split/0", json!([1])),
         ("split/0/weight", json!([{ "name": "a", "weight": "1" }])),
         ("split/0/name", json!([{ "weight": 1 }])),
-        ("preview", json!(["title"])),
-        ("preview/title", json!({ "title": "" })),
-        ("preview/title", json!({ "title": "x".repeat(256) })),
-        ("preview/description", json!({ "description": "a\nb" })),
-        ("preview/description", json!({ "description": "x".repeat(501) })),
-        ("preview/image", json!({ "image": "javascript:alert(1)" })),
-        ("preview/image", json!({ "image": "/card.png" })),
-        ("preview/images", json!({ "images": [] })),
         ("utm", json!(["source"])),
         ("utm/source", json!({ "source": "" })),
         ("utm/medium", json!({ "medium": 1 })),
@@ -177,7 +169,22 @@ pub(super) fn fields() -> Vec<(&'static str, Value)> {
         ("tags", json!((0..21).map(|n| n.to_string()).collect::<Vec<_>>())),
         ("__proto__", json!({})),
     ]);
+    fields.extend(previews());
     fields
+}
+
+/// The same of what chats show.
+fn previews() -> [(&'static str, Value); 8] {
+    [
+        ("preview", json!(["title"])),
+        ("preview/title", json!({ "title": "" })),
+        ("preview/title", json!({ "title": "x".repeat(256) })),
+        ("preview/description", json!({ "description": "a\nb" })),
+        ("preview/description", json!({ "description": "x".repeat(501) })),
+        ("preview/image", json!({ "image": "javascript:alert(1)" })),
+        ("preview/image", json!({ "image": "/card.png" })),
+        ("preview/images", json!({ "images": [] })),
+    ]
 }
 
 /// Bodies that are no JSON object, and what they are answered with.

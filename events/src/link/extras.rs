@@ -167,7 +167,7 @@ impl Extras {
             LinkEvent::RulesChanged(change) => self.rules.clone_from(&change.rules),
             LinkEvent::SplitChanged(change) => self.split.clone_from(&change.split),
             LinkEvent::PreviewChanged(change) => {
-                self.preview = change.preview.clone().map(Box::new)
+                self.preview = change.preview.clone().map(Box::new);
             }
             LinkEvent::TitleFetched(fetched) => self.fetched_title.clone_from(&fetched.title),
             // It was the title of another page, or the owner knows a better one.

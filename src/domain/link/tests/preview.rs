@@ -17,16 +17,16 @@ fn set(change: impl FnOnce(&mut EditPreview)) -> LinkCommand {
     edit(|edit| change(&mut edit.extras.preview))
 }
 
-fn title(text: &str) -> Option<Option<Title>> {
-    Some(Some(text.parse().unwrap()))
+fn title(text: &str) -> Title {
+    text.parse().unwrap()
 }
 
 #[test]
 fn what_is_shown_is_one_fact_that_is_changed_field_by_field() {
     let image = "https://example.com/i.png";
     let one = preview_changed(Some(own(Some("a"), None)));
-    given([created()]).when(set(|it| it.title = title("a"))).then([one.clone()]);
-    given([created(), one.clone()]).when(set(|it| it.title = title("a"))).then([]);
+    given([created()]).when(set(|it| it.title = Some(Some(title("a"))))).then([one.clone()]);
+    given([created(), one.clone()]).when(set(|it| it.title = Some(Some(title("a"))))).then([]);
     let both = preview_changed(Some(own(Some("a"), Some(image))));
     let add = set(|it| it.image = Some(image.parse().ok()));
     given([created(), one.clone()]).when(add).then([both.clone()]);
