@@ -46,7 +46,9 @@ pub(super) fn check(
     check_expired_url(extras.expired_url.as_ref(), request)?;
     check_rules(&extras.rules, request)?;
     check_split(&extras.split, request)?;
-    preview::check(extras.preview.as_deref(), request)?;
+    if let Some(own) = &extras.preview {
+        preview::check(own, request)?;
+    }
     check_valid_from(extras.valid_from, expires_at, request.now)
 }
 

@@ -40,9 +40,9 @@ impl EditPreview {
 }
 
 /// A picture is fetched by whoever shows it: it is looked at like what the link leads to (trap 19).
-pub(super) fn check(preview: Option<&OwnPreview>, request: &Request) -> Result<(), LinkError> {
-    let image = preview.and_then(|preview| preview.image.as_ref());
-    image.map_or(Ok(()), |image| check_destination(image, DestinationField::PreviewImage, request))
+pub(super) fn check(preview: &OwnPreview, request: &Request) -> Result<(), LinkError> {
+    let Some(image) = &preview.image else { return Ok(()) };
+    check_destination(image, DestinationField::PreviewImage, request)
 }
 
 /// The event of a change, if it is one.
@@ -55,7 +55,9 @@ pub(super) fn decide(
     if preview.as_ref() == before {
         return Ok(None);
     }
-    check(preview.as_ref(), request)?;
+    if let Some(preview) = &preview {
+        check(preview, request)?;
+    }
     Ok(Some(LinkEvent::PreviewChanged(LinkPreviewChanged { preview })))
 }
 
