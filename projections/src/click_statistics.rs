@@ -6,12 +6,14 @@
 //! two who write never meet on a row. Whoever asks adds them up.
 
 mod accumulate;
+mod at_hand;
 mod cells;
 mod columns;
 mod earlier;
 mod ending;
 mod fold;
 mod intervals;
+mod joining;
 mod quarter;
 mod queries;
 mod range;

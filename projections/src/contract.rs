@@ -7,6 +7,7 @@ mod clicks;
 mod commits;
 mod erasures;
 mod hours_of_day;
+mod joining;
 mod links;
 mod parking;
 mod partitions;
@@ -26,6 +27,7 @@ pub(crate) use clicks::*;
 pub(crate) use commits::*;
 pub(crate) use erasures::*;
 pub(crate) use hours_of_day::*;
+pub(crate) use joining::*;
 pub(crate) use links::*;
 pub(crate) use parking::*;
 pub(crate) use partitions::*;
@@ -39,7 +41,7 @@ pub(crate) use texts::*;
 pub(crate) use top_links::*;
 pub(crate) use turns::*;
 pub(crate) use verification::*;
-pub(crate) use world::{NAMES, PATIENCE, World, at, click, key};
+pub(crate) use world::{CHROME, NAMES, PATIENCE, World, at, click, key};
 
 /// Makes a test of every promise, each on an empty database from the factory (an async
 /// expression that gives something to keep alive and a `Database`).
@@ -63,6 +65,7 @@ macro_rules! read_model_contract {
             days_add_up_to_the_total_in_every_zone,
             a_range_holds_for_every_number_alike,
             sums_and_single_clicks_give_the_same_numbers,
+            batches_written_together_give_the_same_rows,
             sums_of_every_range_are_what_its_clicks_add_up_to,
             what_comes_late_is_in_the_sums_of_spans_that_are_over,
             a_question_about_a_year_reads_few_rows,

@@ -24,6 +24,7 @@ pub mod follower;
 pub mod lease;
 pub mod link_directory;
 mod long_answers;
+mod ordered;
 pub mod parking;
 pub mod partition;
 pub mod projection;

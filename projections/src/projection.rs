@@ -1,11 +1,13 @@
 //! What a read model promises to the runner.
 
+use std::any::Any;
+
 use async_trait::async_trait;
 use hoplog_events::catalogue::DecodeError;
 use hoplog_events::link::LinkKey;
 use hoplog_events::position::Topic;
 
-use crate::database::{DatabaseError, Transaction};
+use crate::database::{DatabaseError, Transaction, bad_row};
 use crate::partition::Share;
 use crate::runner::Batch;
 use crate::table_set::TableSet;
@@ -78,13 +80,28 @@ pub trait Projection: Send + Sync + std::fmt::Debug {
 /// What a batch of events changes.
 #[async_trait]
 #[expect(private_interfaces, reason = "only this crate has transactions, and implements this")]
-pub trait Changes: Send {
+pub trait Changes: Send + Any {
     /// How many facts were folded: links' events, or single clicks.
     fn facts(&self) -> u64;
 
     /// The links whose rows change, for those who are told after the commit.
     fn links(&self) -> Vec<LinkKey> {
         Vec::new()
+    }
+
+    /// Whether what later events change is to be written together with this. Only where tables are built, and as long as
+    /// both are little for the memory: a row that many batches change is then written once.
+    fn has_room(&self) -> bool {
+        false
+    }
+
+    /// Adds what later events change, folded by the same projection for the same share. Asked only where there
+    /// [is room](Self::has_room).
+    ///
+    /// # Errors
+    /// When these are no changes that can be added.
+    fn join(self: Box<Self>, _later: Box<dyn Changes>) -> Result<Box<dyn Changes>, DatabaseError> {
+        Err(bad_row("not changes that others can be added to"))
     }
 
     /// Writes the changes: one statement for each table.
@@ -96,4 +113,13 @@ pub trait Changes: Send {
         transaction: &mut Transaction,
         set: TableSet,
     ) -> Result<(), DatabaseError>;
+}
+
+/// Later changes, of the same kind as those they are added to.
+///
+/// # Errors
+/// When they are of another kind.
+pub(crate) fn alike<C: Changes>(later: Box<dyn Changes>) -> Result<Box<C>, DatabaseError> {
+    let later: Box<dyn Any> = later;
+    later.downcast().map_err(|_| bad_row("not changes of the same projection"))
 }

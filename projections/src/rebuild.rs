@@ -17,6 +17,7 @@ use crate::partition::{Partitions, Share};
 use crate::runner::{Applier, Backoff, History, Progress, WorkerError};
 use crate::table_set::TableSet;
 
+mod ahead;
 mod bring;
 mod reads;
 mod verify;
@@ -68,6 +69,8 @@ struct Course {
     /// What it shares with other builds on its way to the head; `None`: it is there, and what is left is
     /// little, may be waited for by live work, and is kept for nobody.
     reading: Option<reads::Reading>,
+    /// Whether batches are written together; not where one has an event that can't be handled.
+    joins: bool,
     begun_at: Sequence,
     build: Build,
     trimmed_events: u64,
@@ -170,6 +173,7 @@ impl Builder {
             history,
             begun,
             reading,
+            joins: true,
             begun_at,
             build,
             trimmed_events,

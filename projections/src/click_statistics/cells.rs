@@ -1,5 +1,6 @@
 //! A batch of clicks, reduced in memory to the numbers that change.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,17 +63,19 @@ pub(super) fn cells(group: &Group, tallies: Vec<(Value, Tally)>) -> impl Iterato
     })
 }
 
+/// The order of the table's key.
+pub(super) fn order(a: &Cell, b: &Cell) -> Ordering {
+    let key = |cell: &Cell| (cell.bucket, cell.value.0);
+    let (left, right) = (&a.group.link, &b.group.link);
+    let links = if Arc::ptr_eq(left, right) { Ordering::Equal } else { left.cmp(right) };
+    links
+        .then_with(|| key(a).cmp(&key(b)))
+        .then_with(|| (&a.value.1, a.group.bot).cmp(&(&b.value.1, b.group.bot)))
+}
+
 /// In the order of the table's key, so that its pages are written in order.
 pub(super) fn sort(cells: &mut [Cell]) {
-    cells.sort_unstable_by(|a, b| {
-        let key = |cell: &Cell| (cell.bucket, cell.value.0);
-        let (left, right) = (&a.group.link, &b.group.link);
-        let links =
-            if Arc::ptr_eq(left, right) { std::cmp::Ordering::Equal } else { left.cmp(right) };
-        links
-            .then_with(|| key(a).cmp(&key(b)))
-            .then_with(|| (&a.value.1, a.group.bot).cmp(&(&b.value.1, b.group.bot)))
-    });
+    cells.sort_unstable_by(order);
 }
 
 /// The clicks of a link's group.

@@ -1,13 +1,14 @@
 //! Sums up spans when they are over: when there is a click behind them in their partition, and it is the link's turn. Until
 //! then a batch writes rows of quarters only, however many batches there are; a click that comes later goes to the rows of the
-//! spans as well.
+//! spans as well. Where a batch has all clicks of a span, nothing is read: see [`super::at_hand`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::at_hand::{each_with_reach, sum_up};
 use super::cells::{Cell, Group, sort};
 use super::columns;
-use super::spans::{STEPS, Span, Step, due_at, over_at};
+use super::spans::{STEPS, Span, Step, due_at};
 use super::statements::{
     ADD_UNSUMMED, DROP_UNSUMMED, PARTS, READ_DUE, READ_PARTS, due_rows, new_cell_rows,
     unsummed_rows,
@@ -36,7 +37,7 @@ pub(super) struct Unsummed {
 
 impl Unsummed {
     /// The shortest span of a quarter that is not over, from a step on; `None`: all are.
-    fn of(
+    pub(super) fn of(
         [of_all, link]: [&Arc<str>; 2],
         from: i64,
         quarter: i64,
@@ -60,41 +61,37 @@ impl Unsummed {
 pub(super) struct Longer {
     /// What is added to rows of spans that are over.
     pub(super) late: Vec<Cell>,
+    /// New rows of spans that a batch has all clicks of.
+    pub(super) at_hand: Vec<Cell>,
     pub(super) unsummed: BTreeSet<Unsummed>,
 }
 
 impl Longer {
     /// Of rows that may be there, and of new ones.
-    pub(super) fn of<'a>(cells: &'a [Cell], new_cells: &'a [Cell], newest: &Newest) -> Self {
-        let (mut sums, mut unsummed) = (Sums::default(), BTreeSet::new());
-        let all = cells.iter().map(|cell| (cell, false));
-        let all = all.chain(new_cells.iter().map(|cell| (cell, true)));
-        let mut of: Option<(&'a Arc<str>, Arc<str>, Option<i64>)> = None;
-        for (cell, is_new) in all {
-            let Group { link, bucket: quarter, .. } = &cell.group;
-            if of.as_ref().is_none_or(|(last, ..)| !Arc::ptr_eq(last, link)) {
-                let of_all: Arc<str> = newest.of_all(link).into();
-                let over = newest.of(&of_all).map(|newest| over_at(newest, link));
-                of = Some((link, of_all, over));
-            }
-            let Some((_, of_all, over)) = &of else { continue };
-            let is_total = cell.value.0 == Dimension::Total;
-            let is_late = Span::SixHours.is_over(*quarter, *over);
-            // A link's rows that are there have been noted, unless their span was summed up meanwhile. Those of all
-            // links are only said to be there.
-            let is_of_all = of_all == link;
-            if is_total && (is_new || is_late || is_of_all) {
-                unsummed.extend(Unsummed::of([of_all, link], 0, *quarter, *over));
-            }
-            if !is_late {
-                continue;
-            }
-            for step in STEPS.iter().filter(|step| step.span.is_over(*quarter, *over)) {
-                let (span, tally) = (step.of(cell.value.0), &cell.tally);
-                sums.add(span, &cell.group, &cell.value, tally.clicks, &tally.visitors);
-            }
+    pub(super) fn of(cells: &[Cell], new_cells: &[Cell], newest: &Newest) -> Self {
+        let (mut late, mut unsummed) = (Sums::default(), BTreeSet::new());
+        for (cells, are_new) in [(cells, false), (new_cells, true)] {
+            each_with_reach(cells, newest, |cell, reach| {
+                let Group { link, bucket: quarter, .. } = &cell.group;
+                let is_late = Span::SixHours.is_over(*quarter, reach.over);
+                // A link's rows that are there have been noted, unless their span was summed up meanwhile. Those of all
+                // links are only said to be there.
+                let may_be_new = are_new || is_late || reach.is_of_all(link);
+                let is_at_hand = reach.has_all(Span::SixHours, *quarter);
+                if cell.value.0 == Dimension::Total && may_be_new && !is_at_hand {
+                    unsummed.extend(reach.unsummed(link, 0, *quarter));
+                }
+                if !is_late {
+                    return;
+                }
+                for step in STEPS.iter().filter(|step| step.span.is_over(*quarter, reach.over)) {
+                    let (span, tally) = (step.of(cell.value.0), &cell.tally);
+                    late.add(span, &cell.group, &cell.value, tally.clicks, &tally.visitors);
+                }
+            });
         }
-        Self { late: sums.into_cells(), unsummed }
+        let at_hand = sum_up(new_cells, newest, &mut unsummed);
+        Self { late: late.into_cells(), at_hand, unsummed }
     }
 }
 

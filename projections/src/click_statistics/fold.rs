@@ -14,7 +14,7 @@ use super::{NAME, VERSION};
 use crate::clicks::BUILD_BATCH_BYTES;
 use crate::database::{DatabaseError, Transaction};
 use crate::partition::{Partitions, Share};
-use crate::projection::{Changes, Projection, Table};
+use crate::projection::{Changes, Projection, Table, alike};
 use crate::runner::Batch;
 use crate::table_set::TableSet;
 use crate::user_agents::UserAgents;
@@ -93,6 +93,15 @@ impl Changes for Batched {
     fn links(&self) -> Vec<LinkKey> {
         // The rows of all links together are no link's.
         self.counted.totals.keys().filter_map(|link| link.parse().ok()).collect()
+    }
+
+    fn has_room(&self) -> bool {
+        self.counted.has_room()
+    }
+
+    fn join(self: Box<Self>, later: Box<dyn Changes>) -> Result<Box<dyn Changes>, DatabaseError> {
+        let counted = self.counted.join(alike::<Self>(later)?.counted)?;
+        Ok(Box::new(Self { counted, partitions: self.partitions }))
     }
 
     async fn write(

@@ -45,6 +45,8 @@ struct Writes {
 /// quarter that is newer than the newest of those there is nothing.
 pub(super) struct Newest {
     quarters: BTreeMap<Arc<str>, i64>,
+    /// The same with a batch, where it has a newer one.
+    newer: BTreeMap<Arc<str>, i64>,
     partitions: Partitions,
 }
 
@@ -57,6 +59,10 @@ impl Newest {
 
     pub(super) fn of(&self, of_all: &str) -> Option<i64> {
         self.quarters.get(of_all).copied()
+    }
+
+    pub(super) fn now(&self, of_all: &str) -> Option<i64> {
+        self.newer.get(of_all).copied().or_else(|| self.of(of_all))
     }
 
     fn may_know(&self, group: &Group) -> bool {
@@ -79,10 +85,10 @@ impl Writing<'_> {
         let rows = total_rows(&counted.totals);
         self.transaction.write(&self.set.render(ADD_TOTALS), rows).await?;
         let newest = self.newest(&counted.together, partitions).await?;
-        let newer = newer(&counted.together, &newest);
         let mut writes = self.sort_out(counted, &newest).await?;
-        let Longer { late, unsummed } = Longer::of(&writes.cells, &writes.new_cells, &newest);
-        writes.cells.extend(late);
+        let longer = Longer::of(&writes.cells, &writes.new_cells, &newest);
+        writes.cells.extend(longer.late);
+        writes.new_cells.extend(longer.at_hand);
         sort(&mut writes.new_cells);
         sort(&mut writes.cells);
         let (quarters, sums) = (self.set.table("quarters"), self.set.table("sums"));
@@ -97,8 +103,8 @@ impl Writing<'_> {
         for part in writes.cells.chunks_mut(PART_ROWS) {
             self.add_cells(part).await?;
         }
-        self.note(&unsummed).await?;
-        self.end(&newer).await
+        self.note(&longer.unsummed).await?;
+        self.end(&newest.newer).await
     }
 
     /// What is new, and what may be there. In a log that is in the order of time, as most are, nearly all rows of
@@ -143,7 +149,8 @@ impl Writing<'_> {
             Ok(())
         };
         self.transaction.read(&self.set.render(READ_NEWEST), rows, read).await?;
-        Ok(Newest { quarters, partitions })
+        let newer = newer(together, &quarters);
+        Ok(Newest { quarters, newer, partitions })
     }
 
     /// Adds clicks to those that their quarters may have.
@@ -170,7 +177,11 @@ impl Writing<'_> {
             }
             let before = there.remove(&place);
             let was_there = before.is_some();
-            match joined(before, count)? {
+            let all = match before {
+                Some(before) => Count::Few(before).join(count)?,
+                None => count,
+            };
+            match all {
                 Count::Few(bytes) => writes.quarters.push((group, bytes)),
                 Count::Many(tallies) => {
                     writes.new_cells.extend(cells(&group, tallies));
@@ -240,12 +251,12 @@ impl Writing<'_> {
 }
 
 /// The newest quarter of each partition of which a batch has a newer one than there was.
-fn newer(together: &[Cell], newest: &Newest) -> BTreeMap<Arc<str>, i64> {
+fn newer(together: &[Cell], there: &BTreeMap<Arc<str>, i64>) -> BTreeMap<Arc<str>, i64> {
     let mut newer = BTreeMap::new();
     for cells in together.chunk_by(|a, b| a.group.link == b.group.link) {
         let of_all = &cells[0].group.link;
         let Some(last) = cells.iter().map(|cell| cell.group.bucket).max() else { continue };
-        if newest.of(of_all).is_none_or(|newest| newest < last) {
+        if there.get(of_all).is_none_or(|newest| *newest < last) {
             newer.insert(Arc::clone(of_all), last);
         }
     }
@@ -257,18 +268,4 @@ fn tallies(count: Count) -> Result<Vec<(super::cells::Value, Tally)>, DatabaseEr
         Count::Few(bytes) => Ok(columns::quarter(&bytes)?.tallies()),
         Count::Many(tallies) => Ok(tallies),
     }
-}
-
-/// The clicks of a row that is there, and those of the batch.
-fn joined(before: Option<Vec<u8>>, count: Count) -> Result<Count, DatabaseError> {
-    let Some(before) = before else { return Ok(count) };
-    let before = columns::quarter(&before)?;
-    let mut all = match count {
-        Count::Few(bytes) => return Ok(Count::from(&before.merge(&columns::quarter(&bytes)?))),
-        Count::Many(tallies) => tallies.into_iter().collect::<BTreeMap<_, _>>(),
-    };
-    for (value, tally) in before.tallies() {
-        all.entry(value).or_default().add(tally.clicks, &tally.visitors);
-    }
-    Ok(Count::Many(all.into_iter().collect()))
 }

@@ -101,12 +101,20 @@ impl World {
 
     /// How many rows of links are in one set and not in the other.
     pub(super) async fn differing(&self, applier: &Applier, sets: [TableSet; 2]) -> u64 {
+        self.differing_where(applier, sets, "substr(link, 1, 1) not in ('', '/')").await
+    }
+
+    /// The same of rows that meet a condition.
+    pub(super) async fn differing_where(
+        &self,
+        applier: &Applier,
+        sets: [TableSet; 2],
+        condition: &str,
+    ) -> u64 {
         let mut differing = 0;
         for table in applier.projection.tables() {
-            let rows = sets.map(|set| {
-                let name = set.table(table.name);
-                format!("select * from {name} where substr(link, 1, 1) not in ('', '/')")
-            });
+            let rows = sets
+                .map(|set| format!("select * from {} where {condition}", set.table(table.name)));
             for [here, there] in [[0, 1], [1, 0]] {
                 let (here, there) = (&rows[here], &rows[there]);
                 let sql = format!("select count(*) from ({here} except {there}) as x");
@@ -150,7 +158,7 @@ pub(super) async fn statistics_in(world: &World, partitions: u32) -> ClickStatis
 }
 
 /// The next events behind a checkpoint into the rows of its share.
-async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpoint {
+pub(super) async fn step(applier: &Applier, from: Checkpoint, events_max: usize) -> Checkpoint {
     let limit = ReadLimit { events_max, bytes_max: usize::MAX };
     let events = applier.log.read_all(from.topic, from.sequence, limit).await.unwrap();
     if events.is_empty() {

@@ -13,7 +13,7 @@ use crate::database::Purpose;
 use crate::dimension::Dimension;
 
 /// The same numbers at every run, all over the place.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
     fn below(&mut self, end: u64) -> u64 {
@@ -59,7 +59,7 @@ fn near(numbers: &mut Numbers) -> DateTime<Utc> {
 }
 
 /// Clicks of all kinds, in no order: few of a quarter, and so many that they are sums.
-fn clicks(numbers: &mut Numbers) -> Vec<Value> {
+pub(super) fn clicks(numbers: &mut Numbers) -> Vec<Value> {
     let mut instants: Vec<DateTime<Utc>> = (0..200).map(|_| near(numbers)).collect();
     for _ in 0..24 {
         let quarter = near(numbers);

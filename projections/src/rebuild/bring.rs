@@ -1,18 +1,15 @@
-//! A set of tables brought from where it is to an event: while one batch is written, the next one
+//! A set of tables brought from where it is to an event: while one batch is written, what follows
 //! is read and folded.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::log::{ReadError, Seen};
 use hoplog_events::position::Sequence;
 
-use super::reads::Begin;
+use super::ahead::{Folded, Read};
 use super::{Builder, Course, RETRIES_MAX};
 use crate::checkpoint::Checkpoint;
-use crate::projection::Changes;
-use crate::runner::{BATCH, Backoff, Batch, History, WorkerError};
+use crate::runner::{Backoff, History, WorkerError};
 
 /// How often a log that has not yet what its head promises is asked again, and the pause.
 const LATE_MAX: u32 = 100;
@@ -79,7 +76,7 @@ impl Builder {
         let after = from.sequence;
         let folded = match ahead.take().filter(|folded| folded.after == after) {
             Some(folded) => Read::Batch(folded),
-            None => self.read_ahead(from, up_to, course).await?,
+            None => self.gather(from, up_to, course).await?,
         };
         let to = match folded {
             Read::Nothing => return Ok(false),
@@ -116,9 +113,8 @@ impl Builder {
         let Folded { batch, last, changes, waiting, .. } = folded;
         let to = from.at(last);
         if let Some(changes) = changes {
-            let aside = &course.aside;
-            let write = self.applier.write(from, to, changes, aside, &waiting);
-            let read = self.read_ahead(to, up_to, course);
+            let write = self.applier.write(from, to, changes, &course.aside, &waiting);
+            let read = self.gather(to, up_to, course);
             let (written, next, settled) =
                 tokio::join!(write, read, self.applier.database.settle_bulk());
             if let Err(error) = settled {
@@ -134,82 +130,13 @@ impl Builder {
                 }
             }
         }
+        let Some(batch) = batch else {
+            // They are read again, and written one by one from here on.
+            course.joins = false;
+            return Ok((from, 0, None));
+        };
         let applied = self.applier.apply_or_set_aside(from, &batch, &mut course.aside);
         let (to, facts) = applied.await?;
         Ok((to, facts, None))
     }
-
-    /// Reads and folds what follows a place.
-    async fn read_ahead(
-        &self,
-        from: Checkpoint,
-        up_to: Sequence,
-        course: &Course,
-    ) -> Result<Read, WorkerError> {
-        let after = from.sequence;
-        if after >= up_to {
-            return Ok(Read::Nothing);
-        }
-        let bytes_wanted = self.applier.projection.build_batch_bytes();
-        let begin = Begin { topic: from.topic, after, bytes_wanted };
-        let read = self.read(begin);
-        let batch = match &course.reading {
-            Some(reading) => reading.batch(begin, read).await,
-            None => read.await.map(Batch::from),
-        };
-        let batch = match batch {
-            Err(WorkerError::Log(ReadError::Trimmed { to, .. })) => {
-                return Ok(Read::Gone(to.min(up_to)));
-            }
-            batch => batch?,
-        };
-        if batch.events().is_empty() {
-            return Ok(Read::Nothing);
-        }
-        let batch = batch.up_to(up_to);
-        let Some(last) = batch.events().last().map(Seen::from) else { return Ok(Read::Beyond) };
-        let (due, waiting) =
-            batch.part(&course.aside, from.share, self.applier.projection.as_ref());
-        let changes = match self.applier.fold(due, from.share).await {
-            Err(error) if error.is_about_an_event() => None,
-            changes => Some(changes?),
-        };
-        Ok(Read::Batch(Folded { after, batch, last, changes, waiting }))
-    }
-
-    /// As many events as are folded at once.
-    async fn read(&self, from: Begin) -> Result<Vec<RecordedEvent>, WorkerError> {
-        let (mut events, mut after, mut bytes) = (Vec::new(), from.after, 0);
-        while bytes < from.bytes_wanted {
-            let more = self.applier.log.read_all(from.topic, after, BATCH).await?;
-            let Some(last) = more.last() else { break };
-            after = last.position.sequence;
-            bytes += more.iter().map(|event| event.body.len()).sum::<usize>();
-            events.extend(more);
-        }
-        Ok(events)
-    }
-}
-
-/// What was read and folded.
-struct Folded {
-    /// After which event it begins.
-    after: Sequence,
-    batch: Batch,
-    last: Seen,
-    /// `None`: there is an event in it that can't be handled.
-    changes: Option<Box<dyn Changes>>,
-    /// What has to wait for events that are set aside.
-    waiting: Vec<RecordedEvent>,
-}
-
-/// What the log gives.
-enum Read {
-    Batch(Folded),
-    /// No more yet.
-    Nothing,
-    /// Events up to this one are gone.
-    Gone(Sequence),
-    /// The next one is beyond what is wanted.
-    Beyond,
 }

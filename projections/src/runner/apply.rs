@@ -171,6 +171,16 @@ impl Applier {
         Ok(fold.await.map_err(|error| WorkerError::Fold(error.to_string()))??)
     }
 
+    /// What two batches change together.
+    pub(crate) async fn join(
+        &self,
+        earlier: Box<dyn Changes>,
+        later: Box<dyn Changes>,
+    ) -> Result<Box<dyn Changes>, WorkerError> {
+        let join = tokio::task::spawn_blocking(move || earlier.join(later));
+        Ok(join.await.map_err(|error| WorkerError::Fold(error.to_string()))??)
+    }
+
     /// Tells what was committed.
     pub(super) fn tell(told: Option<(&dyn CommitListener, Vec<LinkKey>)>, at: Checkpoint) {
         if let Some((listener, links)) = told {

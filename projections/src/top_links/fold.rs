@@ -1,6 +1,7 @@
 //! From batches of clicks to scores. Everything merges by sum and maximum, so late and shuffled
 //! clicks give the same rows.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,8 +17,9 @@ use crate::clicks::BUILD_BATCH_BYTES;
 use crate::clicks::batch::ClickPlace;
 use crate::clicks::decoded::Decoded;
 use crate::database::{Column, DatabaseError, Rows, TextId, Transaction};
+use crate::ordered::merged;
 use crate::partition::{Partitions, Share};
-use crate::projection::{Changes, Projection, Table};
+use crate::projection::{Changes, Projection, Table, alike};
 use crate::runner::Batch;
 use crate::table_set::TableSet;
 use crate::user_agents::UserAgents;
@@ -34,6 +36,9 @@ const ADD: &str = "insert into {top_links.scores} as s (span, link, score, earli
 
 /// The bits of an earliness that are the place of a click in its event: an event holds far fewer.
 const PLACE_BITS: u32 = 20;
+
+/// So many rows are not made more while tables are built: each is some 50 bytes of memory.
+const SCORES_MAX: usize = 200_000;
 
 /// Keeps the scores of links.
 #[derive(Debug)]
@@ -111,6 +116,11 @@ pub fn scores(events: &[RecordedEvent], agents: &UserAgents) -> Result<Vec<Score
     Ok(Counted::of(&decoded).scores)
 }
 
+/// The order of the table's key.
+fn by_key(one: &Scored, other: &Scored) -> Ordering {
+    (one.span, &one.link).cmp(&(other.span, &other.link))
+}
+
 /// Score and earliness.
 #[derive(Clone, Copy)]
 struct Tally(i64, i64);
@@ -186,7 +196,7 @@ impl Counted {
                 Scored { span, link: Arc::clone(link), score, earliness }
             }));
         }
-        scores.sort_unstable_by(|a, b| (a.span, &a.link).cmp(&(b.span, &b.link)));
+        scores.sort_unstable_by(by_key);
         Self { scores, clicks: decoded.clicks.len() as u64 }
     }
 }
@@ -202,6 +212,20 @@ fn earliness(place: ClickPlace) -> i64 {
 impl Changes for Counted {
     fn facts(&self) -> u64 {
         self.clicks
+    }
+
+    fn has_room(&self) -> bool {
+        self.scores.len() < SCORES_MAX
+    }
+
+    fn join(self: Box<Self>, later: Box<dyn Changes>) -> Result<Box<dyn Changes>, DatabaseError> {
+        let later = alike::<Self>(later)?;
+        let add = |one: Scored, more: Scored| {
+            let (score, earliness) = (one.score + more.score, one.earliness.max(more.earliness));
+            Ok(Scored { score, earliness, ..one })
+        };
+        let scores = merged(self.scores, later.scores, by_key, add)?;
+        Ok(Box::new(Self { scores, clicks: self.clicks + later.clicks }))
     }
 
     async fn write(
