@@ -348,5 +348,3 @@ impl App {
         Ok(totals.get(key).copied().unwrap_or_default())
     }
 }
-
-}

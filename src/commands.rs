@@ -28,6 +28,7 @@ pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
 pub mod manage_domain;
+pub mod note_title;
 pub mod quarantine_links;
 pub mod report_link;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::clicks::address::TrustedProxies;
 use crate::redis_connection::RedisAddress;
+use crate::titles::TitleSettings;
 use crate::webhooks::targets::Targets;
 
 mod abuse;
@@ -28,6 +29,7 @@ mod orphans;
 mod parse;
 mod rate_limits;
 mod roles;
+mod titles;
 
 pub use abuse::AbuseSettings;
 pub use app_links::{AndroidApp, AppLinks, AppleApp};
@@ -154,6 +156,14 @@ pub struct RawSettings {
     /// `private` for this machine and all private networks [default: none]
     #[arg(long, env = "HOPLOG_WEBHOOK_ALLOW", value_name = "NETWORKS")]
     pub webhook_allow: Option<String>,
+    /// Whether pages are asked what they call themselves when links to them are there: `true` or `false`
+    /// [default: false]
+    #[arg(long, env = "HOPLOG_FETCH_TITLES", value_name = "BOOL")]
+    pub fetch_titles: Option<String>,
+    /// Networks inside whose pages are asked as well: such as `10.1.0.0/16`, or `private` for this machine and all
+    /// private networks [default: none]
+    #[arg(long, env = "HOPLOG_FETCH_TITLES_ALLOW", value_name = "NETWORKS")]
+    pub fetch_titles_allow: Option<String>,
     /// Where no link may lead: files and http(s) URLs of lists, with commas, such as hosts files (see
     /// docs/operations.md) [default: none]
     #[arg(long, env = "HOPLOG_BLOCKLIST", value_name = "LIST")]
@@ -263,6 +273,8 @@ pub struct Settings {
     pub page_cache: PageCache,
     /// Where webhooks may be sent to.
     pub webhook_targets: Targets,
+    /// Whether pages are asked what they call themselves.
+    pub titles: TitleSettings,
     /// What is done against abuse.
     pub abuse: AbuseSettings,
     /// What is done with visits that lead nowhere.

@@ -33,4 +33,5 @@ pub mod ratelimit;
 pub mod redis_connection;
 pub mod rows;
 pub mod telemetry;
+pub mod titles;
 pub mod webhooks;

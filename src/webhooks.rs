@@ -33,6 +33,7 @@ use crate::domain::webhook::Webhook;
 
 pub mod courier;
 pub mod erasure;
+pub mod guard;
 pub mod manage;
 mod pages;
 mod schedule;

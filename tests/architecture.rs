@@ -137,6 +137,20 @@ const RULES: &[Rule] = &[
         because: "deliveries know the log and their own tables; who asks over HTTP is not their business",
     },
     Rule {
+        places: &["src/titles", "src/titles.rs"],
+        forbidden: &[
+            "axum",
+            "sqlx",
+            "hoplog_projections",
+            "crate::http",
+            "crate::commands",
+            "crate::app",
+            "crate::cli::",
+            "crate::clicks",
+        ],
+        because: "whoever fetches a title knows pages, and neither links nor who wants it",
+    },
+    Rule {
         places: &["src/cache", "src/cache.rs"],
         forbidden: OTHERS,
         because: "the cache is a library that knows nothing of links",

@@ -47,6 +47,8 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_REDIRECT_THREADS", "some"),
         ("HOPLOG_EVENTS_CACHE", "everybody"),
         ("HOPLOG_WEBHOOK_ALLOW", "10.0.0.0/99"),
+        ("HOPLOG_FETCH_TITLES", "yes"),
+        ("HOPLOG_FETCH_TITLES_ALLOW", "127.0.0.1/99"),
         ("HOPLOG_BLOCKLIST", "/nowhere/hosts"),
         ("HOPLOG_BLOCKLIST", "ftp://lists.example/hosts"),
         ("HOPLOG_BLOCKLIST_RELOAD", "0"),

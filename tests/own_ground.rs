@@ -90,6 +90,8 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
         let split = json!([{ "name": "a", "weight": 1 }, { "name": "b", "weight": 0, "url": url }]);
         let split = json!({ "url": URL, "split": split });
         let split_bulk = json!({ "links": [split] });
+        let shown = json!({ "url": URL, "preview": { "title": "t", "image": url } });
+        let shown_bulk = json!({ "links": [shown] });
         let short = json!({ "longURL": url });
         let bulk = json!({ "links": [body] });
         for (method, path, body) in [
@@ -106,6 +108,9 @@ async fn trap_8_a_link_leads_neither_to_the_public_origin_nor_to_the_host_that_w
             (Method::POST, "/api/v1/links", &split),
             (Method::PATCH, "/api/v1/links/kept", &split),
             (Method::POST, "/api/v1/links/bulk", &split_bulk),
+            (Method::POST, "/api/v1/links", &shown),
+            (Method::PATCH, "/api/v1/links/kept", &shown),
+            (Method::POST, "/api/v1/links/bulk", &shown_bulk),
         ] {
             let request = client.authorized(method.clone(), path).header("host", host).json(body);
             let answer = client.send(request).await;

@@ -21,6 +21,7 @@ const LINK: &[&str] = &[
     "expiredUrl",
     "expiresAt",
     "externalId",
+    "fetchedTitle",
     "forwardPath",
     "forwardQuery",
     "hasPassword",
@@ -28,6 +29,7 @@ const LINK: &[&str] = &[
     "maxClicks",
     "note",
     "owner",
+    "preview",
     "quarantine",
     "redirect",
     "reports",
@@ -183,6 +185,7 @@ fn wanted() -> [Value; 2] {
         "forwardPath": true, "password": "sesame", "maxClicks": 3, "utm": { "source": "s" },
         "rules": [{ "when": { "visitor": "bot" }, "url": "https://example.com/" }],
         "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 1, "url": "https://example.com/" }],
+        "preview": { "title": "t", "description": "d", "image": "https://example.com/i.png" },
     });
     [json!({ "url": "https://example.com/" }), full]
 }

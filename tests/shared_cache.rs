@@ -113,7 +113,7 @@ async fn redirects_and_commands_go_on_without_redis_and_it_is_used_again() {
     // What was changed meanwhile is there, and what is committed from now on.
     let link = with.client.code(NewLink::to("https://example.com/back")).await;
     with.client.visit(&format!("/{link}")).await.expect(302);
-    counted(&redis, "l6", 2).await;
+    counted(&redis, "l7", 2).await;
     counted(&redis, "c1", 1).await;
     let metrics = with.client.visit("/metrics").await.expect(200).body;
     for name in [

@@ -12,9 +12,9 @@ use crate::link::{
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkEvent, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkExternalIdChanged, LinkExternalIdClaimed,
     LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged, LinkPathForwardingChanged,
-    LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged, LinkReleased, LinkReported,
-    LinkRulesChanged, LinkSplitChanged, LinkTagged, LinkTitled, LinkUnarchived,
-    LinkValidFromChanged,
+    LinkPreviewChanged, LinkQuarantined, LinkQueryForwardingChanged, LinkRedirectChanged,
+    LinkReleased, LinkReported, LinkRulesChanged, LinkSplitChanged, LinkTagged, LinkTitleFetched,
+    LinkTitled, LinkUnarchived, LinkValidFromChanged,
 };
 use crate::orphan::{OrphanEvent, OrphansRecorded};
 use crate::position::Topic;
@@ -134,6 +134,8 @@ catalogue! {
     "hoplog.link.clicks-granted.v1", Links: Link(LinkEvent::ClicksGranted(LinkClicksGranted));
     "hoplog.link.rules-changed.v1", Links: Link(LinkEvent::RulesChanged(LinkRulesChanged));
     "hoplog.link.split-changed.v1", Links: Link(LinkEvent::SplitChanged(LinkSplitChanged));
+    "hoplog.link.preview-changed.v1", Links: Link(LinkEvent::PreviewChanged(LinkPreviewChanged));
+    "hoplog.link.title-fetched.v1", Links: Link(LinkEvent::TitleFetched(LinkTitleFetched));
     "hoplog.link.quarantined.v1", Links: Link(LinkEvent::Quarantined(LinkQuarantined));
     "hoplog.link.released.v1", Links: Link(LinkEvent::Released(LinkReleased));
     "hoplog.link.appealed.v1", Links: Link(LinkEvent::Appealed(LinkAppealed));

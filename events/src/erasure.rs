@@ -40,7 +40,7 @@ pub fn is_erasure(event_type: &str) -> bool {
 }
 
 /// The body of an event of a link without what could name a person: the destination is
-/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules, split, the URL after its end, and what was said of it are gone, and of the envelope the
+/// [`ERASED_DESTINATION`]; title, note, tags, external id, password, rules, split, preview, the URL after its end, and what was said of it are gone, and of the envelope the
 /// hash of the command and the id of the request. `None`: there is nothing in it to erase.
 ///
 /// # Errors
@@ -72,6 +72,7 @@ pub fn erase_link(event: &RecordedEvent) -> Result<Option<Bytes>, DecodeError> {
         ("tags", "[]"),
         ("rules", "[]"),
         ("split", "[]"),
+        ("preview", "null"),
     ] {
         if is_creation {
             data.remove(field);

@@ -13,6 +13,7 @@ mod extras;
 mod labels;
 mod oversight;
 mod password;
+mod preview;
 mod rules;
 mod split;
 mod state;
@@ -28,13 +29,15 @@ pub use extras::{
     QueryForwarding, QueryForwardingError,
 };
 pub use labels::{
-    ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags, Title,
+    Description, ExternalId, LabelError, Note, OwnerId, Reason, Statement, TAGS_MAX, Tag, Tags,
+    Title,
 };
 pub use oversight::{
     ENTRIES_CLEARED_MAX, FoundBy, LinkAppealed, LinkQuarantined, LinkReleased, LinkReported,
     Oversight, Quarantine, ReportCategory, UnknownCategory,
 };
 pub use password::{PasswordHash, PasswordHashError};
+pub use preview::{LinkPreviewChanged, LinkTitleFetched, OwnPreview};
 pub use rules::{
     Conditions, Country, Day, Device, HostPattern, LanguageRange, LinkRulesChanged, Network,
     NetworkError, ParameterText, RULE_PARAMETERS_MAX, RULE_VALUES_MAX, RULES_BYTES_MAX, RULES_MAX,
@@ -136,6 +139,7 @@ impl TryFrom<u16> for RedirectStatus {
 
 /// One fact about one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most events are creations, which would be boxed")]
 pub enum LinkEvent {
     /// The link exists from now on.
     Created(LinkCreated),
@@ -175,6 +179,10 @@ pub enum LinkEvent {
     RulesChanged(LinkRulesChanged),
     /// It shares its visitors in another way, or not.
     SplitChanged(LinkSplitChanged),
+    /// Chats and networks show something else of it.
+    PreviewChanged(LinkPreviewChanged),
+    /// The service has looked what its destination calls itself.
+    TitleFetched(LinkTitleFetched),
     /// It leads nowhere until it is released.
     Quarantined(LinkQuarantined),
     /// Its quarantine has ended.

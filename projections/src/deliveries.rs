@@ -128,6 +128,11 @@ impl Deliveries {
         Ok(founded.filter(|founded| founded.log == log).map(|founded| founded.sequence))
     }
 
+    /// Where all this is kept.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Closes the database, after what is under way.
     pub async fn close(&self) {
         self.database.close().await;

@@ -20,6 +20,7 @@ pub mod database;
 pub mod deliveries;
 pub mod dimension;
 pub mod erasures;
+pub mod follower;
 pub mod lease;
 pub mod link_directory;
 mod long_answers;

@@ -16,4 +16,4 @@ pub use row::LinkRow;
 pub const NAME: &str = "link_directory";
 
 /// Which rows its code makes of the events.
-pub const VERSION: i64 = 7;
+pub const VERSION: i64 = 8;

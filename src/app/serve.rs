@@ -23,6 +23,8 @@ use crate::http::server::{Edge, Patience};
 use crate::telemetry;
 use crate::webhooks::courier;
 
+mod titles;
+
 /// Connections that wait to be accepted before the system turns further ones away.
 const CONNECTIONS_WAITING_MAX: u32 = 1_024;
 
@@ -57,6 +59,7 @@ pub async fn serve(settings: Settings, threads: Threads<'_>) -> Result<(), Start
     shared_cache::start(&app, &mut jobs, projectors);
     limits::start(&app, &mut jobs).await;
     abuse::start(&app, &mut jobs);
+    titles::start(&app, &settings.titles, (&mut jobs, projectors)).await?;
     let courier = start_webhooks(&app, projectors);
     announce(listener.local_addr().map_err(listen)?, first_key.as_ref().map(ApiKey::reveal));
     let shutdown = app.shutdown.clone();

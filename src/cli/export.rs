@@ -159,7 +159,7 @@ impl Export {
                 let (table, mut query) = (orphan::table(self.form), args.range.query());
                 query.extend(args.kind.as_deref().map(|kind| ("kind", kind)));
                 out.write_all(&table.head())?;
-                self.list(&["orphans"], &query, &table, out).await
+                self.list(&["orphans"], &query, (&table, &|_| {}), out).await
             }
         }
     }

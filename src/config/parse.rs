@@ -19,6 +19,7 @@ use crate::webhooks::targets::Targets;
 use super::app_links::AppLinks;
 use super::backends::{log_url, partitions, read_url, roles};
 use super::rate_limits::{LimitSettings, RateLimits};
+use super::titles::titles;
 use super::{
     ADMIN_KEY_CHARS_MIN, AbuseSettings, ClicksAck, Codes, DRAIN_DEFAULT, DRAIN_S_MAX,
     OrphanSettings, PageCache, REDIRECT_MAX_AGE_S_MAX, REDIRECT_THREADS_MAX, RawSettings,
@@ -85,6 +86,7 @@ impl RawSettings {
             limits: LimitSettings::of(&self, rate_limits, counts)?,
             abuse: AbuseSettings::of(&self)?,
             orphans: OrphanSettings::of(&self)?,
+            titles: titles(&self)?,
             listen: listen(self.listen)?,
             base_url: self.base_url.as_deref().map(base_url).transpose()?,
             roles: roles(self.roles.as_deref(), &log, &read_models)?,
@@ -168,7 +170,7 @@ impl RawSettings {
         }
         fill!(listen base_url data_dir log_url read_url read_replica_url cache_url roles projector_partitions
             admin_key geoip_db trusted_proxies forwarded_header clicks_ack spool_max_bytes keep_addresses codes disabled_status redirect_max_age
-            drain_seconds stall_seconds redirect_threads events_cache webhook_allow blocklist blocklist_reload quarantine reports_to_quarantine orphans orphans_per_day orphans_days rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease apple_apps android_apps log_format);
+            drain_seconds stall_seconds redirect_threads events_cache webhook_allow fetch_titles fetch_titles_allow blocklist blocklist_reload quarantine reports_to_quarantine orphans orphans_per_day orphans_days rate_limits rate_limit_url rate_limit_nodes rate_limit_deadline_ms rate_limit_lease apple_apps android_apps log_format);
     }
 }
 

@@ -18,6 +18,7 @@ mod decide;
 mod evolve;
 mod extras;
 mod oversight;
+mod preview;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use decide::decide;
 pub use evolve::evolve;
 pub use extras::EditExtras;
 pub use oversight::{Oversee, REPORTS_MAX, Report, destinations, uncleared};
+pub use preview::{EditPreview, PageTitle, wants_title};
 
 /// A link: the sum of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +116,8 @@ pub enum LinkCommand {
     Enable,
     /// In quarantine, or out of it.
     Oversee(Box<Oversee>),
+    /// What its destination calls itself noted, if it leads there still.
+    NoteTitle(Box<PageTitle>),
     /// Its end noted, if it has come.
     Expire,
     /// So many of the clicks that it is good for, for visitors who wait; none is needed where it is good for any.
@@ -281,6 +285,8 @@ pub enum DestinationField {
     Rule(usize),
     /// Where the variant at this place of its split leads, from 0.
     Variant(usize),
+    /// Where the picture is that chats and networks show of it.
+    PreviewImage,
 }
 
 /// A link after some events; `None`: after none.

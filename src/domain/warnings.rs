@@ -62,9 +62,31 @@ fn homograph(url: &Destination) -> Option<Warning> {
     if !url.as_str().contains("xn--") {
         return None;
     }
-    let host = url.to_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let (unicode, _) = idna::domain_to_unicode(&host);
-    unicode.split('.').any(deceives).then_some(Warning::HomographHost { unicode })
+    let HostName { unicode, imitates, .. } = HostName::of(url);
+    unicode.filter(|_| imitates).map(|unicode| Warning::HomographHost { unicode })
+}
+
+/// What the host of a destination is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName {
+    /// As names are asked for: in punycode.
+    pub ascii: String,
+    /// As browsers may show it; `None`: the same.
+    pub unicode: Option<String>,
+    /// Whether it mixes alphabets or imitates Latin letters (Unicode TR 39).
+    pub imitates: bool,
+}
+
+impl HostName {
+    /// That of a destination.
+    #[must_use]
+    pub fn of(url: &Destination) -> Self {
+        let host = url.to_url().and_then(|url| url.host_str().map(str::to_owned));
+        let ascii = host.unwrap_or_default();
+        let (unicode, _) = idna::domain_to_unicode(&ascii);
+        let imitates = unicode.split('.').any(deceives);
+        Self { unicode: (unicode != ascii).then_some(unicode), ascii, imitates }
+    }
 }
 
 /// A label that mixes scripts, or is written wholly in letters that look Latin but are not.

@@ -74,6 +74,7 @@ fn pointer(field: DestinationField) -> String {
         DestinationField::ExpiredUrl => "/expiredUrl".to_owned(),
         DestinationField::Rule(place) => format!("/rules/{place}/url"),
         DestinationField::Variant(place) => format!("/split/{place}/url"),
+        DestinationField::PreviewImage => "/preview/image".to_owned(),
     }
 }
 

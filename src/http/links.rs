@@ -8,6 +8,7 @@ mod extras;
 pub mod history;
 mod password;
 pub mod place;
+mod preview;
 pub mod quarantine;
 pub mod read;
 pub mod request;

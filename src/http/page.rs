@@ -6,6 +6,12 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::problem::Problem;
 
+mod own_preview;
+mod preview;
+
+pub use own_preview::{Below, own_preview};
+pub use preview::{Told, preview, preview_limited, preview_locked};
+
 /// Pages may show themselves and nothing more.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -15,6 +21,14 @@ const CONTENT_SECURITY_POLICY_OF_FORM: &str = "default-src 'none'; style-src 'un
 
 /// The form of a report comes back here and leads nowhere.
 const CONTENT_SECURITY_POLICY_OF_REPORT: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Asks for the password of a link. The form goes to the address of the page, with whatever is behind the code.
+const PASSWORD_FORM: &str = "<form method=\"post\"><p><label>Password <input type=\"password\" name=\"password\" \
+     required autofocus></label> <button>Go on</button></p></form>";
+
+/// What is told of a link with a number of clicks.
+const LIMITED: &str =
+    "can be followed a limited number of times, and says where it leads to who follows it";
 
 /// A problem as a page for browsers, as problem+json for everybody else.
 #[must_use]
@@ -35,66 +49,15 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Asks for the password of a link. The form goes to the address of the page, with whatever is behind the code.
+/// The page that asks for the password of a link.
 #[must_use]
 pub fn password(status: StatusCode, wrong: Option<&str>) -> Response {
     let wrong = wrong.map(|wrong| format!("<p role=\"alert\">{wrong}</p>")).unwrap_or_default();
-    let body = format!(
-        "{wrong}<form method=\"post\"><p><label>Password <input type=\"password\" name=\"password\" \
-         required autofocus></label> <button>Go on</button></p></form>"
-    );
+    let body = format!("{wrong}{PASSWORD_FORM}");
     let mut response = page(status, "This short link asks for a password", &body);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_FORM);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
-}
-
-/// Where a link leads that asks for a password, for `/{code}+`: that is told to nobody.
-#[must_use]
-pub fn preview_locked(short_url: &str, created: &str) -> Response {
-    let body = format!(
-        "<p>{}</p><p>asks for a password before it says where it leads, since {}.</p>",
-        escape(short_url),
-        escape(created)
-    );
-    page(StatusCode::OK, "This short link asks for a password", &body)
-}
-
-/// Where a link leads that can be followed so many times only, for `/{code}+` and for whoever is no person.
-#[must_use]
-pub fn preview_limited(short_url: &str, created: &str) -> Response {
-    let body = format!(
-        "<p>{}</p><p>can be followed a limited number of times, and says where it leads to who follows it, \
-         since {}.</p>",
-        escape(short_url),
-        escape(created)
-    );
-    page(StatusCode::OK, "This short link can be followed a limited number of times", &body)
-}
-
-/// Where a link leads, for `/{code}+`. The destination is shown as the log has it: hosts in
-/// punycode, so that a look-alike letter is seen. One with rules or a split may lead others elsewhere.
-#[must_use]
-pub fn preview(short_url: &str, destination: &str, created: &str, leads_apart: bool) -> Response {
-    let (you, apart) = if leads_apart {
-        (
-            " you",
-            "<p>It has several destinations: others may be led elsewhere, and so may you another time.</p>",
-        )
-    } else {
-        ("", "")
-    };
-    let body = format!(
-        "<p>{} leads{you} to</p><p><strong>{}</strong></p><p>since {}.</p>{apart}\
-         <p><a rel=\"noreferrer nofollow\" href=\"{}\">Go there without being counted</a></p>\
-         <p><a rel=\"nofollow\" href=\"/report/{}\">Report this link</a></p>",
-        escape(short_url),
-        escape(destination),
-        escape(created),
-        escape(destination),
-        escape(short_url.rsplit('/').next().unwrap_or_default())
-    );
-    page(StatusCode::OK, "Where this short link leads", &body)
 }
 
 /// Asks what harm a link does.
@@ -147,10 +110,15 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    page_with(status, title, "", body)
+}
+
+/// All of it is HTML.
+fn page_with(status: StatusCode, title: &str, head: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"robots\" content=\"noindex\"><title>{title}</title>\
+         <meta name=\"robots\" content=\"noindex\"><title>{title}</title>{head}\
          <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:20vh auto;\
          padding:0 1rem;overflow-wrap:anywhere}}</style><h1>{title}</h1>{body}</html>"
     );

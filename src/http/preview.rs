@@ -7,17 +7,23 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use hoplog_events::envelope::rfc3339;
+use hoplog_events::link::Destination;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::origin::Origin;
-use super::page;
+use super::page::{self, Told};
 use super::problem::Problem;
 use super::visit::asking::choose;
 use super::visit::{NotServed, served};
 use crate::app::App;
 use crate::domain::choice::Choice;
+use crate::domain::link::Requester;
 use crate::queries::resolve_link::{Resolved, Target};
+
+mod safety;
+
+pub use safety::Safety;
 
 /// Where a link leads.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +34,10 @@ pub struct Preview {
     short_url: String,
     /// Where it leads; `null`: that is told to nobody who does not follow it.
     url: Option<String>,
+    /// What the page there calls itself; `null`: nobody has looked, or the link has a title of its owner's.
+    title: Option<String>,
+    /// How safe that is, as far as its address tells; `null`: it is not told.
+    safety: Option<Safety>,
     /// Whether it does.
     has_password: bool,
     /// Whether it can be followed so many times only.
@@ -64,18 +74,39 @@ pub(super) async fn preview(
 ) -> Result<Response, NotServed> {
     let (Resolved { target, .. }, now) = served(app, address, request, code).await?;
     let choice = choose(app, (address, now), (&request.method, request), &target);
-    Ok(of(app, request, &target, choice))
+    let title = fetched_title(app, &target, choice).await;
+    Ok(of(app, request, (&target, choice), title.as_deref()))
 }
 
-/// What everybody may know of a link.
-pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) -> Response {
+/// What the destination calls itself, if it is told and that is it. Redirects do not know it, so the read model is asked; while
+/// that is away nothing is told.
+async fn fetched_title(app: &App, target: &Target, choice: Choice) -> Option<String> {
+    if target.is_guarded() || choice.elsewhere(target.extras.as_deref()).is_some() {
+        return None;
+    }
+    let link = app.find_link(&target.key, &Requester::Admin).await.ok()?;
+    link.extras.fetched_title.filter(|_| link.url == target.url).map(Into::into)
+}
+
+/// What everybody may know of a link, and of where this choice leads. `title`: what the page there calls itself.
+pub(super) fn of(
+    app: &App,
+    request: &Parts,
+    (target, choice): (&Target, Choice),
+    title: Option<&str>,
+) -> Response {
     let short_url = Origin::of(app, request).short_url(&target.key);
     let (has_password, has_max_clicks) = (target.password().is_some(), target.is_limited());
-    let url = (!target.is_guarded()).then(|| target.destination(choice).as_str());
+    let url = (!target.is_guarded()).then(|| target.destination(choice));
+    let safety = url.map(|url| Safety::of(app, url));
+    let url = url.map(Destination::as_str);
     let created_at = rfc3339(target.created_at);
     if page::wants_html(&request.headers) {
-        return match url {
-            Some(url) => page::preview(&short_url, url, &created_at, target.leads_apart()),
+        return match url.zip(safety.as_ref()) {
+            Some((destination, safety)) => {
+                let told = Told { destination, title, leads_apart: target.leads_apart(), safety };
+                page::preview(&short_url, told, &created_at)
+            }
             None if has_password => page::preview_locked(&short_url, &created_at),
             None => page::preview_limited(&short_url, &created_at),
         };
@@ -84,6 +115,8 @@ pub(super) fn of(app: &App, request: &Parts, target: &Target, choice: Choice) ->
     let answer = Preview {
         short_url,
         url: url.map(str::to_owned),
+        title: title.map(str::to_owned),
+        safety,
         has_password,
         has_max_clicks,
         has_rules: extras.is_some_and(|extras| !extras.rules.is_empty()),

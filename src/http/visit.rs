@@ -13,6 +13,7 @@ mod elsewhere;
 pub(super) mod forwarding;
 mod lost;
 mod not_served;
+mod own_preview;
 mod pass;
 pub(super) mod password;
 mod quarantine;
@@ -52,7 +53,7 @@ const STALE: HeaderName = HeaderName::from_static("hoplog-stale");
         (status = 302, description = "where the link leads (301, 307 or 308 if the link says so), or where it leads once it has expired", headers(
             ("Hoplog-Stale" = String, description = "true: the link may have changed, as neither read model nor log could be asked"),
         )),
-        (status = 200, description = "for browsers: the page that asks for the link's password, and sends it back by POST; of a link that is good for so many clicks: for bots, previews, prefetches and HEAD requests, which are no clicks, what `/{code}+` says", content(
+        (status = 200, description = "for chats and networks that show links (by their User-Agent): a page with the link's own `preview`, if it has one; for browsers: the page that asks for the link's password, and sends it back by POST; of a link that is good for so many clicks: for bots, previews, prefetches and HEAD requests, which are no clicks, what `/{code}+` says", content(
             (String = "text/html"),
             (Preview = "application/json"),
         )),
@@ -101,7 +102,16 @@ async fn follow(
         Ok(served) => served,
         Err(answer) => return answer,
     };
-    password::check(request, &served)?;
+    // Most links have nothing of all this, and are asked for all of it at once.
+    if let Some(extras) = served.0.target.extras.as_deref() {
+        if let Some(preview) = extras.preview.as_deref()
+            && own_preview::is_asked_for(app, request)
+        {
+            let shown = own_preview::show(app, address, (request, rest), &served, preview);
+            return Box::pin(shown).await;
+        }
+        password::check(request, &served)?;
+    }
     lead_on(app, address, (&request.method, request), &served, rest).await
 }
 

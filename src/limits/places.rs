@@ -40,7 +40,7 @@ pub const WORDS: [(&str, Place); 9] = [
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 45] = [
+pub const ROUTES: [&str; 47] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",

@@ -4,7 +4,7 @@
 //!
 //! | key | value | version |
 //! |---|---|---|
-//! | `hoplog:<log>:l6.7:<domain>/<code>` | a link, see [`entry`] and the cache's `shared` | the last event of topic LINKS that it accounts for |
+//! | `hoplog:<log>:l7.8:<domain>/<code>` | a link, see [`entry`] and the cache's `shared` | the last event of topic LINKS that it accounts for |
 //! | `hoplog:<log>:c1.5:<domain>/<code>` | its clicks so far | the last event of topic CLICKS that they account for |
 //!
 //! A position means nothing in another log, so a log's entries are its own. The numbers behind the
@@ -52,7 +52,7 @@ impl SharedCache {
     pub fn new(level2: Arc<Level2>, log: LogId) -> (Self, SharedCacheWriter) {
         // The random half of the id.
         let log = log.0.as_u64_pair().1;
-        let prefix = format!("hoplog:{log:016x}:l6.{}:", link_directory::VERSION);
+        let prefix = format!("hoplog:{log:016x}:l7.{}:", link_directory::VERSION);
         let links = SharedLinks::new(&level2, &prefix, TTL, Arc::new(entry::LinkForm));
         let prefix = format!("hoplog:{log:016x}:c1.{}:", click_statistics::VERSION);
         let totals = Space::new(Arc::clone(&level2), &prefix, TTL);

@@ -67,6 +67,7 @@ pub const FIELDS: &[Field] = &[
     both("maxClicks", "/maxClicks", Kind::Number),
     both("rules", "/rules", Kind::Json),
     both("split", "/split", Kind::Json),
+    both("preview", "/preview", Kind::Json),
     told("clicksLeft", "/clicksLeft"),
     told("hasPassword", "/hasPassword"),
     told("state", "/state"),

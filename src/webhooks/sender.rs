@@ -2,17 +2,16 @@
 //! and connects to no address that it did not look at.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use hoplog_events::link::Destination;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 
+use super::guard::{Guard, names};
 use super::targets::{Targets, Way};
 
 /// How long a connection may take.
@@ -127,7 +126,7 @@ impl Sender {
 fn client(targets: &Arc<Targets>, way: Way) -> reqwest::Result<Client> {
     Client::builder()
         .https_only(way == Way::Encrypted)
-        .dns_resolver(Arc::new(Guard { targets: Arc::clone(targets), way }))
+        .dns_resolver(Arc::new(Guard::new(Arc::clone(targets), way, names())))
         .redirect(Policy::none())
         .no_proxy()
         .referer(false)
@@ -137,35 +136,6 @@ fn client(targets: &Arc<Targets>, way: Way) -> reqwest::Result<Client> {
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .user_agent(concat!("hoplog-webhooks/", env!("CARGO_PKG_VERSION")))
         .build()
-}
-
-/// Resolves names, and gives only addresses that may be connected to: what is looked at is what
-/// is used.
-#[derive(Debug)]
-struct Guard {
-    targets: Arc<Targets>,
-    way: Way,
-}
-
-/// A name that does not exist and one that leads where nothing may go are told alike: nobody
-/// finds out which names there are inside.
-#[derive(Debug, thiserror::Error)]
-#[error("the host is not known, or has no address that is allowed (HOPLOG_WEBHOOK_ALLOW)")]
-struct NoAddress;
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (targets, way) = (Arc::clone(&self.targets), self.way);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| NoAddress)?;
-            let admitted: Vec<SocketAddr> =
-                found.filter(|address| targets.admit(address.ip(), way)).collect();
-            if admitted.is_empty() {
-                return Err(NoAddress.into());
-            }
-            Ok(Box::new(admitted.into_iter()) as Addrs)
-        })
-    }
 }
 
 /// What went wrong, for whoever owns the webhook.
@@ -250,25 +220,5 @@ mod tests {
             assert_eq!(retry_after(&until(wrong)), None, "{wrong}");
         }
         assert_eq!(retry_after(&headers(&[date])), None);
-    }
-
-    /// A name that leads to this machine is resolved, and then not connected to.
-    #[tokio::test]
-    async fn a_name_gives_only_addresses_that_are_admitted() {
-        for (allow, way, admitted) in [
-            ("", Way::Encrypted, false),
-            ("10.0.0.0/8", Way::Encrypted, false),
-            ("private", Way::Encrypted, true),
-            ("private", Way::Plain, true),
-        ] {
-            let targets = Arc::new(Targets::parse(allow).unwrap());
-            let found = Guard { targets, way }.resolve("localhost".parse().unwrap()).await;
-            match found {
-                Ok(mut addresses) => {
-                    assert!(admitted && addresses.all(|one| one.ip().is_loopback()), "{allow}");
-                }
-                Err(error) => assert!(!admitted && error.is::<NoAddress>(), "{allow}: {error}"),
-            }
-        }
     }
 }

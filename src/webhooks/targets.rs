@@ -71,7 +71,14 @@ impl Targets {
     /// # Errors
     /// When nothing may be sent there.
     pub fn check(&self, url: &Url) -> Result<(), TargetRefused> {
-        let way = Way::of(url);
+        self.check_by(url, Way::of(url))
+    }
+
+    /// The same by another way than the URL names: to which addresses that leads is what ways differ in.
+    ///
+    /// # Errors
+    /// When nothing may be sent there.
+    pub fn check_by(&self, url: &Url, way: Way) -> Result<(), TargetRefused> {
         let admitted = match url.host() {
             Some(Host::Ipv4(address)) => self.admit(address.into(), way),
             Some(Host::Ipv6(address)) => self.admit(address.into(), way),

@@ -94,6 +94,7 @@ const TEXTS: &[(&str, &[&str])] = &[
     ("password", &["", "a\nb", "a\u{0}b"]),
     ("rules", &["", "[]"]),
     ("split", &["", "[]"]),
+    ("preview", &["", "title"]),
     ("upsert", &["yes"]),
     ("utm", &["", "source"]),
     ("redirect", &["302"]),
@@ -168,7 +169,22 @@ pub(super) fn fields() -> Vec<(&'static str, Value)> {
         ("tags", json!((0..21).map(|n| n.to_string()).collect::<Vec<_>>())),
         ("__proto__", json!({})),
     ]);
+    fields.extend(previews());
     fields
+}
+
+/// The same of what chats show.
+fn previews() -> [(&'static str, Value); 8] {
+    [
+        ("preview", json!(["title"])),
+        ("preview/title", json!({ "title": "" })),
+        ("preview/title", json!({ "title": "x".repeat(256) })),
+        ("preview/description", json!({ "description": "a\nb" })),
+        ("preview/description", json!({ "description": "x".repeat(501) })),
+        ("preview/image", json!({ "image": "javascript:alert(1)" })),
+        ("preview/image", json!({ "image": "/card.png" })),
+        ("preview/images", json!({ "images": [] })),
+    ]
 }
 
 /// Bodies that are no JSON object, and what they are answered with.

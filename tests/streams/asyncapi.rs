@@ -26,6 +26,7 @@ async fn do_all_sorts_of_things(server: &Server) {
         json!({ "forwardQuery": "append", "password": "sesame" }),
         json!({ "password": null, "maxClicks": 9 }),
         json!({ "rules": [{ "when": { "visitor": "bot" }, "url": "https://example.com/" }] }),
+        json!({ "preview": { "title": "t", "image": "https://example.com/i.png" } }),
         json!({ "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 2, "url": "https://example.com/" }] }),
     ] {
         client.patch("/api/v1/links/a", &patch).await.expect(200);
@@ -113,7 +114,7 @@ async fn the_description_says_what_there_is_and_to_whom() {
     assert_eq!(names, ["accounts", "clicks", "clicks-subjects", "links", "links-subjects"]);
     assert_eq!(channels["links"]["address"], "/api/v1/events");
     assert_eq!(channels["links-subjects"]["address"], "links.{partition}.{domain}.{code}");
-    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 30);
+    assert_eq!(channels["links"]["messages"].as_object().unwrap().len(), 32);
     for (name, reference) in channels["links-subjects"]["messages"].as_object().unwrap() {
         let stored = json!({ "$ref": format!("#/components/messages/subject.{name}") });
         assert_eq!(*reference, stored);

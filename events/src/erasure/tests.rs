@@ -153,7 +153,7 @@ fn event_with(name: &str, data: &Value, correlation: &str) -> RecordedEvent {
 proptest! {
     #[test]
     fn nothing_personal_is_left_of_a_link(
-        which in 0..13_usize,
+        which in 0..15_usize,
         text in secret(),
         correlation in secret(),
         spaces in proptest::bool::ANY,
@@ -164,7 +164,8 @@ proptest! {
                 "redirect": 302, "url": &url, "title": &text, "note": &text, "tags": [&text],
                 "externalId": &text, "expiredUrl": &url,
                 "rules": [{ "when": { "query": { &text: [&text] } }, "url": &url }],
-                "split": [{ "name": &text, "weight": 1, "url": &url }, { "name": "b", "weight": 1 }] })),
+                "split": [{ "name": &text, "weight": 1, "url": &url }, { "name": "b", "weight": 1 }],
+                "preview": { "title": &text, "description": &text, "image": &url } })),
             ("hoplog.link.destination-changed.v1", json!({ "url": &url })),
             ("hoplog.link.titled.v1", json!({ "title": &text })),
             ("hoplog.link.tagged.v1", json!({ "tags": [&text, "b"] })),
@@ -178,6 +179,9 @@ proptest! {
             ("hoplog.link.reported.v1", json!({ "category": "spam", "text": &text })),
             ("hoplog.link.rules-changed.v1",
                 json!({ "rules": [{ "name": &text, "when": { "city": [&text] }, "url": &url }] })),
+            ("hoplog.link.preview-changed.v1",
+                json!({ "preview": { "title": &text, "description": &text, "image": &url } })),
+            ("hoplog.link.title-fetched.v1", json!({ "url": &url, "title": &text })),
             ("hoplog.link.split-changed.v1", json!({ "split": [
                 { "name": &text, "weight": 1, "url": &url }, { "name": "b", "weight": 1 }] })),
         ][which].clone();

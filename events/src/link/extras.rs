@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Destination, LinkEvent, MaxClicks, Oversight, PasswordHash, Rules, ShortCode, Split};
+use super::{
+    Destination, LinkEvent, MaxClicks, Oversight, OwnPreview, PasswordHash, Rules, ShortCode,
+    Split, Title,
+};
 use crate::position::Version;
 
 /// What most links do without. What is not said is not written.
@@ -45,6 +48,13 @@ pub struct Extras {
     /// How it shares those whom no rule leads elsewhere.
     #[serde(default, skip_serializing_if = "Split::is_empty")]
     pub split: Split,
+    /// What chats and networks are shown of it, in the place of what its destination says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Box<OwnPreview>>,
+    /// What its destination calls itself. An event of its own says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub fetched_title: Option<Title>,
     /// What operators have done about it. No event says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -102,6 +112,7 @@ impl Extras {
     #[must_use]
     pub fn of_redirects(mut self) -> Option<Box<Self>> {
         self.archived = false;
+        self.fetched_title = None;
         if self.quarantine().is_none() {
             self.oversight = None;
         }
@@ -155,6 +166,12 @@ impl Extras {
             }
             LinkEvent::RulesChanged(change) => self.rules.clone_from(&change.rules),
             LinkEvent::SplitChanged(change) => self.split.clone_from(&change.split),
+            LinkEvent::PreviewChanged(change) => {
+                self.preview = change.preview.clone().map(Box::new);
+            }
+            LinkEvent::TitleFetched(fetched) => self.fetched_title.clone_from(&fetched.title),
+            // It was the title of another page, or the owner knows a better one.
+            LinkEvent::DestinationChanged(_) | LinkEvent::Titled(_) => self.fetched_title = None,
             // What people wrote in it is gone; the rest is of no use any more.
             LinkEvent::Erased(_) => *self = Self::default(),
             _ => {}

@@ -121,6 +121,10 @@ label! {
     Note, 2_000, many_lines
 }
 label! {
+    /// What is shown below a link's title elsewhere: one line of at most 500 characters.
+    Description, 500, one_line
+}
+label! {
     /// A link's name in the owner's own system: one line of at most 255 characters.
     ExternalId, 255, one_line
 }

@@ -6,9 +6,9 @@ use hoplog_events::link::{
     Extras, FoundBy, LinkAppealed, LinkArchived, LinkClicksGranted, LinkDeleted,
     LinkDestinationChanged, LinkDisabled, LinkEnabled, LinkErased, LinkExpired,
     LinkExpiredUrlChanged, LinkExpiryChanged, LinkMaxClicksChanged, LinkNoted, LinkPasswordChanged,
-    LinkPathForwardingChanged, LinkQuarantined, LinkQueryForwardingChanged, LinkReleased,
-    LinkRulesChanged, LinkSplitChanged, LinkState, LinkTagged, LinkTitled, LinkUnarchived,
-    LinkValidFromChanged, QueryForwarding, Rules, Split, Tags,
+    LinkPathForwardingChanged, LinkPreviewChanged, LinkQuarantined, LinkQueryForwardingChanged,
+    LinkReleased, LinkRulesChanged, LinkSplitChanged, LinkState, LinkTagged, LinkTitled,
+    LinkUnarchived, LinkValidFromChanged, QueryForwarding, Rules, Split, Tags,
 };
 use serde_json::json;
 
@@ -110,6 +110,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         "forwardQuery": "append", "forwardPath": true, "passwordHash": hash,
         "maxClicks": 5, "rules": [{ "when": { "visitor": "bot" }, "url": over }],
         "split": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 2, "url": over }],
+        "preview": { "title": "t", "image": over },
     });
     world.link("a", "2026-01-01T00:00:00Z", extras.clone()).await;
     world.link("b", "2026-01-01T00:00:00Z", json!({})).await;
@@ -127,6 +128,8 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
         clicks_granted: 0,
         rules: rules.clone(),
         split: split.clone(),
+        preview: serde_json::from_value(extras["preview"].clone()).unwrap(),
+        fetched_title: None,
         oversight: None,
     };
     assert_eq!(world.row("a").await.extras, all);
@@ -143,6 +146,7 @@ pub(crate) async fn extras_of_a_link_are_the_sum_of_its_events(world: World) {
     world.change("a", LinkPasswordChanged { password: None }).await;
     world.change("a", LinkRulesChanged { rules: Rules::default() }).await;
     world.change("a", LinkSplitChanged { split: Split::default() }).await;
+    world.change("a", LinkPreviewChanged { preview: None }).await;
     world.change("b", LinkRulesChanged { rules: rules.clone() }).await;
     world.change("b", LinkSplitChanged { split: split.clone() }).await;
     world.change("b", LinkPasswordChanged { password: hash.parse().ok() }).await;

@@ -86,6 +86,8 @@ impl LinkRow {
             | LinkEvent::ClicksGranted(_)
             | LinkEvent::RulesChanged(_)
             | LinkEvent::SplitChanged(_)
+            | LinkEvent::PreviewChanged(_)
+            | LinkEvent::TitleFetched(_)
             | LinkEvent::Quarantined(_)
             | LinkEvent::Released(_)
             | LinkEvent::Appealed(_)

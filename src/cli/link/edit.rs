@@ -40,6 +40,7 @@ enum Clearable {
     MaxClicks,
     Rules,
     Split,
+    Preview,
     Password,
     Utm,
 }
@@ -92,6 +93,7 @@ impl Clearable {
             Clearable::MaxClicks => &["maxClicks"],
             Clearable::Rules => &["rules"],
             Clearable::Split => &["split"],
+            Clearable::Preview => &["preview"],
             Clearable::Password => &["password"],
             Clearable::Utm => &["utm"],
         }

@@ -62,6 +62,8 @@ pub(super) struct Fields {
     /// A file with a list of variants as JSON; - reads standard input
     #[arg(long, value_name = "FILE")]
     split_file: Option<PathBuf>,
+    #[command(flatten)]
+    preview: Preview,
     /// Whether paths behind the code go behind the destination: true or false
     #[arg(long, value_name = "BOOL")]
     forward_path: Option<bool>,
@@ -71,6 +73,20 @@ pub(super) struct Fields {
     password_file: Option<PathBuf>,
     #[command(flatten)]
     utm: Utm,
+}
+
+/// What chats and networks show of it.
+#[derive(Debug, Args)]
+struct Preview {
+    /// The title that chats and networks show of it, in the place of the destination's
+    #[arg(id = "preview_title", long = "preview-title", value_name = "TEXT")]
+    title: Option<String>,
+    /// What they show below
+    #[arg(id = "preview_description", long = "preview-description", value_name = "TEXT")]
+    description: Option<String>,
+    /// Where the picture is that they show
+    #[arg(id = "preview_image", long = "preview-image", value_name = "URL")]
+    image: Option<String>,
 }
 
 /// The campaign fields of the destination.
@@ -96,18 +112,28 @@ struct Utm {
 impl Utm {
     /// The fields that were given; `None`: none of them.
     fn body(self) -> Option<Value> {
-        let given = [
+        object([
             ("source", self.source),
             ("medium", self.medium),
             ("campaign", self.campaign),
             ("term", self.term),
             ("content", self.content),
-        ];
-        let given =
-            given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
-        let given: Map<String, Value> = given.collect();
-        (!given.is_empty()).then(|| given.into())
+        ])
     }
+}
+
+impl Preview {
+    /// The fields that were given; `None`: none of them.
+    fn body(self) -> Option<Value> {
+        let (title, description) = (self.title, self.description);
+        object([("title", title), ("description", description), ("image", self.image)])
+    }
+}
+
+fn object<const N: usize>(given: [(&str, Option<String>); N]) -> Option<Value> {
+    let given = given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    let given: Map<String, Value> = given.collect();
+    (!given.is_empty()).then(|| given.into())
 }
 
 impl Fields {
@@ -131,6 +157,7 @@ impl Fields {
             ("maxClicks", self.max_clicks.map(Value::from)),
             ("rules", rules),
             ("split", split),
+            ("preview", self.preview.body()),
             ("password", password.map(Value::from)),
             ("utm", self.utm.body()),
         ];

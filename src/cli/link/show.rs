@@ -9,7 +9,7 @@ use crate::cli::table::{cell, plain};
 
 /// Every field that has a value, on a line of its own.
 pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
-    const FIELDS: [&str; 14] = [
+    const FIELDS: [&str; 15] = [
         "shortUrl",
         "url",
         "state",
@@ -17,6 +17,7 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
         "expiresAt",
         "redirect",
         "title",
+        "fetchedTitle",
         "tags",
         "note",
         "externalId",
@@ -53,6 +54,12 @@ pub(super) fn print_link(link: &Value, out: &mut Out) -> io::Result<()> {
     }
     print_quarantine(&link["quarantine"], out)?;
     print_destinations(link, out)?;
+    for part in ["title", "description", "image"] {
+        let text = cell(&link["preview"][part]);
+        if !text.is_empty() {
+            writeln!(out, "{:<10}  {part}: {}", "preview", plain(&text))?;
+        }
+    }
     if link["clicks"].is_object() {
         let [total, humans, bots] =
             ["total", "humans", "bots"].map(|name| link["clicks"][name].as_u64().unwrap_or(0));

@@ -13,12 +13,14 @@ fn action(line: &str) -> Action {
 fn a_new_link_has_the_fields_that_were_given_and_no_others() {
     let line = "link create https://e.com/ --alias a --expires-in 7d --tag x --tag y --archived \
                 --valid-from 2030-01-01T00:00:00Z --expired-url https://e.com/over --forward-query append \
-                --forward-path true --max-clicks 1 --utm-source s --utm-term t";
+                --forward-path true --max-clicks 1 --utm-source s --utm-term t \
+                --preview-title P --preview-image https://e.com/i";
     let Action::Create(create) = action(line) else { panic!("not a create") };
     let body = json!({
         "url": "https://e.com/", "alias": "a", "expiresIn": "7d", "tags": ["x", "y"],
         "archived": true, "validFrom": "2030-01-01T00:00:00Z", "expiredUrl": "https://e.com/over",
         "forwardQuery": "append", "forwardPath": true, "maxClicks": 1, "utm": {"source": "s", "term": "t"},
+        "preview": {"title": "P", "image": "https://e.com/i"},
     });
     assert_eq!(create.body().unwrap(), body);
 }

@@ -11,7 +11,7 @@ use hoplog_events::link::{
 
 use super::{
     CreateLink, DestinationField, EditExtras, EditLink, Link, LinkCommand, LinkError, Request,
-    extras, oversight,
+    extras, oversight, preview,
 };
 use crate::domain::domains::leads_home;
 use crate::domain::expiry::is_too_far;
@@ -48,6 +48,7 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
         // A creation and an erasure were decided above.
         LinkCommand::Enable | LinkCommand::Create(_) | LinkCommand::Erase => Ok(Vec::new()),
         LinkCommand::Oversee(oversee) => oversight::decide(link, oversee, request),
+        LinkCommand::NoteTitle(page) => Ok(preview::note_title(link, page)),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
         LinkCommand::GrantClicks(count) => decide_grant(link, *count),
         LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),

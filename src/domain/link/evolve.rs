@@ -62,6 +62,8 @@ fn apply(link: &mut Link, event: &LinkEvent) {
         | LinkEvent::ClicksGranted(_)
         | LinkEvent::RulesChanged(_)
         | LinkEvent::SplitChanged(_)
+        | LinkEvent::PreviewChanged(_)
+        | LinkEvent::TitleFetched(_)
         | LinkEvent::Quarantined(_)
         | LinkEvent::Released(_)
         | LinkEvent::Appealed(_)

@@ -9,7 +9,7 @@ use hoplog_events::link::{
 };
 
 use super::decide::{changed, check_destination};
-use super::{DestinationField, LinkError, Request};
+use super::{DestinationField, EditPreview, LinkError, Request, preview};
 use crate::domain::expiry::is_too_far;
 
 /// Extras to change; `None`: stays as it is, `Some(None)`: is cleared.
@@ -33,6 +33,8 @@ pub struct EditExtras {
     pub rules: Option<Rules>,
     /// How it shall share those whom no rule leads elsewhere.
     pub split: Option<Split>,
+    /// What chats and networks shall be shown of it.
+    pub preview: EditPreview,
 }
 
 /// Whether a new link may have these.
@@ -44,6 +46,9 @@ pub(super) fn check(
     check_expired_url(extras.expired_url.as_ref(), request)?;
     check_rules(&extras.rules, request)?;
     check_split(&extras.split, request)?;
+    if let Some(own) = &extras.preview {
+        preview::check(own, request)?;
+    }
     check_valid_from(extras.valid_from, expires_at, request.now)
 }
 
@@ -98,6 +103,7 @@ pub(super) fn decide(
         check_split(split, request)?;
         events.push(LinkEvent::SplitChanged(LinkSplitChanged { split: split.clone() }));
     }
+    events.extend(preview::decide(extras.preview.as_deref(), &edit.preview, request)?);
     Ok(events)
 }
 

@@ -132,12 +132,13 @@ pub fn uncleared(url: &Destination, extras: &Extras, lists: &BlockLists) -> Opti
     entries.find(|entry| !extras.cleared().contains(entry))
 }
 
-/// Everything that a link may lead to.
+/// Everything that a link may lead to, and the picture that is shown of it.
 pub fn destinations<'a>(
     url: &'a Destination,
     extras: &'a Extras,
 ) -> impl Iterator<Item = &'a Destination> {
     let rules = extras.rules.as_slice().iter().map(|rule| &rule.url);
     let variants = extras.split.as_slice().iter().filter_map(|variant| variant.url.as_ref());
-    iter::once(url).chain(&extras.expired_url).chain(rules).chain(variants)
+    let image = extras.preview.as_ref().and_then(|preview| preview.image.as_ref());
+    iter::once(url).chain(&extras.expired_url).chain(rules).chain(variants).chain(image)
 }

@@ -14,6 +14,7 @@ mod budget;
 mod cleared;
 mod life;
 mod oversight;
+mod preview;
 mod rules;
 mod split;
 

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::rfc3339;
 use hoplog_events::link::{
-    Destination, LinkState, MaxClicks, QueryForwarding, Rules, SERVICE_DOMAIN, Split, Tag,
+    Destination, LinkState, MaxClicks, OwnPreview, QueryForwarding, Rules, SERVICE_DOMAIN, Split,
+    Tag,
 };
 use hoplog_events::position::{Position, Version};
 use hoplog_projections::click_statistics::ClickTotals as Totals;
@@ -14,6 +15,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::place::DOMAIN;
+use super::preview::PreviewBody;
 use super::quarantine::QuarantineAnswer;
 use super::rules::RuleBody;
 use super::split::VariantBody;
@@ -86,6 +88,11 @@ pub struct LinkAnswer {
     /// How it shares those whom no rule leads elsewhere, by weight; empty: all are led to its `url`.
     #[schema(value_type = Vec<VariantBody>)]
     pub split: Split,
+    /// What chats and networks show of it; `null`: what the destination says of itself.
+    #[schema(value_type = Option<PreviewBody>)]
+    pub preview: Option<OwnPreview>,
+    /// What the page at its destination calls itself, where the service looks and the link has no title.
+    pub fetched_title: Option<String>,
     /// Why it leads nowhere until it is released; `null`: it is in no quarantine.
     pub quarantine: Option<QuarantineAnswer>,
     /// How often visitors have reported it since it was created, or released.
@@ -201,6 +208,8 @@ impl LinkAnswer {
             reports,
             rules: link.extras.rules,
             split: link.extras.split,
+            preview: link.extras.preview.map(|preview| *preview),
+            fetched_title: link.extras.fetched_title.map(Into::into),
             owner: link.owner.into(),
             clicks: Some(totals.into()),
             version: link.version.0,

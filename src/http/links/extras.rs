@@ -2,6 +2,7 @@
 
 use hoplog_events::link::Extras;
 
+use super::preview::preview;
 use super::request::Rfc3339;
 use super::rules::rules;
 use super::split::split;
@@ -26,6 +27,8 @@ pub(super) fn of_new(fields: &mut Fields) -> Extras {
         clicks_granted: 0,
         rules: rules(fields).unwrap_or_default(),
         split: split(fields).unwrap_or_default(),
+        preview: preview(fields).apply(None).map(Box::new),
+        fetched_title: None,
         oversight: None,
     }
 }
@@ -43,6 +46,7 @@ pub(super) fn of_patch(fields: &mut Fields) -> EditExtras {
         max_clicks: fields.patch_number(MAX_CLICKS).nested(),
         rules: rules(fields),
         split: split(fields),
+        preview: preview(fields),
     }
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::extras;
 use super::password::PASSWORD;
 use super::place::Places;
+use super::preview::PreviewBody;
 use super::rules::RuleBody;
 use super::split::VariantBody;
 use crate::domain::alias::Alias;
@@ -80,6 +81,8 @@ pub struct NewLinkBody {
     /// set in their destinations, too.
     #[schema(min_items = 2, max_items = 16)]
     split: Option<Vec<VariantBody>>,
+    /// What chats and networks show of it; without it they show what the destination says of itself.
+    preview: Option<PreviewBody>,
     /// Campaign fields to set in the destination.
     utm: Option<UtmBody>,
     /// Answer with your own live link to the same URL, if there is one with the same settings.
@@ -228,6 +231,8 @@ pub struct LinkPatchBody {
     /// How it shares those whom no rule leads elsewhere, all variants that it has from now on; `null`: not at all.
     #[schema(min_items = 2, max_items = 16)]
     split: Option<Vec<VariantBody>>,
+    /// What chats and networks show of it: fields to change; `null`: they are left to the destination, one or all.
+    preview: Option<PreviewBody>,
     /// Campaign fields to change in the destination, and in those of rules and variants; `null`: they are removed, one or all.
     utm: Option<UtmBody>,
 }

@@ -4,7 +4,7 @@
 //! several requests that come at the same moment, and find nothing, one creates the link and the
 //! others meet it: what they want seeds the code, as an idempotency key would.
 
-use hoplog_events::link::{LinkState, SERVICE_DOMAIN};
+use hoplog_events::link::{Extras, LinkState, SERVICE_DOMAIN};
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::link_directory;
 
@@ -70,11 +70,13 @@ async fn found(app: &App, link: Link, position: Position) -> Result<Made, Proble
     })
 }
 
+/// What its destination calls itself is nobody's wish.
 fn is_like(link: &Link, wanted: &WantedLink) -> bool {
-    let settings = (&link.url, link.expires_at, link.redirect, &link.extras);
+    let extras = Extras { fetched_title: None, ..link.extras.clone() };
     // Made for the same on another domain it would do for nobody here.
     link.key.domain == wanted.domain
-        && settings == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
+        && (&link.url, link.expires_at, link.redirect, &extras)
+            == (&wanted.url, wanted.expires_at, wanted.redirect, &wanted.extras)
 }
 
 fn lives(link: &Link, issuer: &Issuer) -> bool {

@@ -26,7 +26,7 @@ pub(super) async fn spend(
 ) -> Result<(), NotServed> {
     let instead = |response: Response| NotServed::Instead(Box::new(response));
     if !is_click(app, method, request, found) {
-        return Err(instead(preview::of(app, request, &found.target, Choice::Url)));
+        return Err(instead(preview::of(app, request, (&found.target, Choice::Url), None)));
     }
     let (target, era) = (&found.target, app.links.era());
     match app.budgets.ask(target.key.clone(), target.version, era.number()).await? {

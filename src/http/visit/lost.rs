@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use axum::http::request::Parts;
 use axum::http::Method;
+use axum::http::request::Parts;
 use hoplog_events::orphan::OrphanKind;
 
 use super::not_served::NotServed;
@@ -37,12 +37,7 @@ pub(in crate::http) fn note_base_url(app: &App, peer: IpAddr, request: &Parts) {
     noted(app, (OrphanKind::BaseUrl, address), None, request);
 }
 
-fn noted(
-    app: &App,
-    (kind, address): (OrphanKind, IpAddr),
-    path: Option<&str>,
-    request: &Parts,
-) {
+fn noted(app: &App, (kind, address): (OrphanKind, IpAddr), path: Option<&str>, request: &Parts) {
     let led = Led { kind, domain: Site::of(app, request).domain(), at: app.clock.now(), address };
     let said = (&request.method, &request.headers);
     app.orphans.note(led, app.clicks.is_busy(), |led| LostVisit::new(led, path, said));

@@ -124,7 +124,7 @@ mod tests {
 
     /// The form that other nodes read: a change needs another number in the key.
     #[test]
-    fn a_link_is_written_in_the_form_of_version_6() {
+    fn a_link_is_written_in_the_form_of_version_7() {
         let value = encode_link(&target()).unwrap();
         let text = r#"{"u":"https://example.com/?q=%22","o":"ann","r":308,"s":"disabled","x":1800000000123456,"c":1700000000000001,"v":7}"#;
         assert_eq!(String::from_utf8(value).unwrap(), text);

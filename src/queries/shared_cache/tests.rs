@@ -68,7 +68,7 @@ async fn clicks_are_used_only_if_they_are_new_enough() {
 #[tokio::test]
 async fn what_can_not_be_read_is_no_link() {
     let world = world().await;
-    let full = format!("hoplog:{:016x}:l6.{}:default/a", 7, link_directory::VERSION);
+    let full = format!("hoplog:{:016x}:l7.{}:default/a", 7, link_directory::VERSION);
     // Version, kind, position, end, number of tags: what a whole one begins with.
     let header = format!("12345678\u{1}{}\u{0}", "1".repeat(16));
     let broken =
