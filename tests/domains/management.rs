@@ -178,6 +178,7 @@ async fn the_command_line_keeps_domains_and_names_their_links() {
     let shown = server.cli_ok(&["link", "show", "one.example/a"]);
     assert!(shown.contains("Of one") && shown.contains("https://one.example/a"), "{shown}");
     assert!(!server.cli_ok(&["link", "show", "a"]).contains("Of one"));
+    server.client.caught_up("link_directory").await;
     let listed = server.cli_ok(&["link", "list", "--domain", ONE]);
     assert!(listed.contains(URL) && !listed.contains("/own"), "{listed}");
     server.cli_ok(&["link", "delete", "one.example/a"]);
