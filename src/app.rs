@@ -39,6 +39,7 @@ use crate::commands::worker::WorkerError as WorkerLeaseError;
 use crate::commands::{Commands, Issuer};
 use crate::config::{AbuseSettings, AppLinks, Codes, LogSettings, RateLimits, Roles, Settings};
 use crate::data_dir::{DataDir, DataDirError, DataDirLock};
+use crate::domain::domains::Domains;
 use crate::domain::link::{Link, Requester};
 use crate::http::headers::RequestId;
 use crate::http::origin::Origin;
@@ -179,6 +180,14 @@ pub enum StartError {
     /// See [`BlockListError`].
     #[error("HOPLOG_BLOCKLIST: {0}")]
     BlockList(#[from] BlockListError),
+    /// Give the origin that the service had; what is a domain, or was one, keeps its links for itself.
+    #[error(
+        "HOPLOG_BASE_URL: {0} is a domain of this service, or was one: it can't be the service's own host"
+    )]
+    OwnHostIsDomain(Box<str>),
+    /// Set it as it is on the other nodes.
+    #[error("HOPLOG_BASE_URL has to be set, as there are domains beside the service's own")]
+    NoBaseUrl,
     /// Look at the log's file.
     #[error("the first API key could not be made: {0}")]
     FirstKey(#[from] KeyError),
@@ -224,7 +233,7 @@ impl App {
             spool: spool(settings, &dir).await?,
             bounds: Bounds::default(),
         };
-        let origin = settings.base_url.as_ref().map(Origin::of_url);
+        let origin = own_origin(settings, &keys.domains().look())?;
         let share = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(share);
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
@@ -349,6 +358,19 @@ impl App {
         let statistics = self.read_models.click_statistics();
         let totals = statistics.totals(std::slice::from_ref(key)).await?;
         Ok(totals.get(key).copied().unwrap_or_default())
+    }
+}
+
+/// The public origin. With domains the service's own host is known, and none of them: else its own links would be shown under hosts that lead
+/// to other people's.
+fn own_origin(settings: &Settings, domains: &Domains) -> Result<Option<Origin>, StartError> {
+    let origin = settings.base_url.as_ref().map(Origin::of_url);
+    match origin.as_ref().map(Origin::host) {
+        Some(host) if domains.other(host).is_some() => {
+            Err(StartError::OwnHostIsDomain(host.into()))
+        }
+        None if !domains.is_alone() => Err(StartError::NoBaseUrl),
+        _ => Ok(origin),
     }
 }
 
