@@ -180,6 +180,14 @@ pub enum StartError {
     /// See [`BlockListError`].
     #[error("HOPLOG_BLOCKLIST: {0}")]
     BlockList(#[from] BlockListError),
+    /// Give the origin that the service had; what is a domain, or was one, keeps its links for itself.
+    #[error(
+        "HOPLOG_BASE_URL: {0} is a domain of this service, or was one: it can't be the service's own host"
+    )]
+    OwnHostIsDomain(Box<str>),
+    /// Set it as it is on the other nodes.
+    #[error("HOPLOG_BASE_URL has to be set, as there are domains beside the service's own")]
+    NoBaseUrl,
     /// Look at the log's file.
     #[error("the first API key could not be made: {0}")]
     FirstKey(#[from] KeyError),
@@ -220,7 +228,7 @@ impl App {
         let enricher = Arc::new(recording::enricher(settings, &dir)?);
         enricher.salts().prepare(log.as_ref(), clock.now()).await;
         let outlet = recording::outlet(settings, &dir, &log).await?;
-        let origin = settings.base_url.as_ref().map(Origin::of_url);
+        let origin = commands::own_origin(settings, &keys.domains().look())?;
         let share = |address| Shared::open(address, log.id(), &read_models);
         let shared = settings.cache.as_ref().map(share);
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());

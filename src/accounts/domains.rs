@@ -55,7 +55,7 @@ impl LiveDomains {
 /// All domains, by name.
 #[derive(Debug)]
 pub(super) struct DomainFold {
-    all: BTreeMap<Domain, LinkDomain>,
+    all: BTreeMap<Domain, Arc<LinkDomain>>,
     has_changed: bool,
 }
 
@@ -72,8 +72,9 @@ impl DomainFold {
         let (DomainEvent::Added(DomainAdded { domain: name, .. })
         | DomainEvent::Changed(DomainChanged { domain: name, .. })
         | DomainEvent::Removed(DomainRemoved { domain: name })) = event;
-        if let Some(domain) = evolve(self.all.remove(name), event, at) {
-            self.all.insert(name.clone(), domain);
+        let before = self.all.remove(name).map(Arc::unwrap_or_clone);
+        if let Some(domain) = evolve(before, event, at) {
+            self.all.insert(name.clone(), Arc::new(domain));
         }
         self.has_changed = true;
     }
@@ -91,7 +92,7 @@ impl DomainFold {
             let added_at = before.map_or(DateTime::UNIX_EPOCH, |domain| domain.added_at);
             let (settings, is_removed) = (DomainSettings::default(), true);
             let domain = LinkDomain { name: name.clone(), settings, added_at, is_removed, version };
-            self.all.insert(name, domain);
+            self.all.insert(name, Arc::new(domain));
         }
         self.has_changed = true;
     }

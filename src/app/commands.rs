@@ -14,6 +14,7 @@ use crate::commands::code::CodeMaker;
 use crate::commands::code_secret::CodeSecret;
 use crate::commands::worker::{WorkerError, WorkerId};
 use crate::config::{Codes, Settings};
+use crate::domain::domains::Domains;
 use crate::http::origin::Origin;
 
 pub(super) async fn open(
@@ -42,4 +43,20 @@ async fn codes(
         Codes::Random => WorkerId::ONLY,
     };
     Ok(CodeMaker::new(settings.codes, worker))
+}
+
+/// The public origin. With domains the service's own host is known, and none of them: else its own links would be shown under hosts that lead
+/// to other people's.
+pub(super) fn own_origin(
+    settings: &Settings,
+    domains: &Domains,
+) -> Result<Option<Origin>, StartError> {
+    let origin = settings.base_url.as_ref().map(Origin::of_url);
+    match origin.as_ref().map(Origin::host) {
+        Some(host) if domains.other(host).is_some() => {
+            Err(StartError::OwnHostIsDomain(host.into()))
+        }
+        None if !domains.is_alone() => Err(StartError::NoBaseUrl),
+        _ => Ok(origin),
+    }
 }

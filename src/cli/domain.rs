@@ -30,6 +30,9 @@ pub(super) struct DomainArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add a domain that links can live on; its host has to lead to the service
+    ///
+    /// Links of the service's own domain that were given away under this host are not answered there any more, also after the
+    /// domain was removed: there is no way back. Add the domain first, then let its host lead here.
     #[command(
         after_help = "Example:\n  hoplog domain add go.example.com --default-url https://example.com/ --redirect 302"
     )]
@@ -54,7 +57,7 @@ enum Action {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "SETTINGS")]
         clear: Vec<Clearable>,
     },
-    /// Remove a domain: it answers nothing any more; its links stay, and are answered again once it is added again
+    /// Remove a domain: it answers nothing any more, nor the service's own links; its links stay, and are answered again once it is added again
     #[command(after_help = "Example:\n  hoplog domain remove go.example.com")]
     Remove {
         /// The domain's host

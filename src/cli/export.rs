@@ -209,7 +209,7 @@ impl Export {
         out: &mut Out,
     ) -> Result<(), CliError> {
         for code in codes {
-            self.one_link(code, &each, out).await?;
+            self.one_link(&self.name_of(code).await?, &each, out).await?;
         }
         if !codes.is_empty() {
             return Ok(());
@@ -226,6 +226,14 @@ impl Export {
                 return Ok(());
             }
         }
+    }
+
+    /// A link's name as another service finds it, too, whose own host is another one.
+    async fn name_of(&self, code: &str) -> Result<String, CliError> {
+        if !code.contains('/') {
+            return Ok(code.to_owned());
+        }
+        Ok(link_name(&self.client.get(&["links", code], &[]).await?))
     }
 
     async fn one_link(&self, code: &str, each: &Each<'_>, out: &mut Out) -> Result<(), CliError> {

@@ -148,7 +148,7 @@ impl Commands {
     }
 
     /// What an earlier request under the same key created, with a code of our making. For those
-    /// that may be content with less than a creation: a retry is answered with its own link.
+    /// that may be content with less than a creation: a retry is answered with its own link. `domain`: where they want theirs.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -158,9 +158,14 @@ impl Commands {
         idempotency: &IdempotencyKey,
         domain: &Domain,
     ) -> Result<Option<Outcome>, ExecuteError> {
-        let Some(LinkKey { code, .. }) = self.seeded(issuer, idempotency) else { return Ok(None) };
-        let key = LinkKey { domain: domain.clone(), code };
-        recall(self.log.as_ref(), &key, &issuer.origin(Some(idempotency))).await
+        let Some(seeded) = self.seeded(issuer, idempotency) else { return Ok(None) };
+        let key = LinkKey { domain: domain.clone(), code: seeded.code.clone() };
+        let (log, origin) = (self.log.as_ref(), issuer.origin(Some(idempotency)));
+        // The key may be of a request that made a link on another domain.
+        if key != seeded {
+            may_forgo(log, &seeded, &key, &origin).await?;
+        }
+        recall(log, &key, &origin).await
     }
 
     /// Sees to it that an idempotency key is used for no other request than this one, which

@@ -47,13 +47,14 @@ pub struct Domains {
 impl Domains {
     /// Those domains.
     #[must_use]
-    pub fn of(all: impl IntoIterator<Item = LinkDomain>) -> Self {
+    pub fn of(all: impl IntoIterator<Item = impl Into<Arc<LinkDomain>>>) -> Self {
         let mut domains = Self::default();
         for domain in all {
+            let domain: Arc<LinkDomain> = domain.into();
             if domain.name.as_str() == SERVICE_DOMAIN {
-                domains.own = Some(Arc::new(domain));
+                domains.own = Some(domain);
             } else {
-                domains.others.insert(domain.name.as_str().into(), Arc::new(domain));
+                domains.others.insert(domain.name.as_str().into(), domain);
             }
         }
         domains
@@ -271,7 +272,7 @@ pub fn decide(
             if domain.is_none() && request.domains.count() >= DOMAINS_MAX {
                 return Err(DomainError::TooMany);
             }
-            check(settings, request)?;
+            check(settings, &DomainSettings::default(), request)?;
             let settings = (**settings).clone();
             Ok(vec![DomainEvent::Added(DomainAdded { domain: name, settings })])
         }
@@ -286,7 +287,7 @@ pub fn decide(
             if settings == *now {
                 return Ok(Vec::new());
             }
-            check(&settings, request)?;
+            check(&settings, now, request)?;
             Ok(vec![DomainEvent::Changed(DomainChanged { domain: name, settings })])
         }
         DomainCommand::Remove => match there {
@@ -296,14 +297,21 @@ pub fn decide(
     }
 }
 
-/// A domain leads neither to itself nor to another one of ours: that would be a circle.
-fn check(settings: &DomainSettings, request: &DomainRequest) -> Result<(), DomainError> {
+/// A domain leads neither to itself nor to another one of ours: that would be a circle. What stays as it is `now` is
+/// no reason to refuse another change: visitors are not led there either.
+fn check(
+    settings: &DomainSettings,
+    now: &DomainSettings,
+    request: &DomainRequest,
+) -> Result<(), DomainError> {
     let destinations = [
-        (&settings.default_url, DomainField::DefaultUrl),
-        (&settings.not_found_url, DomainField::NotFoundUrl),
+        (&settings.default_url, &now.default_url, DomainField::DefaultUrl),
+        (&settings.not_found_url, &now.not_found_url, DomainField::NotFoundUrl),
     ];
-    for (destination, field) in destinations {
-        let Some(destination) = destination else { continue };
+    for (destination, before, field) in destinations {
+        let Some(destination) = destination.as_ref().filter(|_| destination != before) else {
+            continue;
+        };
         let name: [Box<str>; 1] = [request.name.as_str().into()];
         let home = leads_home(destination, &request.own_hosts, &request.domains)
             || leads_home(destination, &name, &request.domains);

@@ -8,6 +8,7 @@ use hoplog_events::position::Topic;
 
 use super::auth::EventsReader;
 use super::headers::LastEventId;
+use super::links::place::Places;
 use super::problem::Problem;
 use super::server::Cut;
 use crate::app::AppState;
@@ -69,9 +70,9 @@ pub async fn read_events(
     RawQuery(query): RawQuery,
     LastEventId(last): LastEventId,
     cut: Option<Extension<Cut>>,
-    headers: HeaderMap,
+    (headers, places): (HeaderMap, Places),
 ) -> Result<Response, Problem> {
-    let selection = Selection::take(app.log.id(), query.as_deref(), last)?;
+    let selection = Selection::take(app.log.id(), query.as_deref(), last, &places)?;
     if selection.topic == Topic::Accounts && !principal.can(Scope::Admin) {
         let detail = "the topic accounts needs a key with the scope admin";
         return Err(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail));

@@ -43,7 +43,9 @@ impl Origin {
     #[must_use]
     pub fn of_url(url: &url::Url) -> Self {
         let base = url.as_str().trim_end_matches('/').into();
-        let host: Box<str> = url.host_str().unwrap_or_default().into();
+        // A dot at its end is the same host.
+        let host = url.host_str().unwrap_or_default();
+        let host: Box<str> = host.strip_suffix('.').unwrap_or(host).into();
         Self { base, asked: host.clone(), host }
     }
 
@@ -82,9 +84,11 @@ impl Origin {
     }
 }
 
-/// The host that a request is sent to, with its port: the target's, if it has one (RFC 9112, section 3.2.2).
+/// The host that a request is sent to, with its port: the target's, if it has one (RFC 9112, section 3.2.2), without
+/// who asks for it.
 pub(super) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let target = uri.authority().map(axum::http::uri::Authority::as_str);
+    let target = target.map(|target| target.rsplit_once('@').map_or(target, |(_, host)| host));
     target.or_else(|| headers.get(header::HOST)?.to_str().ok())
 }
 
@@ -122,5 +126,12 @@ mod tests {
         assert_eq!(&*origin("go.example.com:8080").base, "http://go.example.com:8080");
         assert_eq!(origin("[::1]:80").host(), "[::1]");
         assert_eq!(origin("a\"><script>").host(), "localhost");
+    }
+
+    #[test]
+    fn a_public_origin_has_its_host_without_the_dot_at_the_end() {
+        let of = |url: &str| Origin::of_url(&url.parse().unwrap());
+        assert_eq!(of("https://own.example./").host(), "own.example");
+        assert_eq!(of("https://own.example:8443/").host(), "own.example");
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use hoplog_events::link::{LinkKey, ReportCategory, Statement, UnknownCategory};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::body::form_fields;
 use super::limits::{ClientAddress, quota_exceeded};
-use super::origin::Origin;
+use super::origin::{Origin, authority};
 use super::page;
 use super::path::Segment;
 use super::problem::{FieldError, Problem};
@@ -84,11 +84,11 @@ pub async fn report(
     ClientAddress(address): ClientAddress,
     (origin, site): (Origin, Site),
     Segment(code): Segment,
-    headers: HeaderMap,
+    (headers, uri): (HeaderMap, Uri),
     body: Body,
 ) -> Response {
     // Another site does not report by the hands of its visitors: they are shown what they would say.
-    if !is_own(&origin, &headers) {
+    if !is_own(&origin, (&headers, &uri)) {
         return report_form(origin, site, Segment(code), headers).await;
     }
     let taken = take(&app, address, site.link(&code), (&headers, body)).await;
@@ -100,14 +100,14 @@ pub async fn report(
 
 /// Whether a form is of our own page, as far as a browser says: those of before `Sec-Fetch-Site`, and all over plain http,
 /// say the origin only. Programs say neither.
-fn is_own(origin: &Origin, headers: &HeaderMap) -> bool {
+fn is_own(origin: &Origin, (headers, uri): (&HeaderMap, &Uri)) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin" || site == "none";
     }
     let Some(from) = headers.get(header::ORIGIN) else { return true };
     let from = from.to_str().ok().and_then(|from| from.split_once("://"));
-    let asked = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let mut own = [Some(origin.scheme_and_authority().1), asked].into_iter().flatten();
+    let mut own =
+        [Some(origin.scheme_and_authority().1), authority(headers, uri)].into_iter().flatten();
     from.is_some_and(|(_, from)| own.any(|own| own.eq_ignore_ascii_case(from)))
 }
 

@@ -14,7 +14,7 @@ use super::fields::Fields;
 use super::headers::{AtLeast, HOPLOG_POSITION, Idempotency, RequestId, ascii};
 use super::links::answer::optional_instant;
 use super::links::create::{make, of_request};
-use super::links::place::Places;
+use super::links::place::{DOMAIN, Places};
 use super::links::request::NewLink;
 use super::origin::Origin;
 use super::path::LinkAt;
@@ -87,7 +87,9 @@ pub async fn shorten(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| of_request(key, &body));
-    let new = parse(body, &Places::of(&app, &origin))?;
+    let named = body.get(DOMAIN).and_then(Value::as_str).into_iter();
+    let places = Places::of(&app, &origin).knowing(&app, named).await?;
+    let new = parse(body, &places)?;
     let issuer = app.issuer(&principal, request_id);
     let made = make(&app, &issuer, &origin, idempotency.as_ref(), (new, Lane::Owner)).await;
     let made = made.map_err(|problem| problem.with_pointers(short_pointer))?;

@@ -7,10 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hoplog_events::domain::DomainSettings;
 use hoplog_events::link::{Destination, Domain, LinkKey, SERVICE_DOMAIN, ShortCode};
 
-use super::origin::{authority, host_name};
+use super::origin::{Origin, authority, host_name};
 use super::problem::Problem;
 use crate::app::{App, AppState};
 use crate::config::Role;
@@ -29,7 +28,11 @@ impl Site {
     #[must_use]
     pub fn of(app: &App, request: &Parts) -> Self {
         let domains = app.keys.domains();
-        if domains.are_alone() { Self(None) } else { Self(named(&domains.look(), request)) }
+        if domains.are_alone() {
+            return Self(None);
+        }
+        let own = app.origin.as_ref().map(Origin::host);
+        Self(named(&domains.look(), own, request))
     }
 
     /// Its name on the log.
@@ -60,13 +63,12 @@ impl Site {
         code.map(|code| LinkKey { domain: self.domain(), code }).ok_or_else(Problem::link_not_found)
     }
 
-    /// What it answers where there is no link.
-    fn settings(&self, app: &App) -> Option<DomainSettings> {
-        match &self.0 {
-            Some(domain) => Some(domain).filter(|domain| !domain.is_removed).cloned(),
+    /// The domain that says what is answered where there is no link; `None`: none says anything.
+    fn says(self, app: &App) -> Option<Arc<LinkDomain>> {
+        match self.0 {
+            Some(domain) => Some(domain).filter(|domain| !domain.is_removed),
             None => app.keys.domains().look().own().cloned(),
         }
-        .map(|domain| domain.settings.clone())
     }
 }
 
@@ -79,9 +81,13 @@ impl FromRequestParts<AppState> for Site {
 }
 
 /// The domain whose host was asked. Hosts are the same in whatever case, with a port or a dot behind them or without.
-fn named(domains: &Domains, request: &Parts) -> Option<Arc<LinkDomain>> {
+/// `own`: the service's own host, which goes first, whatever there is on the log.
+fn named(domains: &Domains, own: Option<&str>, request: &Parts) -> Option<Arc<LinkDomain>> {
     let host = host_name(authority(&request.headers, &request.uri)?);
     let host = host.strip_suffix('.').unwrap_or(host);
+    if own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
+        return None;
+    }
     let found = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         domains.other(&host.to_ascii_lowercase())
     } else {
@@ -119,15 +125,16 @@ pub(super) fn leads_in_a_circle() -> Problem {
 /// What a domain answers for a code that nobody has, if it has something to say: what robots are told, or where else to go.
 pub(super) fn in_place_of_a_link(app: &App, request: &Parts) -> Option<Response> {
     let path = request.uri.path();
-    let settings = Site::of(app, request).settings(app)?;
+    let domain = Site::of(app, request).says(app)?;
+    let settings = &domain.settings;
     if path == ROBOTS {
-        let text = String::from(settings.robots?);
+        let text = String::from(settings.robots.clone()?);
         return Some(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
     }
     let is_code = path.strip_prefix('/')?.parse::<ShortCode>().is_ok();
-    let elsewhere = settings.not_found_url.filter(|_| is_code)?;
+    let elsewhere = settings.not_found_url.as_ref().filter(|_| is_code)?;
     // A code that is nobody's may be somebody's tomorrow: nobody keeps this.
-    lead(app, &elsewhere, StatusCode::FOUND, "no-store")
+    lead(app, elsewhere, StatusCode::FOUND, "no-store")
 }
 
 /// What a domain answers for its bare host, and for paths that are nobody's. `None`: what is answered where there is nothing.
@@ -135,19 +142,21 @@ pub(super) fn in_place_of_nothing(app: &App, request: &Parts) -> Option<Response
     if !matches!(request.method, Method::GET | Method::HEAD) || !app.roles.has(Role::Query) {
         return None;
     }
-    let settings = Site::of(app, request).settings(app)?;
+    let domain = Site::of(app, request).says(app)?;
+    let settings = &domain.settings;
     let path = request.uri.path().strip_prefix('/')?;
     if path.is_empty() {
         let status = u16::from(settings.redirect.unwrap_or_default());
         let status = StatusCode::from_u16(status).ok()?;
-        return lead(app, &settings.default_url?, status, "private, max-age=0");
+        return lead(app, settings.default_url.as_ref()?, status, "private, max-age=0");
     }
     let first = path.split('/').next()?;
     let is_ours = is_reserved(first) || first.parse::<ShortCode>().is_err();
-    let elsewhere = settings.not_found_url.filter(|_| !is_ours)?;
-    lead(app, &elsewhere, StatusCode::FOUND, "no-store")
+    let elsewhere = settings.not_found_url.as_ref().filter(|_| !is_ours)?;
+    lead(app, elsewhere, StatusCode::FOUND, "no-store")
 }
 
+/// Leads a visitor on; `None`: not there, as an administrator put the place on a block list since.
 fn lead(
     app: &App,
     destination: &Destination,
@@ -157,6 +166,9 @@ fn lead(
     if leads_home(app, destination.as_str().as_bytes()) {
         return Some(leads_in_a_circle().into_response());
     }
+    if app.commands.blocked().current().find(destination).is_some() {
+        return None;
+    }
     let location = HeaderValue::from_str(destination.as_str()).ok()?;
     let kept = HeaderValue::from_static(kept);
     Some((status, [(header::LOCATION, location), (header::CACHE_CONTROL, kept)]).into_response())
@@ -165,6 +177,7 @@ fn lead(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hoplog_events::domain::DomainSettings;
     use hoplog_events::position::Version;
 
     fn domains() -> Domains {
@@ -181,7 +194,7 @@ mod tests {
             request = request.header(header::HOST, host);
         }
         let (request, ()) = request.body(()).unwrap().into_parts();
-        named(&domains(), &request).map(|domain| domain.name.to_string())
+        named(&domains(), Some("own.example"), &request).map(|domain| domain.name.to_string())
     }
 
     /// Traps of hosts: case, a port, a dot at the end, none at all, and a target that names another host.
@@ -198,6 +211,20 @@ mod tests {
         assert_eq!(asked("/a", None), None, "HTTP/1.0");
         let named = asked("http://go.example/a", Some("other.example"));
         assert_eq!(named.as_deref(), Some("go.example"), "the target goes first (RFC 9112)");
+        let named = asked("http://x:y@go.example:80/a", Some("other.example"));
+        assert_eq!(named.as_deref(), Some("go.example"), "whoever asks for it");
+    }
+
+    /// What is on the log may be of a service that had another public origin: its own links go on being its own.
+    #[test]
+    fn the_services_own_host_goes_first() {
+        let (request, ()) = axum::http::Request::builder()
+            .uri("http://GO.example.:80/a")
+            .body(())
+            .unwrap()
+            .into_parts();
+        assert!(named(&domains(), None, &request).is_some());
+        assert!(named(&domains(), Some("go.example"), &request).is_none());
     }
 
     #[test]

@@ -170,8 +170,9 @@ async fn find(
     code: &str,
 ) -> Result<Resolved, NotServed> {
     let (site, visitor) = (Site::of(app, request), (&request.method, address));
+    // Nothing is looked for, so nothing is charged: these are visitors of links that were good once.
     if site.is_gone() {
-        return Err(Box::pin(in_vain(app, visitor)).await);
+        return Err(Problem::link_not_found().into());
     }
     let path = LinkPath { domain: site.name(), code };
     match app.links.at_hand(path, app.clock.now()) {

@@ -15,6 +15,7 @@ use super::auth::WebhookKeeper;
 use super::body::JsonObject;
 use super::fields::{Fields, NoParameters};
 use super::headers::{HOPLOG_POSITION, Idempotency, RequestId, ascii};
+use super::links::place::Places;
 use super::path::Segment;
 use super::problem::Problem;
 use crate::accounts::Principal;
@@ -55,6 +56,7 @@ pub async fn create(
     WebhookKeeper(principal): WebhookKeeper,
     Idempotency(idempotency): Idempotency,
     request_id: RequestId,
+    places: Places,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = idempotency.map(|key| IdempotencyKey {
@@ -64,7 +66,7 @@ pub async fn create(
     let issuer = app.issuer(&principal, request_id);
     let mut fields = body.into_fields();
     let owner = owner(&mut fields, &principal);
-    let settings = settings(&mut fields, &app.webhooks.targets);
+    let settings = settings(&mut fields, &app.webhooks.targets, &places);
     fields.finish().map_err(Problem::validation)?;
     let settings = settings.ok_or_else(|| Problem::validation(Vec::new()))?;
     // A retry finds what was made.

@@ -131,6 +131,10 @@ pub fn body<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, 
             ID => "domain",
             column => column,
         };
+        // Whoever writes a domain beside the id of an export wants the link there, whichever column is first.
+        if column == ID && body.contains_key("domain") {
+            continue;
+        }
         let value = kind.value(text);
         if !value.is_null() || kind == Kind::Json {
             body.insert(name.to_owned(), value);
@@ -185,5 +189,15 @@ mod tests {
             "maxClicks": "many", "redirect": 301, "rules": [{"when": {}}], "split": null, "utm": {"source": "mail"},
         });
         assert_eq!(Value::from(body(cells.into_iter())), expected);
+    }
+
+    #[test]
+    fn a_domain_goes_before_that_of_an_id_in_whichever_order() {
+        let (id, domain) = (("id", "old.example/a"), ("domain", "new.example"));
+        for cells in [[id, domain], [domain, id]] {
+            assert_eq!(Value::from(body(cells.into_iter())), json!({ "domain": "new.example" }));
+        }
+        let cells = [("domain", ""), id];
+        assert_eq!(Value::from(body(cells.into_iter())), json!({ "domain": "old.example" }));
     }
 }

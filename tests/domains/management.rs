@@ -117,6 +117,46 @@ async fn there_are_no_domains_without_a_public_origin() {
     server.client.visit("/").await.expect(302);
 }
 
+/// The public origin is no domain's host, nor was it one: its links would be somebody else's. With domains there is one.
+#[tokio::test]
+async fn the_public_origin_is_not_taken_from_a_domain() {
+    let server = with_domains().await;
+    server.client.delete("/api/v1/domains/two.example").await.expect(204);
+    let stopped = server.stop();
+    for (base_url, said) in [
+        ("https://one.example", "HOPLOG_BASE_URL: one.example is a domain"),
+        ("https://ONE.example.:8443/", "HOPLOG_BASE_URL: one.example is a domain"),
+        ("https://two.example", "HOPLOG_BASE_URL: two.example is a domain"),
+        ("", "HOPLOG_BASE_URL has to be set"),
+    ] {
+        let mut serve = stopped.command();
+        if base_url.is_empty() {
+            serve.env_remove("HOPLOG_BASE_URL");
+        } else {
+            serve.env("HOPLOG_BASE_URL", base_url);
+        }
+        let output = serve.arg("serve").output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{base_url}: {error}");
+        assert!(error.trim_end().lines().count() == 1 && error.contains(said), "{error}");
+    }
+    let server = stopped.start();
+    server.client.get("/api/v1/domains").await.expect(200);
+}
+
+/// Who has the host lead here first asks by it, also for its addition.
+#[tokio::test]
+async fn a_domain_is_added_by_its_own_host() {
+    let server = settings().start();
+    let client = &server.client;
+    let add = client.authorized(reqwest::Method::POST, "/api/v1/domains");
+    let add = add.header("host", "ONE.example.").json(&json!({ "name": ONE }));
+    client.send(add).await.expect(201);
+    let own = client.authorized(reqwest::Method::POST, "/api/v1/domains");
+    let own = own.header("host", "own.example").json(&json!({ "name": "own.example" }));
+    assert_eq!(client.send(own).await.expect(422).json()["errors"][0]["code"], "own_domain");
+}
+
 #[tokio::test]
 async fn a_command_that_is_sent_twice_is_done_once() {
     let server = settings().start();
@@ -147,7 +187,8 @@ async fn domains_and_their_links_outlive_a_restart_and_a_rebuild() {
     let lost = visit(client, ONE, "/b").await.expect(302);
     assert_eq!(lost.header("location"), "https://example.com/lost");
     for projection in ["link_directory", "clicks"] {
-        client.post(&format!("/api/v1/projections/{projection}/rebuild"), &json!({})).await;
+        let rebuild = format!("/api/v1/projections/{projection}/rebuild");
+        client.post(&rebuild, &json!({})).await.expect(200);
         client.caught_up(projection).await;
     }
     client.verify_read_models().await;
@@ -178,6 +219,7 @@ async fn the_command_line_keeps_domains_and_names_their_links() {
     let shown = server.cli_ok(&["link", "show", "one.example/a"]);
     assert!(shown.contains("Of one") && shown.contains("https://one.example/a"), "{shown}");
     assert!(!server.cli_ok(&["link", "show", "a"]).contains("Of one"));
+    server.client.caught_up("link_directory").await;
     let listed = server.cli_ok(&["link", "list", "--domain", ONE]);
     assert!(listed.contains(URL) && !listed.contains("/own"), "{listed}");
     server.cli_ok(&["link", "delete", "one.example/a"]);
@@ -211,6 +253,13 @@ async fn an_export_keeps_the_domains_of_links() {
     let clicks = from.cli_ok(&["export", "clicks"]);
     assert_eq!(clicks.lines().count(), 2, "{clicks}");
     assert!(clicks.contains("one.example/a"), "{clicks}");
+    // However the link is named, clicks are written as another service finds them.
+    let clicks = from.cli_ok(&["export", "clicks", "ONE.example/a", "own.example/a"]);
+    assert!(clicks.contains("one.example/a") && !clicks.contains("ONE"), "{clicks}");
+    visit(&from.client, "own.example", "/a").await.expect(302);
+    from.client.caught_up("clicks").await;
+    let clicks = from.cli_ok(&["export", "clicks", "own.example/a"]);
+    assert!(clicks.lines().count() == 2 && !clicks.contains("own.example/a"), "{clicks}");
     std::fs::write(&file, from.cli_ok(&["export", "links", "--format", "csv"])).unwrap();
     let file = file.to_str().unwrap();
     to.cli_ok(&["import", "links", file]);

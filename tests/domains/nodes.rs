@@ -31,10 +31,13 @@ async fn trap_2_every_node_knows_a_domain_and_its_links() {
     let lost = "https://example.com/lost";
     add(one, json!({ "name": ONE, "notFoundUrl": lost })).await;
     becomes(two, ONE, "/a", (302, lost)).await;
-    add(two, json!({ "name": TWO })).await;
-    becomes(one, TWO, "/a", (404, "")).await;
     let new = |domain: &str, url: &str| NewLink::to(url).with("alias", "a").with("domain", domain);
     one.create(new("default", "https://example.com/own")).await;
+    becomes(one, TWO, "/a", (302, "https://example.com/own")).await;
+    add(two, json!({ "name": TWO })).await;
+    // Whoever was told by one node that there is a domain may make a link on it by another, at once.
+    one.create(NewLink::to("https://example.com/b").with("alias", "b").with("domain", TWO)).await;
+    becomes(one, TWO, "/a", (404, "")).await;
     one.create(new(ONE, "https://example.com/1")).await;
     for client in [one, two] {
         becomes(client, ONE, "/a", (302, "https://example.com/1")).await;

@@ -10,6 +10,11 @@ fn new(domain: &str) -> NewLink {
     NewLink::to(URL).with("domain", domain)
 }
 
+fn webhook_to(link: &str) -> Value {
+    let url = "https://hooks.example.com/";
+    json!({ "url": url, "types": ["hoplog.link.created"], "link": link })
+}
+
 /// A creation under an idempotency key.
 async fn keyed(client: &Client, key: &str, body: &Value) -> Answer {
     let request = client.authorized(Method::POST, "/api/v1/links");
@@ -128,6 +133,12 @@ async fn an_idempotency_key_is_for_one_link_on_one_domain() {
     let first = keyed(client, "c", &chosen.0).await.expect(201).json();
     assert_eq!(keyed(client, "c", &chosen.0).await.expect(201).json()["id"], first["id"]);
     keyed(client, "c", &new(TWO).with("alias", "c").0).await.expect(422);
+    // Also where a link that is there would do.
+    let reuse = |domain: &str| new(domain).with("reuse", true);
+    client.post("/api/v1/links", &reuse(TWO).0).await.expect(201);
+    keyed(client, "r", &new("default").with("reuse", true).with("title", "r").0).await.expect(201);
+    let refused = keyed(client, "r", &reuse(TWO).0).await.expect(422);
+    assert_eq!(refused.code(), "idempotency_key_reused");
     // In one request with others.
     let body = json!({ "links": [
         { "url": URL, "domain": ONE, "idempotencyKey": "bulk" },
@@ -205,12 +216,25 @@ async fn lists_streams_and_webhooks_take_a_domain() {
             client.send(request.header("accept", "application/x-ndjson")).await.expect(200);
         assert_eq!(events.body.lines().count(), count, "{topic}");
     }
-    let webhook = json!({
-        "url": "https://hooks.example.com/", "types": ["hoplog.link.created"], "link": "one.example/a",
-    });
-    let webhook = client.post("/api/v1/webhooks", &webhook).await.expect(201).json();
+    let webhook =
+        client.post("/api/v1/webhooks", &webhook_to("one.example/a")).await.expect(201).json();
     assert_eq!(webhook["link"], "one.example/a");
+    let path = format!("/api/v1/webhooks/{}", webhook["id"].as_str().unwrap());
+    for (link, kept) in [("own.example/a", "a"), ("ONE.example/a", "one.example/a"), ("a", "a")] {
+        let changed = client.patch(&path, &json!({ "link": link })).await.expect(200).json();
+        assert_eq!(changed["link"], kept, "{link}");
+        let mut new = webhook_to(link);
+        let made = client.post("/api/v1/webhooks", &new).await.expect(201).json();
+        assert_eq!(made["link"], kept, "{link}");
+        new["link"] = json!("three.example/a");
+        let refused = client.post("/api/v1/webhooks", &new).await.expect(422).json();
+        assert_eq!(refused["errors"][0]["code"], "unknown_domain");
+    }
+    client.get("/api/v1/events?link=three.example/a").await.expect(400);
     let past = json!({ "code": "one.example/a", "at": "2026-01-01T00:00:00Z", "importId": "1" });
     client.import_clicks("s", &[past]).await;
+    let own = json!({ "code": "OWN.example/a", "at": "2026-01-01T00:00:00Z", "importId": "2" });
+    client.import_clicks("s", &[own]).await;
+    assert_eq!(client.stats("a", "").await["totalClicks"], 1);
     assert_eq!(client.stats("a", "domain=one.example").await["totalClicks"], 2);
 }

@@ -79,8 +79,10 @@ async fn a_domain_is_the_same_however_its_host_is_written() {
     let one = "location: https://example.com/one\r\n";
     assert!(raw(&server, "GET /a HTTP/1.0\r\n\r\n").contains(own));
     let target =
-        "GET http://one.example/a HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n";
-    assert!(raw(&server, target).contains(one));
+        "GET http://one.example/a HTTP/1.1\r\nHost: two.example\r\nConnection: close\r\n\r\n";
+    assert!(raw(&server, target).contains(one), "the target goes before Host");
+    let target = target.replace("one.example", "x@one.example");
+    assert!(raw(&server, &target).contains(one), "whoever asks");
     // Who asks does not choose the domain by what only proxies say.
     let forwarded = client.get_with("/a", &[("x-forwarded-host", ONE)]);
     assert_eq!(client.send(forwarded).await.header("location"), "https://example.com/own");
@@ -137,6 +139,8 @@ async fn new_links_redirect_as_their_domain_does_unless_they_say_otherwise() {
     let new = |alias: &str| NewLink::to(URL).with("alias", alias).with("domain", ONE);
     client.create(new("a")).await;
     client.create(new("b").with("redirect", 307)).await;
+    client.create(new("null").with("redirect", json!(null))).await;
+    visit(client, ONE, "/null").await.expect(308);
     client.create(NewLink::to(URL).with("alias", "a")).await;
     visit(client, ONE, "/a").await.expect(308);
     visit(client, ONE, "/b").await.expect(307);
@@ -171,6 +175,56 @@ async fn what_hangs_on_a_code_is_of_the_domain_that_was_asked() {
     let reports = |answer: Answer| answer.expect(200).json()["reports"].clone();
     assert_eq!(reports(client.get("/api/v1/links/a?domain=one.example").await), 1);
     assert_eq!(reports(client.get("/api/v1/links/a").await), 0);
+}
+
+/// A block list that an administrator writes later holds for what a domain leads to as well.
+#[tokio::test]
+async fn nobody_is_led_to_what_came_on_a_block_list() {
+    let settings = settings();
+    let listed = settings.data_dir().with_extension("blocked");
+    std::fs::write(&listed, "other.example\n").unwrap();
+    let server = settings.with("HOPLOG_BLOCKLIST", listed.to_str().unwrap()).start();
+    let client = &server.client;
+    let said = json!({
+        "defaultUrl": "https://bad.example/", "notFoundUrl": "https://bad.example/", "robots": "x",
+    });
+    client.patch("/api/v1/domains/default", &said).await.expect(200);
+    client.visit("/").await.expect(302);
+    client.visit("/nobody").await.expect(302);
+    let server = server.stop();
+    std::fs::write(&listed, "bad.example\n").unwrap();
+    let server = server.start();
+    let client = &server.client;
+    client.visit("/").await.expect(404);
+    client.visit("/nobody").await.expect(404);
+    // What does not lead there can be changed still.
+    client.patch("/api/v1/domains/default", &json!({ "robots": null })).await.expect(200);
+    let again = json!({ "notFoundUrl": "https://bad.example/again" });
+    let again = client.patch("/api/v1/domains/default", &again).await.expect(422).json();
+    assert_eq!(again["errors"][0]["code"], "destination_blocked");
+}
+
+/// Visitors who follow links of a removed domain use up nothing of what they may look for.
+#[tokio::test]
+async fn a_removed_domain_charges_nobody() {
+    let policies = r#"
+        builtin = false
+        [[policies]]
+        name = "unknown"
+        match = { routes = ["unknown-code"] }
+        by = "everyone"
+        tiers = [{ limit = 2, per = "1h" }]
+    "#;
+    let server = settings().limited_by(policies).start();
+    let client = &server.client;
+    add(client, json!({ "name": ONE })).await;
+    client.delete("/api/v1/domains/one.example").await.expect(204);
+    for _ in 0..9 {
+        visit(client, ONE, "/a").await.expect(404);
+    }
+    for status in [404, 404, 429] {
+        client.visit("/nobody").await.expect(status);
+    }
 }
 
 /// Fault 6 of passwords: a pass of one domain's link opens no other domain's.

@@ -113,6 +113,23 @@ fn trap_8_a_domain_leads_to_none_of_our_hosts() {
     assert!(when(&[], "new.example", add(Some("https://sub.one.example/"))).is_ok());
 }
 
+/// What a domain led to may have become ours, or come on a block list, since: all else can be changed still.
+#[test]
+fn only_a_destination_that_changes_is_looked_at() {
+    let there = DomainAdded {
+        domain: name("new.example"),
+        settings: settings(Some("https://one.example/")),
+    };
+    let there = [DomainEvent::Added(there)];
+    let redirect = Some(Some(RedirectStatus::try_from(308).unwrap()));
+    let other = EditDomain { redirect, ..EditDomain::default() };
+    let changed = when(&there, "new.example", DomainCommand::Edit(Box::new(other)));
+    assert!(matches!(changed.as_deref(), Ok([DomainEvent::Changed(_)])), "{changed:?}");
+    let looped = Err(DomainError::Loop(DomainField::DefaultUrl));
+    assert_eq!(when(&there, "new.example", edit(Some("https://one.example/x"))), looped);
+    assert!(when(&there, "new.example", edit(None)).is_ok());
+}
+
 #[test]
 fn a_host_name_is_kept_as_names_are_asked_for() {
     let parse = |text: &str| text.parse::<HostName>().map(|HostName(name)| String::from(name));

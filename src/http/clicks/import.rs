@@ -19,7 +19,7 @@ use crate::http::auth::Administrator;
 use crate::http::body::{JsonText, List, ListField, object_of};
 use crate::http::fields::{Fields, Text};
 use crate::http::headers::{HOPLOG_POSITION, ascii};
-use crate::http::links::place::LinkName;
+use crate::http::links::place::{LinkName, Places};
 use crate::http::links::request::Rfc3339;
 use crate::http::problem::{ERRORS_MAX, FieldError, Problem};
 use crate::queries::resolve_link::{LinkPath, ResolveError};
@@ -88,6 +88,7 @@ pub struct ImportAnswer {
 pub async fn import_clicks(
     State(app): State<AppState>,
     Administrator(principal): Administrator,
+    places: Places,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     let List { items: clicks, mut fields } = CLICKS.of(&body)?;
@@ -96,7 +97,7 @@ pub async fn import_clicks(
     let mut errors = fields.finish().err().unwrap_or_default();
     let mut past = Vec::with_capacity(clicks.len());
     for (place, click) in clicks.into_iter().enumerate() {
-        match historical_click(place, click, now) {
+        match historical_click(place, click, (now, &places)) {
             Ok(click) => past.push(click),
             Err(more) => errors.extend(more.into_iter().take(ERRORS_MAX)),
         }
@@ -143,12 +144,13 @@ async fn unknown_links(
 fn historical_click(
     place: usize,
     click: &RawValue,
-    now: DateTime<Utc>,
+    (now, places): (DateTime<Utc>, &Places),
 ) -> Result<HistoricalClick, Vec<FieldError>> {
     let pointer = format!("/clicks/{place}");
     let object = object_of(click).map_err(|problem| problem.into_errors(&pointer))?;
     let mut fields = Fields::new(pointer, object);
     let code = fields.required::<LinkName>("code");
+    let link = places.take_link(&mut fields, "code", code);
     let at = fields.required::<Rfc3339>("at");
     if let Some(Err(detail)) = at.as_ref().map(|Rfc3339(at)| click_time(*at, now)) {
         fields.wrong("at", "out_of_range", detail);
@@ -161,8 +163,7 @@ fn historical_click(
     let country = fields.optional::<CountryCode>("country").map(|CountryCode(code)| code);
     fields.finish()?;
     // What is missing has been noted: `finish` has returned.
-    let (Some(LinkName(link)), Some(Rfc3339(at)), Some(Text(import_id))) = (code, at, import_id)
-    else {
+    let (Some(link), Some(Rfc3339(at)), Some(Text(import_id))) = (link, at, import_id) else {
         return Err(Vec::new());
     };
     Ok(HistoricalClick {

@@ -63,8 +63,10 @@ impl Change {
         let request = format!("domain {name}\n{what}");
         let idempotency = self.idempotency.map(|key| IdempotencyKey { key, request });
         let host = self.origin.asked_host();
-        // A domain of ours that is asked for this is no host of the service's own.
-        let host = Some(host).filter(|host| app.keys.domains().look().other(host).is_none());
+        // A domain of ours, or what is to become one, is no host of the service's own for being asked for this.
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_ours = name.as_str() == host || app.keys.domains().look().other(host).is_some();
+        let host = (!is_ours).then_some(host);
         let (key, wanted) = (idempotency.as_ref(), (name, command));
         let managed = app.commands.manage_domain(&issuer, host, key, wanted).await?;
         Ok((managed, self.origin))

@@ -104,6 +104,7 @@ pub(super) fn heartbeat(position: Position) -> Bytes {
 pub(super) mod tests {
     use super::*;
     use crate::http::fields::Parameters;
+    use crate::http::links::place::Places;
     use hoplog_events::envelope::CommandId;
     use hoplog_events::position::{LogId, StreamId, Topic, Version};
     use uuid::Uuid;
@@ -127,7 +128,8 @@ pub(super) mod tests {
 
     fn wanted(batch: &Batch, after: u64, query: &str) -> Vec<u64> {
         let mut query = Parameters::new(Some(query));
-        let filter = Filter::take(&mut query, Topic::Links);
+        let places = Places::new("own.example", std::sync::Arc::default());
+        let filter = Filter::take(&mut query, Topic::Links, &places);
         query.finish().unwrap();
         let bytes = batch.wanted(Sequence(after), &filter);
         let text = std::str::from_utf8(&bytes).unwrap();

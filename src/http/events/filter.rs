@@ -8,7 +8,7 @@ use hoplog_events::position::{StreamId, Topic};
 
 use super::types::Types;
 use crate::http::fields::Parameters;
-use crate::http::links::place::LinkName;
+use crate::http::links::place::{LinkName, Places};
 
 /// Types and a link; neither: every event.
 #[derive(Debug, Clone, Default)]
@@ -29,9 +29,10 @@ struct Wanted {
 
 impl Filter {
     /// Takes `types` and `link` from a query.
-    pub(super) fn take(query: &mut Parameters, topic: Topic) -> Self {
+    pub(super) fn take(query: &mut Parameters, topic: Topic, places: &Places) -> Self {
         let types = Types::take(query, topic);
-        let link = query.raw("link").and_then(|text| match text.parse() {
+        let found = |text: &str| text.parse().and_then(|name: LinkName| places.link(name));
+        let link = query.raw("link").and_then(|text| match found(&text) {
             _ if topic == Topic::Accounts => {
                 query.wrong("link", "invalid", "the topic accounts has no events of links");
                 None
@@ -40,7 +41,7 @@ impl Filter {
                 query.wrong("link", "invalid", detail);
                 None
             }
-            Ok(LinkName(key)) => Some(Wanted::new(key, topic)),
+            Ok(key) => Some(Wanted::new(key, topic)),
         });
         Self { types, link }
     }
@@ -100,10 +101,27 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use hoplog_events::domain::DomainSettings;
+    use hoplog_events::position::Version;
+
+    use crate::domain::domains::{Domains, LinkDomain};
+
+    fn places() -> Places {
+        let added = LinkDomain {
+            name: "go.example.com".parse().unwrap(),
+            settings: DomainSettings::default(),
+            added_at: chrono::DateTime::UNIX_EPOCH,
+            is_removed: false,
+            version: Version(1),
+        };
+        Places::new("own.example", Arc::new(Domains::of([added])))
+    }
 
     fn filter(query: &str, topic: Topic) -> Result<Filter, Vec<String>> {
         let mut query = Parameters::new(Some(query));
-        let filter = Filter::take(&mut query, topic);
+        let filter = Filter::take(&mut query, topic, &places());
         let wrong = |problem: crate::http::problem::Problem| {
             problem.errors().iter().map(|error| error.pointer.clone()).collect()
         };
@@ -112,20 +130,35 @@ mod tests {
 
     #[test]
     fn a_link_is_named_by_its_code_or_its_subject() {
-        for text in ["link=launch", "link=default/launch", "link=default%2Flaunch"] {
+        for text in [
+            "link=launch",
+            "link=default/launch",
+            "link=default%2Flaunch",
+            "link=own.example/launch",
+            "link=OWN.example/launch",
+        ] {
             let filter = filter(text, Topic::Links).unwrap();
             assert_eq!(filter.stream().unwrap().key(), "default/launch", "{text}");
             assert!(!filter.is_all());
         }
-        let elsewhere = filter("link=go.example.com/launch", Topic::Links).unwrap();
-        assert_eq!(elsewhere.stream().unwrap().key(), "go.example.com/launch");
+        for text in ["link=go.example.com/launch", "link=GO.Example.com/launch"] {
+            let elsewhere = filter(text, Topic::Links).unwrap();
+            assert_eq!(elsewhere.stream().unwrap().key(), "go.example.com/launch", "{text}");
+        }
         assert!(filter("link=launch", Topic::Clicks).unwrap().stream().is_none());
         assert!(filter("", Topic::Links).unwrap().is_all());
     }
 
     #[test]
     fn what_names_no_link_is_refused() {
-        for text in ["link=", "link=a%20b", "link=/launch", "link=default/", "link=a/b/c"] {
+        for text in [
+            "link=",
+            "link=a%20b",
+            "link=/launch",
+            "link=default/",
+            "link=a/b/c",
+            "link=x.example/a",
+        ] {
             assert_eq!(filter(text, Topic::Links).unwrap_err(), ["?link"], "{text}");
         }
         assert_eq!(filter("link=launch", Topic::Accounts).unwrap_err(), ["?link"]);

@@ -8,6 +8,7 @@ use hoplog_events::position::{LogId, Position, Sequence, Topic};
 
 use super::filter::Filter;
 use crate::http::fields::Parameters;
+use crate::http::links::place::Places;
 use crate::http::problem::Problem;
 
 /// Events on a page when the request does not say.
@@ -60,10 +61,11 @@ impl Selection {
         log: LogId,
         query: Option<&str>,
         seen: Option<String>,
+        places: &Places,
     ) -> Result<Self, Problem> {
         let mut query = Parameters::new(query);
         let topic = query.optional("topic").unwrap_or(Topic::Links);
-        let filter = Filter::take(&mut query, topic);
+        let filter = Filter::take(&mut query, topic, places);
         let page_events_max = query.limit(PAGE_EVENTS, PAGE_EVENTS_MAX);
         let after = query.raw("after");
         let is_in_address = seen.is_none();
@@ -129,7 +131,10 @@ mod tests {
     const LOG: LogId = LogId(Uuid::from_u128(7));
 
     fn start(query: &str, seen: Option<&str>) -> Result<Start, String> {
-        let selection = Selection::take(LOG, Some(query), seen.map(str::to_owned));
+        let selection = {
+            let places = Places::new("own.example", std::sync::Arc::default());
+            Selection::take(LOG, Some(query), seen.map(str::to_owned), &places)
+        };
         selection.map(|selection| selection.start).map_err(|problem| problem.code().to_owned())
     }
 

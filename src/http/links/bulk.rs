@@ -1,6 +1,6 @@
 //! `POST /api/v1/links/bulk`: many links in one request, an answer for each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -108,10 +108,12 @@ pub async fn create_links(
     let List { items: links, mut fields } = LINKS.of(&body).map_err(IntoResponse::into_response)?;
     let is_dry = fields.flag("dryRun");
     fields.finish().map_err(|errors| Problem::validation(errors).into_response())?;
-    let turns = in_turn(&links).map_err(IntoResponse::into_response)?;
+    let (turns, domains) = in_turn(&links).map_err(IntoResponse::into_response)?;
+    let named = domains.iter().map(|name| &**name);
+    let places = Places::of(&app, &origin).knowing(&app, named).await;
+    let places = places.map_err(IntoResponse::into_response)?;
     let charged = charge_links(&app, address, &principal, links.len()).await?;
     let issuer = app.issuer(&principal, request_id);
-    let places = Places::of(&app, &origin);
     let run = Run { app: &app, issuer: &issuer, origin: &origin, places: &places, is_dry };
     let (run, key, links) = (&run, key.as_deref(), &*links);
     let turns: Vec<Vec<(usize, BulkResult)>> = stream::iter(turns)
@@ -140,12 +142,16 @@ pub async fn create_links(
 struct Named {
     external_id: Option<String>,
     password: Option<IgnoredAny>,
+    domain: Option<Box<str>>,
 }
+
+/// The places of links that are made one after the other, and the domains that links name.
+type Turns = (Vec<Vec<usize>>, HashSet<Box<str>>);
 
 /// The places of the links, those with the same external id together: they are made in their order, so that the
 /// last of them is what stays. All others can be made at the same time.
-fn in_turn(links: &[&RawValue]) -> Result<Vec<Vec<usize>>, Problem> {
-    let mut passwords = 0;
+fn in_turn(links: &[&RawValue]) -> Result<Turns, Problem> {
+    let (mut passwords, mut domains) = (0, HashSet::new());
     let mut turns: Vec<Vec<usize>> = Vec::with_capacity(links.len());
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (place, link) in links.iter().enumerate() {
@@ -158,7 +164,10 @@ fn in_turn(links: &[&RawValue]) -> Result<Vec<Vec<usize>>, Problem> {
                 object_of(link).is_ok_and(|it| it.get("password").is_some_and(|it| !it.is_null()))
             }
         });
-        let turn = match named.and_then(|named| named.external_id) {
+        let (external_id, domain) =
+            named.map_or((None, None), |named| (named.external_id, named.domain));
+        domains.extend(domain);
+        let turn = match external_id {
             Some(external_id) => *seen.entry(external_id).or_insert(turns.len()),
             None => turns.len(),
         };
@@ -174,7 +183,7 @@ fn in_turn(links: &[&RawValue]) -> Result<Vec<Vec<usize>>, Problem> {
         let (pointer, code) = ("/links".to_owned(), "too_many_passwords");
         return Err(Problem::validation(vec![FieldError { pointer, code, detail }]));
     }
-    Ok(turns)
+    Ok((turns, domains))
 }
 
 /// The results in the order of the places.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::answer::{LinkAnswer, respond};
 use super::password;
-use super::place::Places;
+use super::place::{DOMAIN, Places};
 use super::request::{LinkPatch, NewLink, NewLinkBody};
 use super::reuse::find_or_create;
 use crate::app::{App, AppState};
@@ -51,6 +51,8 @@ pub async fn create_link(
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let idempotency = key.map(|key| of_request(key, &body.0));
+    let places =
+        places.knowing(&app, body.0.get(DOMAIN).and_then(Value::as_str).into_iter()).await?;
     let mut fields = body.into_fields();
     let new = NewLink::parse(&mut fields, &places);
     fields.finish().map_err(Problem::validation)?;

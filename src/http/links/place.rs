@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use hoplog_events::link::{Domain, LinkKey, RedirectStatus, SERVICE_DOMAIN};
+use hoplog_events::link::{Domain, LinkKey, RedirectStatus, SERVICE_DOMAIN, ShortCode};
+use hoplog_events::position::Topic;
 
 use crate::app::{App, AppState};
 use crate::domain::domains::{Domains, HostName};
 use crate::http::fields::{Fields, Parameters};
 use crate::http::origin::Origin;
+use crate::http::problem::Problem;
 
 /// The field and the parameter that name a domain.
 pub const DOMAIN: &str = "domain";
@@ -20,21 +22,24 @@ pub const DOMAIN: &str = "domain";
 /// How many domains are named to whoever named none of them.
 const NAMED_MAX: usize = 10;
 
-/// A link as requests name one: by its code, or by domain/code where it is not on the service's own domain.
+/// A link as requests name one: by its code, or by domain/code where it is not on the service's own domain. Which link
+/// that is [`Places::link`] knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkName(pub LinkKey);
+pub struct LinkName {
+    domain: Option<Box<str>>,
+    code: ShortCode,
+}
 
 impl FromStr for LinkName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let key = if text.contains('/') {
-            text.parse()
-        } else {
-            text.parse().map(|code| LinkKey { domain: Domain::service(), code })
+        let (domain, code) = match text.rsplit_once('/') {
+            Some((domain, code)) => (Some(domain.into()), code),
+            None => (None, text),
         };
         let wrong = |error| format!("must be the code of a link, or domain/code: {error}");
-        key.map(Self).map_err(wrong)
+        code.parse().map(|code| Self { domain, code }).map_err(wrong)
     }
 }
 
@@ -49,7 +54,51 @@ impl Places {
     /// The domains there are now. `origin`: of the service's own.
     #[must_use]
     pub fn of(app: &App, origin: &Origin) -> Self {
-        Self { own_host: origin.host().into(), domains: app.keys.domains().now() }
+        Self::new(origin.host(), app.keys.domains().now())
+    }
+
+    /// Those domains beside the service's own, whose host is given.
+    #[must_use]
+    pub fn new(own_host: &str, domains: Arc<Domains>) -> Self {
+        Self { own_host: own_host.into(), domains }
+    }
+
+    /// The same; if a domain that somebody names is none of them, as the log has them now: another node may have added it a
+    /// moment ago.
+    ///
+    /// # Errors
+    /// When the log is away: then nobody knows whether it is one.
+    pub async fn knowing<'a>(
+        self,
+        app: &App,
+        mut named: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, Problem> {
+        if named.all(|name| self.to_make(name).is_ok()) {
+            return Ok(self);
+        }
+        let head = app.log.head(Topic::Accounts).await?;
+        app.keys.catch_up(&app.log, head.sequence).await?;
+        Ok(Self { domains: app.keys.domains().now(), ..self })
+    }
+
+    /// The link that a name means.
+    ///
+    /// # Errors
+    /// Which domains are allowed.
+    pub fn link(&self, LinkName { domain, code }: LinkName) -> Result<LinkKey, String> {
+        let domain = domain.map_or_else(|| Ok(Domain::service()), |name| self.to_find(&name))?;
+        Ok(LinkKey { domain, code })
+    }
+
+    /// The link that a field names.
+    pub(in crate::http) fn take_link(
+        &self,
+        fields: &mut Fields,
+        field: &'static str,
+        name: Option<LinkName>,
+    ) -> Option<LinkKey> {
+        let found = self.link(name?);
+        found.map_err(|detail| fields.wrong(field, "unknown_domain", detail)).ok()
     }
 
     /// The domain that a text names, in which links can be made: by its host, or `default` for the service's own.

@@ -170,7 +170,7 @@ impl NewLink {
             fields.wrong("reuse", "conflict", "can't be given together with maxClicks");
         }
         Some(Self {
-            redirect: redirect(fields).unwrap_or_else(|| places.redirect_of(&domain)),
+            redirect: given_redirect(fields).unwrap_or_else(|| places.redirect_of(&domain)),
             domain,
             title: fields.optional("title"),
             tags: tags(fields).unwrap_or_default(),
@@ -375,6 +375,16 @@ pub(in crate::http) fn redirect(fields: &mut Fields) -> Option<RedirectStatus> {
     if given.is_null() {
         return Some(RedirectStatus::default());
     }
+    status(fields, &given)
+}
+
+/// Takes the status of redirects of a new link; `null`: none was named, its domain says it.
+fn given_redirect(fields: &mut Fields) -> Option<RedirectStatus> {
+    let given = fields.raw("redirect").filter(|given| !given.is_null())?;
+    status(fields, &given)
+}
+
+fn status(fields: &mut Fields, given: &Value) -> Option<RedirectStatus> {
     let status = given.as_u64().and_then(|status| u16::try_from(status).ok());
     let status = status.and_then(|status| RedirectStatus::try_from(status).ok());
     if status.is_none() {

@@ -18,6 +18,7 @@ use crate::domain::webhook::WebhookCommand;
 use crate::http::auth::WebhookKeeper;
 use crate::http::body::JsonObject;
 use crate::http::headers::{HOPLOG_POSITION, Idempotency, RequestId, ascii};
+use crate::http::links::place::Places;
 use crate::http::path::Segment;
 use crate::http::problem::Problem;
 use crate::webhooks::manage::{self, Outcome};
@@ -79,12 +80,13 @@ pub async fn edit_webhook(
     State(app): State<AppState>,
     change: Change,
     Segment(id): Segment,
+    places: Places,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let what = serde_json::to_string(&body.0).unwrap_or_default();
     let mut fields = body.into_fields();
     let start = manage::heads(app.log.as_ref()).await?;
-    let edit = edit(&mut fields, &app.webhooks.targets, start);
+    let edit = edit(&mut fields, (&app.webhooks.targets, &places), start);
     fields.finish().map_err(Problem::validation)?;
     let command = WebhookCommand::Edit(Box::new(edit));
     Ok(answer(&change.execute(&app, &id, &what, command).await?))

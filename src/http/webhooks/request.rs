@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::domain::webhook::EditWebhook;
 use crate::http::fields::{Fields, Patch};
-use crate::http::links::place::LinkName;
+use crate::http::links::place::{LinkName, Places};
 use crate::webhooks::targets::Targets;
 
 /// The body of `POST /api/v1/webhooks`, for the contract.
@@ -49,12 +49,17 @@ pub(super) struct WebhookPatchBody {
 }
 
 /// Takes the fields of a new webhook. `None`: a mistake was noted in `fields`.
-pub(super) fn settings(fields: &mut Fields, targets: &Targets) -> Option<WebhookSettings> {
+pub(super) fn settings(
+    fields: &mut Fields,
+    targets: &Targets,
+    places: &Places,
+) -> Option<WebhookSettings> {
     let url = fields.required("url");
     let types = fields.required_list::<WebhookType>("types");
+    let link = fields.optional("link");
     Some(WebhookSettings {
         types: types.into_iter().map(|WebhookType(name)| name).collect(),
-        link: fields.optional("link").map(|LinkName(key)| key),
+        link: places.take_link(fields, "link", link),
         tag: fields.optional("tag"),
         description: fields.optional("description"),
         url: checked(fields, targets, url)?,
@@ -62,7 +67,11 @@ pub(super) fn settings(fields: &mut Fields, targets: &Targets) -> Option<Webhook
 }
 
 /// Takes the fields of a change.
-pub(super) fn edit(fields: &mut Fields, targets: &Targets, start: WebhookStart) -> EditWebhook {
+pub(super) fn edit(
+    fields: &mut Fields,
+    (targets, places): (&Targets, &Places),
+    start: WebhookStart,
+) -> EditWebhook {
     let url = match fields.patch("url") {
         Patch::Set(url) => Some(url),
         Patch::Keep => None,
@@ -72,11 +81,12 @@ pub(super) fn edit(fields: &mut Fields, targets: &Targets, start: WebhookStart) 
         }
     };
     let types = fields.list::<WebhookType>("types");
+    let link = fields.patch::<LinkName>("link").nested();
     EditWebhook {
         start,
         url: checked(fields, targets, url),
         types: types.map(|types| types.into_iter().map(|WebhookType(name)| name).collect()),
-        link: fields.patch("link").nested().map(|link| link.map(|LinkName(key)| key)),
+        link: link.map(|link| places.take_link(fields, "link", link)),
         tag: fields.patch("tag").nested(),
         description: fields.patch("description").nested(),
     }
