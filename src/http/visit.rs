@@ -129,7 +129,7 @@ async fn lead_on(
     let choice = choose(app, (address, *now), (method, request), &found.target);
     let location = location(&found.target, choice, (rest, request.uri.query()))?;
     if found.target.is_limited() {
-        Box::pin(budget::spend(app, (method, request), found)).await?;
+        Box::pin(budget::spend(app, address, (method, request), found)).await?;
     }
     record(app, (address, *now), (method, request), (&found.target, choice)).await?;
     Ok(redirect(app, found, location)?)
