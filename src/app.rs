@@ -53,7 +53,7 @@ mod commands;
 pub mod erasure;
 mod limits;
 pub mod rankings;
-pub(crate) mod recording;
+mod recording;
 mod redirects;
 pub mod serve;
 mod shared_cache;

@@ -55,7 +55,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         ("HOPLOG_QUARANTINE", "404"),
         ("HOPLOG_REPORTS_TO_QUARANTINE", "101"),
         ("HOPLOG_ORPHANS", "some"),
-        ("HOPLOG_ORPHANS_PER_DAY", "1000001"),
+        ("HOPLOG_ORPHANS_PER_DAY", "100001"),
         ("HOPLOG_ORPHANS_DAYS", "0"),
         ("HOPLOG_RATE_LIMITS", "sometimes"),
         ("HOPLOG_RATE_LIMIT_URL", "counts:6379"),

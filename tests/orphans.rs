@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, NewLink, Settings};
+use crate::support::{Answer, Client, NewLink, Settings};
 
 const URL: &str = "https://example.com/";
 
@@ -128,6 +128,63 @@ async fn each_kind_is_recorded_apart_and_none_is_a_click() {
     assert_eq!(printed.lines().count(), 2, "{printed}");
     let file = server.cli_ok(&["export", "orphans"]);
     assert_eq!(file.lines().count() as u64, sent + 1, "{file}");
+}
+
+/// Whoever comes while others take the last click is a visit too, wherever it is led: clicks and visits in vain are all
+/// that came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_as_the_last_click_goes_leads_nowhere_and_is_counted() {
+    const AT_ONCE: u64 = 50;
+    let server = Settings::new().start();
+    let client = &server.client;
+    let limited = |alias: &str| NewLink::to(URL).with("alias", alias).with("maxClicks", 1);
+    client.create(limited("a")).await;
+    client.create(limited("b").with("expiredUrl", "https://example.com/over")).await;
+    for (path, status) in [("/a", 410), ("/b", 302)] {
+        let answers = (0..AT_ONCE).map(|_| client.visit(path));
+        let answers = futures::future::join_all(answers).await;
+        let led = |answer: &&Answer| answer.status == 302 && answer.header("location") == URL;
+        assert_eq!(answers.iter().filter(led).count(), 1);
+        let late = answers.iter().filter(|answer| !led(answer));
+        assert!(late.into_iter().all(|answer| answer.status == status), "{path}");
+    }
+    // Counts are written at the stop at the latest.
+    let server = server.stop().start();
+    let client = &server.client;
+    let stats = client.orphans(2 * (AT_ONCE - 1)).await;
+    let (kinds, counted) = (&stats["kinds"], &stats["unrecorded"]);
+    assert_eq!((kinds[0]["value"].as_str(), &kinds[1]), (Some("spent"), &Value::Null), "{stats}");
+    assert_eq!((counted[0]["kind"].as_str(), &counted[1]), (Some("spent"), &Value::Null));
+    for code in ["a", "b"] {
+        assert_eq!(client.stats(code, "").await["totalClicks"], 1, "{code}");
+    }
+}
+
+/// The page with the form was no visit that led nowhere, as the link was there.
+#[tokio::test]
+async fn a_form_for_a_link_that_has_ended_meanwhile_is_a_visit() {
+    let server = Settings::new().start();
+    let client = &server.client;
+    let link = NewLink::to(URL).with("password", "sesame").with("maxClicks", 1);
+    // It begins as what browsers ask every host for.
+    client.create(link.with("alias", "apple-touch-icon-a")).await;
+    let send = async |path: &str, status: u16| {
+        let form = client.request(Method::POST, path).body("password=sesame");
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        client.send(form).await.expect(status);
+    };
+    let path = "/apple-touch-icon-a";
+    send(path, 303).await;
+    send(path, 410).await;
+    send("/nobody", 404).await;
+    client.delete("/api/v1/links/apple-touch-icon-a").await.expect(204);
+    send(path, 410).await;
+    client.visit(path).await.expect(410);
+    client.orphans(3).await;
+    let of = |kind: &str| (kind.to_owned(), "apple-touch-icon-a".to_owned());
+    let expected = BTreeMap::from([(of("spent"), 1), (of("deleted"), 2)]);
+    assert_eq!(told(client, "").await, expected);
+    assert!(visits(client, "").await.iter().all(|visit| visit["class"] != "head"));
 }
 
 /// The same dimensions as clicks have, and the same way to leave out who is nobody's visitor.
@@ -261,8 +318,8 @@ async fn pitfall_5_who_is_turned_away_is_not_recorded() {
     server.client.orphans(found).await;
 }
 
-/// Pitfall 13 in the field (privacy): there is nothing to erase. Neither address nor agent is kept, and no visit can be told to
-/// be of whom a click is of, also where the operator keeps addresses.
+/// Pitfall 13 in the field (privacy): there is nothing to erase. Neither address nor agent nor the hash of a click is kept,
+/// also where the operator keeps addresses. (That what is left of the hashes says nothing of clicks is shown where they are made.)
 #[tokio::test]
 async fn pitfall_13_of_who_came_in_vain_there_is_nothing_to_erase() {
     const AGENT: &str = "Mozilla/5.0 (Linux; Android 13; Telltale-Phone 7) AppleWebKit/537.36 \

@@ -106,6 +106,8 @@ macro_rules! read_model_contract {
             a_poison_batch_of_clicks_is_parked_alone,
             orphan_visits_are_listed_newest_first_page_by_page,
             orphan_visits_are_counted_by_what_is_known_of_them,
+            orphan_visits_are_told_by_the_values_that_most_have,
+            orphan_visits_are_looked_through_in_turn,
             orphan_visits_are_forgotten_as_their_events_say,
             a_poison_batch_of_orphan_visits_is_parked_alone,
             only_what_can_not_be_handled_is_passed_over,

@@ -75,7 +75,7 @@ pub(super) fn orphans(
 
 /// Who comes in vain is told of as whose clicks were erased.
 #[derive(Debug, Default)]
-pub(crate) struct AsErased(UserAgents);
+struct AsErased(UserAgents);
 
 impl Forgets for AsErased {
     fn visitor(&self, visitor: VisitorHash, event: Uuid, place: usize) -> VisitorHash {

@@ -10,11 +10,11 @@
 //! are never in the way of an answer, and clicks go first.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use hoplog_events::click::VisitorHash;
 use hoplog_events::link::Domain;
 use hoplog_events::log::EventLog;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 mod budget;
+mod counts;
 pub mod lost;
 #[cfg(test)]
 mod tests;
@@ -35,17 +36,15 @@ use super::node::NodeId;
 use crate::clock::Clock;
 use crate::config::OrphanSettings;
 use budget::Budget;
+use counts::Counts;
 use lost::LostVisit;
 use writer::Writer;
 
 /// Visits that may wait for the log; further ones are counted only.
 const WAITING_MAX: usize = 1_000;
 
-/// Where a quarter of an hour begins: what is counted is told by these.
-const QUARTER: TimeDelta = TimeDelta::minutes(15);
-
-/// Visits that are counted and not recorded: by quarter of an hour, kind and domain.
-type Counts = BTreeMap<(DateTime<Utc>, OrphanKind, Domain), u64>;
+/// How long a stop waits for the log: less than those who stop a process do.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -64,9 +63,12 @@ struct State {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    clock: Clock,
     /// There is something to write where there was nothing.
     wake: Notify,
     closing: CancellationToken,
+    /// The stop does not wait any longer.
+    over: CancellationToken,
 }
 
 impl Shared {
@@ -74,12 +76,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes as many visits as one event has room for, and all counts.
+    /// Takes what one event has room for.
     fn take(&self, visits_max: usize) -> Waiting {
         let mut state = self.state();
         let most = state.waiting.visits.len().min(visits_max);
         let visits = state.waiting.visits.drain(..most).collect();
-        Waiting { visits, counts: std::mem::take(&mut state.waiting.counts) }
+        Waiting { visits, counts: state.waiting.counts.take() }
     }
 }
 
@@ -90,8 +92,6 @@ pub struct Led {
     pub kind: OrphanKind,
     /// The domain that is visited.
     pub domain: Domain,
-    /// When.
-    pub at: DateTime<Utc>,
     /// Where the request came from.
     pub address: IpAddr,
 }
@@ -142,33 +142,46 @@ impl Orphans {
         let state = State { waiting: Waiting::default(), budget: Budget::new(settings.per_day) };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
+            clock: outlet.clock.clone(),
             wake: Notify::new(),
             closing: CancellationToken::new(),
+            over: CancellationToken::new(),
         });
         let writer = Writer::new(Arc::clone(&shared), outlet, settings.kept);
         let writer = Mutex::new(Some(tokio::spawn(writer.run())));
         Self { shared: Some(shared), writer }
     }
 
-    /// Notes a visit, if it may be recorded; else counts it. `keep` makes what is kept of it. Never waits.
-    pub fn note(&self, led: Led, is_busy: bool, keep: impl FnOnce(Led) -> LostVisit) {
+    /// Notes a visit of now, if it may be recorded; else counts it. `keep` makes what is kept of it. Never waits.
+    pub fn note(
+        &self,
+        led: Led,
+        is_busy: bool,
+        keep: impl FnOnce(Led, DateTime<Utc>) -> LostVisit,
+    ) {
         let Some(shared) = &self.shared else { return };
         let mut state = shared.state();
+        if shared.closing.is_cancelled() {
+            // Nobody reads the queue any more.
+            return shed(1);
+        }
+        // Asked here, so that instants come to the budget in their order.
+        let at = shared.clock.now();
         let limit = if is_busy || state.waiting.visits.len() >= WAITING_MAX {
             Some("busy")
         } else {
-            state.budget.admit(led.address, led.at).err()
+            state.budget.admit(led.address, at).err()
         };
         let is_news = match limit {
             None => {
-                state.waiting.visits.push(keep(led));
+                state.waiting.visits.push(keep(led, at));
                 true
             }
             Some(limit) => {
-                metrics::counter!("hoplog_orphans_unrecorded_total", "limit" => limit).increment(1);
+                only_counted(limit, 1);
                 // A scanner does not wake the writer each time.
                 let is_first = state.waiting.counts.is_empty();
-                count(&mut state.waiting.counts, (led.at, led.kind, led.domain), 1);
+                state.waiting.counts.add((at, led.kind, led.domain), 1);
                 is_first
             }
         };
@@ -178,14 +191,20 @@ impl Orphans {
         }
     }
 
-    /// Writes what waits, and stops. Later visits are not noted by anybody.
+    /// Writes what waits, and stops: within two seconds, whatever the log does. Later visits are lost.
     pub async fn close(&self) {
         let Some(shared) = &self.shared else { return };
         shared.closing.cancel();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer
-            && let Err(error) = writer.await
-        {
+        let Some(mut writer) = writer else { return };
+        let in_time = tokio::time::timeout(CLOSING, &mut writer).await;
+        let ended = if let Ok(ended) = in_time {
+            ended
+        } else {
+            shared.over.cancel();
+            writer.await
+        };
+        if let Err(error) = ended {
             tracing::error!(%error, "orphan visits were not written");
         }
     }
@@ -199,9 +218,12 @@ impl Drop for Orphans {
     }
 }
 
-fn count(counts: &mut Counts, (at, kind, domain): (DateTime<Utc>, OrphanKind, Domain), more: u64) {
-    let micros = QUARTER.num_microseconds().unwrap_or(1);
-    let since = at.timestamp_micros().div_euclid(micros) * micros;
-    let since = DateTime::from_timestamp_micros(since).unwrap_or(at);
-    *counts.entry((since, kind, domain)).or_default() += more;
+/// Visits of which the log has only the number, and why.
+fn only_counted(limit: &'static str, visits: u64) {
+    metrics::counter!("hoplog_orphans_unrecorded_total", "limit" => limit).increment(visits);
+}
+
+/// Visits that are lost: neither recorded nor counted on the log.
+fn shed(visits: u64) {
+    metrics::counter!("hoplog_orphans_shed_total").increment(visits);
 }

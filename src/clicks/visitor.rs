@@ -30,6 +30,9 @@ const GRACE: TimeDelta = TimeDelta::hours(1);
 /// What counts of an IPv6 address: devices change the rest by the hour.
 const NETWORK_BYTES: usize = 8;
 
+/// Goes before a day's salt in the salt of visits that lead nowhere.
+const IN_VAIN: &str = "visits that lead nowhere";
+
 type Salt = [u8; 32];
 
 mod keeper;
@@ -82,6 +85,23 @@ impl VisitorSalts {
     ) -> io::Result<VisitorHash> {
         let salt = self.salt(at.date_naive(), now)?;
         Ok(visitor_hash(&salt, address, user_agent))
+    }
+
+    /// The hash of a visitor who comes in vain. Its salt is another one: what is told of both visits, by a click and by
+    /// this, does not say that they are one person's.
+    ///
+    /// # Errors
+    /// As [`Self::hash`].
+    pub fn hash_in_vain(
+        &self,
+        at: DateTime<Utc>,
+        now: DateTime<Utc>,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> io::Result<VisitorHash> {
+        let salt = self.salt(at.date_naive(), now)?;
+        let in_vain = Sha256::new().chain_update(IN_VAIN).chain_update(salt).finalize();
+        Ok(visitor_hash(&in_vain.into(), Some(address), user_agent))
     }
 
     /// The hash of a visitor in an old log.
@@ -205,6 +225,20 @@ mod tests {
         assert_ne!(hash(&salts, at(1, 8), address, "other"), morning);
         assert_ne!(hash(&salts, at(1, 8), None, "agent"), morning);
         assert_ne!(hash(&salts, at(2, 8), address, "agent"), morning);
+    }
+
+    /// Pitfall 13 in the field (privacy).
+    #[test]
+    fn who_comes_in_vain_is_another_visitor_for_the_same_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let salts = VisitorSalts::open(&dir.path().join("salts.json")).unwrap();
+        let address: IpAddr = "203.0.113.9".parse().unwrap();
+        let in_vain = |when, agent| salts.hash_in_vain(when, when, address, agent).unwrap();
+        assert_eq!(in_vain(at(1, 8), "agent"), in_vain(at(1, 20), "agent"));
+        assert_ne!(in_vain(at(1, 8), "agent"), in_vain(at(2, 8), "agent"));
+        assert_ne!(in_vain(at(1, 8), "agent"), in_vain(at(1, 8), "other"));
+        let click = salts.hash(at(1, 8), at(1, 8), Some(address), "agent").unwrap();
+        assert_ne!(in_vain(at(1, 8), "agent"), click);
     }
 
     /// Trap 15 (U25, R16).

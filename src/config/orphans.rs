@@ -9,7 +9,7 @@ use super::{RawSettings, SettingsError};
 const PER_DAY_DEFAULT: u32 = 10_000;
 
 /// The most that may be recorded on a day.
-const PER_DAY_MAX: u32 = 1_000_000;
+const PER_DAY_MAX: u32 = 100_000;
 
 /// For how many days read models keep them unless the settings say otherwise.
 const DAYS_DEFAULT: u64 = 90;
@@ -32,7 +32,7 @@ impl OrphanSettings {
     pub(super) fn of(raw: &RawSettings) -> Result<Self, SettingsError> {
         let words = [("on", true), ("off", false)];
         let (name, given) = ("HOPLOG_ORPHANS_PER_DAY", raw.orphans_per_day.clone());
-        let allowed = "whole numbers from 0 to 1000000";
+        let allowed = "whole numbers from 0 to 100000";
         let per_day = within(name, given, 0..=PER_DAY_MAX, allowed)?;
         let (name, given) = ("HOPLOG_ORPHANS_DAYS", raw.orphans_days.clone());
         let days = within(name, given, 1..=DAYS_MAX, "whole numbers from 1 to 3650")?;

@@ -144,7 +144,7 @@ async fn lead_on(
         return Err(leads_in_a_circle().into());
     }
     if found.target.is_limited() {
-        Box::pin(budget::spend(app, (method, request), found)).await?;
+        Box::pin(budget::spend(app, address, (method, request), found)).await?;
     }
     record(app, (address, *now), (method, request), (&found.target, choice)).await?;
     Ok(redirect(app, found, location)?)

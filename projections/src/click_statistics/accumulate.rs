@@ -122,7 +122,18 @@ impl Accumulator {
 
     /// Adds a click.
     pub(crate) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
-        for value in values.counted() {
+        self.count_some(bucket, values, visitor, |_, _| true);
+    }
+
+    /// The same, but by no value that is not to be told of.
+    pub(crate) fn count_some(
+        &mut self,
+        bucket: i64,
+        values: &Values<'_>,
+        visitor: Place,
+        is_told: impl Fn(Dimension, &str) -> bool,
+    ) {
+        for value in values.counted().filter(|(dimension, value)| is_told(*dimension, value)) {
             self.gathered(bucket, value).count(&[visitor]);
         }
     }

@@ -7,11 +7,13 @@ use chrono_tz::Tz;
 use hoplog_events::orphan::{OrphanKind, OrphansRecorded};
 use hoplog_events::position::{Position, StreamId, Topic};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::world::{CHROME, World, at, click};
 use crate::click_statistics::{DimensionFilter, Scope, Slice, StatisticsQuery};
 use crate::clicks::BotFilter;
 use crate::cursor::QueryError;
+use crate::database::DatabaseError;
 use crate::dimension::Dimension;
 use crate::orphans::{KindCount, OrphanQuery, OrphanRow, OrphanStatistics, WhichOrphans};
 use crate::runner::First;
@@ -188,6 +190,51 @@ pub(crate) async fn orphan_visits_are_counted_by_what_is_known_of_them(world: Wo
     // Clicks are another thing.
     let clicks = world.models.click_statistics().statistics(&numbers(None, None)).await.unwrap();
     assert_eq!(clicks.total_clicks, 1);
+}
+
+/// Whoever tries codes chooses what he says of himself: a hundred of each are counted and told, those that most visits have.
+pub(crate) async fn orphan_visits_are_told_by_the_values_that_most_have(world: World) {
+    let visit = |n: usize| {
+        let value = format!("v{:03}", n % 150);
+        let said = json!({ "referrer": value, "language": value, "region": value, "city": value });
+        orphan(&value, "2026-02-01T10:00:00Z", said)
+    };
+    // The last value twice; two that say nothing.
+    let mut visits: Vec<Value> = (0..150).map(visit).collect();
+    visits.push(visit(149));
+    visits.extend((0..2).map(|_| orphan("", "2026-02-01T10:00:00Z", json!({}))));
+    world.orphans(visits, &[], EVER).await;
+    world.caught_up().await;
+    let numbers = world.counted(&numbers(None, None), &WhichOrphans::default()).await;
+    assert_eq!(numbers.recorded.total_clicks, 153);
+    let by = |dimension| slices(&numbers.recorded.breakdowns[&dimension]);
+    for told in [slices(&numbers.paths), by(Dimension::Region), by(Dimension::City)] {
+        assert_eq!(told.len(), 100);
+        assert_eq!((told[0], told[1], told[99]), (("v149", 2, 1), ("v000", 1, 1), ("v098", 1, 1)));
+    }
+    for told in [by(Dimension::Referrer), by(Dimension::Language)] {
+        assert_eq!(told.len(), 100);
+        assert_eq!((told[0], told[1], told[99]), (("", 2, 1), ("v149", 2, 1), ("v097", 1, 1)));
+    }
+    assert_eq!(by(Dimension::Class), [("human", 153, 1)]);
+}
+
+/// Questions that may have to read all of them take turns; others don't.
+pub(crate) async fn orphan_visits_are_looked_through_in_turn(world: World) {
+    some(&world).await;
+    let no_turns = Semaphore::new(0);
+    no_turns.close();
+    let orphans = world.models.orphans().with_turns(no_turns);
+    assert_eq!(orphans.list(&all()).await.unwrap().visits.len(), 5);
+    let paths = BTreeSet::from(["launch".to_owned()]);
+    let launch = WhichOrphans { paths, ..WhichOrphans::default() };
+    let launch = OrphanQuery { which: launch, ..all() };
+    let people = OrphanQuery { bots: BotFilter::Exclude, ..all() };
+    for (query, visits) in [(launch, 1), (people, 4)] {
+        let refused = orphans.list(&query).await;
+        assert!(matches!(refused, Err(QueryError::Database(DatabaseError::Busy))), "{refused:?}");
+        assert_eq!(world.paths(&query).await.len(), visits);
+    }
 }
 
 /// What is forgotten is decided by the events, whatever their order, and whenever tables are built.

@@ -1,6 +1,6 @@
 //! The questions about visits that led nowhere.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -23,8 +23,8 @@ use crate::table_set::Tables;
 /// The most visits one page holds.
 pub const ORPHANS_PAGE_MAX: usize = 1_000;
 
-/// The most paths a breakdown lists.
-const PATHS_MAX: usize = 100;
+/// The most paths, or values of a dimension, that a breakdown lists.
+const LISTED_MAX: usize = 100;
 
 /// A visit that led nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,9 +139,32 @@ const DIMENSIONS: [Dimension; 9] = [
     Dimension::Language,
 ];
 
+/// Of these there may be as many values as visits: whoever tries codes chooses them, or an operator's database has as
+/// many places.
+const MANY: [Dimension; 4] =
+    [Dimension::Referrer, Dimension::Language, Dimension::Region, Dimension::City];
+
+/// What numbers are told of.
+struct Most {
+    paths: HashSet<String>,
+    values: HashMap<Dimension, HashSet<String>>,
+}
+
+impl Most {
+    fn has(&self, dimension: Dimension, value: &str) -> bool {
+        self.values.get(&dimension).is_none_or(|values| values.contains(value))
+    }
+}
+
 impl Orphans {
     pub(crate) fn new(tables: Tables, long_answers: Arc<Semaphore>) -> Self {
         Self { tables, long_answers }
+    }
+
+    /// The same, with other turns.
+    #[cfg(test)]
+    pub(crate) fn with_turns(self, turns: Semaphore) -> Self {
+        Self { long_answers: Arc::new(turns), ..self }
     }
 
     /// The dimensions that numbers about these visits can be filtered by.
@@ -155,6 +178,10 @@ impl Orphans {
     /// # Errors
     /// For a cursor of another list, or when the database can't answer.
     pub async fn list(&self, query: &OrphanQuery) -> Result<OrphanPage, QueryError> {
+        // What few visits are like is found by reading nearly all.
+        let is_long = !query.which.paths.is_empty() || query.bots != BotFilter::Include;
+        let _turn =
+            if is_long { Some(long_answers::turn(&self.long_answers).await?) } else { None };
         let after = query.cursor.as_deref().map_or(Ok([i64::MAX; 3]), parse_cursor)?;
         let limit = query.limit.clamp(1, ORPHANS_PAGE_MAX);
         let micros = |at: DateTime<Utc>| at.timestamp_micros();
@@ -191,7 +218,7 @@ impl Orphans {
         }
         let _turn = long_answers::turn(&self.long_answers).await?;
         let condition = counted(query, which);
-        // Paths may be as many as there are visits: which are told is known before they are counted.
+        // What may be as many as there are visits: which are told is known before they are counted.
         let most = self.most(&condition).await?;
         let (mut sum, mut kinds) = (Accumulator::default(), Breakdown::default());
         let mut paths = Breakdown::default();
@@ -203,14 +230,15 @@ impl Orphans {
         let count = |row: &Row| {
             let visitor = Place::of(VisitorHash(row.count(1)?));
             kinds.count(row.text(2)?, visitor);
-            if most.contains(row.text(3)?) {
+            if most.paths.contains(row.text(3)?) {
                 paths.count(row.text(3)?, visitor);
             }
             let mut values = Values::default();
             for (place, dimension) in DIMENSIONS.into_iter().enumerate() {
                 values.set(dimension, row.text(place + 4)?);
             }
-            sum.count(row.int(0)?.div_euclid(BUCKET_MICROS), &values, visitor);
+            let bucket = row.int(0)?.div_euclid(BUCKET_MICROS);
+            sum.count_some(bucket, &values, visitor, |dimension, value| most.has(dimension, value));
             Ok(())
         };
         self.tables.for_each(&sql, &condition.values, count).await?;
@@ -219,16 +247,35 @@ impl Orphans {
         Ok(OrphanStatistics { recorded, kinds: kinds.finish(), paths: paths.finish(), unrecorded })
     }
 
-    /// The paths that were asked for most.
-    async fn most(&self, condition: &Condition) -> Result<HashSet<String>, DatabaseError> {
+    /// What visits have most.
+    async fn most(&self, condition: &Condition) -> Result<Most, DatabaseError> {
+        let paths = self.most_of("path", false, condition).await?;
+        let mut values = HashMap::new();
+        for dimension in MANY {
+            if let Some(column) = dimension.column() {
+                let most = self.most_of(column, dimension.counts(true), condition).await?;
+                values.insert(dimension, most);
+            }
+        }
+        Ok(Most { paths, values })
+    }
+
+    /// The values of a column that most visits have, the empty one among them or not.
+    async fn most_of(
+        &self,
+        column: &str,
+        with_empty: bool,
+        condition: &Condition,
+    ) -> Result<HashSet<String>, DatabaseError> {
+        let empty = if with_empty { String::new() } else { format!(" and {column} <> ''") };
         let sql = format!(
-            "select path from {{orphans.visits}} where {} and path <> '' \
-             group by path order by count(*) desc, path limit {PATHS_MAX}",
+            "select {column} from {{orphans.visits}} where {}{empty} \
+             group by {column} order by count(*) desc, {column} limit {LISTED_MAX}",
             condition.sql
         );
         let read = |row: &Row| row.text(0).map(str::to_owned);
-        let paths = self.tables.fetch(&sql, &condition.values, read).await?;
-        Ok(paths.into_iter().collect())
+        let values = self.tables.fetch(&sql, &condition.values, read).await?;
+        Ok(values.into_iter().collect())
     }
 
     async fn unrecorded(

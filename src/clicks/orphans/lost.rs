@@ -18,6 +18,9 @@ const WORD_CHARS_MAX: usize = 16;
 /// `%`: names and tokens have those.
 const AROUND_CODES: &str = ".~!'()*,;:";
 
+/// What our API keys begin with, and how many characters behind it are too many to keep.
+const KEY: (&str, usize) = ("hop_", 12);
+
 /// What browsers and crawlers ask every host for on their own: nobody was sent there.
 const ON_THEIR_OWN: [&str; 3] = ["favicon.ico", "robots.txt", "sitemap.xml"];
 
@@ -44,7 +47,8 @@ impl LostVisit {
     /// Takes it from a request, and what was asked for.
     #[must_use]
     pub fn new(
-        Led { kind, domain, at, address }: Led,
+        Led { kind, domain, address }: Led,
+        at: DateTime<Utc>,
         path: Option<&str>,
         (method, headers): (&Method, &HeaderMap),
     ) -> Self {
@@ -76,7 +80,20 @@ fn could_be_a_code(path: &str) -> bool {
     let code = path.strip_suffix('/').unwrap_or(path);
     let is_of_one =
         |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || AROUND_CODES.contains(c);
-    !code.is_empty() && code.len() <= CODE_CHARS_MAX && code.chars().all(is_of_one)
+    !code.is_empty()
+        && code.len() <= CODE_CHARS_MAX
+        && code.chars().all(is_of_one)
+        && !has_a_key(code)
+}
+
+/// Whether a text has in it what looks like an API key of ours, or like a good part of one.
+fn has_a_key(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let (begins, most) = KEY;
+    text.match_indices(begins).any(|(place, _)| {
+        let rest = text[place + begins.len()..].bytes();
+        rest.take_while(u8::is_ascii_alphanumeric).count() > most
+    })
 }
 
 #[cfg(test)]
@@ -84,10 +101,11 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::accounts::ApiKey;
 
     fn led() -> Led {
         let (kind, domain) = (OrphanKind::UnknownCode, Domain::service());
-        Led { kind, domain, at: DateTime::UNIX_EPOCH, address: [192, 0, 2, 1].into() }
+        Led { kind, domain, address: [192, 0, 2, 1].into() }
     }
 
     /// Pitfall 13 in the field (privacy): what visitors send by mistake is not kept.
@@ -113,6 +131,22 @@ mod tests {
         }
     }
 
+    /// Somebody pastes a key behind the host.
+    #[test]
+    fn what_looks_like_an_api_key_is_not_kept() {
+        for _ in 0..100 {
+            let key = ApiKey::generate();
+            let key = key.reveal();
+            for path in [key, &format!("{key})"), &format!("key:{key}/"), &key[..20]] {
+                assert!(!could_be_a_code(path), "{path}");
+            }
+            assert!(!could_be_a_code(&key.to_ascii_uppercase()));
+        }
+        for kept in ["hop_", "hop_on-hop_off-in-the-summer", "shop_window"] {
+            assert!(could_be_a_code(kept), "{kept}");
+        }
+    }
+
     #[test]
     fn what_browsers_ask_for_on_their_own_is_no_visit() {
         for path in ["favicon.ico", "robots.txt", "apple-touch-icon-120x120.png"] {
@@ -130,12 +164,13 @@ mod tests {
         }
         let referrer = format!("https://{long}.example/secret?token=1");
         headers.insert("referer", HeaderValue::from_str(&referrer).unwrap());
-        let visit = LostVisit::new(led(), Some(&long), (&Method::HEAD, &headers));
+        let visit =
+            LostVisit::new(led(), DateTime::UNIX_EPOCH, Some(&long), (&Method::HEAD, &headers));
         assert_eq!((visit.path, visit.method.as_deref()), (None, Some("HEAD")));
         assert_eq!(visit.referrer.map(|referrer| referrer.len()), Some(1_024));
         assert_eq!(visit.language.map(|tag| tag.len()), Some(WORD_CHARS_MAX));
         assert_eq!(visit.purpose.map(|purpose| purpose.len()), Some(WORD_CHARS_MAX));
-        let visit = LostVisit::new(led(), None, (&Method::GET, &headers));
+        let visit = LostVisit::new(led(), DateTime::UNIX_EPOCH, None, (&Method::GET, &headers));
         assert_eq!(visit.method, None);
     }
 }

@@ -11,13 +11,14 @@ use chrono::{DateTime, Days, NaiveTime, Utc};
 use hoplog_events::catalogue::Event;
 use hoplog_events::envelope::{CommandId, Metadata, NewEvent};
 use hoplog_events::log::{Append, AppendError, ExpectedVersion};
-use hoplog_events::orphan::{ORPHANS_MAX, Orphan, OrphanEvent, OrphansRecorded, Unrecorded};
+use hoplog_events::orphan::{ORPHANS_MAX, Orphan, OrphanEvent, OrphansRecorded};
 use hoplog_events::position::{StreamId, Topic, Version};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::counts::Counts;
 use super::lost::LostVisit;
-use super::{Counts, OrphanOutlet, Shared, Waiting, count};
+use super::{OrphanOutlet, Shared, Waiting, only_counted, shed};
 use crate::clicks::once::{Outcome, append_once};
 use crate::clicks::visit::cut;
 
@@ -56,16 +57,33 @@ impl Writer {
         Self { shared, outlet, kept, stream, version: None, counted_at: Instant::now() }
     }
 
-    /// Writes until everybody is told to stop and nothing waits.
+    /// Writes until everybody is told to stop and nothing waits, or the log does not take it then.
     pub(super) async fn run(mut self) {
         loop {
             self.wait().await;
+            // Asked before the queue is: whatever was noted before the stop is in it.
+            let is_closing = self.shared.closing.is_cancelled();
             let waiting = self.shared.take(ORPHANS_MAX);
-            if !waiting.visits.is_empty() || !waiting.counts.is_empty() {
-                self.write(waiting).await;
-            } else if self.shared.closing.is_cancelled() {
+            let is_empty = waiting.visits.is_empty() && waiting.counts.is_empty();
+            let is_lost = !is_empty && !self.write(waiting).await;
+            if is_closing && is_lost {
+                self.give_up();
+            } else if is_closing && is_empty {
                 return;
             }
+        }
+    }
+
+    /// What waits still is lost: who stops a process does not wait for each batch of it.
+    fn give_up(&self) {
+        loop {
+            let Waiting { visits, counts } = self.shared.take(ORPHANS_MAX);
+            let all = visits.len() as u64 + counts.visits();
+            if all == 0 {
+                return;
+            }
+            shed(all);
+            tracing::warn!(visits = all, "orphan visits were lost at the stop");
         }
     }
 
@@ -77,11 +95,11 @@ impl Writer {
         while !self.shared.closing.is_cancelled() {
             let (visits, counts) = {
                 let waiting = &self.shared.state().waiting;
-                (waiting.visits.len(), waiting.counts.len())
+                (waiting.visits.len(), !waiting.counts.is_empty())
             };
             let until = match (visits, counts) {
-                (0, 0) => None,
-                (0, _) => Some(self.counted_at + COUNTED_FOR),
+                (0, false) => None,
+                (0, true) => Some(self.counted_at + COUNTED_FOR),
                 _ => Some(gathered),
             };
             let is_due = until.is_some_and(|until| until <= Instant::now());
@@ -102,31 +120,41 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, waiting: Waiting) {
+    /// Whether nothing of it is lost.
+    async fn write(&mut self, Waiting { visits, mut counts }: Waiting) -> bool {
         let (id, now) = (Uuid::now_v7(), self.outlet.clock.now());
-        let visits: io::Result<Vec<Orphan>> = (0..)
-            .zip(&waiting.visits)
-            .map(|(place, visit)| self.orphan(visit, (id, place), now))
-            .collect();
-        let (visits, mut counts) = (visits, waiting.counts);
-        let visits = visits.unwrap_or_else(|error| {
+        let orphans: io::Result<Vec<Orphan>> =
+            (0..).zip(&visits).map(|(place, visit)| self.orphan(visit, (id, place), now)).collect();
+        let orphans = orphans.unwrap_or_else(|error| {
             tracing::warn!(%error, "orphan visits are only counted: the visitor salts can't be kept");
-            waiting.visits.iter().for_each(|visit| uncounted(&mut counts, visit));
+            uncounted(&mut counts, &visits, "salts");
             Vec::new()
         });
-        let recorded = visits.len() as u64;
-        let written = match self.append(id, now, (visits, &counts)) {
+        let recorded = orphans.len() as u64;
+        let written = match self.append(id, now, (orphans, &counts)) {
             Ok(append) => self.keep(append).await,
             Err(error) => Err(error),
         };
         self.counted_at = Instant::now();
         match written {
             Ok(()) => metrics::counter!("hoplog_orphans_recorded_total").increment(recorded),
+            // Without its visits it has room everywhere.
+            Err(AppendError::Size) if recorded > 0 => {
+                tracing::warn!(
+                    visits = recorded,
+                    "orphan visits are only counted: too large for the log"
+                );
+                uncounted(&mut counts, &visits, "size");
+                self.shared.state().waiting.counts.merge(counts);
+            }
             Err(error) => {
-                metrics::counter!("hoplog_orphans_shed_total").increment(recorded);
-                tracing::warn!(%error, visits = recorded, "orphan visits were lost");
+                let counted = counts.visits();
+                shed(recorded + counted);
+                tracing::warn!(%error, visits = recorded, counted, "orphan visits were lost");
+                return false;
             }
         }
+        true
     }
 
     /// The visit as it is recorded: nobody's.
@@ -138,12 +166,18 @@ impl Writer {
     ) -> io::Result<Orphan> {
         let OrphanOutlet { enricher, forgets, .. } = &self.outlet;
         let agent = visit.user_agent.as_deref();
-        let address = Some(visit.address);
-        let hash = enricher.salts().hash(visit.at, now, address, agent.unwrap_or_default())?;
+        let hash = enricher.salts().hash_in_vain(
+            visit.at,
+            now,
+            visit.address,
+            agent.unwrap_or_default(),
+        )?;
         let found = enricher.locator().locate(visit.address);
         let name = |text: std::borrow::Cow<'_, str>| Box::<str>::from(cut(text, NAME_CHARS_MAX));
-        let host = visit.referrer.as_deref().map(|referrer| forgets.host(referrer));
-        let host = host.filter(|host| !host.is_empty());
+        // Browsers send a whole URL.
+        let url = visit.referrer.as_deref().filter(|referrer| referrer.contains("://"));
+        let host = url.map(|referrer| forgets.host(referrer));
+        let host = host.filter(|host| is_a_host(host));
         Ok(Orphan {
             kind: visit.kind,
             domain: visit.domain.clone(),
@@ -174,16 +208,10 @@ impl Writer {
             command_hash: None,
             correlation_id: None,
         };
-        let unrecorded = counts.iter().map(|((since, kind, domain), visits)| Unrecorded {
-            kind: *kind,
-            domain: domain.clone(),
-            since: *since,
-            visits: *visits,
-        });
         let first_day = now.date_naive().checked_sub_days(self.kept).unwrap_or_default();
         let kept_from = first_day.and_time(NaiveTime::MIN).and_utc();
         let time = visits.first().map_or(now, |visit| visit.at);
-        let recorded = OrphansRecorded { visits, unrecorded: unrecorded.collect(), kept_from };
+        let recorded = OrphansRecorded { visits, unrecorded: counts.told(), kept_from };
         let event = Event::Orphan(OrphanEvent::Recorded(recorded));
         let event = NewEvent::write(&self.stream, &event, id, time, now, &metadata)
             .map_err(|error| AppendError::Unavailable(error.to_string()))?;
@@ -191,14 +219,19 @@ impl Writer {
         Ok(Append { stream, expected, command_id, events: vec![event] })
     }
 
-    /// Sends a batch until the log has it; when everybody is told to stop, once more.
+    /// Sends a batch until the log has it; when everybody is told to stop, once more, and while there is time.
     async fn keep(&mut self, append: Append) -> Result<(), AppendError> {
-        let mut pause = PAUSE;
+        let (mut pause, shared) = (PAUSE, Arc::clone(&self.shared));
+        let late = || AppendError::Unavailable("no answer in time".to_owned());
         loop {
-            let is_last = self.shared.closing.is_cancelled();
-            let attempt = timeout(ATTEMPT, self.attempt(append.clone())).await;
-            let late = || Err(AppendError::Unavailable("no answer in time".to_owned()));
-            match attempt.unwrap_or_else(|_| late()) {
+            let is_last = shared.closing.is_cancelled();
+            let attempt = timeout(ATTEMPT, self.attempt(append.clone()));
+            let attempted = tokio::select! {
+                biased;
+                () = shared.over.cancelled() => return Err(late()),
+                attempted = attempt => attempted.unwrap_or_else(|_| Err(late())),
+            };
+            match attempted {
                 Ok(true) => return Ok(()),
                 // The stream is elsewhere: another one may have the same name.
                 Ok(false) => continue,
@@ -207,7 +240,7 @@ impl Writer {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.shared.closing.cancelled() => {}
+                () = shared.closing.cancelled() => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -234,7 +267,19 @@ impl Writer {
     }
 }
 
-/// A visit that can't be recorded is counted.
-fn uncounted(counts: &mut Counts, visit: &LostVisit) {
-    count(counts, (visit.at, visit.kind, visit.domain.clone()), 1);
+/// Visits that can't be recorded are counted.
+fn uncounted(counts: &mut Counts, visits: &[LostVisit], limit: &'static str) {
+    only_counted(limit, visits.len() as u64);
+    for visit in visits {
+        counts.add((visit.at, visit.kind, visit.domain.clone()), 1);
+    }
+}
+
+/// Whether a text can be the name or the address of a host. What is none may be anything that somebody sent.
+fn is_a_host(text: &str) -> bool {
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+    }
+    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_of_a_name)
 }

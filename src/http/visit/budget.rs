@@ -3,11 +3,14 @@
 //! Only people spend: the same visits that statistics count as theirs. What is none gets no redirect either, or a
 //! changed `User-Agent` would be a way to the destination that costs nothing.
 
+use std::net::IpAddr;
+
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use axum::response::Response;
+use hoplog_events::orphan::OrphanKind;
 
-use super::{End, NotServed, after_end};
+use super::{End, NotServed, after_end, lost};
 use crate::app::App;
 use crate::clicks::visit::Visit;
 use crate::commands::grant_clicks::Grant;
@@ -21,6 +24,7 @@ use crate::queries::resolve_link::Resolved;
 /// Also what is answered in the place of the redirect, if there is none for them.
 pub(super) async fn spend(
     app: &App,
+    address: IpAddr,
     (method, request): (&Method, &Parts),
     found: &Resolved,
 ) -> Result<(), NotServed> {
@@ -37,7 +41,12 @@ pub(super) async fn spend(
             app.links.remember(era, link, position, app.clock.now());
             Ok(())
         }
-        Grant::Spent => Err(instead(after_end(app, found.clone(), End::Spent)?)),
+        Grant::Spent => {
+            // Others have just taken the last ones. It leads nowhere as any visit after theirs does.
+            lost::note_of(app, (OrphanKind::Spent, address), (method, request));
+            let answer = after_end(app, found.clone(), End::Spent);
+            Err(instead(answer.unwrap_or_else(|ended| ended.into_answer(&request.headers))))
+        }
     }
 }
 

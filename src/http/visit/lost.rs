@@ -15,17 +15,37 @@ use crate::http::site::Site;
 
 /// Notes a visit of a code that is not served; of one that is asked something first there is nothing to note.
 pub(super) fn note(app: &App, address: IpAddr, request: &Parts, not_served: &NotServed) {
-    let Some(kind) = not_served.orphan() else { return };
+    if let Some(kind) = not_served.orphan() {
+        note_of(app, (kind, address), (&request.method, request));
+    }
+}
+
+/// The same of a form, which is the second half of a visit as a click's is. To a code that nobody has none was sent by a
+/// page of ours.
+pub(super) fn note_form(app: &App, address: IpAddr, request: &Parts, not_served: &NotServed) {
+    let kind = not_served.orphan().filter(|kind| *kind != OrphanKind::UnknownCode);
+    if let Some(kind) = kind {
+        note_of(app, (kind, address), (&Method::GET, request));
+    }
+}
+
+/// Notes a visit that leads nowhere for a reason.
+pub(super) fn note_of(
+    app: &App,
+    (kind, address): (OrphanKind, IpAddr),
+    (method, request): (&Method, &Parts),
+) {
     let asked = request.uri.path().strip_prefix('/').unwrap_or_default();
-    if is_on_their_own(asked) {
+    // A link may be called like it.
+    let is_of_a_link = kind != OrphanKind::UnknownCode;
+    if !is_of_a_link && is_on_their_own(asked) {
         return;
     }
     // Of what is behind a code nothing is kept but that there was something.
     let behind = asked.find('/').map_or(asked.len(), |slash| slash + 1);
     let path = &asked[..behind];
-    let is_of_a_link = kind != OrphanKind::UnknownCode;
     let path = if is_of_a_link { path.trim_end_matches('/') } else { path };
-    noted(app, (kind, address), Some(path), request);
+    noted(app, (kind, address), Some(path), (method, request));
 }
 
 /// Notes a visit of the bare host.
@@ -34,11 +54,16 @@ pub(in crate::http) fn note_base_url(app: &App, peer: IpAddr, request: &Parts) {
         return;
     }
     let address = client_address(peer, &request.headers, &app.trusted_proxies);
-    noted(app, (OrphanKind::BaseUrl, address), None, request);
+    noted(app, (OrphanKind::BaseUrl, address), None, (&request.method, request));
 }
 
-fn noted(app: &App, (kind, address): (OrphanKind, IpAddr), path: Option<&str>, request: &Parts) {
-    let led = Led { kind, domain: Site::of(app, request).domain(), at: app.clock.now(), address };
-    let said = (&request.method, &request.headers);
-    app.orphans.note(led, app.clicks.is_busy(), |led| LostVisit::new(led, path, said));
+fn noted(
+    app: &App,
+    (kind, address): (OrphanKind, IpAddr),
+    path: Option<&str>,
+    (method, request): (&Method, &Parts),
+) {
+    let led = Led { kind, domain: Site::of(app, request).domain(), address };
+    let said = (method, &request.headers);
+    app.orphans.note(led, app.clicks.is_busy(), |led, at| LostVisit::new(led, at, path, said));
 }

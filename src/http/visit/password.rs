@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::asked::{nothing_asked, refused, required, wrong};
 use super::pass::Lock;
-use super::{NotServed, Served, admit, after_end, find, in_vain, lead_on};
+use super::{NotServed, Served, admit, after_end, find, in_vain, lead_on, lost};
 use crate::app::App;
 use crate::clicks::address::client_address;
 use crate::config::Role;
@@ -70,12 +70,18 @@ pub(in crate::http) async fn knock(
     app.limits.redirect(&request.method, address).map_err(visitor_refused)?;
     match locked(app, address, request).await {
         Ok((found, _)) => Ok(Knock { address, found }),
-        Err(NotServed::Ended(found, end)) => {
-            let answer = after_end(app, found, end).map(by_get);
-            Err(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
-        }
-        Err(not_served) => Err(not_served.into_answer(&request.headers)),
+        Err(not_served) => Err(turned_away(app, address, request, not_served)),
     }
+}
+
+/// The answer to a form that does not lead where the link does.
+fn turned_away(app: &App, address: IpAddr, request: &Parts, not_served: NotServed) -> Response {
+    lost::note_form(app, address, request, &not_served);
+    let answer = match not_served {
+        NotServed::Ended(found, end) => after_end(app, found, end).map(by_get),
+        other => Err(other),
+    };
+    answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers))
 }
 
 /// A redirect that is followed by GET, whatever it was: nobody sends the form on.
@@ -157,8 +163,9 @@ pub(in crate::http) async fn open(
     request: &Parts,
     body: Body,
 ) -> Response {
+    let address = knock.address;
     let answer = try_open(app, knock, request, body).await;
-    by_get(answer.unwrap_or_else(|not_served| not_served.into_answer(&request.headers)))
+    by_get(answer.unwrap_or_else(|it| turned_away(app, address, request, it)))
 }
 
 async fn try_open(

@@ -19,6 +19,8 @@ pub(in crate::clicks) enum Mode {
     Away,
     /// Says nothing.
     Hanging,
+    /// Takes nothing of more than 2,000 bytes.
+    Narrow,
     /// Does it, and says that it can't.
     LosesAnswers,
     /// Does it, says that it can't, and is away from then on.
@@ -61,7 +63,7 @@ impl FaultyLog {
     async fn readable(&self) -> Result<Arc<EmbeddedLog>, ReadError> {
         let mode = *self.mode.borrow();
         match mode {
-            Mode::Well | Mode::LosesAnswers => Ok(self.inner()),
+            Mode::Well | Mode::Narrow | Mode::LosesAnswers => Ok(self.inner()),
             Mode::Hanging => std::future::pending().await,
             Mode::Away | Mode::LosesAnswerAndGoes | Mode::Late => {
                 Err(ReadError::Unavailable("away".to_owned()))
@@ -88,7 +90,10 @@ impl EventLog for FaultyLog {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (away, mode) = (Err(AppendError::Unavailable("away".to_owned())), *self.mode.borrow());
         match mode {
-            Mode::Well => return self.inner().append(append).await,
+            Mode::Narrow if append.events.iter().any(|event| event.body.len() > 2_000) => {
+                return Err(AppendError::Size);
+            }
+            Mode::Well | Mode::Narrow => return self.inner().append(append).await,
             Mode::Away => {}
             Mode::Hanging => std::future::pending().await,
             Mode::Late => self.append_late(append),
