@@ -17,7 +17,7 @@ use hoplog_projections::user_agents::UserAgents;
 use hoplog_projections::{DatabaseError, ReadModels};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -65,6 +65,9 @@ pub use shared_cache::Shared;
 
 use backends::{Kept, LogBackend, LogOpenError, open_read_models};
 use streams::Streams;
+
+/// How many titles are looked up at once for whoever asks where links lead: what others wait for comes first.
+const TITLES_TOLD_MAX: usize = 2;
 
 /// What every handler is given.
 pub type AppState = Arc<App>;
@@ -124,6 +127,8 @@ pub struct App {
     pub abuse: AbuseSettings,
     /// Hashes and checks the passwords of links.
     pub passwords: Passwords,
+    /// How many titles of pages may be looked up at once for `/{code}+`; none where pages are not asked.
+    pub titles_told: Option<Semaphore>,
     rate_limits: RateLimits,
     shared: Option<Shared>,
     disabled_is_forbidden: bool,
@@ -229,8 +234,7 @@ impl App {
         enricher.salts().prepare(log.as_ref(), clock.now()).await;
         let outlet = recording::outlet(settings, &dir, &log).await?;
         let origin = commands::own_origin(settings, &keys.domains().look())?;
-        let share = |address| Shared::open(address, log.id(), &read_models);
-        let shared = settings.cache.as_ref().map(share);
+        let shared = settings.cache.as_ref().map(|at| Shared::open(at, log.id(), &read_models));
         let links = shared.as_ref().map(|shared| shared.cache.links().clone());
         let (directory, targets) = (read_models.link_directory(), settings.webhook_targets.clone());
         let (heads, links_of) = (manage::heads(log.as_ref()).await?, directory.clone());
@@ -261,6 +265,7 @@ impl App {
             limits: limits::open(settings, log.id()),
             abuse: settings.abuse.clone(),
             passwords: Passwords::default(),
+            titles_told: settings.titles.fetch.then(|| Semaphore::new(TITLES_TOLD_MAX)),
             rate_limits: settings.limits.source.clone(),
             shared,
             disabled_is_forbidden: settings.disabled_is_forbidden,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hoplog_events::envelope::CommandId;
 use hoplog_events::hex::hex;
-use hoplog_events::link::{LinkKey, OwnerId};
+use hoplog_events::link::{Destination, LinkKey, OwnerId};
 use hoplog_events::log::EventLog;
 use hoplog_events::position::Version;
 use sha2::{Digest, Sha256};
+use url::Url;
 use uuid::Uuid;
 
 use crate::accounts::LiveDomains;
@@ -84,6 +85,19 @@ impl Commands {
     #[must_use]
     pub fn blocked(&self) -> &Arc<LiveBlockLists> {
         &self.blocked
+    }
+
+    /// Whether a URL leads neither to this service nor to what its block lists have, as far as the settings know its hosts.
+    #[must_use]
+    pub fn may_lead_to(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+        let is_host = |own: &str| own.trim_end_matches('.').eq_ignore_ascii_case(host);
+        let is_own = self.own_hosts.iter().any(|own| is_host(own));
+        let is_listed = || {
+            let destination = url.as_str().parse::<Destination>();
+            destination.is_ok_and(|url| self.blocked.current().find(&url).is_some())
+        };
+        !is_own && !is_listed()
     }
 
     /// Commands that append to a log. `own_hosts`: where no link may lead.

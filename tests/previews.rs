@@ -171,3 +171,21 @@ async fn the_way_on_is_where_a_redirect_would_lead() {
     let page = shown(client, "/a/more?x=1&y=%22").await;
     assert!(page.body.contains(&format!("href=\"{URL}/more?x=1&amp;y=%22\"")), "{}", page.body);
 }
+
+/// One address has two answers, and a card names the address that it is of.
+#[tokio::test]
+async fn no_cache_gives_one_answer_to_others_and_a_card_is_of_the_address_that_was_asked_for() {
+    let server = Server::start();
+    let client = &server.client;
+    let link = NewLink::to(URL).with("alias", "a").with("preview", own()).with("redirect", 301);
+    client.create(link.with("forwardPath", true).with("forwardQuery", "append")).await;
+    let led = ask(client, Method::GET, "/a/more?x=1&y=2", PERSON).await.expect(301);
+    assert_eq!(led.header("cache-control"), "private, no-store");
+    let page = shown(client, "/a/more?x=1&y=2").await;
+    let url = format!("<meta property=\"og:url\" content=\"{}/a/more?x=1&amp;y=2\">", server.url);
+    assert!(page.body.contains(&url), "{}", page.body);
+    client.create(NewLink::to(URL).with("alias", "b").with("preview", own())).await;
+    let page = shown(client, "/b?x=1").await;
+    let url = format!("<meta property=\"og:url\" content=\"{}/b\">", server.url);
+    assert!(page.body.contains(&url), "{}", page.body);
+}

@@ -1,6 +1,7 @@
 //! `hoplog serve`: the server itself.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -14,6 +15,9 @@ use tokio::runtime::Runtime;
 use super::error::CliError;
 use crate::app::Threads;
 use crate::config::{RawSettings, ReadSettings};
+
+/// How long look-ups of names may take to end, once the server has.
+const LOOK_UPS_END: Duration = Duration::from_secs(1);
 
 /// `hoplog serve`.
 #[derive(Debug, Args)]
@@ -32,6 +36,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
     let projectors = projector_runtime(&settings.read_models)?;
     let threads = Threads { redirects: redirects.handle(), projectors: projectors.handle() };
     let served = runtime.block_on(crate::app::serve(settings, threads));
+    // Everything has ended by now but look-ups of names, which nobody can stop: a name server that is silent is not waited for.
+    projectors.shutdown_timeout(LOOK_UPS_END);
     served.map_err(|error| CliError::Failed(error.to_string()))
 }
 

@@ -26,6 +26,9 @@ const CONTENT_SECURITY_POLICY_OF_REPORT: &str = "default-src 'none'; style-src '
 const PASSWORD_FORM: &str = "<form method=\"post\"><p><label>Password <input type=\"password\" name=\"password\" \
      required autofocus></label> <button>Go on</button></p></form>";
 
+/// The heading of that form.
+const LOCKED: &str = "This short link asks for a password";
+
 /// What is told of a link with a number of clicks.
 const LIMITED: &str =
     "can be followed a limited number of times, and says where it leads to who follows it";
@@ -54,7 +57,7 @@ pub fn problem_for_visitor(problem: Problem, headers: &HeaderMap) -> Response {
 pub fn password(status: StatusCode, wrong: Option<&str>) -> Response {
     let wrong = wrong.map(|wrong| format!("<p role=\"alert\">{wrong}</p>")).unwrap_or_default();
     let body = format!("{wrong}{PASSWORD_FORM}");
-    let mut response = page(status, "This short link asks for a password", &body);
+    let mut response = page(status, LOCKED, &body);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_FORM);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response

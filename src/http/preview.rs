@@ -79,11 +79,12 @@ pub(super) async fn preview(
 }
 
 /// What the destination calls itself, if it is told and that is it. Redirects do not know it, so the read model is asked; while
-/// that is away nothing is told.
+/// that is away, or others ask it the same already, nothing is told: redirects and commands need it more.
 async fn fetched_title(app: &App, target: &Target, choice: Choice) -> Option<String> {
     if target.is_guarded() || choice.elsewhere(target.extras.as_deref()).is_some() {
         return None;
     }
+    let _place = app.titles_told.as_ref()?.try_acquire().ok()?;
     let link = app.find_link(&target.key, &Requester::Admin).await.ok()?;
     link.extras.fetched_title.filter(|_| link.url == target.url).map(Into::into)
 }

@@ -293,9 +293,10 @@ fn redirect(app: &App, found: &Resolved, location: HeaderValue) -> Result<Respon
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
-    let varies = target.leads_apart();
+    let shows_card = target.extras.as_ref().is_some_and(|extras| extras.preview.is_some());
+    let varies = target.leads_apart() || shows_card;
     if varies {
-        // The next one may be led elsewhere, also by a browser that many use: nobody keeps this.
+        // The next one may be led elsewhere, also by a browser that many use, or be shown the owner's card: nobody keeps this.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
     if found.is_stale {

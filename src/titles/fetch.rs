@@ -2,6 +2,7 @@
 //! cookie, and reads no more than it needs.
 
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,13 @@ use hoplog_events::link::{Destination, Title};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
+use super::look_ups::Places;
 use super::page::{Look, Page};
-use super::{names, text};
+use super::slow::SlowHosts;
+use super::text;
 use crate::webhooks::guard::{Guard, Names, NoAddress};
 use crate::webhooks::targets::{Targets, Way};
 
@@ -28,9 +32,18 @@ pub(super) const HOPS_MAX: usize = 5;
 /// What is read: pages, and nothing else.
 const TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
-/// What is fetched is for everybody, so it may come by any way; where the way leads is looked at as for what is encrypted:
-/// to public addresses, and to networks that the operator names.
-const WAY: Way = Way::Encrypted;
+/// Where pages are for everybody. Behind other ports of public addresses, and of this machine's own, may be what is for few.
+const WEB_PORTS: [u16; 2] = [80, 443];
+
+/// What is fetched is for everybody, so it may come by http as well; where that leads is looked at as for what is encrypted: to
+/// public addresses and to networks that the operator names, and by other ports to those networks only.
+fn way_of(url: &Url) -> Way {
+    let is_web = url.port_or_known_default().is_some_and(|port| WEB_PORTS.contains(&port));
+    if is_web { Way::Encrypted } else { Way::Plain }
+}
+
+/// Whether a URL may be asked, whatever its address is: at every hop.
+pub type MayAsk = Box<dyn Fn(&Url) -> bool + Send + Sync>;
 
 /// Why there is no title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +60,9 @@ pub enum FetchError {
     /// The server may be faster later.
     #[error("it takes too long")]
     TimedOut,
+    /// It was not asked: it may be asked in a minute.
+    #[error("the host took too long a moment ago")]
+    Slow,
     /// The server may be well later.
     #[error("the server has no answer now")]
     Busy,
@@ -79,6 +95,7 @@ impl FetchError {
             Self::NoAddress => "no_address",
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timeout",
+            Self::Slow => "slow_host",
             Self::Busy => "busy",
             Self::Status => "status",
             Self::TooManyHops => "redirects",
@@ -92,32 +109,53 @@ impl FetchError {
     /// Whether it may be otherwise a little later.
     #[must_use]
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::NoAddress | Self::Unreachable | Self::TimedOut | Self::Busy)
+        matches!(
+            self,
+            Self::NoAddress | Self::Unreachable | Self::TimedOut | Self::Slow | Self::Busy
+        )
     }
 }
 
 /// Fetches titles.
-#[derive(Debug)]
 pub struct Fetcher {
-    client: Option<Client>,
+    /// Of pages of everybody.
+    web: Option<Client>,
+    /// Of what the operator names.
+    inside: Option<Client>,
     targets: Arc<Targets>,
+    may_ask: MayAsk,
+    places: Arc<Places>,
+    slow: SlowHosts,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("targets", &self.targets).finish_non_exhaustive()
+    }
 }
 
 impl Fetcher {
-    /// One that asks every public address, and what these targets name.
+    /// One that asks every public address, and what these targets name, but only what it may.
     #[must_use]
-    pub fn new(targets: Targets) -> Self {
-        Self::asking(targets, names())
+    pub fn new(targets: Targets, may_ask: MayAsk) -> Self {
+        let places = Arc::<Places>::default();
+        Self::asking((targets, may_ask), (places.names(), places))
     }
 
     /// The same by names of somebody else's.
-    pub(super) fn asking(targets: Targets, names: Names) -> Self {
+    pub(super) fn asking(
+        (targets, may_ask): (Targets, MayAsk),
+        (names, places): (Names, Arc<Places>),
+    ) -> Self {
         // A second call finds the first one's provider: the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(targets);
-        let client = client(Guard::new(Arc::clone(&targets), WAY, names));
-        let client = client.inspect_err(|error| tracing::error!(%error, "titles can't be fetched"));
-        Self { client: client.ok(), targets }
+        let client = |way| {
+            let client = client(Guard::new(Arc::clone(&targets), way, Arc::clone(&names)));
+            client.inspect_err(|error| tracing::error!(%error, "titles can't be fetched")).ok()
+        };
+        let (web, inside) = (client(Way::Encrypted), client(Way::Plain));
+        Self { web, inside, targets, may_ask, places, slow: SlowHosts::default() }
     }
 
     /// What the page at a destination calls itself.
@@ -125,26 +163,48 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn title_of(&self, url: &Destination) -> Result<Title, FetchError> {
-        let url = url.to_url().ok_or(FetchError::Refused)?;
-        let title = tokio::time::timeout(TIMEOUT, self.follow(url)).await;
-        title.map_err(|_| FetchError::TimedOut)?
-    }
-
-    async fn follow(&self, mut url: Url) -> Result<Title, FetchError> {
+        let mut url = url.to_url().ok_or(FetchError::Refused)?;
+        let mut left = TIMEOUT;
         for _ in 0..=HOPS_MAX {
-            let response = self.ask(&url).await?;
-            match next_hop(&url, &response)? {
-                Some(next) => url = next,
-                None => return read(response).await,
+            match self.hop(&url, &mut left).await? {
+                Hop::To(next) => url = next,
+                Hop::Title(title) => return Ok(title),
             }
         }
         Err(FetchError::TooManyHops)
     }
 
-    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+    /// One hop, in what is left of the time. A place for the look-up is waited for beside it: it is nothing that this page does.
+    async fn hop(&self, url: &Url, left: &mut Duration) -> Result<Hop, FetchError> {
+        let host = url.host_str().ok_or(FetchError::Refused)?;
         // An address in the URL is connected to without being resolved.
-        self.targets.check_by(url, WAY).map_err(|_| FetchError::Refused)?;
-        let client = self.client.as_ref().ok_or(FetchError::NoClient)?;
+        self.targets.check_by(url, way_of(url)).map_err(|_| FetchError::Refused)?;
+        if !(self.may_ask)(url) {
+            return Err(FetchError::Refused);
+        }
+        let _place = self.places.of(url).await;
+        if self.slow.has(host, Instant::now()) {
+            return Err(FetchError::Slow);
+        }
+        let begun = Instant::now();
+        let asked = tokio::time::timeout(*left, async {
+            let response = self.ask(url).await?;
+            match next_hop(url, &response)? {
+                Some(next) => Ok(Hop::To(next)),
+                None => read(response).await.map(Hop::Title),
+            }
+        });
+        let answer = asked.await;
+        *left = left.saturating_sub(begun.elapsed());
+        answer.unwrap_or_else(|_| {
+            self.slow.add(host, Instant::now());
+            Err(FetchError::TimedOut)
+        })
+    }
+
+    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+        let client = if way_of(url) == Way::Plain { &self.inside } else { &self.web };
+        let client = client.as_ref().ok_or(FetchError::NoClient)?;
         let request = client.get(url.clone()).header(ACCEPT, TYPES.join(", "));
         let answer = request.header(ACCEPT_ENCODING, "identity").send().await;
         answer.map_err(|error| {
@@ -153,11 +213,22 @@ impl Fetcher {
     }
 }
 
+/// What a hop comes to.
+enum Hop {
+    To(Url),
+    Title(Title),
+}
+
 fn client(guard: Guard) -> reqwest::Result<Client> {
     Client::builder()
         .dns_resolver(Arc::new(guard))
         .redirect(Policy::none())
         .no_proxy()
+        // Whatever other parts of the program have reqwest learn: a bomb is not unpacked.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
         .referer(false)
         .http1_only()
         .pool_max_idle_per_host(0)

@@ -9,6 +9,17 @@ use std::ops::Range;
 /// The longest that has to be there to know what a tag is: `<noscript` and what ends the name.
 const TAG_BYTES_MAX: usize = 10;
 
+/// What has no tags inside, or titles of its own; and what ends it.
+const RAW: [(&[u8], &[u8]); 7] = [
+    (b"script", b"</script"),
+    (b"style", b"</style"),
+    (b"noscript", b"</noscript"),
+    (b"svg", b"</svg"),
+    (b"template", b"</template"),
+    (b"textarea", b"</textarea"),
+    (b"iframe", b"</iframe"),
+];
+
 /// What came of looking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Look {
@@ -25,10 +36,13 @@ pub(super) enum Look {
 enum State {
     /// Between tags.
     Between,
-    /// In a tag, or in a value in it (with this quotation mark); behind it comes something.
-    Tag { quote: Option<u8>, then: Then },
-    /// In what ends with this.
+    /// In a tag, or in a value in it (with this quotation mark); behind it comes something. `last`: what was there before, but
+    /// white space: only behind `=` a quotation mark begins a value.
+    Tag { quote: Option<u8>, last: u8, then: Then },
+    /// In what ends with this tag.
     Until(&'static [u8]),
+    /// In a comment, which began there.
+    Comment(usize),
     /// In the title, which began there.
     Title(usize),
 }
@@ -72,8 +86,9 @@ impl Page {
             let before = (self.at, self.state);
             let look = match self.state {
                 State::Between => self.between(),
-                State::Tag { quote, then } => self.tag(quote, then),
+                State::Tag { quote, last, then } => self.tag((quote, last), then),
                 State::Until(end) => self.until(end),
+                State::Comment(from) => self.comment(from),
                 State::Title(from) => self.title(from),
             };
             if look != Look::More || before == (self.at, self.state) {
@@ -96,30 +111,30 @@ impl Page {
         let is = |name: &[u8]| is_tag(rest, name);
         if rest.starts_with(b"<!--") {
             self.at += b"<!--".len();
-            self.state = State::Until(b"-->");
+            self.state = State::Comment(self.at);
         } else if is(b"body") {
             return Look::None;
         } else if rest[1].is_ascii_alphabetic() || matches!(rest[1], b'/' | b'!' | b'?') {
-            let raw: [(&[u8], &[u8]); 3] =
-                [(b"script", b"</script"), (b"style", b"</style"), (b"noscript", b"</noscript")];
-            let raw = raw.into_iter().find(|(name, _)| is(name)).map(|(_, end)| Then::Raw(end));
+            let raw = RAW.into_iter().find(|(name, _)| is(name)).map(|(_, end)| Then::Raw(end));
             let then = if is(b"title") { Then::Title } else { raw.unwrap_or(Then::Anything) };
             self.at += 1;
-            self.state = State::Tag { quote: None, then };
+            self.state = State::Tag { quote: None, last: b'<', then };
         } else {
             self.at += 1;
         }
         Look::More
     }
 
-    fn tag(&mut self, mut quote: Option<u8>, then: Then) -> Look {
+    fn tag(&mut self, (mut quote, mut last): (Option<u8>, u8), then: Then) -> Look {
         while let Some(byte) = self.bytes.get(self.at).copied() {
             self.at += 1;
             match (quote, byte) {
                 (Some(open), byte) if byte == open => quote = None,
-                (None, b'"' | b'\'') => quote = Some(byte),
+                (None, b'"' | b'\'') if last == b'=' => quote = Some(byte),
                 (None, b'>') => {
                     self.state = match then {
+                        // Of those only pictures may be closed where they begin.
+                        Then::Raw(b"</svg") if last == b'/' => State::Between,
                         Then::Anything => State::Between,
                         Then::Raw(end) => State::Until(end),
                         Then::Title => State::Title(self.at),
@@ -128,8 +143,11 @@ impl Page {
                 }
                 _ => {}
             }
+            if !byte.is_ascii_whitespace() {
+                last = byte;
+            }
         }
-        self.state = State::Tag { quote, then };
+        self.state = State::Tag { quote, last, then };
         Look::More
     }
 
@@ -140,6 +158,21 @@ impl Page {
         Look::More
     }
 
+    /// To the end of a comment: `-->` or `--!>`; also `<!-->` and `<!--->` are whole ones.
+    fn comment(&mut self, from: usize) -> Look {
+        while let Some(close) = self.bytes[self.at..].iter().position(|byte| *byte == b'>') {
+            let close = self.at + close;
+            self.at = close + 1;
+            let (all, within) = (&self.bytes[from - 2..close], &self.bytes[from..close]);
+            if all.ends_with(b"--") || within.ends_with(b"--!") {
+                self.state = State::Between;
+                return Look::More;
+            }
+        }
+        self.at = self.bytes.len();
+        Look::More
+    }
+
     fn title(&mut self, from: usize) -> Look {
         match self.find(b"</title") {
             Some(end) => Look::Title(from..end),
@@ -147,13 +180,17 @@ impl Page {
         }
     }
 
-    /// Goes on to the end of the first such text, in upper or lower case, and gives where it begins; else to where it may begin.
+    /// Goes on to the end of the first such tag's name, in upper or lower case, and gives where it begins; else to where it may
+    /// begin.
     fn find(&mut self, text: &[u8]) -> Option<usize> {
+        let is_it = |window: &[u8]| {
+            window[..text.len()].eq_ignore_ascii_case(text) && ends_name(window[text.len()])
+        };
         let found = self.bytes[self.at..]
-            .windows(text.len())
-            .position(|window| window.eq_ignore_ascii_case(text))
+            .windows(text.len() + 1)
+            .position(is_it)
             .map(|found| self.at + found);
-        let looked_at = self.bytes.len().saturating_sub(text.len() - 1);
+        let looked_at = self.bytes.len().saturating_sub(text.len());
         self.at = found.map_or(looked_at.max(self.at), |found| found + text.len());
         found
     }
@@ -163,9 +200,11 @@ impl Page {
 fn is_tag(text: &[u8], name: &[u8]) -> bool {
     let end = 1 + name.len();
     text.get(1..end).is_some_and(|begin| begin.eq_ignore_ascii_case(name))
-        && text
-            .get(end)
-            .is_some_and(|next| next.is_ascii_whitespace() || matches!(next, b'>' | b'/'))
+        && text.get(end).copied().is_some_and(ends_name)
+}
+
+fn ends_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')
 }
 
 #[cfg(test)]
@@ -202,6 +241,21 @@ mod tests {
             ("1 < 2 <title>a <b> c</title>", Some("a <b> c")),
             ("<title></title>.........", Some("")),
             ("<head></head><body><svg><title>no</title></svg>", None),
+            ("<meta content=\"a\"\"><title>yes</title>", Some("yes")),
+            ("<a title=don't><title>yes</title>", Some("yes")),
+            ("<a title = 'a>b'><title>yes</title>", Some("yes")),
+            ("<h1>x</h1><svg><title>no</title></svg><title>yes</title>", Some("yes")),
+            ("<svg/><title>yes</title>", Some("yes")),
+            ("<svg a='/'><title>no</title></svg>......", None),
+            ("<template><title>no</title></template>......", None),
+            ("<textarea><title>no</title></textarea>......", None),
+            ("<iframe><title>no</title></iframe>......", None),
+            ("<!--><title>yes</title> -->", Some("yes")),
+            ("<!---><title>yes</title> -->", Some("yes")),
+            ("<!-- a --!><title>yes</title> -->", Some("yes")),
+            ("<!--!><title>no</title> --><title>yes</title>", Some("yes")),
+            ("<script></scriptx><title>no</title></script><title>yes</title>", Some("yes")),
+            ("<title>a</titles>b</title>", Some("a</titles>b")),
             ("<title>never closed ................", None),
             ("<!-- never closed <title>no</title>", None),
             ("no page at all", None),

@@ -1,8 +1,9 @@
 //! Servers that mean harm, on real sockets. 127.0.0.2 stands for the public network, as the operator may name it; all of
 //! 127.0.0.1 is inside, and counts who comes.
 
-use std::sync::Mutex;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::titles::fetch::{BYTES_MAX, HOPS_MAX};
+use crate::webhooks::guard::Names;
+
+mod hosts;
 
 const OUTSIDE: &str = "127.0.0.2";
 const INSIDE: &str = "127.0.0.1";
@@ -148,7 +152,8 @@ fn fetcher(addresses: &[&[&str]]) -> (Fetcher, Arc<AtomicUsize>) {
         let found = all.get(place).or(all.last()).cloned().unwrap_or_default();
         Box::pin(async move { Ok(found) })
     });
-    (Fetcher::asking(Targets::parse(OUTSIDE).unwrap(), names), looked_up)
+    let targets = Targets::parse(OUTSIDE).unwrap();
+    (Fetcher::asking((targets, Box::new(|_| true)), (names, Arc::default())), looked_up)
 }
 
 async fn title(fetcher: &Fetcher, url: &str) -> Result<String, FetchError> {
@@ -207,14 +212,20 @@ async fn a_redirect_that_leads_inside_is_never_followed() {
         "192.168.0.1",
         "172.16.0.1",
         "100.64.0.1",
+        "168.63.129.16",
         "[fd00:ec2::254]",
         "[fe80::1]",
         "224.0.0.1",
     ] {
-        for scheme in ["http", "https"] {
-            let to = format!("{scheme}://{host}:{port}/");
+        for to in [
+            format!("http://{host}:{port}/"),
+            format!("https://{host}:{port}/"),
+            format!("http://{host}/"),
+            format!("https://{host}/"),
+        ] {
+            let url = to.clone();
             let said = told(move |_| redirect(&to)).await;
-            assert_eq!(said, Err(FetchError::Refused), "{scheme}://{host}");
+            assert_eq!(said, Err(FetchError::Refused), "{url}");
         }
     }
     // By a name that leads there, the same.
@@ -266,14 +277,18 @@ async fn a_server_that_never_ends_holds_nobody() {
     let drips = told(|_| Manner::Drips(format!("{HTML}\r\n<title>"), b"x".to_vec()));
     let slow_headers = told(|_| Manner::Drips("HTTP/1.1 200 OK\r\nx: ".into(), b"x".to_vec()));
     let silent = told(|_| Manner::Hangs);
-    let (endless, in_title, headers, drips, slow_headers, silent) =
-        tokio::join!(endless, in_title, headers, drips, slow_headers, silent);
+    let no_handshake = async {
+        let site = Site::start(&format!("{OUTSIDE}:0"), |_| Manner::Hangs).await;
+        title(&fetcher(&[]).0, &site.url("/").replace("http:", "https:")).await
+    };
+    let (endless, in_title, headers, drips, slow_headers, silent, no_handshake) =
+        tokio::join!(endless, in_title, headers, drips, slow_headers, silent, no_handshake);
     for ended in [endless, in_title] {
         // A machine that is busy may not come so far in its time.
         assert!(matches!(ended, Err(FetchError::NoTitle | FetchError::TimedOut)), "{ended:?}");
     }
     assert!(matches!(headers, Err(FetchError::Unreachable | FetchError::TimedOut)), "{headers:?}");
-    for late in [drips, slow_headers, silent] {
+    for late in [drips, slow_headers, silent, no_handshake] {
         assert_eq!(late, Err(FetchError::TimedOut));
     }
 }
@@ -282,7 +297,7 @@ async fn a_server_that_never_ends_holds_nobody() {
 #[tokio::test]
 async fn no_more_of_a_page_is_read_than_its_bound() {
     let page = |filling: usize| format!("{HTML}\r\n<!--{}--><title>A</title>", "x".repeat(filling));
-    let overhead = "<!----><title>A</title".len();
+    let overhead = "<!----><title>A</title>".len();
     let fits = page(BYTES_MAX - overhead);
     assert_eq!(told(move |_| Manner::Says(fits.clone())).await.as_deref(), Ok("A"));
     let too_long = page(BYTES_MAX - overhead + 1);

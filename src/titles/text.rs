@@ -11,6 +11,9 @@ const META_BYTES_MAX: usize = 1_024;
 /// The most characters of a title.
 const TITLE_CHARS_MAX: usize = 255;
 
+/// The most marks on one character.
+const MARKS_MAX: usize = 4;
+
 /// The longest reference to a character.
 const REFERENCE_BYTES_MAX: usize = 12;
 
@@ -84,12 +87,39 @@ pub(super) fn one_line(text: &str) -> Option<Title> {
     let shown = text.split_whitespace().map(|word| word.chars().filter(|c| !is_hidden(*c)));
     let words: Vec<String> =
         shown.map(Iterator::collect).filter(|word: &String| !word.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(TITLE_CHARS_MAX).collect();
+    let mut marks = 0;
+    let few_marks = words
+        .join(" ")
+        .chars()
+        .filter(|c| {
+            marks = if is_mark(*c) { marks + 1 } else { 0 };
+            marks <= MARKS_MAX
+        })
+        .collect::<String>();
+    let line: String = few_marks.chars().take(TITLE_CHARS_MAX).collect();
+    if line.chars().all(shows_nothing) {
+        return None;
+    }
     line.trim_end().parse().ok()
 }
 
+/// Marks above and below other characters, which have no bound of their own.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe20}'..='\u{fe2f}')
+}
+
+/// What is seen by what is beside it only, or not at all: joiners, fillers, variations, tags, the empty pattern of Braille.
+fn shows_nothing(c: char) -> bool {
+    c.is_whitespace()
+        || is_mark(c)
+        || matches!(c, '\u{200c}' | '\u{200d}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// Control characters, and those that reorder text or take no place. Joiners stay: scripts and pictures need them.
-fn is_hidden(c: char) -> bool {
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
@@ -163,9 +193,23 @@ mod tests {
         ] {
             assert_eq!(line(text).as_deref(), Some(expected), "{text:?}");
         }
-        for nothing in ["", " \n ", "\u{200b}", "&#0;", "&nbsp;"] {
+        for nothing in [
+            "",
+            " \n ",
+            "\u{200b}",
+            "&#0;",
+            "&nbsp;",
+            "\u{200d}",
+            "\u{200c} \u{200d}",
+            "\u{3164}",
+            "\u{115f}\u{1160}",
+            "\u{2800}",
+            "\u{e0041}",
+            "\u{301}",
+        ] {
             assert_eq!(line(nothing), None, "{nothing:?}");
         }
+        assert_eq!(line(&format!("Z{}", "\u{301}".repeat(50))).unwrap().chars().count(), 5);
         let long = line(&"é ".repeat(1_000)).unwrap();
         assert!(long.chars().count() <= TITLE_CHARS_MAX && !long.ends_with(' '));
     }

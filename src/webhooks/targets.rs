@@ -21,9 +21,23 @@ const PRIVATE: [&str; 7] = [
     "fc00::/7",
 ];
 
+/// Where clouds tell their machines secrets, whoever asks. Some are in private networks, one is public: only a network that
+/// the operator names opens them, the word `private` does not.
+const SECRETS: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
 /// Where messages may go: to every public address, and to networks that the operator names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Targets(Vec<IpNet>);
+pub struct Targets {
+    named: Vec<IpNet>,
+    /// What the word `private` stands for, where it was said.
+    private: Vec<IpNet>,
+}
 
 /// An address that nothing is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,34 +50,31 @@ impl Targets {
     /// # Errors
     /// When a part is neither.
     pub fn parse(text: &str) -> Result<Self, ipnet::AddrParseError> {
-        let mut networks = Vec::new();
+        let mut targets = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             if part == "private" {
-                networks.extend(PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()));
+                targets.private = PRIVATE.iter().filter_map(|text| text.parse().ok()).collect();
             } else {
                 let one = |error| part.parse::<IpAddr>().map(IpNet::from).map_err(|_| error);
-                networks.push(part.parse::<IpNet>().or_else(one)?);
+                targets.named.push(part.parse::<IpNet>().or_else(one)?);
             }
         }
-        Ok(Self(networks))
+        Ok(targets)
     }
 
     /// Whether messages may go over plain HTTP: only to the networks that are named.
     #[must_use]
     pub fn plain_is_allowed(&self) -> bool {
-        !self.0.is_empty()
+        !self.named.is_empty() || !self.private.is_empty()
     }
 
     /// Whether an address may be connected to.
     #[must_use]
     pub fn admit(&self, address: IpAddr, way: Way) -> bool {
-        self.name(address) || way == Way::Encrypted && is_public(address)
-    }
-
-    /// Whether the operator named a network that an address is in.
-    fn name(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        let has = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
+        let is_public = || way == Way::Encrypted && is_public(address);
+        has(&self.named) || !SECRETS.contains(&address) && (has(&self.private) || is_public())
     }
 
     /// Looks at what a URL says by itself. Where a name leads is looked at when it is connected to.

@@ -42,7 +42,7 @@ async fn a_preview_says_how_a_destination_is_named_and_reached() {
         assert_eq!(page.contains("looks like another name"), alias == "alike", "{page}");
         if alias != "plain" {
             let unicode = safety["unicodeHost"].as_str().unwrap();
-            assert!(page.contains(&format!("may be shown as {unicode}")), "{page}");
+            assert!(page.contains(&format!("may be shown as <bdi>{unicode}</bdi>")), "{page}");
         }
     }
     client.create(NewLink::to(URL).with("alias", "secret").with("password", "sesame")).await;

@@ -131,6 +131,13 @@ impl Extras {
         self.valid_from.is_some_and(|valid_from| now < valid_from)
     }
 
+    /// What is for few is not told in passing, what its destination calls itself included.
+    fn forget_title_if_guarded(&mut self) {
+        if self.password.is_some() || self.max_clicks.is_some() {
+            self.fetched_title = None;
+        }
+    }
+
     /// How many clicks of the budget are left; `None`: there is no budget.
     #[must_use]
     pub fn clicks_left(&self) -> Option<u32> {
@@ -154,9 +161,13 @@ impl Extras {
             LinkEvent::Unarchived(_) => self.archived = false,
             LinkEvent::QueryForwardingChanged(change) => self.forward_query = change.forward_query,
             LinkEvent::PathForwardingChanged(change) => self.forward_path = change.forward_path,
-            LinkEvent::PasswordChanged(change) => self.password.clone_from(&change.password),
+            LinkEvent::PasswordChanged(change) => {
+                self.password.clone_from(&change.password);
+                self.forget_title_if_guarded();
+            }
             LinkEvent::MaxClicksChanged(change) => {
                 self.max_clicks = change.max_clicks;
+                self.forget_title_if_guarded();
                 if change.max_clicks.is_none() {
                     self.clicks_granted = 0;
                 }

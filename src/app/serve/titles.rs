@@ -1,20 +1,22 @@
 //! Looks what pages call themselves whose links are there already: on one node, behind the log, a few at a time.
 //!
 //! ```text
-//! log ──► links that are new, lead elsewhere, or lost their title ──► fetch (few at once) ──► an event, if it is still so
-//!                                                                        └──► in their order: how far this is
+//! log ──► links that are new, lead elsewhere, or lost their title ──► queue ──► fetch (few at once) ──► an event, if it is still so
+//!                                                     how far all is done ◄──┴── again, later
 //! ```
 //!
 //! What this has not come to when it ends is looked at by whoever has the turn next. A title that can't be had is not
 //! missed: nothing is kept of it.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::stream::{self, Stream, StreamExt};
+use futures::future::BoxFuture;
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use hoplog_events::envelope::RecordedEvent;
-use hoplog_events::link::{Destination, LinkKey, Title};
+use hoplog_events::link::{Destination, LinkKey};
 use hoplog_events::log::{ReadError, ReadLimit, Subscription};
 use hoplog_events::position::{Sequence, Topic};
 use hoplog_projections::DatabaseError;
@@ -25,24 +27,31 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::{AppState, StartError};
 use crate::config::Role;
-use crate::domain::link::{PageTitle, wants_title};
+use crate::domain::link::{Link, PageTitle, wants_title};
 use crate::execute::{ExecuteError, load_link};
-use crate::titles::{FetchError, Fetcher, TitleSettings};
+use crate::titles::{FetchError, Fetcher, MayAsk, TitleSettings};
+
+mod queue;
+
+use queue::{Queue, Wanted, back_off};
 
 /// The name of this follower.
 const NAME: &str = "titles";
 
-/// How many pages are asked at once.
-const FETCHES_MAX: usize = 16;
-
 /// How long to wait before a page is asked again that had no answer: so often, and no more.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// How often the turn is said to go on; several may fail.
-const BEAT: Duration = Duration::from_secs(1);
+/// How long to wait before one is asked again whose host took too long: once.
+const SLOW_PAUSE: Duration = Duration::from_secs(61);
 
-/// How often it is kept how far this is, at most.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often it is tried to write a title that was fetched: for half an hour.
+const WRITES_MAX: u32 = 30;
+
+/// How many titles are remembered that could not be written; nobody is asked for them again.
+const UNWRITTEN_MAX: usize = 1_024;
+
+/// How often the turn is said to go on, and kept how far this is; several may fail.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How much of the log is read at once.
 const PAGE: ReadLimit = ReadLimit { events_max: 500, bytes_max: 1024 * 1024 };
@@ -78,12 +87,19 @@ pub(super) async fn start(
     let opened = app.log.head(Topic::Links).await?.sequence;
     let titles = Titles {
         app: Arc::clone(app),
-        fetcher: Fetcher::new(settings.targets.clone()),
+        fetcher: Fetcher::new(settings.targets.clone(), may_ask(app)),
         follower,
         opened,
+        unwritten: Mutex::default(),
     };
     jobs.spawn_on(async move { titles.run().await }, projectors);
     Ok(())
+}
+
+/// Neither this service nor what its block lists have, at any hop.
+fn may_ask(app: &AppState) -> MayAsk {
+    let app = Arc::clone(app);
+    Box::new(move |url| app.commands.may_lead_to(url))
 }
 
 struct Titles {
@@ -92,23 +108,46 @@ struct Titles {
     follower: Follower,
     /// Where the log ended when this process began.
     opened: Sequence,
+    /// What pages said that could not be written yet.
+    unwritten: Mutex<HashMap<LinkKey, PageTitle>>,
 }
+
+/// What came of something.
+enum Done {
+    /// Where a link leads that wants a title.
+    Found(Sequence, Option<(LinkKey, Box<str>)>),
+    /// A page was asked; when it is to be asked again.
+    Asked(Wanted, Option<Instant>),
+    /// It was kept how far this is.
+    Kept(Option<Sequence>),
+}
+
+type Job<'a> = BoxFuture<'a, Result<Done, TitleError>>;
 
 /// How far this is when an item is done; and what is to be looked at before.
 type Item = (Sequence, Option<LinkKey>);
 
 impl Titles {
     async fn run(&self) {
+        let mut failures = 0;
         loop {
-            match self.follower.take_turn().await {
+            let begun = Instant::now();
+            let pause = match self.follower.take_turn().await {
+                Ok(false) => BEAT,
                 Ok(true) => {
                     let Err(error) = self.have_turn().await;
                     tracing::warn!(%error, "titles are not fetched for a moment");
+                    // Whoever is asked is not asked every second for as long as something is away.
+                    failures =
+                        if begun.elapsed() > back_off(failures) * 2 { 0 } else { failures + 1 };
+                    if matches!(error, TitleError::NotMyTurn) { BEAT } else { back_off(failures) }
                 }
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the turn at titles can't be taken"),
-            }
-            tokio::time::sleep(BEAT).await;
+                Err(error) => {
+                    tracing::warn!(%error, "the turn at titles can't be taken");
+                    BEAT
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -130,40 +169,44 @@ impl Titles {
         loop {
             beats.tick().await;
             let before = Instant::now();
-            match self.follower.take_turn().await {
-                Ok(true) => taken = before,
-                Ok(false) => return Err(TitleError::NotMyTurn),
-                Err(error) if taken.elapsed() > TURN => return Err(error.into()),
-                Err(_) => {}
+            match tokio::time::timeout(TURN, self.follower.take_turn()).await {
+                Ok(Ok(true)) => taken = before,
+                Ok(Ok(false)) | Err(_) => return Err(TitleError::NotMyTurn),
+                Ok(Err(error)) if taken.elapsed() > TURN => return Err(error.into()),
+                Ok(Err(_)) => {}
             }
         }
     }
 
     async fn follow(&self) -> Result<Infallible, TitleError> {
-        let log = self.app.log.id();
         let from = self.begin().await?;
-        let changes = self.app.log.subscribe(Topic::Links, from, PAGE).await?;
-        let looked_at = items(changes).map(|item| async {
-            let (sequence, link) = item?;
-            if let Some(link) = link {
-                self.look_at(&link).await?;
+        let mut items =
+            std::pin::pin!(items(self.app.log.subscribe(Topic::Links, from, PAGE).await?));
+        let mut queue = Queue::after(from);
+        let mut jobs = FuturesUnordered::<Job<'_>>::new();
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some(wanted) = queue.next(Instant::now()) {
+                jobs.push(Box::pin(self.ask(wanted)));
             }
-            Ok::<_, TitleError>(sequence)
-        });
-        let mut looked_at = std::pin::pin!(looked_at.buffered(FETCHES_MAX));
-        let mut kept_at: Option<Instant> = None;
-        while let Some(sequence) = looked_at.next().await {
-            let sequence = sequence?;
-            // What is not kept is looked at again after a restart, and found done.
-            if kept_at.is_none_or(|at| at.elapsed() >= KEEP_EVERY) {
-                if !self.follower.reach(log, sequence).await? {
-                    return Err(TitleError::NotMyTurn);
+            tokio::select! {
+                item = items.next(), if queue.has_room() => {
+                    // Subscriptions don't end.
+                    let (sequence, link) = item.ok_or(TitleError::NotMyTurn)??;
+                    queue.read(sequence, link.is_some());
+                    if let Some(key) = link {
+                        jobs.push(Box::pin(self.find(sequence, key)));
+                    }
                 }
-                kept_at = Some(Instant::now());
+                Some(done) = jobs.next() => settle(&mut queue, done?),
+                _ = beats.tick() => {
+                    if let Some(mark) = queue.take_mark() {
+                        jobs.push(Box::pin(self.keep(mark)));
+                    }
+                }
             }
         }
-        // Subscriptions don't end.
-        Err(TitleError::NotMyTurn)
     }
 
     /// Where to go on: where this was, if the log has that still.
@@ -177,45 +220,118 @@ impl Titles {
         Ok(from)
     }
 
-    /// Asks the page that a link leads to what it calls itself, if nobody has named the link, and notes it.
-    async fn look_at(&self, key: &LinkKey) -> Result<(), TitleError> {
-        let link = match load_link(self.app.log.as_ref(), key).await {
-            // For an operator to look at; it holds up no other link.
-            Err(ExecuteError::Unreadable(_)) => return Ok(()),
-            link => link?,
-        };
-        let Some(link) = link.filter(wants_title) else { return Ok(()) };
-        let title = match self.fetch(&link.url).await {
-            Ok(title) => title,
+    /// What is not kept is looked at again after a restart, and found done where there was a title.
+    async fn keep(&self, mark: Sequence) -> Result<Done, TitleError> {
+        match self.follower.reach(self.app.log.id(), mark).await {
+            Ok(true) => Ok(Done::Kept(Some(mark))),
+            Ok(false) => Err(TitleError::NotMyTurn),
             Err(error) => {
-                tracing::debug!(%key, %error, "a page does not say what it is called");
-                count(error.reason());
-                return Ok(());
+                tracing::debug!(%error, "how far titles are fetched is kept later");
+                Ok(Done::Kept(None))
             }
-        };
-        let (era, now) = (self.app.links.era(), self.app.clock.now());
-        let page = PageTitle { url: link.url, title };
-        match self.app.commands.note_title(key, page, now).await {
-            Ok(outcome) => {
-                count("fetched");
-                self.app.links.remember(era, outcome.link, outcome.position, now);
-                Ok(())
-            }
-            // Deleted meanwhile, or changed all the time.
-            Err(ExecuteError::Refused(_) | ExecuteError::Contended) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 
-    /// Asks a few times, where that may help.
-    async fn fetch(&self, url: &Destination) -> Result<Title, FetchError> {
-        for pause in PAUSES {
-            match self.fetcher.title_of(url).await {
-                Err(error) if error.may_pass() => tokio::time::sleep(pause).await,
-                answer => return answer,
+    async fn find(&self, sequence: Sequence, key: LinkKey) -> Result<Done, TitleError> {
+        let link = self.link(&key).await?;
+        let host = link.and_then(|link| host_of(&link.url));
+        Ok(Done::Found(sequence, host.map(|host| (key, host))))
+    }
+
+    /// A link that wants a title now.
+    async fn link(&self, key: &LinkKey) -> Result<Option<Link>, ExecuteError> {
+        let link = match load_link(self.app.log.as_ref(), key).await {
+            // For an operator to look at; it holds up no other link.
+            Err(ExecuteError::Unreadable(_)) => return Ok(None),
+            link => link?,
+        };
+        let now = self.app.clock.now();
+        Ok(link.filter(|link| wants_title(link, now)))
+    }
+
+    /// Asks the page that a link leads to what it calls itself, if nobody has named the link, and notes it.
+    async fn ask(&self, mut wanted: Wanted) -> Result<Done, TitleError> {
+        let link = self.link(&wanted.key).await?;
+        // Where it leads to another host by now, that has an event of its own.
+        let link = link.filter(|link| host_of(&link.url).as_deref() == Some(&*wanted.host));
+        let Some(link) = link else { return Ok(Done::Asked(wanted, None)) };
+        let page = match self.page(&wanted.key, link.url).await {
+            Ok(page) => page,
+            Err(error) => {
+                let pause = pause_after(error, wanted.asked);
+                wanted.asked += 1;
+                if pause.is_none() {
+                    tracing::debug!(key = %wanted.key, %error, "a page does not say what it is called");
+                    count(error.reason());
+                }
+                return Ok(Done::Asked(wanted, pause.map(|pause| Instant::now() + pause)));
+            }
+        };
+        let again = self.note(&mut wanted, page).await;
+        Ok(Done::Asked(wanted, again))
+    }
+
+    /// What a page says now, or said when it could not be written.
+    async fn page(&self, key: &LinkKey, url: Destination) -> Result<PageTitle, FetchError> {
+        let said = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if let Some(said) = said.filter(|said| said.url == url) {
+            return Ok(said);
+        }
+        let title = self.fetcher.title_of(&url).await?;
+        Ok(PageTitle { url, title })
+    }
+
+    /// Notes it; gives when that is to be tried again.
+    async fn note(&self, wanted: &mut Wanted, page: PageTitle) -> Option<Instant> {
+        let (era, now) = (self.app.links.era(), self.app.clock.now());
+        match self.app.commands.note_title(&wanted.key, page.clone(), now).await {
+            Ok(outcome) => {
+                count("fetched");
+                self.app.links.remember(era, outcome.link, outcome.position, now);
+                None
+            }
+            // Deleted meanwhile, or changed all the time.
+            Err(ExecuteError::Refused(_) | ExecuteError::Contended) => None,
+            Err(error) if wanted.unwritten >= WRITES_MAX => {
+                tracing::warn!(key = %wanted.key, %error, "what a page calls itself can't be written");
+                count("unwritten");
+                None
+            }
+            Err(_) => {
+                let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+                if unwritten.len() < UNWRITTEN_MAX {
+                    unwritten.insert(wanted.key.clone(), page);
+                }
+                let pause = back_off(wanted.unwritten);
+                wanted.unwritten += 1;
+                Some(Instant::now() + pause)
             }
         }
-        self.fetcher.title_of(url).await
+    }
+}
+
+fn settle(queue: &mut Queue, done: Done) {
+    match done {
+        Done::Found(sequence, link) => {
+            if !queue.found(sequence, link) {
+                count("crowded_host");
+            }
+        }
+        Done::Asked(wanted, again) => queue.asked(wanted, again),
+        Done::Kept(mark) => queue.kept(mark),
+    }
+}
+
+fn host_of(url: &Destination) -> Option<Box<str>> {
+    Some(url.to_url()?.host_str()?.into())
+}
+
+/// When a page is asked again that was asked so often before; `None`: that would not help.
+fn pause_after(error: FetchError, asked: usize) -> Option<Duration> {
+    match error {
+        FetchError::TimedOut | FetchError::Slow => (asked == 0).then_some(SLOW_PAUSE),
+        error if error.may_pass() => PAUSES.get(asked).copied(),
+        _ => None,
     }
 }
 

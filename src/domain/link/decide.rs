@@ -48,7 +48,7 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
         // A creation and an erasure were decided above.
         LinkCommand::Enable | LinkCommand::Create(_) | LinkCommand::Erase => Ok(Vec::new()),
         LinkCommand::Oversee(oversee) => oversight::decide(link, oversee, request),
-        LinkCommand::NoteTitle(page) => Ok(preview::note_title(link, page)),
+        LinkCommand::NoteTitle(page) => Ok(preview::note_title(link, page, request.now)),
         LinkCommand::Expire => Ok(decide_expire(link, request.now)),
         LinkCommand::GrantClicks(count) => decide_grant(link, *count),
         LinkCommand::Delete => Ok(vec![LinkEvent::Deleted(LinkDeleted {})]),

@@ -1,5 +1,6 @@
 //! What chats and networks are shown of a link: how its owner asks for it, and what its destination calls itself.
 
+use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Description, Destination, LinkEvent, LinkPreviewChanged, LinkState, LinkTitleFetched,
     OwnPreview, Title,
@@ -71,18 +72,21 @@ pub struct PageTitle {
 }
 
 /// Whether the service may look what a link's destination calls itself, and has not yet. Not at what is not for everybody, or
-/// good for so many visits only: to look may be one. Nor where the link leads nobody.
+/// good for so many visits only: to look may be one. Nor where the link leads nobody now: of one that is not valid yet, nobody
+/// learns that it will be there.
 #[must_use]
-pub fn wants_title(link: &Link) -> bool {
+pub fn wants_title(link: &Link, now: DateTime<Utc>) -> bool {
     let is_guarded = link.extras.password.is_some() || link.extras.max_clicks.is_some();
     let is_named = link.title.is_some() || link.extras.fetched_title.is_some();
-    link.state == LinkState::Active && !is_guarded && !is_named
+    let has_ended = link.expires_at.is_some_and(|expires_at| expires_at <= now);
+    let is_served = link.state == LinkState::Active && !has_ended;
+    is_served && !link.extras.is_before_validity(now) && !is_guarded && !is_named
 }
 
 /// Only while the link leads there still, and its owner has named it in no other way.
-pub(super) fn note_title(link: &Link, page: &PageTitle) -> Vec<LinkEvent> {
+pub(super) fn note_title(link: &Link, page: &PageTitle, now: DateTime<Utc>) -> Vec<LinkEvent> {
     let PageTitle { url, title } = page.clone();
-    if link.url != url || !wants_title(link) {
+    if link.url != url || !wants_title(link, now) {
         return Vec::new();
     }
     vec![LinkEvent::TitleFetched(LinkTitleFetched { url, title: Some(title) })]

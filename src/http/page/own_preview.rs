@@ -7,7 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hoplog_events::link::OwnPreview;
 
-use super::{CONTENT_SECURITY_POLICY_OF_FORM, LIMITED, PASSWORD_FORM, escape, page_with};
+use super::{CONTENT_SECURITY_POLICY_OF_FORM, LIMITED, LOCKED, PASSWORD_FORM, escape, page_with};
+use crate::titles::is_hidden;
 
 /// What stands below the owner's words.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +24,8 @@ pub enum Below<'a> {
 /// The owner's words. The address is that of the short link: with another one the destination's words would be shown.
 #[must_use]
 pub fn own_preview(short_url: &str, preview: &OwnPreview, below: Below<'_>) -> Response {
-    let title = preview.title.as_ref().map(|title| escape(title.as_str()));
-    let description = preview.description.as_ref().map(|text| escape(text.as_str()));
+    let title = preview.title.as_ref().map(|title| shown(title.as_str()));
+    let description = preview.description.as_ref().map(|text| shown(text.as_str()));
     let image = preview.image.as_ref().map(|url| escape(url.as_str()));
     let card = if image.is_some() { "summary_large_image" } else { "summary" };
     let mut head = String::new();
@@ -52,13 +53,23 @@ pub fn own_preview(short_url: &str, preview: &OwnPreview, below: Below<'_>) -> R
         Below::Limited => format!("<p>{LIMITED}.</p>"),
     };
     let words = description.map(|text| format!("<p>{text}</p>")).unwrap_or_default();
-    let title = title.unwrap_or_else(|| escape(short_url));
+    // No owner's words are the heading of a form that asks for something.
+    let (title, words) = match title {
+        Some(title) if asks => (LOCKED.to_owned(), format!("<p>{title}</p>{words}")),
+        None if asks => (LOCKED.to_owned(), words),
+        title => (title.unwrap_or_else(|| escape(short_url)), words),
+    };
     let mut response = page_with(StatusCode::OK, &title, &head, &format!("{words}{below}"));
     if asks {
         let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY_OF_FORM);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
+}
+
+/// Without what turns text around or is not seen: chats show it as it comes.
+fn shown(text: &str) -> String {
+    escape(&text.chars().filter(|c| !is_hidden(*c)).collect::<String>())
 }
 
 #[cfg(test)]
@@ -88,6 +99,23 @@ mod tests {
             html.contains(&format!("<meta property=\"og:description\" content=\"{escaped}\">"))
         );
         assert!(html.contains("href=\"https://d.example/?a=&#39;&amp;b\""), "{html}");
+    }
+
+    #[tokio::test]
+    async fn no_owner_s_words_are_the_heading_of_a_form_nor_turn_text_around() {
+        let preview = OwnPreview {
+            title: Some("Sign in \u{202e}here".parse().unwrap()),
+            description: Some("a\u{2066}b".parse().unwrap()),
+            image: None,
+        };
+        let locked = html(&preview, Below::Password).await;
+        assert!(
+            locked.contains(&format!("<h1>{LOCKED}</h1><p>Sign in here</p><p>ab</p>")),
+            "{locked}"
+        );
+        assert!(locked.contains("property=\"og:title\" content=\"Sign in here\""), "{locked}");
+        let open = html(&preview, Below::Limited).await;
+        assert!(open.contains("<h1>Sign in here</h1>"), "{open}");
     }
 
     #[tokio::test]

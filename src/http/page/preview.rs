@@ -48,7 +48,10 @@ pub fn preview(short_url: &str, told: Told<'_>, created: &str) -> Response {
     } else {
         ("", "")
     };
-    let title = told.title.map(|title| format!("<p>which calls itself “{}”</p>", escape(title)));
+    // Apart from our words: no title goes on as if it were ours, or turns them around.
+    let title = told.title.map(|title| {
+        format!("<p>which calls itself</p><blockquote><bdi>{}</bdi></blockquote>", escape(title))
+    });
     let destination = escape(told.destination);
     let body = format!(
         "<p>{} leads{you} to</p><p><strong>{destination}</strong></p>{}<p>since {}.</p>{apart}<ul>{}</ul>\
@@ -73,7 +76,7 @@ fn remarks(safety: &Safety) -> String {
         } else {
             ""
         };
-        format!("<li>Its host {host} may be shown as {unicode}.{imitates}</li>")
+        format!("<li>Its host {host} may be shown as <bdi>{unicode}</bdi>.{imitates}</li>")
     });
     let named = named.unwrap_or_else(|| format!("<li>Its host is {host}.</li>"));
     let way = if safety.encrypted {

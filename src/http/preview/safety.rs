@@ -22,7 +22,7 @@ pub struct Safety {
     pub unicode_host: Option<String>,
     /// Whether its host mixes alphabets, or imitates Latin letters with others.
     pub imitates: bool,
-    /// Whether it is on a block list of this service; `null`: the service has none.
+    /// Whether it is on a block list of this service; `null`: the service has none, or can't read one.
     pub blocked: Option<bool>,
 }
 
@@ -31,7 +31,10 @@ impl Safety {
     pub(super) fn of(app: &App, url: &Destination) -> Self {
         let HostName { ascii, unicode, imitates } = HostName::of(url);
         let lists = app.commands.blocked();
-        let blocked = lists.status().map(|_| !lists.current().entries(url).is_empty());
+        let is_listed = !lists.current().entries(url).is_empty();
+        // Of lists that can't be read nobody knows what they do not have.
+        let is_known = |status: &str| is_listed || status == "ok";
+        let blocked = lists.status().filter(|status| is_known(status)).map(|_| is_listed);
         let encrypted = url.as_str().starts_with("https:");
         Self { encrypted, host: ascii, unicode_host: unicode, imitates, blocked }
     }

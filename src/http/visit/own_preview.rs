@@ -18,12 +18,31 @@ use crate::app::App;
 use crate::clicks::visit::Said;
 use crate::http::origin::Origin;
 use crate::http::page::{self, Below};
+use crate::queries::resolve_link::Target;
 
 /// Whether somebody asks who shows what is behind links; also to see whether there is something, by `HEAD`.
 pub(super) fn is_asked_for(app: &App, request: &Parts) -> bool {
     let said = Said::of(&request.headers);
     let agent = app.agents.recognise(said.user_agent.as_deref().unwrap_or_default());
     agent.class(None, None) == Class::Preview
+}
+
+/// The address that was asked for, where what is behind the code leads elsewhere: cards of several are not one.
+fn asked_for(
+    target: &Target,
+    mut address: String,
+    (rest, query): (Option<&str>, Option<&str>),
+) -> String {
+    let Some(extras) = target.extras.as_deref() else { return address };
+    if let Some(rest) = rest.filter(|_| extras.forward_path) {
+        address.push('/');
+        address.push_str(rest);
+    }
+    if let Some(query) = query.filter(|_| extras.forward_query.is_some()) {
+        address.push('?');
+        address.push_str(query);
+    }
+    address
 }
 
 /// The page with the owner's words, and the visit recorded as a redirect would have been.
@@ -36,6 +55,7 @@ pub(super) async fn show(
 ) -> Result<Response, NotServed> {
     let (target, method): (_, &Method) = (&found.target, &request.method);
     let short_url = Origin::of(app, request).short_url(&target.key);
+    let short_url = asked_for(target, short_url, (rest, request.uri.query()));
     if target.password().is_some() {
         return Ok(page::own_preview(&short_url, preview, Below::Password));
     }

@@ -148,6 +148,32 @@ fn a_url_is_refused_in_every_spelling_of_its_address() {
     }
 }
 
+/// Where clouds keep the secrets of machines has to be named by itself, be it private or public otherwise.
+#[test]
+fn where_clouds_tell_secrets_is_opened_by_its_own_network_only() {
+    for (secret, network) in [
+        ("169.254.169.254", "169.254.0.0/16"),
+        ("::ffff:169.254.169.254", "169.254.169.254"),
+        ("100.100.100.200", "100.64.0.0/10"),
+        ("168.63.129.16", "168.63.129.16"),
+        ("::ffff:168.63.129.16", "168.63.129.0/24"),
+        ("192.0.0.192", "192.0.0.0/24"),
+        ("fd00:ec2::254", "fd00:ec2::/32"),
+    ] {
+        let address = secret.parse().unwrap();
+        for way in [Way::Encrypted, Way::Plain] {
+            for other in ["", "private", "private,10.1.0.0/16"] {
+                assert!(!targets(other).admit(address, way), "{secret} by {other:?}");
+            }
+            assert!(targets(network).admit(address, way), "{secret} by {network}");
+        }
+    }
+    for neighbour in ["100.100.100.201", "fd00:ec2::253"] {
+        assert!(targets("private").admit(neighbour.parse().unwrap(), Way::Plain), "{neighbour}");
+    }
+    assert!(targets("").admit("168.63.129.17".parse().unwrap(), Way::Encrypted));
+}
+
 #[test]
 fn what_the_operator_names_is_admitted_and_nothing_else() {
     let some = targets("10.1.0.0/16, 192.168.7.7 , fd00::/8,");

@@ -1,6 +1,9 @@
 //! What chats and networks are shown of a link, and what its destination calls itself.
 
-use hoplog_events::link::{LinkPreviewChanged, LinkTitleFetched, OwnPreview, Title};
+use hoplog_events::link::{
+    LinkMaxClicksChanged, LinkPasswordChanged, LinkPreviewChanged, LinkTitleFetched,
+    LinkValidFromChanged, OwnPreview, Title,
+};
 
 use super::*;
 
@@ -100,6 +103,24 @@ fn a_page_s_title_is_noted_while_the_link_leads_there_and_has_no_name() {
     }
 }
 
+/// Of a link that is not valid yet nobody learns, and one that has ended leads nobody: whether an event says so or not.
+#[test]
+fn a_page_is_not_looked_at_before_its_link_is_valid_nor_after_its_end() {
+    let wants = |seconds: i64, event: LinkEvent| {
+        let events = [created(), event];
+        let link = replay(&key(), events.iter().map(|event| (event, t(0)))).unwrap();
+        wants_title(&link, t(seconds))
+    };
+    let from = || LinkEvent::ValidFromChanged(LinkValidFromChanged { valid_from: Some(t(10)) });
+    assert!(!wants(9, from()) && wants(10, from()));
+    let until = || LinkEvent::ExpiryChanged(LinkExpiryChanged { expires_at: Some(t(10)) });
+    assert!(wants(9, until()) && !wants(10, until()));
+    let late = page("https://example.com/", "Example");
+    given([created(), LinkEvent::ExpiryChanged(LinkExpiryChanged { expires_at: Some(t(0)) })])
+        .when(late)
+        .then([]);
+}
+
 #[test]
 fn a_page_s_title_is_gone_with_the_next_destination_title_or_erasure() {
     let left = |then: LinkEvent| {
@@ -111,6 +132,12 @@ fn a_page_s_title_is_gone_with_the_next_destination_title_or_erasure() {
     assert_eq!(left(moved()), None);
     assert_eq!(left(titled(Some("Ours"))), None);
     assert_eq!(left(erased()), None);
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNo";
+    let locked = |password| LinkEvent::PasswordChanged(LinkPasswordChanged { password });
+    assert_eq!(left(locked(hash.parse().ok())), None);
+    assert_eq!(left(locked(None)).unwrap().as_str(), "Example");
+    let limited = |max_clicks| LinkEvent::MaxClicksChanged(LinkMaxClicksChanged { max_clicks });
+    assert_eq!(left(limited("3".parse().ok())), None);
     let events = [created(), fetched("Example")];
     let link = replay(&key(), events.iter().map(|event| (event, t(0)))).unwrap();
     assert!(link.extras.of_redirects().is_none(), "redirects pay nothing for it");
