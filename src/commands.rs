@@ -27,6 +27,7 @@ pub mod expire_links;
 pub mod external_id;
 pub mod grant_clicks;
 pub mod quarantine_links;
+pub mod rename_tag;
 pub mod report_link;
 #[cfg(test)]
 pub(crate) mod tests;

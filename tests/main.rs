@@ -52,6 +52,7 @@ mod shared_cache;
 mod split;
 mod statistics;
 mod streams;
+mod tags;
 mod top;
 mod visitors;
 mod webhooks;

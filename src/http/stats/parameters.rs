@@ -73,15 +73,14 @@ const INTERVALS: [(&str, Interval); 4] = [
 /// Values in one filter at most.
 const FILTER_VALUES_MAX: usize = 50;
 
-/// The question that a query asks.
+/// The question that the rest of a query asks.
 ///
 /// # Errors
 /// 400 with all mistakes.
 pub(super) fn statistics_query(
-    query: Option<&str>,
+    mut query: Parameters,
     scope: Scope,
 ) -> Result<StatisticsQuery, Problem> {
-    let mut query = Parameters::new(query);
     let TimeRange { from, to, tz } = TimeRange::take(&mut query);
     let interval =
         query.choice("interval", &INTERVALS.map(|(name, interval)| (name, Some(interval))), None);
