@@ -27,6 +27,7 @@ mod ratelimit;
 mod serve;
 mod stats;
 mod table;
+mod tag;
 mod top;
 mod webhook;
 
@@ -47,8 +48,10 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Create, show, list and change links
     Link(link::LinkArgs),
-    /// Show a link's clicks: over time, and by country, device, referrer…
+    /// Show the clicks of a link, a tag or a domain: over time, and by country, device, referrer…
     Stats(stats::StatsArgs),
+    /// List and rename the tags of links
+    Tag(tag::TagArgs),
     /// Show the links that are clicked most
     Top(top::TopArgs),
     /// Show visits that led nowhere: unknown codes, the base URL, links that are not served
@@ -117,6 +120,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), CliError> {
             Command::Serve(_) => Ok(()),
             Command::Link(args) => link::run(args, out).await,
             Command::Stats(args) => stats::run(args, out).await,
+            Command::Tag(args) => tag::run(args, out).await,
             Command::Top(args) => top::run(args, out).await,
             Command::Orphans(args) => orphans::run(args, out).await,
             Command::Import(args) => import::run(args, out).await,

@@ -31,6 +31,7 @@ pub mod grant_clicks;
 pub mod manage_domain;
 pub mod note_title;
 pub mod quarantine_links;
+pub mod rename_tag;
 pub mod report_link;
 #[cfg(test)]
 pub(crate) mod tests;

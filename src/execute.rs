@@ -63,6 +63,8 @@ pub struct Outcome {
     pub position: Position,
     /// The command had been done before.
     pub repeated: bool,
+    /// It was done now, and there was something to do.
+    pub changed: bool,
 }
 
 /// Why a command was not done.
@@ -158,7 +160,7 @@ pub async fn execute(
             Ok((position, false)) => {
                 loaded.add(key, &events, request.now);
                 let link = loaded.link.ok_or(LinkError::NotFound)?;
-                return Ok(Outcome { link, position, repeated: false });
+                return Ok(Outcome { link, position, repeated: false, changed: true });
             }
             // It was appended by an earlier attempt that got no answer, or somebody was faster:
             // load again.
@@ -273,7 +275,7 @@ fn done(loaded: &mut Loaded, origin: &Origin) -> Result<Option<Outcome>, Execute
             _ => ExecuteError::IdempotencyKeyReused,
         });
     }
-    Ok(link.map(|link| Outcome { link, position, repeated: true }))
+    Ok(link.map(|link| Outcome { link, position, repeated: true, changed: false }))
 }
 
 /// A creation that is no retry expects that there is nothing to load; if there is, the version
@@ -351,7 +353,9 @@ async fn load(
 /// Nothing was left to do: the answer is the link as it is.
 fn unchanged(loaded: Loaded, key: &LinkKey) -> Result<Outcome, ExecuteError> {
     match (loaded.link, loaded.last) {
-        (Some(link), Some(position)) => Ok(Outcome { link, position, repeated: false }),
+        (Some(link), Some(position)) => {
+            Ok(Outcome { link, position, repeated: false, changed: false })
+        }
         _ => Err(LinkError::CodeTaken(key.clone()).into()),
     }
 }

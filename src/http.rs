@@ -56,6 +56,7 @@ pub mod server;
 pub mod shorten;
 pub mod site;
 pub mod stats;
+pub mod tags;
 pub mod top;
 pub mod visit;
 pub mod webhooks;
@@ -138,6 +139,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(stats::link_statistics))
         .routes(routes!(stats::all_statistics))
         .routes(routes!(stats::split::split_statistics))
+        .routes(routes!(tags::list_tags))
+        .routes(routes!(tags::rename::rename_tag))
         .routes(routes!(top::top_links))
         .routes(routes!(top::rank::link_rank))
         .routes(routes!(clicks::list_clicks))

@@ -55,6 +55,7 @@ mod shared_cache;
 mod split;
 mod statistics;
 mod streams;
+mod tags;
 mod titles;
 mod top;
 mod visitors;

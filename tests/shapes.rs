@@ -360,6 +360,24 @@ async fn operations_and_short_forms_have_their_fields() {
 }
 
 #[tokio::test]
+async fn tags_and_renames_have_their_fields() {
+    let server = Server::start();
+    let client = &server.client;
+    client.create(NewLink::to("https://example.com/").with("tags", json!(["x"]))).await;
+    client.caught_up("link_directory").await;
+    let page = client.get("/api/v1/tags").await.expect(200).json();
+    assert_eq!(keys(&page), ["data", "nextCursor"]);
+    assert_eq!(keys(&page["data"][0]), ["links", "tag"]);
+    let fields = ["changed", "from", "left", "merged", "to"];
+    for _ in 0..2 {
+        let renamed = client.post("/api/v1/tags/x/rename", &json!({ "to": "y" })).await;
+        assert_eq!(keys(&renamed.expect(200).json()), fields);
+    }
+    let contract = client.visit("/openapi.json").await.json();
+    check_contract(&contract, "RenameAnswer", &fields);
+}
+
+#[tokio::test]
 async fn limits_say_how_things_stand() {
     let policies = "[[policies]]\nname = 'a'\nmatch = { routes = ['service'] }\nby = 'subject'\n\
                     tiers = [{ limit = 1, per = '1d' }]\n";
@@ -371,7 +389,7 @@ async fn limits_say_how_things_stand() {
         assert_eq!(keys(&answer), CHECK);
     }
     let policies = list(client, "/api/v1/ratelimit/policies").await;
-    assert_eq!(policies.len(), 13);
+    assert_eq!(policies.len(), 14);
     assert!(policies.iter().all(|policy| keys(policy) == POLICY), "{policies:?}");
     let tier = ["algorithm", "burst", "limit", "windowSeconds"];
     assert_eq!(keys(&policies[0]["tiers"][0]), tier);

@@ -18,6 +18,7 @@ mod quarter;
 mod queries;
 mod range;
 mod reading;
+mod selection;
 mod spans;
 mod statements;
 mod summed;
@@ -35,6 +36,7 @@ pub use intervals::{Interval, POINTS_MAX, midnight};
 pub use queries::{
     ClickStatistics, DimensionFilter, Point, Scope, Slice, Statistics, StatisticsQuery,
 };
+pub use selection::Selection;
 pub use totals::ClickTotals;
 
 /// The projection's name.

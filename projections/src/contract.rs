@@ -16,8 +16,10 @@ mod rebuilds;
 mod retention;
 mod runner;
 mod searches;
+mod selections;
 mod sharing;
 mod sums;
+mod tags;
 mod texts;
 mod top_links;
 mod turns;
@@ -37,8 +39,10 @@ pub(crate) use rebuilds::*;
 pub(crate) use retention::*;
 pub(crate) use runner::*;
 pub(crate) use searches::*;
+pub(crate) use selections::*;
 pub(crate) use sharing::*;
 pub(crate) use sums::*;
+pub(crate) use tags::*;
 pub(crate) use texts::*;
 pub(crate) use top_links::*;
 pub(crate) use turns::*;
@@ -61,6 +65,9 @@ macro_rules! read_model_contract {
             a_batch_that_changes_makes_and_erases_links_loses_none,
             an_erased_link_leaves_no_text_to_find,
             lists_of_the_version_before_are_read,
+            tags_are_listed_with_how_many_links_have_them,
+            tags_of_the_version_before_are_listed,
+            links_with_a_tag_come_once_page_by_page,
             a_link_is_reused_only_by_its_owner_while_it_lives,
             due_links_are_those_whose_end_has_come,
             clicks_are_listed_newest_first_page_by_page,
@@ -80,6 +87,8 @@ macro_rules! read_model_contract {
             a_filter_counts_what_it_admits,
             the_answer_says_which_range_was_counted,
             owners_and_everybody_are_counted_together,
+            statistics_of_a_tag_are_those_of_its_links,
+            statistics_of_a_domain_are_those_of_its_links,
             other_batches_give_the_same_tables,
             a_restart_goes_on_where_it_stopped,
             a_second_worker_changes_nothing,

@@ -1,4 +1,4 @@
-//! `hoplog stats`: a link's clicks, as a table with a small chart.
+//! `hoplog stats`: clicks of a link, or of several together, as a table with a small chart.
 
 use std::io;
 
@@ -39,13 +39,20 @@ const BREAKDOWNS: [Breakdown; 11] = [
 /// `hoplog stats`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-05-31 --tz Asia/Kolkata --interval day\n  hoplog stats launch --by variant --bots exclude"
+    after_help = "Example:\n  hoplog stats launch --from 2026-05-01 --to 2026-05-31 --tz Asia/Kolkata --interval day\n  hoplog stats launch --by variant --bots exclude\n  hoplog stats --tag spring --interval month"
 )]
 pub(super) struct StatsArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// The code of the link
-    code: String,
+    #[arg(required_unless_present_any = ["tag", "domain"])]
+    code: Option<String>,
+    /// Of all links that have this tag
+    #[arg(long, conflicts_with = "code")]
+    tag: Option<String>,
+    /// Of all links of this domain; `default` is the server's own
+    #[arg(long, conflicts_with = "code")]
+    domain: Option<String>,
     /// First instant or day of the range
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -96,6 +103,8 @@ struct Share {
 /// Runs `hoplog stats`.
 pub(super) async fn run(args: StatsArgs, out: &mut Out) -> Result<(), CliError> {
     let given = [
+        ("tag", &args.tag),
+        ("domain", &args.domain),
         ("from", &args.from),
         ("to", &args.to),
         ("tz", &args.tz),
@@ -105,7 +114,11 @@ pub(super) async fn run(args: StatsArgs, out: &mut Out) -> Result<(), CliError> 
     let query: Vec<_> =
         given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let client = Client::new(args.server)?;
-    let answer = client.get(&["links", &args.code, "stats"], &query).await?;
+    let path = match &args.code {
+        Some(code) => vec!["links", code, "stats"],
+        None => vec!["stats"],
+    };
+    let answer = client.get(&path, &query).await?;
     if args.json {
         return Ok(print_json(&answer, out)?);
     }

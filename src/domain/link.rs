@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hoplog_events::link::{
     Destination, ExternalId, Extras, LinkEvent, LinkKey, LinkState, Note, OwnerId, RedirectStatus,
-    Tags, Title, URL_BYTES_MAX,
+    Tag, Tags, Title, URL_BYTES_MAX,
 };
 use hoplog_events::position::Version;
 
@@ -110,6 +110,8 @@ pub enum LinkCommand {
     Create(Box<CreateLink>),
     /// Some of its properties changed.
     Edit(Box<EditLink>),
+    /// One of its tags called otherwise, if it has it.
+    RenameTag(Box<RenameTag>),
     /// No more redirects for now.
     Disable,
     /// Redirects again.
@@ -174,6 +176,15 @@ pub struct EditLink {
     pub extras: EditExtras,
     /// The campaign fields of where it leads, or shall lead.
     pub utm: EditUtm,
+}
+
+/// Another name for a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenameTag {
+    /// What it is called.
+    pub from: Tag,
+    /// What it shall be called; a link that has a tag of this name has one of the two then.
+    pub to: Tag,
 }
 
 /// A command with what its rules need to know.

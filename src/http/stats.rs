@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::StatsReader;
+use super::fields::Parameters;
 use super::headers::AtLeast;
 use super::links::answer::{instant, optional_instant};
 use super::path::LinkAt;
@@ -21,10 +22,13 @@ use super::problem::Problem;
 use crate::app::{App, AppState};
 
 mod parameters;
+mod selection;
 pub mod split;
 
 pub use parameters::{StatisticsParameters, bots, orphan_query};
 use parameters::{name_of, statistics_query};
+pub use selection::SelectionParameters;
+use selection::selected;
 
 /// The numbers about some clicks. Visitors are estimated (standard error 0.81 %); one visitor is
 /// one address (of IPv6: one /64 network) and user agent on one UTC day.
@@ -139,15 +143,20 @@ pub async fn link_statistics(
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<StatisticsAnswer>, Problem> {
-    let query = statistics_query(query.as_deref(), Scope::Link(key.clone()))?;
+    let query = Parameters::of_link(query.as_deref());
+    let query = statistics_query(query, Scope::Link(key.clone()))?;
     app.find_link(&key, &principal.requester()).await?;
     answer(&app, &query, position).await
 }
 
 /// Statistics of all your links together; of every owner's with the scope admin.
+///
+/// With `tag` those of the links that have the tag now, with `domain` those of the links of a domain, with both those of
+/// the links that are meant by both.
 #[utoipa::path(
     get, path = "/api/v1/stats", tag = "statistics",
     params(
+        SelectionParameters,
         StatisticsParameters,
         AtLeast,
     ),
@@ -162,8 +171,9 @@ pub async fn all_statistics(
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<StatisticsAnswer>, Problem> {
-    let scope = principal.only_owner().map_or(Scope::All, Scope::Owner);
-    let query = statistics_query(query.as_deref(), scope)?;
+    let mut query = Parameters::new(query.as_deref());
+    let scope = selected(&mut query, principal.only_owner());
+    let query = statistics_query(query, scope)?;
     answer(&app, &query, position).await
 }
 
@@ -175,7 +185,7 @@ async fn answer(
 ) -> Result<Json<StatisticsAnswer>, Problem> {
     let source = if query.filters.is_empty() { click_statistics::NAME } else { clicks::NAME };
     app.wait_for(source, position).await?;
-    if matches!(query.scope, Scope::Owner(_)) {
+    if matches!(query.scope, Scope::Owner(_) | Scope::Selected(_)) {
         app.wait_for(link_directory::NAME, position).await?;
     }
     let statistics = app.read_models.click_statistics().statistics(query).await?;

@@ -185,7 +185,7 @@ fn known_at(place: Place) -> &'static [By] {
         Place::WrongPassword | Place::Report => &[By::Address, By::Link, By::Everyone],
         Place::Service => &[By::Subject, By::Everyone],
         Place::Bulk => &[By::Address, By::Key, By::Owner, By::Everyone],
-        Place::Api | Place::Create | Place::Route(_) => {
+        Place::Api | Place::Create | Place::Rename | Place::Route(_) => {
             &[By::Address, By::Key, By::Owner, By::KeyOrAddress, By::Everyone]
         }
     }

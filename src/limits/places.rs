@@ -14,6 +14,8 @@ pub enum Place {
     Create,
     /// Links that are made many at once.
     Bulk,
+    /// Tags that get another name, on many links at once.
+    Rename,
     /// A request with a key that does not work.
     AuthFailure,
     /// A guess at the password of a link that is wrong.
@@ -27,12 +29,13 @@ pub enum Place {
 }
 
 /// The words for the parts, as they stand in a policy file.
-pub const WORDS: [(&str, Place); 9] = [
+pub const WORDS: [(&str, Place); 10] = [
     ("redirect", Place::Redirect),
     ("unknown-code", Place::UnknownCode),
     ("api", Place::Api),
     ("create", Place::Create),
     ("bulk", Place::Bulk),
+    ("rename", Place::Rename),
     ("auth-failure", Place::AuthFailure),
     ("wrong-password", Place::WrongPassword),
     ("report", Place::Report),
@@ -40,7 +43,7 @@ pub const WORDS: [(&str, Place); 9] = [
 ];
 
 /// The routes of the API, by their templates.
-pub const ROUTES: [&str; 47] = [
+pub const ROUTES: [&str; 49] = [
     "/api/analytics/{code}",
     "/api/shorten",
     "/api/v1/clicks/import",
@@ -78,6 +81,8 @@ pub const ROUTES: [&str; 47] = [
     "/api/v1/ratelimit/check",
     "/api/v1/ratelimit/policies",
     "/api/v1/stats",
+    "/api/v1/tags",
+    "/api/v1/tags/{tag}/rename",
     "/api/v1/top",
     "/api/v1/visitors/{visitor}/personal-data",
     "/api/v1/webhooks",
@@ -92,6 +97,9 @@ pub const ROUTES: [&str; 47] = [
 
 /// The ways to make one link.
 const CREATE: [&str; 2] = ["/api/v1/links", "/api/shorten"];
+
+/// What changes many links in one request.
+const RENAME: &str = "/api/v1/tags/{tag}/rename";
 
 impl Place {
     /// The part or the route of that name.
@@ -113,7 +121,7 @@ impl Place {
     /// Whether a request to the API is looked at there before it is answered.
     #[must_use]
     pub(super) fn is_of_the_api(self) -> bool {
-        matches!(self, Self::Api | Self::Create | Self::Route(_))
+        matches!(self, Self::Api | Self::Create | Self::Rename | Self::Route(_))
     }
 
     /// Whether who asks may have a key.
@@ -128,6 +136,7 @@ impl Place {
         match self {
             Self::Api => true,
             Self::Create => is_post && CREATE.contains(&route),
+            Self::Rename => is_post && route == RENAME,
             Self::Route(template) => template == route,
             _ => false,
         }
@@ -154,6 +163,8 @@ mod tests {
         let makes = |is_post, route| Place::Create.takes_in(is_post, route);
         assert!(makes(true, "/api/v1/links") && makes(true, "/api/shorten"));
         assert!(!makes(false, "/api/v1/links") && !makes(true, "/api/v1/links/bulk"));
+        assert!(Place::Rename.takes_in(true, "/api/v1/tags/{tag}/rename"));
+        assert!(!Place::Rename.takes_in(true, "/api/v1/links"));
         assert!(Place::Api.takes_in(false, "/api/v1/links"));
         assert!(Place::Route("/api/v1/top").takes_in(false, "/api/v1/top"));
         assert!(!Place::Redirect.takes_in(false, "/api/v1/top"));

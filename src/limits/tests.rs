@@ -180,6 +180,7 @@ fn what_is_built_in_can_be_read() {
     let expected = [
         "create",
         "create-bulk",
+        "rename",
         "api",
         "api-admin",
         "redirect",
@@ -254,6 +255,7 @@ fn a_request_meets_the_policies_of_its_route() {
     assert_eq!(post("/api/shorten"), ["create", "api"]);
     assert_eq!(post("/api/v1/links/bulk"), ["api"]);
     assert_eq!(charged(&rules, &asker, &Method::GET, "/api/v1/links"), ["api"]);
+    assert_eq!(post("/api/v1/tags/{tag}/rename"), ["api"], "by key: this asker has none");
 }
 
 /// HEAD is answered as GET is: it would be the way around.

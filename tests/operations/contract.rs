@@ -34,6 +34,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/api/v1/stats"),
     ("get", "/api/v1/orphans"),
     ("get", "/api/v1/orphans/stats"),
+    ("get", "/api/v1/tags"),
+    ("post", "/api/v1/tags/{tag}/rename"),
     ("get", "/api/v1/top"),
     ("get", "/api/v1/links/{code}/rank"),
     ("get", "/api/v1/links/{code}/split"),

@@ -154,6 +154,18 @@ impl Tags {
         self.0.is_empty()
     }
 
+    /// The same with one tag called otherwise, or joined to another one; `None`: that changes nothing.
+    #[must_use]
+    pub fn renamed(&self, from: &Tag, to: &Tag) -> Option<Self> {
+        if from == to || !self.0.contains(from) {
+            return None;
+        }
+        let others = self.0.iter().filter(|tag| *tag != from && *tag != to);
+        let mut tags: Vec<Tag> = others.chain([to]).cloned().collect();
+        tags.sort();
+        Some(Self(tags))
+    }
+
     /// The tags in order.
     pub fn iter(&self) -> impl Iterator<Item = &Tag> {
         self.0.iter()
@@ -203,5 +215,17 @@ mod tests {
         let many: Vec<String> = (0..21).map(|n| n.to_string()).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(tags(&many), Err(LabelError::TooMany { max: 20 }));
+    }
+
+    #[test]
+    fn a_tag_that_is_renamed_stays_in_order_and_joins_the_one_that_is_there() {
+        let tag = |text: &str| text.parse::<Tag>().unwrap();
+        let tags =
+            |texts: &[&str]| Tags::try_from(texts.iter().map(|t| tag(t)).collect::<Vec<_>>());
+        let some = tags(&["a", "b", "c"]).unwrap();
+        let renamed = |from: &str, to: &str| some.renamed(&tag(from), &tag(to));
+        assert_eq!(renamed("a", "z"), tags(&["b", "c", "z"]).ok());
+        assert_eq!(renamed("c", "a"), tags(&["a", "b"]).ok());
+        assert_eq!([renamed("x", "a"), renamed("a", "a")], [None, None]);
     }
 }

@@ -24,7 +24,10 @@ impl ClickStatistics {
         (set, version): (TableSet, i64),
         subject: &Subject,
     ) -> Result<Accumulator, DatabaseError> {
-        let Subject { with, condition: scope, parameter, .. } = subject;
+        let Subject { condition: scope, parameter, .. } = subject;
+        let buckets = [query.first_bucket(), query.end_bucket()];
+        let mut values = parameters(parameter.clone(), buckets, query.bots);
+        let with = subject.with(&mut values);
         let range = "bucket >= $2 and bucket < $3 and bot between $4 and $5";
         let mut sql = format!(
             "{with}select bucket, dimension, value, clicks, visitors from {{click_statistics.buckets}} \
@@ -39,8 +42,6 @@ impl ClickStatistics {
                  where {scope} and {range} and length(clicks) > 0"
             );
         }
-        let range = [query.first_bucket(), query.end_bucket()];
-        let values = parameters(parameter.clone(), range, query.bots);
         let mut sum = Accumulator::default();
         self.tables.for_each(&set.render(&sql), &values, |row| add_bucket(&mut sum, row)).await?;
         Ok(sum)

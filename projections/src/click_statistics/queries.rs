@@ -16,6 +16,7 @@ use super::columns;
 use super::earlier::SUMS_SINCE;
 use super::intervals::Interval;
 use super::reading::{IS_CHECK, IS_QUARTER, statement};
+use super::selection::Selection;
 use super::spans::Span;
 use super::summed::Subject;
 use super::{BUCKET_MICROS, NAME};
@@ -34,6 +35,8 @@ pub enum Scope {
     Link(LinkKey),
     /// Of all links of an owner, as far as the link directory knows them.
     Owner(OwnerId),
+    /// Of the links of a selection, as far as the link directory knows them.
+    Selected(Selection),
     /// Of all links.
     All,
 }
@@ -153,10 +156,6 @@ pub struct ClickStatistics {
     long_answers: Arc<Semaphore>,
 }
 
-/// The links of an owner are looked up once for all parts of a statement.
-pub(super) const OWNED: &str =
-    "with owned as materialized (select link from {link_directory.links} where owner = $1) ";
-
 impl ClickStatistics {
     /// As many long answers may be under way at once as there are permits.
     pub(crate) fn new(tables: Tables, long_answers: Arc<Semaphore>) -> Self {
@@ -260,13 +259,22 @@ impl ClickStatistics {
         &self,
         query: &StatisticsQuery,
     ) -> Result<Accumulator, DatabaseError> {
-        let (scope, subject) = match &query.scope {
-            Scope::Link(link) => ("link = $1", link.to_string()),
-            Scope::Owner(owner) => (
-                "link in (select link from {link_directory.links} where owner = $1)",
-                owner.to_string(),
-            ),
-            Scope::All => ("link >= $1", String::new()),
+        let micros =
+            |bucket: Option<i64>| bucket.map(|bucket| bucket.saturating_mul(BUCKET_MICROS));
+        let range = [micros(query.first_bucket()), micros(query.end_bucket())];
+        let subject = match &query.scope {
+            Scope::Link(link) => link.to_string(),
+            Scope::Owner(owner) => owner.to_string(),
+            Scope::Selected(selection) => selection.first(),
+            Scope::All => String::new(),
+        };
+        let mut values = parameters(subject, range, query.bots);
+        let mut among = |selection: &Selection| format!("link in ({})", selection.sql(&mut values));
+        let scope = match &query.scope {
+            Scope::Link(_) => "link = $1".to_owned(),
+            Scope::Owner(owner) => among(&Selection::of_owner(owner)),
+            Scope::Selected(selection) => among(selection),
+            Scope::All => "link >= $1".to_owned(),
         };
         let mut sql = format!(
             "select at, visitor, class, country, region, city, device, browser, system, referrer, \
@@ -275,10 +283,6 @@ impl ClickStatistics {
              where {scope} and at >= $2 and at < $3 and bot between $4 and $5"
         );
         let mut sum = Accumulator::default();
-        let micros =
-            |bucket: Option<i64>| bucket.map(|bucket| bucket.saturating_mul(BUCKET_MICROS));
-        let range = [micros(query.first_bucket()), micros(query.end_bucket())];
-        let mut values = parameters(subject, range, query.bots);
         query.filters.iter().for_each(|filter| filter.demand(&mut sql, &mut values));
         let count = |row: &Row| {
             let visitor = Place::of(VisitorHash(row.count(1)?));

@@ -102,14 +102,16 @@ impl ClickStatistics {
     async fn ever(
         &self,
         bots: BotFilter,
-        Subject { with, condition, parameter, .. }: &Subject,
+        subject: &Subject,
         set: TableSet,
     ) -> Result<Range<i64>, DatabaseError> {
+        let Subject { condition, parameter, .. } = subject;
+        let mut values: Vec<Value> = vec![parameter.as_str().into()];
+        let with = subject.with(&mut values);
         let sql = format!(
             "{with}select min(first_human), max(last_human), min(first_bot), max(last_bot) \
              from {{click_statistics.totals}} where {condition}"
         );
-        let parameter: Value = parameter.as_str().into();
         let read = |row: &crate::database::Row| {
             let (mut start, mut end) = (i64::MAX, i64::MIN);
             for (bot, first) in [(0, 0), (1, 2)] {
@@ -122,7 +124,7 @@ impl ClickStatistics {
             }
             Ok(start..end)
         };
-        let found = self.tables.fetch(&set.render(&sql), &[parameter], read).await?;
+        let found = self.tables.fetch(&set.render(&sql), &values, read).await?;
         Ok(found.into_iter().next().unwrap_or(0..0))
     }
 }

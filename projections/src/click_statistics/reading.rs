@@ -64,7 +64,8 @@ pub(super) fn statement(
             statement.add(&sums, run, spans);
         }
     }
-    (format!("{}{}", subject.with, statement.parts.join(" union all ")), statement.values)
+    let with = subject.with(&mut statement.values);
+    (format!("{with}{}", statement.parts.join(" union all ")), statement.values)
 }
 
 impl Statement<'_> {

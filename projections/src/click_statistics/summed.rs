@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::names_of_all;
-use super::queries::{ClickStatistics, OWNED, Scope};
+use super::queries::{ClickStatistics, Scope};
+use super::selection::Selection;
 use super::spans::{Span, over_for_all_at};
 use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::Dimension;
@@ -16,8 +17,8 @@ const NOBODY: i64 = -1;
 /// Rows that are read together.
 #[derive(Clone)]
 pub(super) struct Subject {
-    /// What a statement begins with.
-    pub(super) with: &'static str,
+    /// The links that are looked up; `None`: they are named.
+    selected: Option<Selection>,
     /// The condition that the rows meet.
     pub(super) condition: String,
     /// Its parameter `$1`.
@@ -33,15 +34,29 @@ impl Subject {
     pub(super) fn of(scope: &Scope) -> Self {
         match scope {
             Scope::Link(link) => Self::of_names(&[link.to_string()]),
-            Scope::Owner(owner) => Self {
-                with: OWNED,
-                condition: "link in (select link from owned)".to_owned(),
-                parameter: owner.to_string(),
-                over: None,
-                names: names_of_all().map(|name| format!("'{name}'")).collect(),
-            },
+            Scope::Owner(owner) => Self::selected(Selection::of_owner(owner)),
+            Scope::Selected(selection) => Self::selected(selection.clone()),
             Scope::All => Self::of_names(&names_of_all().map(String::from).collect::<Vec<_>>()),
         }
+    }
+
+    fn selected(selection: Selection) -> Self {
+        Self {
+            condition: "link in (select link from selected)".to_owned(),
+            parameter: selection.first(),
+            selected: Some(selection),
+            over: None,
+            names: names_of_all().map(|name| format!("'{name}'")).collect(),
+        }
+    }
+
+    /// What a statement begins with: links are looked up once for all its parts. The parameters of that are added
+    /// to those that there are.
+    pub(super) fn with(&self, values: &mut Vec<Value>) -> String {
+        let with = |selection: &Selection| {
+            format!("with selected as materialized ({}) ", selection.sql(values))
+        };
+        self.selected.as_ref().map(with).unwrap_or_default()
     }
 
     /// A link, or the rows of all links of some partitions, whose names need no care.
@@ -50,17 +65,17 @@ impl Subject {
         let others = names.iter().skip(1).map(|name| format!("'{name}'"));
         let names: Vec<String> = std::iter::once("$1".to_owned()).chain(others).collect();
         let condition = format!("link in ({})", names.join(", "));
-        Self { with: "", condition, parameter: first, over: None, names }
+        Self { selected: None, condition, parameter: first, over: None, names }
     }
 
     /// Whether these are rows of many links, which are not looked at one by one.
-    fn is_owner(&self) -> bool {
-        !self.with.is_empty()
+    fn is_selected(&self) -> bool {
+        self.selected.is_some()
     }
 
     /// Whether these are the rows of one link: many, but short ones.
     pub(super) fn is_link(&self) -> bool {
-        !self.is_owner() && names_of_all().all(|name| name != self.parameter.as_str())
+        !self.is_selected() && names_of_all().all(|name| name != self.parameter.as_str())
     }
 
     /// Reads for each name the newest row there is, and the last hour that is summed up.
@@ -79,7 +94,7 @@ impl Subject {
     /// may be a replica's that is behind the one that was asked before. Names without rows from this quarter on have none
     /// that count.
     pub(super) fn check(&self, mark: i64, from: i64) -> String {
-        let told = if self.is_owner() { "h.newest" } else { "coalesce(h.hour, 0)" };
+        let told = if self.is_selected() { "h.newest" } else { "coalesce(h.hour, 0)" };
         let from = Span::Quarter.bucket(Dimension::Total, from);
         format!(
             "select coalesce(min({told}), {NOBODY}) as bucket, {mark} as dimension, '' as value, \
@@ -97,7 +112,7 @@ impl Subject {
     /// by the newest quarter of a partition.
     fn over_by(&self, told: Option<i64>) -> Result<Option<i64>, DatabaseError> {
         let quarter = told.filter(|told| *told != 0).map(Span::quarter_of).transpose()?;
-        let over = if self.is_owner() {
+        let over = if self.is_selected() {
             over_for_all_at
         } else {
             |quarter| Span::SixHours.end_of(quarter)
@@ -108,28 +123,28 @@ impl Subject {
 
 impl ClickStatistics {
     /// The same rows, those together that are summed up to the same quarter, as far as there are any from a quarter on. All
-    /// links of an owner are read together: up to where every partition is summed up.
+    /// links of a selection are read together: up to where every partition is summed up.
     pub(super) async fn summed(
         &self,
         subject: &Subject,
         set: TableSet,
         from: i64,
     ) -> Result<Vec<Subject>, DatabaseError> {
-        let is_owner = subject.is_owner();
+        let is_selected = subject.is_selected();
         let read = |row: &Row| {
             let (newest, hour) = (row.optional_int(1)?, row.optional_int(2)?);
-            let over = subject.over_by(if is_owner { newest } else { hour })?;
+            let over = subject.over_by(if is_selected { newest } else { hour })?;
             Ok((row.text(0)?.to_owned(), newest.map(Span::quarter_of).transpose()?, over))
         };
         let named = [Value::from(subject.parameter.as_str())];
-        let named = if is_owner { &named[..0] } else { &named[..] };
+        let named = if is_selected { &named[..0] } else { &named[..] };
         let found = self.tables.fetch(&set.render(&subject.newest()), named, read).await?;
         // A link that has no rows of sums may have few clicks.
         let is_link = found.len() == 1;
         let there = found
             .into_iter()
             .filter(|(_, newest, _)| is_link || newest.is_some_and(|newest| newest >= from));
-        if is_owner {
+        if is_selected {
             let over = there.filter_map(|(.., over)| over).min();
             return Ok(vec![Subject { over, ..subject.clone() }]);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::link::{LinkEvent, LinkKey, Tags};
+use hoplog_events::link::{LinkEvent, LinkKey, LinkState, Tags};
 use hoplog_events::position::{Sequence, Topic, Version};
 
 use super::row::{COLUMNS, LinkRow, SELECTED, SELECTED_COLUMNS};
@@ -24,6 +24,7 @@ const TAG: &[Column] = &[
     Column::Text("owner"),
     Column::Int("created_at"),
     Column::Int("number"),
+    Column::Int("deleted"),
 ];
 
 const UPSERT: &str = "insert into {link_directory.links} select * from {rows} where true \
@@ -36,7 +37,8 @@ const CLEAR_TAGS: &str = "delete from {link_directory.tags} \
     where (owner, tag, created_at, link) \
     in (select owner, tag, created_at, link from {rows})";
 const INSERT_TAGS: &str = "insert into {link_directory.tags} \
-    (link, tag, owner, created_at, number) select link, tag, owner, created_at, number from {rows}";
+    (link, tag, owner, created_at, number, deleted) \
+    select link, tag, owner, created_at, number, deleted from {rows}";
 
 /// Keeps the links as they are now.
 #[derive(Debug, Default)]
@@ -121,7 +123,7 @@ impl Changes for LinkChanges {
             .into_iter()
             .filter_map(|(key, changes)| {
                 let before = before.remove(&key);
-                let had = before.as_ref().map(|kept| kept.row.tags.clone()).unwrap_or_default();
+                let had = before.as_ref().map(Kept::tags).unwrap_or_default();
                 evolve(before, changes).map(|kept| (had, kept))
             })
             .collect();
@@ -129,9 +131,10 @@ impl Changes for LinkChanges {
         after.sort_unstable_by_key(|(_, kept)| kept.number);
         for (had, kept) in &after {
             kept.row.push_to(kept.number, &mut links);
-            if *had != kept.row.tags {
+            let has = kept.tags();
+            if *had != has {
                 kept.push_tags(had, &mut tags_before);
-                kept.push_tags(&kept.row.tags, &mut tags);
+                kept.push_tags(&has, &mut tags);
             }
         }
         transaction.write(&set.render(UPSERT), links).await?;
@@ -186,13 +189,18 @@ struct Kept {
 }
 
 impl Kept {
-    fn push_tags(&self, tags: &Tags, rows: &mut Rows) {
+    /// What the table of tags has of it: its tags, and whether it was deleted.
+    fn tags(&self) -> (Tags, bool) {
+        (self.row.tags.clone(), self.row.state == LinkState::Deleted)
+    }
+
+    fn push_tags(&self, (tags, is_deleted): &(Tags, bool), rows: &mut Rows) {
         let Self { row, number } = self;
         let (key, created_at) = (row.key.to_string(), row.created_at.timestamp_micros());
         for tag in tags.iter() {
             rows.push(|cells| {
                 let cells = cells.text(&key).text(tag.as_str()).text(row.owner.as_str());
-                cells.int(created_at).count(number.0);
+                cells.int(created_at).count(number.0).int((*is_deleted).into());
             });
         }
     }

@@ -26,6 +26,7 @@ create table {link_directory.tags} (
     owner {text} not null,
     created_at bigint not null,
     number bigint not null,
+    deleted bigint not null,
     primary key (owner, tag, created_at, link)
 ) {clustered};
 

@@ -40,6 +40,10 @@ pub fn decide(link: Option<&Link>, request: &Request) -> Result<Vec<LinkEvent>, 
     check_version(link, request)?;
     match &request.command {
         LinkCommand::Edit(edit) => decide_edit(link, edit, request),
+        LinkCommand::RenameTag(rename) => {
+            let renamed = link.tags.renamed(&rename.from, &rename.to);
+            Ok(renamed.map(|tags| LinkEvent::Tagged(LinkTagged { tags })).into_iter().collect())
+        }
         LinkCommand::Disable if link.own_state() == LinkState::Disabled => Ok(Vec::new()),
         LinkCommand::Disable => Ok(vec![LinkEvent::Disabled(LinkDisabled {})]),
         LinkCommand::Enable if link.own_state() == LinkState::Disabled => {

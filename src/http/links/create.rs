@@ -199,7 +199,7 @@ async fn upsert(
         Upserted::Updated(outcome) => (outcome, true),
     };
     remember(app, era, &outcome);
-    let Outcome { link, position, repeated } = outcome;
+    let Outcome { link, position, repeated, .. } = outcome;
     // The change is made: an answer without the number of clicks is better than an error.
     let totals = if updated {
         app.totals_of(&link.key).await.unwrap_or_default()

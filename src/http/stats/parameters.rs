@@ -74,18 +74,14 @@ const INTERVALS: [(&str, Interval); 4] = [
 /// Values in one filter at most.
 const FILTER_VALUES_MAX: usize = 50;
 
-/// The question that a query asks.
+/// The question that the rest of a query asks.
 ///
 /// # Errors
 /// 400 with all mistakes.
 pub(super) fn statistics_query(
-    query: Option<&str>,
+    query: Parameters,
     scope: Scope,
 ) -> Result<StatisticsQuery, Problem> {
-    let query = match scope {
-        Scope::Link(_) => Parameters::of_link(query),
-        Scope::All | Scope::Owner(_) => Parameters::new(query),
-    };
     of_dimensions(query, scope, &Dimension::ALL)
 }
 

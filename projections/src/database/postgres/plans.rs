@@ -30,7 +30,7 @@ insert into link_directory_1_links
         'active', 'Title ' || n, null, null, '', 1, n + 100, 0, null, null, n + 100
     from generate_series(0::bigint, 99999) n;
 insert into link_directory_1_tags select 'default/c' || n, 'tag' || n % 500, 'owner' || n % 100,
-    1700000000000000 + n * 600000000, n + 100 from generate_series(0::bigint, 99999) n;
+    1700000000000000 + n * 600000000, n + 100, 0 from generate_series(0::bigint, 99999) n;
 create temporary table visits as
     select n, 'default/c' || case when n % 5 = 0 then 0 else n % 99991 end as link,
         1701388800000000 + n * 63071999 as at
