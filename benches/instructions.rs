@@ -39,7 +39,6 @@ fn main() {
     run(TIMES, pieces::decide_a_creation());
     run(TIMES, pieces::make_a_random_code());
     run(TIMES, redirect::answer_a_redirect());
-    run(TIMES, redirect::answer_a_redirect_of_a_domain());
 }
 
 /// Runs a piece once for what only the first time costs, then is counted.

@@ -136,7 +136,8 @@ async fn an_idempotency_key_is_for_one_link_on_one_domain() {
     // Also where a link that is there would do.
     let reuse = |domain: &str| new(domain).with("reuse", true);
     client.post("/api/v1/links", &reuse(TWO).0).await.expect(201);
-    keyed(client, "r", &new("default").with("reuse", true).with("title", "r").0).await.expect(201);
+    let made = reuse("default").with("url", "https://example.com/r");
+    keyed(client, "r", &made.0).await.expect(201);
     let refused = keyed(client, "r", &reuse(TWO).0).await.expect(422);
     assert_eq!(refused.code(), "idempotency_key_reused");
     // In one request with others.
