@@ -105,7 +105,7 @@ mod tests {
         let told = counts.take().told();
         assert!(counts.is_empty() && told.len() <= COUNTS_MAX);
         assert_eq!(told.iter().map(|count| count.visits).sum::<u64>(), visits);
-        // The last day is told by its quarters.
+        // The last six hours are told by their quarters.
         let of_last = told.iter().filter(|count| count.since > at(4 * 24 * 60 - 25));
         assert_eq!(of_last.count(), 24 * OrphanKind::ALL.len());
     }
