@@ -290,12 +290,12 @@ async fn a_title_that_was_fetched_is_not_told_of_what_is_for_few_by_now() {
             format!("Page {alias} & more")
         );
     }
-    let everybody = json!([{ "name": "all", "when": { "visitor": "bot" }, "url": "https://example.com/bots" },
-        { "name": "rest", "when": { "visitor": "human" }, "url": "https://example.com/people" }]);
+    // Whoever asks here names no browser.
+    let elsewhere = json!([{ "name": "bots", "when": { "visitor": "bot" }, "url": "https://example.com/bots" }]);
     for (alias, edit) in [
         ("locked", json!({ "password": "sesame" })),
         ("limited", json!({ "maxClicks": 3 })),
-        ("ruled", json!({ "rules": everybody })),
+        ("ruled", json!({ "rules": elsewhere })),
     ] {
         client.patch(&format!("/api/v1/links/{alias}"), &edit).await.expect(200);
         let told = client.visit(&format!("/{alias}+")).await.expect(200);
