@@ -30,9 +30,8 @@ async fn a_tag_is_counted_for_whoever_may_read_its_links() {
     ann.create(tagged("a3", &[])).await;
     bob.create(tagged("b1", &["sale"])).await;
     let mut clicks = Vec::new();
-    for (code, country, count) in
-        [("a1", "DE", 3), ("a2", "IN", 4), ("a3", "DE", 5), ("b1", "DE", 6)]
-    {
+    let visits = [("a1", "DE", 3), ("a2", "IN", 4), ("a3", "DE", 5), ("b1", "DE", 6)];
+    for (code, country, count) in visits {
         for n in 0..count {
             clicks.push(json!({
                 "code": code, "at": format!("2026-03-0{}T10:00:00Z", 1 + n), "country": country,
@@ -69,8 +68,7 @@ async fn a_tag_is_counted_for_whoever_may_read_its_links() {
     ann.delete("/api/v1/links/a1/personal-data").await.expect(200);
     assert_eq!(counted(ann, admin, "tag=mail").await["totalClicks"], 4);
     // On the command line, too.
-    let shown =
-        server.cli_ok(&["stats", "--tag", "mail", "--from", "2026-03-01", "--to", "2026-03-31"]);
+    let shown = server.cli_ok(&["stats", "--tag", "mail", "--from", "2026-03-01"]);
     assert!(shown.starts_with("4 clicks,"), "{shown}");
     assert!(server.cli_ok(&["stats", "--domain", "default"]).starts_with("18 clicks,"));
     assert_eq!(server.cli(&["stats", "a3", "--tag", "mail"]).status.code(), Some(2));

@@ -64,7 +64,7 @@ impl PostgresServer {
     #[must_use]
     pub fn start_replica_of(primary: &Self) -> Self {
         let mut server = Self::at_home(false);
-        let mut copy = server.program("pg_basebackup");
+        let mut copy = command(&server.programs.join("pg_basebackup"));
         copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host=127.0.0.1"]);
         copy.args(["--username=hoplog", "--port"]).arg(primary.port.to_string());
         made(copy.arg("-D").arg(server.home.join("data")));
@@ -74,7 +74,7 @@ impl PostgresServer {
 
     fn start_with(fsync: bool) -> Self {
         let mut server = Self::at_home(fsync);
-        let mut initdb = server.program("initdb");
+        let mut initdb = command(&server.programs.join("initdb"));
         initdb.args(["--username=hoplog", "--auth=trust", "--encoding=UTF8", "--locale=C"]);
         made(initdb.args(["--no-sync", "--wal-segsize=1", "-D"]).arg(server.home.join("data")));
         server.go_on();
@@ -88,10 +88,6 @@ impl PostgresServer {
             std::os::unix::fs::chown(&home, Some(user.uid), Some(user.gid)).unwrap();
         }
         Self { home, programs: programs(), port: free_port(), fsync, keeper: None }
-    }
-
-    fn program(&self, name: &str) -> Command {
-        command(&self.programs.join(name))
     }
 
     /// How to reach it.

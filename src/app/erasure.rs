@@ -109,8 +109,7 @@ impl App {
         if ended.as_ref().is_err_and(EraseError::is_refusal) {
             self.erasures.end(begun).await?;
         }
-        let outcome = ended?;
-        let (link, position) = (outcome.link, outcome.position);
+        let (link, position) = ended.map(|outcome| (outcome.link, outcome.position))?;
         self.links.remember(era, link.clone(), position, self.clock.now());
         let rewrites = self.commands.link_rewrites(key).await?;
         let events = rewrites.len();

@@ -33,13 +33,12 @@ async fn the_same_code_on_three_domains_leads_to_three_places() {
     ] {
         let link = NewLink::to(url).with("alias", "launch").with("domain", domain);
         let made = client.post("/api/v1/links", &link.0).await.expect(201);
-        let host = if domain == "default" { "own.example" } else { domain };
         let answer = made.json();
+        let host = if domain == "default" { "own.example" } else { domain };
         assert_eq!(answer["domain"], host);
         assert_eq!(answer["id"], format!("{domain}/launch"));
         assert_eq!(answer["shortUrl"], format!("https://{host}/launch"));
-        let place = made.header("location").to_owned();
-        assert_eq!(client.get(&place).await.expect(200).json()["url"], url, "{place}");
+        assert_eq!(client.get(made.header("location")).await.expect(200).json()["url"], url);
     }
     // Also from the cache.
     for _ in 0..2 {
@@ -139,8 +138,8 @@ async fn new_links_redirect_as_their_domain_does_unless_they_say_otherwise() {
     let new = |alias: &str| NewLink::to(URL).with("alias", alias).with("domain", ONE);
     client.create(new("a")).await;
     client.create(new("b").with("redirect", 307)).await;
-    client.create(new("null").with("redirect", json!(null))).await;
-    visit(client, ONE, "/null").await.expect(308);
+    client.create(new("none").with("redirect", json!(null))).await;
+    visit(client, ONE, "/none").await.expect(308);
     client.create(NewLink::to(URL).with("alias", "a")).await;
     visit(client, ONE, "/a").await.expect(308);
     visit(client, ONE, "/b").await.expect(307);

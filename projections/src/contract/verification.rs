@@ -9,7 +9,7 @@ use crate::table_set::active_set;
 const CHANGES: [(&str, &str, &str); 19] = [
     ("link_directory", "links", "update {t} set title = 'other' where link = 'default/a'"),
     ("link_directory", "links", "delete from {t} where link = 'default/a'"),
-    ("link_directory", "tags", "insert into {t} values ('default/a', 'new', 'ann', 1, 1)"),
+    ("link_directory", "tags", "insert into {t} values ('default/a', 'new', 'ann', 1, 1, 0)"),
     ("clicks", "clicks", "update {t} set country = 'XX' where link = 'default/a'"),
     ("clicks", "clicks", "delete from {t} where link = 'default/a'"),
     ("click_statistics", "totals", "update {t} set humans = humans + 1 where link = 'default/a'"),
