@@ -290,8 +290,9 @@ async fn a_title_that_was_fetched_is_not_told_of_what_is_for_few_by_now() {
             format!("Page {alias} & more")
         );
     }
-    // Whoever asks here names no browser.
-    let elsewhere = json!([{ "name": "bots", "when": { "visitor": "bot" }, "url": "https://example.com/bots" }]);
+    // Whatever this program is taken for.
+    let rule = |visitor: &str| json!({ "name": visitor, "when": { "visitor": visitor }, "url": "https://example.com/others" });
+    let elsewhere = json!([rule("bot"), rule("human")]);
     for (alias, edit) in [
         ("locked", json!({ "password": "sesame" })),
         ("limited", json!({ "maxClicks": 3 })),
