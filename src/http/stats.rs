@@ -17,6 +17,7 @@ use super::auth::StatsReader;
 use super::fields::Parameters;
 use super::headers::AtLeast;
 use super::links::answer::{instant, optional_instant};
+use super::links::place::Places;
 use super::path::LinkAt;
 use super::problem::Problem;
 use crate::app::{App, AppState};
@@ -168,11 +169,12 @@ pub async fn link_statistics(
 pub async fn all_statistics(
     State(app): State<AppState>,
     StatsReader(principal): StatsReader,
+    places: Places,
     RawQuery(query): RawQuery,
     AtLeast(position): AtLeast,
 ) -> Result<Json<StatisticsAnswer>, Problem> {
     let mut query = Parameters::new(query.as_deref());
-    let scope = selected(&mut query, principal.only_owner());
+    let scope = selected(&mut query, principal.only_owner(), &places);
     let query = statistics_query(query, scope)?;
     answer(&app, &query, position).await
 }

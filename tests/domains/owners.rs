@@ -238,4 +238,10 @@ async fn lists_streams_and_webhooks_take_a_domain() {
     client.import_clicks("s", &[own]).await;
     assert_eq!(client.stats("a", "").await["totalClicks"], 1);
     assert_eq!(client.stats("a", "domain=one.example").await["totalClicks"], 2);
+    // And those of all links of a domain together.
+    for (domain, clicks) in [("default", 1), ("OWN.example", 1), ("one.example", 2)] {
+        let path = format!("/api/v1/stats?domain={domain}");
+        assert_eq!(client.get(&path).await.expect(200).json()["totalClicks"], clicks, "{domain}");
+    }
+    client.get("/api/v1/stats?domain=three.example").await.expect(400);
 }

@@ -147,7 +147,7 @@ impl Places {
     }
 
     /// Takes the domain that links are asked for of.
-    pub(super) fn take_filter(&self, query: &mut Parameters) -> Option<Domain> {
+    pub(in crate::http) fn take_filter(&self, query: &mut Parameters) -> Option<Domain> {
         let name = query.raw(DOMAIN)?;
         let found = self.to_find(&name);
         found.map_err(|detail| query.wrong(DOMAIN, "unknown_domain", detail)).ok()
