@@ -54,6 +54,20 @@ pub(crate) fn decode<const N: usize>(kind: &str, token: &str) -> Result<[String;
     values.try_into().map_err(|_| QueryError::Cursor)
 }
 
+/// Writes where a list in the order of time ended: the instant, the event and the place in it.
+pub(crate) fn encode_place(kind: &str, place: [i64; 3]) -> String {
+    let [at, sequence, index] = place.map(|number| number.to_string());
+    encode(kind, &[&at, &sequence, &index])
+}
+
+/// Reads what [`encode_place`] wrote; without a token everything is behind it.
+pub(crate) fn decode_place(kind: &str, token: Option<&str>) -> Result<[i64; 3], QueryError> {
+    let Some(token) = token else { return Ok([i64::MAX; 3]) };
+    let [at, sequence, index] = decode(kind, token)?;
+    let number = |text: String| text.parse().map_err(|_| QueryError::Cursor);
+    Ok([number(at)?, number(sequence)?, number(index)?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

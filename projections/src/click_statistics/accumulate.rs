@@ -122,18 +122,18 @@ impl Accumulator {
 
     /// Adds a click.
     pub(crate) fn count(&mut self, bucket: i64, values: &Values<'_>, visitor: Place) {
-        self.count_some(bucket, values, visitor, |_, _| true);
+        self.count_some(bucket, values, visitor, |_| true);
     }
 
-    /// The same, but by no value that is not to be told of.
+    /// The same, but in no dimension in which its value is not to be told of.
     pub(crate) fn count_some(
         &mut self,
         bucket: i64,
         values: &Values<'_>,
         visitor: Place,
-        is_told: impl Fn(Dimension, &str) -> bool,
+        is_told: impl Fn(Dimension) -> bool,
     ) {
-        for value in values.counted().filter(|(dimension, value)| is_told(*dimension, value)) {
+        for value in values.counted().filter(|(dimension, _)| is_told(*dimension)) {
             self.gathered(bucket, value).count(&[visitor]);
         }
     }

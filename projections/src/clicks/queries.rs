@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hoplog_events::link::LinkKey;
 
 use super::{NAME, earlier};
-use crate::cursor::{QueryError, cut, decode, encode};
+use crate::cursor::{QueryError, cut, decode_place, encode_place};
 use crate::database::{DatabaseError, Row, Value};
 use crate::table_set::Tables;
 
@@ -139,7 +139,7 @@ impl Clicks {
     /// # Errors
     /// For a cursor of another list, or when the database can't answer.
     pub async fn list(&self, query: &ClickQuery) -> Result<ClickPage, QueryError> {
-        let after = query.cursor.as_deref().map_or(Ok([i64::MAX; 3]), parse_cursor)?;
+        let after = decode_place(NAME, query.cursor.as_deref())?;
         let limit = query.limit.clamp(1, PAGE_MAX);
         let (lowest, highest) = query.bots.range();
         let mut values = vec![
@@ -157,18 +157,9 @@ impl Clicks {
             Ok(())
         };
         earlier::for_each(&self.tables, PAGE, &values, each).await?;
-        let next_cursor = cut(&mut rows, limit).map(|(place, _)| {
-            let [at, sequence, index] = place.map(|number| number.to_string());
-            encode(NAME, &[&at, &sequence, &index])
-        });
+        let next_cursor = cut(&mut rows, limit).map(|(place, _)| encode_place(NAME, *place));
         Ok(ClickPage { clicks: rows.into_iter().map(|(_, row)| row).collect(), next_cursor })
     }
-}
-
-fn parse_cursor(token: &str) -> Result<[i64; 3], QueryError> {
-    let [at, sequence, index] = decode(NAME, token)?;
-    let number = |text: String| text.parse().map_err(|_| QueryError::Cursor);
-    Ok([number(at)?, number(sequence)?, number(index)?])
 }
 
 fn read(row: &Row) -> Result<([i64; 3], ClickRow), DatabaseError> {

@@ -1,6 +1,6 @@
 //! The questions about visits that led nowhere.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::click_statistics::{
     Accumulator, BUCKET_MICROS, Breakdown, Slice, Statistics, StatisticsQuery,
 };
 use crate::clicks::BotFilter;
-use crate::cursor::{QueryError, cut, decode, encode};
+use crate::cursor::{QueryError, cut, decode_place, encode_place};
 use crate::database::{DatabaseError, Row, Value};
 use crate::dimension::{Dimension, Values};
 use crate::long_answers;
@@ -144,18 +144,6 @@ const DIMENSIONS: [Dimension; 9] = [
 const MANY: [Dimension; 4] =
     [Dimension::Referrer, Dimension::Language, Dimension::Region, Dimension::City];
 
-/// What numbers are told of.
-struct Most {
-    paths: HashSet<String>,
-    values: HashMap<Dimension, HashSet<String>>,
-}
-
-impl Most {
-    fn has(&self, dimension: Dimension, value: &str) -> bool {
-        self.values.get(&dimension).is_none_or(|values| values.contains(value))
-    }
-}
-
 impl Orphans {
     pub(crate) fn new(tables: Tables, long_answers: Arc<Semaphore>) -> Self {
         Self { tables, long_answers }
@@ -182,7 +170,7 @@ impl Orphans {
         let is_long = !query.which.paths.is_empty() || query.bots != BotFilter::Include;
         let _turn =
             if is_long { Some(long_answers::turn(&self.long_answers).await?) } else { None };
-        let after = query.cursor.as_deref().map_or(Ok([i64::MAX; 3]), parse_cursor)?;
+        let after = decode_place(NAME, query.cursor.as_deref())?;
         let limit = query.limit.clamp(1, ORPHANS_PAGE_MAX);
         let micros = |at: DateTime<Utc>| at.timestamp_micros();
         let (from, to) = (query.from.map(micros), query.to.map(micros));
@@ -196,10 +184,7 @@ impl Orphans {
             condition.sql
         );
         let mut rows = self.tables.fetch(&sql, &condition.values, read).await?;
-        let next_cursor = cut(&mut rows, limit).map(|(place, _)| {
-            let [at, sequence, index] = place.map(|number| number.to_string());
-            encode(NAME, &[&at, &sequence, &index])
-        });
+        let next_cursor = cut(&mut rows, limit).map(|(place, _)| encode_place(NAME, *place));
         Ok(OrphanPage { visits: rows.into_iter().map(|(_, row)| row).collect(), next_cursor })
     }
 
@@ -218,64 +203,35 @@ impl Orphans {
         }
         let _turn = long_answers::turn(&self.long_answers).await?;
         let condition = counted(query, which);
-        // What may be as many as there are visits: which are told is known before they are counted.
-        let most = self.most(&condition).await?;
         let (mut sum, mut kinds) = (Accumulator::default(), Breakdown::default());
         let mut paths = Breakdown::default();
+        let columns = DIMENSIONS.map(|dimension| condition.told(dimension)).join(", ");
+        let path = condition.most("path", false);
         let sql = format!(
-            "select at, visitor, kind, path, class, country, region, city, device, browser, \
-             system, referrer, language from {{orphans.visits}} where {}",
+            "select at, visitor, kind, {path}, {columns} from {{orphans.visits}} where {}",
             condition.sql
         );
         let count = |row: &Row| {
             let visitor = Place::of(VisitorHash(row.count(1)?));
             kinds.count(row.text(2)?, visitor);
-            if most.paths.contains(row.text(3)?) {
-                paths.count(row.text(3)?, visitor);
+            if let Some(path) = row.optional_text(3)? {
+                paths.count(path, visitor);
             }
-            let mut values = Values::default();
+            let (mut values, mut is_told) = (Values::default(), [true; Dimension::ALL.len()]);
             for (place, dimension) in DIMENSIONS.into_iter().enumerate() {
-                values.set(dimension, row.text(place + 4)?);
+                match row.optional_text(place + 4)? {
+                    Some(value) => values.set(dimension, value),
+                    None => is_told[dimension as usize] = false,
+                }
             }
             let bucket = row.int(0)?.div_euclid(BUCKET_MICROS);
-            sum.count_some(bucket, &values, visitor, |dimension, value| most.has(dimension, value));
+            sum.count_some(bucket, &values, visitor, |dimension| is_told[dimension as usize]);
             Ok(())
         };
         self.tables.for_each(&sql, &condition.values, count).await?;
         let recorded = sum.finish(query)?;
         let unrecorded = self.unrecorded(query, which).await?;
         Ok(OrphanStatistics { recorded, kinds: kinds.finish(), paths: paths.finish(), unrecorded })
-    }
-
-    /// What visits have most.
-    async fn most(&self, condition: &Condition) -> Result<Most, DatabaseError> {
-        let paths = self.most_of("path", false, condition).await?;
-        let mut values = HashMap::new();
-        for dimension in MANY {
-            if let Some(column) = dimension.column() {
-                let most = self.most_of(column, dimension.counts(true), condition).await?;
-                values.insert(dimension, most);
-            }
-        }
-        Ok(Most { paths, values })
-    }
-
-    /// The values of a column that most visits have, the empty one among them or not.
-    async fn most_of(
-        &self,
-        column: &str,
-        with_empty: bool,
-        condition: &Condition,
-    ) -> Result<HashSet<String>, DatabaseError> {
-        let empty = if with_empty { String::new() } else { format!(" and {column} <> ''") };
-        let sql = format!(
-            "select {column} from {{orphans.visits}} where {}{empty} \
-             group by {column} order by count(*) desc, {column} limit {LISTED_MAX}",
-            condition.sql
-        );
-        let read = |row: &Row| row.text(0).map(str::to_owned);
-        let values = self.tables.fetch(&sql, &condition.values, read).await?;
-        Ok(values.into_iter().collect())
     }
 
     async fn unrecorded(
@@ -318,6 +274,28 @@ impl Condition {
         condition
     }
 
+    /// What stands for a dimension in a statement on these rows.
+    fn told(&self, dimension: Dimension) -> String {
+        let column = dimension.column().unwrap_or_default();
+        if MANY.contains(&dimension) {
+            self.most(column, dimension.counts(true))
+        } else {
+            column.to_owned()
+        }
+    }
+
+    /// A column, if its value is one of those that most of these rows have, the empty one among them or not; else `null`. In the
+    /// statement that counts them, so that both see the same rows.
+    fn most(&self, column: &str, with_empty: bool) -> String {
+        let empty = if with_empty { String::new() } else { format!(" and {column} <> ''") };
+        format!(
+            "case when {column} in (select {column} from {{orphans.visits}} where {}{empty} \
+             group by {column} order by count(*) desc, {column} limit {LISTED_MAX}) \
+             then {column} end",
+            self.sql
+        )
+    }
+
     /// Adds a parameter; what stands for it.
     fn parameter(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
@@ -342,12 +320,6 @@ fn counted(query: &StatisticsQuery, which: &WhichOrphans) -> Condition {
     let known = query.filters.iter().filter(|filter| DIMENSIONS.contains(&filter.dimension));
     known.for_each(|filter| filter.demand(&mut sql, &mut values));
     Condition { sql, values }
-}
-
-fn parse_cursor(token: &str) -> Result<[i64; 3], QueryError> {
-    let [at, sequence, index] = decode(NAME, token)?;
-    let number = |text: String| text.parse().map_err(|_| QueryError::Cursor);
-    Ok([number(at)?, number(sequence)?, number(index)?])
 }
 
 fn read(row: &Row) -> Result<([i64; 3], OrphanRow), DatabaseError> {
