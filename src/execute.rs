@@ -16,8 +16,8 @@ use chrono::{DateTime, Utc};
 use hoplog_events::catalogue::{DecodeError, Event};
 use hoplog_events::envelope::{CommandId, Envelope, Metadata, NewEvent};
 use hoplog_events::link::{LinkCodeForgone, LinkEvent, LinkKey};
-use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
-use hoplog_events::position::{Position, Version};
+use hoplog_events::log::{Append, AppendError, Appended, EventLog, ExpectedVersion, ReadError};
+use hoplog_events::position::{Position, StreamId, Version};
 use rand::RngExt;
 use uuid::Uuid;
 
@@ -51,6 +51,28 @@ impl Origin {
     pub fn once(actor: &str, correlation_id: Option<Box<str>>) -> Self {
         let command_id = CommandId(Uuid::now_v7());
         Self { actor: actor.into(), command_id, command_hash: None, correlation_id }
+    }
+
+    /// Appends what the command makes happen behind a version of a stream.
+    ///
+    /// # Errors
+    /// Those of the log, or when an event can't be written down.
+    pub async fn append<E: Clone + Into<Event>>(
+        &self,
+        log: &dyn EventLog,
+        (stream, version): (StreamId, Version),
+        events: &[E],
+        now: DateTime<Utc>,
+    ) -> Result<Appended, AppendError> {
+        let Self { actor, command_id, command_hash, correlation_id } = self.clone();
+        let metadata = Metadata { actor, command_id, command_hash, correlation_id };
+        let write = |event: &E| {
+            NewEvent::write(&stream, &event.clone().into(), Uuid::now_v7(), now, now, &metadata)
+        };
+        let events: Result<Vec<_>, _> = events.iter().map(write).collect();
+        let events = events.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        let expected = ExpectedVersion::Exact(version);
+        log.append(Append { stream, expected, command_id, events }).await
     }
 }
 
@@ -156,15 +178,16 @@ pub async fn execute(
         if events.is_empty() {
             return unchanged(loaded, key);
         }
-        match append(log, key, loaded.version, &events, request.now, origin).await {
-            Ok((position, false)) => {
+        let stream = (key.stream(), loaded.version);
+        match origin.append(log.as_ref(), stream, &events, request.now).await {
+            Ok(Appended { position, duplicate: false, .. }) => {
                 loaded.add(key, &events, request.now);
                 let link = loaded.link.ok_or(LinkError::NotFound)?;
                 return Ok(Outcome { link, position, repeated: false, changed: true });
             }
             // It was appended by an earlier attempt that got no answer, or somebody was faster:
             // load again.
-            Ok((_, true)) | Err(AppendError::Conflict { .. }) => step_back().await,
+            Ok(_) | Err(AppendError::Conflict { .. }) => step_back().await,
             Err(error @ (AppendError::Unavailable(_) | AppendError::Size)) => {
                 return Err(ExecuteError::Unavailable(error.to_string()));
             }
@@ -235,10 +258,10 @@ pub async fn forgo(
     // Nobody finds this from the link that was chosen, so nothing of the request is in it: it could not
     // be erased. The request itself is told from others by what it made.
     let noted = Origin { command_hash: None, correlation_id: None, ..origin.clone() };
-    match append(log, key, Version::NONE, &events, now, &noted).await {
-        Ok((_, false)) => Ok(()),
+    match noted.append(log.as_ref(), (key.stream(), Version::NONE), &events, now).await {
+        Ok(Appended { duplicate: false, .. }) => Ok(()),
         // Whoever holds the code without this command came upon it by chance: one in 62^10.
-        Ok((_, true)) | Err(AppendError::Conflict { .. }) => {
+        Ok(_) | Err(AppendError::Conflict { .. }) => {
             may_forgo(log.as_ref(), key, chosen, origin).await
         }
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
@@ -358,31 +381,6 @@ fn unchanged(loaded: Loaded, key: &LinkKey) -> Result<Outcome, ExecuteError> {
         }
         _ => Err(LinkError::CodeTaken(key.clone()).into()),
     }
-}
-
-async fn append(
-    log: &Arc<dyn EventLog>,
-    key: &LinkKey,
-    version: Version,
-    events: &[LinkEvent],
-    now: DateTime<Utc>,
-    origin: &Origin,
-) -> Result<(Position, bool), AppendError> {
-    let stream = key.stream();
-    let metadata = Metadata {
-        actor: origin.actor.clone(),
-        command_id: origin.command_id,
-        command_hash: origin.command_hash.clone(),
-        correlation_id: origin.correlation_id.clone(),
-    };
-    let write = |event: &LinkEvent| {
-        NewEvent::write(&stream, &event.clone().into(), Uuid::now_v7(), now, now, &metadata)
-    };
-    let events: Result<Vec<_>, _> = events.iter().map(write).collect();
-    let events = events.map_err(|error| AppendError::Unavailable(error.to_string()))?;
-    let (expected, command_id) = (ExpectedVersion::Exact(version), origin.command_id);
-    let appended = log.append(Append { stream, expected, command_id, events }).await?;
-    Ok((appended.position, appended.duplicate))
 }
 
 /// Those who met step back for different times, so that they do not meet again.

@@ -3,12 +3,11 @@
 //! A command that is already on the stream is not decided again: its outcome is read back.
 
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::domain::{DomainEvent, domain_stream};
-use hoplog_events::envelope::{Envelope, Metadata, NewEvent};
+use hoplog_events::domain::domain_stream;
+use hoplog_events::envelope::Envelope;
 use hoplog_events::link::Domain;
-use hoplog_events::log::{Append, AppendError, ExpectedVersion, ReadError};
+use hoplog_events::log::{AppendError, Appended, ReadError};
 use hoplog_events::position::{Position, Version};
-use uuid::Uuid;
 
 use super::{Commands, IdempotencyKey, Issuer};
 use crate::domain::domains::{
@@ -93,8 +92,9 @@ impl Commands {
             if events.is_empty() {
                 return Ok(Managed { domain: loaded.domain, position: loaded.last });
             }
-            match self.append_to_domain(&request, loaded.version, &events, &origin).await {
-                Ok(position) => {
+            let stream = (domain_stream(name), loaded.version);
+            match origin.append(self.log.as_ref(), stream, &events, request.now).await {
+                Ok(Appended { position, .. }) => {
                     let apply = |domain, event| evolve(domain, event, request.now);
                     let domain = events.iter().fold(loaded.domain, apply);
                     return Ok(Managed { domain, position: Some(position) });
@@ -129,29 +129,5 @@ impl Commands {
             loaded.done = Some(Managed { domain, position });
         }
         Ok(loaded)
-    }
-
-    async fn append_to_domain(
-        &self,
-        request: &DomainRequest,
-        version: Version,
-        events: &[DomainEvent],
-        origin: &Origin,
-    ) -> Result<Position, AppendError> {
-        let (stream, now) = (domain_stream(&request.name), request.now);
-        let metadata = Metadata {
-            actor: origin.actor.clone(),
-            command_id: origin.command_id,
-            command_hash: origin.command_hash.clone(),
-            correlation_id: origin.correlation_id.clone(),
-        };
-        let write = |event: &DomainEvent| {
-            NewEvent::write(&stream, &event.clone().into(), Uuid::now_v7(), now, now, &metadata)
-        };
-        let events: Result<Vec<_>, _> = events.iter().map(write).collect();
-        let events = events.map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        let (expected, command_id) = (ExpectedVersion::Exact(version), origin.command_id);
-        let append = Append { stream, expected, command_id, events };
-        Ok(self.log.append(append).await?.position)
     }
 }

@@ -21,7 +21,7 @@ use hoplog_events::position::Version;
 
 use rand::RngExt;
 
-use super::{ExecuteError, Origin, append, load};
+use super::{ExecuteError, Origin, load};
 use crate::domain::link::Link;
 
 /// How long who waits for somebody else steps back at first, at most, in microseconds; twice as long each time.
@@ -105,7 +105,7 @@ pub async fn claim(
     // Nothing of the request: nobody finds this from the link, so it could not be erased.
     let origin = Origin::once(actor, None);
     let events = [LinkEvent::ExternalIdClaimed(claimed)];
-    match append(log, stream, at, &events, now, &origin).await {
+    match origin.append(log.as_ref(), (stream.stream(), at), &events, now).await {
         Ok(_) => Ok(true),
         Err(AppendError::Conflict { .. }) => Ok(false),
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
@@ -132,7 +132,8 @@ pub async fn make_void(
         LinkEvent::CodeForgone(LinkCodeForgone { chosen, domain: None })
     };
     let origin = Origin::once(actor, None);
-    match append(log, &claimant.key, claimant.version, &[event], now, &origin).await {
+    let stream = (claimant.key.stream(), claimant.version);
+    match origin.append(log.as_ref(), stream, &[event], now).await {
         Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
         Err(error) => Err(ExecuteError::Unavailable(error.to_string())),
     }

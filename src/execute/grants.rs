@@ -14,7 +14,7 @@ use hoplog_events::link::{LinkEvent, LinkKey};
 use hoplog_events::log::{AppendError, EventLog};
 use hoplog_events::position::{Position, Version};
 
-use super::{ExecuteError, Origin, append, load_link, step_back};
+use super::{ExecuteError, Origin, load_link, step_back};
 use crate::domain::link::{Link, LinkCommand, LinkError, Request, decide, evolve};
 
 /// How often a grant is decided again because somebody was faster: other nodes give clicks of the same link.
@@ -105,8 +105,8 @@ async fn append_surely(
     let origin = Origin::once(ACTOR, None);
     let mut sent = 1;
     loop {
-        match append(log, &link.key, link.version, events, now, &origin).await {
-            Ok((position, _)) => return Ok(position),
+        match origin.append(log.as_ref(), (link.key.stream(), link.version), events, now).await {
+            Ok(appended) => return Ok(appended.position),
             Err(AppendError::Unavailable(_)) if sent < SENT_MAX => sent += 1,
             Err(error) => return Err(error),
         }

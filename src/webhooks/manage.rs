@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use hoplog_events::catalogue::{DecodeError, Event};
-use hoplog_events::envelope::{Envelope, Metadata, NewEvent};
-use hoplog_events::log::{Append, AppendError, EventLog, ExpectedVersion, ReadError};
+use hoplog_events::envelope::Envelope;
+use hoplog_events::log::{AppendError, Appended, EventLog, ReadError};
 use hoplog_events::position::{Position, Topic, Version};
-use hoplog_events::webhook::{WebhookEvent, WebhookId, WebhookStart};
-use uuid::Uuid;
+use hoplog_events::webhook::{WebhookId, WebhookStart};
 
 use crate::domain::webhook::{Webhook, WebhookError, WebhookRequest, decide, evolve};
 use crate::execute::Origin;
@@ -93,8 +92,9 @@ pub async fn execute(
         if events.is_empty() {
             return loaded.unchanged();
         }
-        match append(log, id, loaded.version, &events, request, origin).await {
-            Ok(position) => {
+        let stream = (id.stream(), loaded.version);
+        match origin.append(log.as_ref(), stream, &events, request.now).await {
+            Ok(Appended { position, .. }) => {
                 let apply = |webhook, event| evolve(webhook, event, request.now);
                 let webhook = events.iter().fold(loaded.webhook, apply);
                 let webhook = webhook.ok_or(WebhookError::NotFound)?;
@@ -148,29 +148,4 @@ async fn load(
         loaded.done = loaded.webhook.clone().map(|webhook| Outcome { webhook, position });
     }
     Ok(loaded)
-}
-
-async fn append(
-    log: &Arc<dyn EventLog>,
-    id: WebhookId,
-    version: Version,
-    events: &[WebhookEvent],
-    request: &WebhookRequest,
-    origin: &Origin,
-) -> Result<Position, AppendError> {
-    let (stream, now) = (id.stream(), request.now);
-    let metadata = Metadata {
-        actor: origin.actor.clone(),
-        command_id: origin.command_id,
-        command_hash: origin.command_hash.clone(),
-        correlation_id: origin.correlation_id.clone(),
-    };
-    let write = |event: &WebhookEvent| {
-        NewEvent::write(&stream, &event.clone().into(), Uuid::now_v7(), now, now, &metadata)
-    };
-    let events: Result<Vec<_>, _> = events.iter().map(write).collect();
-    let events = events.map_err(|error| AppendError::Unavailable(error.to_string()))?;
-    let (expected, command_id) = (ExpectedVersion::Exact(version), origin.command_id);
-    let appended = log.append(Append { stream, expected, command_id, events }).await?;
-    Ok(appended.position)
 }
