@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bar;
+mod breakdown;
 mod chart;
 mod client;
 mod domain;
@@ -23,6 +24,7 @@ mod link;
 mod log;
 mod orphans;
 mod projection;
+mod range;
 mod ratelimit;
 mod serve;
 mod stats;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Out;
 use super::client::{Client, PAGE_ITEMS_MAX, ServerArgs};
 use super::error::{CliError, input};
+use super::range::RangeArgs;
 use super::table::link_name;
 use crate::rows::{Form, Table, click, link, orphan, statistics};
 
@@ -57,7 +58,7 @@ struct OrphansArgs {
     #[arg(long, value_name = "KINDS")]
     kind: Option<String>,
     #[command(flatten)]
-    range: RangeArgs,
+    which: WhichArgs,
 }
 
 #[derive(Debug, Args)]
@@ -73,17 +74,11 @@ struct LinksArgs {
     archived: String,
 }
 
+/// Which clicks or visits.
 #[derive(Debug, Args)]
-struct RangeArgs {
-    /// First instant or day of the range
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Last day of the range, or the instant at which it ends
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// Time zone of days, such as Asia/Kolkata
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
+struct WhichArgs {
+    #[command(flatten)]
+    range: RangeArgs,
     /// Clicks of bots: include, exclude or only
     #[arg(long)]
     bots: Option<String>,
@@ -94,7 +89,7 @@ struct ClicksArgs {
     /// The codes of the links; none: of all
     codes: Vec<String>,
     #[command(flatten)]
-    range: RangeArgs,
+    which: WhichArgs,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +97,7 @@ struct StatsArgs {
     /// The codes of the links; none: of all
     codes: Vec<String>,
     #[command(flatten)]
-    range: RangeArgs,
+    which: WhichArgs,
     /// hour, day, week or month
     #[arg(long)]
     interval: Option<String>,
@@ -145,18 +140,18 @@ impl Export {
         match action {
             Action::Links(args) => self.links(&args, out).await,
             Action::Clicks(args) => {
-                let (table, query) = (click::table(self.form), args.range.query());
+                let (table, query) = (click::table(self.form), args.which.query());
                 out.write_all(&table.head())?;
                 self.each_link(&args.codes, Each::Clicks(&table, &query), out).await
             }
             Action::Stats(args) => {
-                let (table, mut query) = (statistics::table(self.form), args.range.query());
+                let (table, mut query) = (statistics::table(self.form), args.which.query());
                 query.extend(args.interval.as_deref().map(|interval| ("interval", interval)));
                 out.write_all(&table.head())?;
                 self.each_link(&args.codes, Each::Statistics(&table, &query), out).await
             }
             Action::Orphans(args) => {
-                let (table, mut query) = (orphan::table(self.form), args.range.query());
+                let (table, mut query) = (orphan::table(self.form), args.which.query());
                 query.extend(args.kind.as_deref().map(|kind| ("kind", kind)));
                 out.write_all(&table.head())?;
                 self.list(&["orphans"], &query, (&table, &|_| {}), out).await
@@ -260,10 +255,8 @@ enum Each<'a> {
     Statistics(&'a Table, &'a [(&'a str, &'a str)]),
 }
 
-impl RangeArgs {
+impl WhichArgs {
     fn query(&self) -> Vec<(&str, &str)> {
-        let given =
-            [("from", &self.from), ("to", &self.to), ("tz", &self.tz), ("bots", &self.bots)];
-        given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+        self.range.with([("bots", &self.bots)])
     }
 }

@@ -5,16 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Out;
-use super::chart::bar;
+use super::breakdown::{TOP_VALUES, print_breakdown, shares};
 use super::client::{Client, ServerArgs};
 use super::error::CliError;
+use super::range::RangeArgs;
 use super::table::{Table, count, plain, print_json};
-
-/// The longest bar of the chart.
-const BAR_CHARS: usize = 40;
-
-/// Values printed per breakdown.
-const TOP_VALUES: usize = 10;
 
 /// Where an answer has its breakdowns, and their headings.
 const BREAKDOWNS: [(&str, &str); 7] = [
@@ -44,15 +39,8 @@ pub(super) struct OrphansArgs {
     /// Only visits that asked for this
     #[arg(long)]
     path: Option<String>,
-    /// First instant or day of the range
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Last day of the range, or the instant at which it ends
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// Time zone of days, such as Asia/Kolkata
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Visits of bots: include, exclude or only
     #[arg(long)]
     bots: Option<String>,
@@ -81,27 +69,15 @@ struct Statistics {
     total_unrecorded: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Share {
-    value: String,
-    clicks: u64,
-    visitors: u64,
-}
-
 /// Runs `hoplog orphans`.
 pub(super) async fn run(args: OrphansArgs, out: &mut Out) -> Result<(), CliError> {
     let limit = args.limit.map(|limit| limit.to_string());
-    let given = [
+    let query = args.range.with([
         ("kind", &args.kind),
         ("path", &args.path),
-        ("from", &args.from),
-        ("to", &args.to),
-        ("tz", &args.tz),
         ("bots", &args.bots),
         ("limit", &limit),
-    ];
-    let query: Vec<_> =
-        given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    ]);
     let path: &[&str] = match args.show {
         Show::Stats => &["orphans", "stats"],
         Show::Visits => &["orphans"],
@@ -124,17 +100,11 @@ fn print_statistics(answer: &Value, out: &mut Out) -> Result<(), CliError> {
         count(statistics.total_unrecorded),
     )?;
     for (place, heading) in BREAKDOWNS {
-        let shares = answer.pointer(place).map(Vec::<Share>::deserialize).transpose()?;
-        let shares = shares.unwrap_or_default();
-        let Some(max) = shares.iter().map(|share| share.clicks).max() else { continue };
-        let mut table = Table::new(&[heading, "VISITS", "VISITORS", ""], &[1, 2]);
-        for share in shares.iter().take(TOP_VALUES) {
-            let value = if share.value.is_empty() { "(none)" } else { &share.value };
-            let bar = bar(share.clicks, max, BAR_CHARS);
-            table.row([plain(value), count(share.clicks), count(share.visitors), bar]);
+        let shares = shares(answer, place)?;
+        if !shares.is_empty() {
+            writeln!(out)?;
+            print_breakdown([heading, "VISITS"], &shares, TOP_VALUES, out)?;
         }
-        writeln!(out)?;
-        table.print(out)?;
     }
     Ok(())
 }

@@ -7,16 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Out;
+use super::breakdown::{BAR_CHARS, TOP_VALUES, print_breakdown, shares};
 use super::chart::bar;
 use super::client::{Client, ServerArgs};
 use super::error::CliError;
-use super::table::{Table, count, plain, print_json};
-
-/// The longest bar of the chart.
-const BAR_CHARS: usize = 40;
-
-/// Values printed per breakdown.
-const TOP_VALUES: usize = 10;
+use super::range::RangeArgs;
+use super::table::{Table, count, print_json};
 
 /// A breakdown: what `--by` calls it, where the answer has it (a JSON Pointer), and its heading.
 type Breakdown = (&'static str, &'static str, &'static str);
@@ -53,15 +49,8 @@ pub(super) struct StatsArgs {
     /// Of all links of this domain; `default` is the server's own
     #[arg(long, conflicts_with = "code")]
     domain: Option<String>,
-    /// First instant or day of the range
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Last day of the range, or the instant at which it ends
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// Time zone of days, such as Asia/Kolkata
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// hour, day, week or month
     #[arg(long)]
     interval: Option<String>,
@@ -93,26 +82,14 @@ struct Point {
     visitors: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Share {
-    value: String,
-    clicks: u64,
-    visitors: u64,
-}
-
 /// Runs `hoplog stats`.
 pub(super) async fn run(args: StatsArgs, out: &mut Out) -> Result<(), CliError> {
-    let given = [
+    let query = args.range.with([
         ("tag", &args.tag),
         ("domain", &args.domain),
-        ("from", &args.from),
-        ("to", &args.to),
-        ("tz", &args.tz),
         ("interval", &args.interval),
         ("bots", &args.bots),
-    ];
-    let query: Vec<_> =
-        given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    ]);
     let client = Client::new(args.server)?;
     let path = match &args.code {
         Some(code) => vec!["links", code, "stats"],
@@ -124,7 +101,7 @@ pub(super) async fn run(args: StatsArgs, out: &mut Out) -> Result<(), CliError> 
     }
     match BREAKDOWNS.iter().find(|(name, ..)| args.by.as_deref() == Some(name)) {
         Some((_, place, heading)) => {
-            print_breakdown(heading, &shares(&answer, place)?, usize::MAX, out)
+            print_breakdown([heading, "CLICKS"], &shares(&answer, place)?, usize::MAX, out)
         }
         None => print(&answer, out),
     }
@@ -143,15 +120,10 @@ fn print(answer: &Value, out: &mut Out) -> Result<(), CliError> {
         let shares = shares(answer, place)?;
         if !shares.is_empty() {
             writeln!(out)?;
-            print_breakdown(heading, &shares, TOP_VALUES, out)?;
+            print_breakdown([heading, "CLICKS"], &shares, TOP_VALUES, out)?;
         }
     }
     Ok(())
-}
-
-/// A breakdown of an answer; none: a server of before does not have it.
-fn shares(answer: &Value, place: &str) -> Result<Vec<Share>, CliError> {
-    Ok(answer.pointer(place).map(Vec::deserialize).transpose()?.unwrap_or_default())
 }
 
 fn print_series(series: &[Point], out: &mut Out) -> io::Result<()> {
@@ -163,22 +135,6 @@ fn print_series(series: &[Point], out: &mut Out) -> io::Result<()> {
     }
     writeln!(out)?;
     table.print(out)
-}
-
-fn print_breakdown(
-    heading: &'static str,
-    shares: &[Share],
-    values: usize,
-    out: &mut Out,
-) -> Result<(), CliError> {
-    let max = shares.iter().map(|share| share.clicks).max().unwrap_or_default();
-    let mut table = Table::new(&[heading, "CLICKS", "VISITORS", ""], &[1, 2]);
-    for share in shares.iter().take(values) {
-        let value = if share.value.is_empty() { "(none)" } else { &share.value };
-        let bar = bar(share.clicks, max, BAR_CHARS);
-        table.row([plain(value), count(share.clicks), count(share.visitors), bar]);
-    }
-    Ok(table.print(out)?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Out;
 use super::client::{Client, ServerArgs};
 use super::error::CliError;
+use super::range::given;
 use super::table::{Table, count, print_json};
 
 /// `hoplog top`.
@@ -64,7 +65,7 @@ struct Link {
 pub(super) async fn run(args: TopArgs, out: &mut Out) -> Result<(), CliError> {
     let (by, limit) =
         (args.trending.then(|| "trending".to_owned()), args.limit.map(|n| n.to_string()));
-    let given = [
+    let query = given([
         ("by", &by),
         ("halfLife", &args.half_life),
         ("period", &args.period),
@@ -72,9 +73,7 @@ pub(super) async fn run(args: TopArgs, out: &mut Out) -> Result<(), CliError> {
         ("to", &args.to),
         ("tag", &args.tag),
         ("limit", &limit),
-    ];
-    let query: Vec<_> =
-        given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    ]);
     let answer = Client::new(args.server)?.get(&["top"], &query).await?;
     if args.json {
         return Ok(print_json(&answer, out)?);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::cli::Out;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
+use crate::cli::range::RangeArgs;
 use crate::cli::table::{Table, cell, count, print_json};
 
 /// The columns of the table.
@@ -22,15 +23,8 @@ pub(super) struct Split {
     /// The variant that the others are compared with [default: the first of the link's split]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// First instant or day of the range
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Last day of the range, or the instant at which it ends
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// Time zone of days, such as Asia/Kolkata
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
+    #[command(flatten)]
+    range: RangeArgs,
 }
 
 impl Split {
@@ -41,15 +35,7 @@ impl Split {
         out: &mut Out,
     ) -> Result<(), CliError> {
         let converted = Some(self.converted.join(",")).filter(|converted| !converted.is_empty());
-        let given = [
-            ("converted", &converted),
-            ("baseline", &self.baseline),
-            ("from", &self.from),
-            ("to", &self.to),
-            ("tz", &self.tz),
-        ];
-        let query: Vec<_> =
-            given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        let query = self.range.with([("converted", &converted), ("baseline", &self.baseline)]);
         let answer = client.get(&["links", &self.code, "split"], &query).await?;
         if json {
             return Ok(print_json(&answer, out)?);
