@@ -81,10 +81,9 @@ impl DomainFold {
 
     /// What can't be read may be its end: it answers nothing any more. It is none of the service's own hosts for that.
     pub(super) fn distrust(&mut self, stream: &str) {
-        let Some(name) = stream.strip_prefix("domain/").and_then(|name| name.parse().ok()) else {
-            return;
-        };
-        if name == Domain::service() {
+        let name = stream.strip_prefix("domain/").and_then(|name| name.parse::<Domain>().ok());
+        let Some(name) = name else { return };
+        if name.is_service() {
             self.all.remove(&name);
         } else {
             let before = self.all.remove(&name);

@@ -51,7 +51,7 @@ impl Domains {
         let mut domains = Self::default();
         for domain in all {
             let domain: Arc<LinkDomain> = domain.into();
-            if domain.name.as_str() == SERVICE_DOMAIN {
+            if domain.name.is_service() {
                 domains.own = Some(domain);
             } else {
                 domains.others.insert(domain.name.as_str().into(), domain);
@@ -259,7 +259,7 @@ pub fn decide(
     request: &DomainRequest,
 ) -> Result<Vec<DomainEvent>, DomainError> {
     let name = request.name.clone();
-    let is_own = name.as_str() == SERVICE_DOMAIN;
+    let is_own = name.is_service();
     let there = domain.filter(|domain| !domain.is_removed);
     match &request.command {
         DomainCommand::Add(_) | DomainCommand::Remove if is_own => Err(DomainError::Own),
@@ -344,7 +344,7 @@ pub fn evolve(
         DomainEvent::Changed(DomainChanged { domain: name, settings }) => {
             let added_at = match &domain {
                 Some(domain) => domain.added_at,
-                None if name.as_str() == SERVICE_DOMAIN => at,
+                None if name.is_service() => at,
                 None => return None,
             };
             let is_removed = domain.is_some_and(|domain| domain.is_removed);

@@ -59,7 +59,6 @@ pub struct DomainList {
 impl DomainAnswer {
     fn new(domain: &LinkDomain, origin: &Origin) -> Self {
         let LinkDomain { name, settings, added_at, .. } = domain;
-        let is_own = name.as_str() == SERVICE_DOMAIN;
         let DomainSettings { default_url, not_found_url, robots, redirect } = settings.clone();
         Self {
             name: name.to_string(),
@@ -68,7 +67,7 @@ impl DomainAnswer {
             not_found_url: not_found_url.map(Into::into),
             robots: robots.map(Into::into),
             redirect: redirect.map(u16::from),
-            created_at: Some(*added_at).filter(|_| !is_own),
+            created_at: Some(*added_at).filter(|_| !name.is_service()),
         }
     }
 
@@ -126,7 +125,7 @@ pub async fn show_domain(
 ) -> Result<Json<DomainAnswer>, Problem> {
     let name = parse(&name, &origin)?;
     let domains = app.keys.domains().now();
-    if name == Domain::service() {
+    if name.is_service() {
         return Ok(Json(DomainAnswer::of(domains.own().map(AsRef::as_ref), &origin)));
     }
     let there = domains.other(name.as_str()).filter(|domain| !domain.is_removed);

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-use hoplog_events::link::{Domain, LinkKey, SERVICE_DOMAIN};
+use hoplog_events::link::{Domain, LinkKey};
 
 use crate::app::{App, AppState};
 
@@ -71,7 +71,7 @@ impl Origin {
     /// A link's short form, with the host of its domain.
     #[must_use]
     pub fn short_url(&self, LinkKey { domain, code }: &LinkKey) -> String {
-        if domain.as_str() == SERVICE_DOMAIN {
+        if domain.is_service() {
             return format!("{}/{code}", self.base);
         }
         format!("{}://{domain}/{code}", self.scheme_and_authority().0)
@@ -80,7 +80,7 @@ impl Origin {
     /// The host of a domain without its port.
     #[must_use]
     pub fn host_of<'a>(&'a self, domain: &'a Domain) -> &'a str {
-        if domain.as_str() == SERVICE_DOMAIN { &self.host } else { domain.as_str() }
+        if domain.is_service() { &self.host } else { domain.as_str() }
     }
 }
 

@@ -87,6 +87,12 @@ impl Domain {
         Self(SERVICE_DOMAIN.into())
     }
 
+    /// Whether it is the service's own.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        *self.0 == *SERVICE_DOMAIN
+    }
+
     /// The name on the log.
     #[must_use]
     pub fn as_str(&self) -> &str {

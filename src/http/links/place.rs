@@ -155,9 +155,10 @@ impl Places {
 
     /// How links of a domain redirect that do not say it.
     pub(super) fn redirect_of(&self, domain: &Domain) -> RedirectStatus {
-        let found = match domain.as_str() {
-            SERVICE_DOMAIN => self.domains.own(),
-            name => self.domains.other(name),
+        let found = if domain.is_service() {
+            self.domains.own()
+        } else {
+            self.domains.other(domain.as_str())
         };
         found.and_then(|found| found.settings.redirect).unwrap_or_default()
     }

@@ -4,7 +4,7 @@
 //! several requests that come at the same moment, and find nothing, one creates the link and the
 //! others meet it: what they want seeds the code, as an idempotency key would.
 
-use hoplog_events::link::{Extras, LinkState, SERVICE_DOMAIN};
+use hoplog_events::link::{Extras, LinkState};
 use hoplog_events::position::{Position, Topic};
 use hoplog_projections::link_directory;
 
@@ -91,10 +91,8 @@ fn key_of(wanted: &WantedLink, earlier: u32) -> IdempotencyKey {
     // Nothing where there are none: a link of before they were is found again.
     let extras = serde_json::to_string(&wanted.extras).unwrap_or_default();
     let extras = if wanted.extras.is_empty() { "" } else { &extras };
-    let domain = match wanted.domain.as_str() {
-        SERVICE_DOMAIN => String::new(),
-        other => format!("{other} "),
-    };
+    let domain = &wanted.domain;
+    let domain = if domain.is_service() { String::new() } else { format!("{domain} ") };
     let key = format!("\nreuse {domain}{redirect} {end:?} {earlier} {url}{extras}");
     IdempotencyKey { request: key.clone(), key }
 }

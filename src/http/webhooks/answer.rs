@@ -1,7 +1,7 @@
 //! What is told of webhooks.
 
 use chrono::{DateTime, Utc};
-use hoplog_events::link::{LinkKey, SERVICE_DOMAIN};
+use hoplog_events::link::LinkKey;
 use hoplog_events::webhook::WebhookSecret;
 use hoplog_projections::deliveries::Attempt;
 use serde::Serialize;
@@ -54,8 +54,7 @@ impl WebhookAnswer {
 
 /// As requests name it.
 fn name_of(link: &LinkKey) -> String {
-    let of_service = link.domain.as_str() == SERVICE_DOMAIN;
-    if of_service { link.code.to_string() } else { link.to_string() }
+    if link.domain.is_service() { link.code.to_string() } else { link.to_string() }
 }
 
 impl From<&Webhook> for WebhookAnswer {
